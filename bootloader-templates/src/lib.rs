@@ -1,0 +1,1 @@
+//! Templates of loader entries and loader configuration.

@@ -1,0 +1,1 @@
+//! The boot set and the transaction that installs it.

@@ -1,0 +1,1 @@
+//! Targets, partition tables, file systems.

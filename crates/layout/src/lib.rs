@@ -1,0 +1,1 @@
+//! A machine's disks to a disk plan.

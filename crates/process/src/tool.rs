@@ -1,0 +1,326 @@
+//! One run of somebody else's program.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+
+use crate::children;
+
+/// How much of a child's standard error an error message keeps.
+const STDERR_TAIL: usize = 2048;
+
+/// A program to run, with why it is needed.
+#[derive(Debug)]
+pub struct Tool {
+    program: OsString,
+    package: &'static str,
+    reason: &'static str,
+    args: Vec<OsString>,
+    envs: Vec<(OsString, OsString)>,
+    clear_env: bool,
+    dir: Option<PathBuf>,
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolError {
+    /// The program is not on this machine.
+    #[error("'{program}' is needed to {reason}, and is not installed; `apt-get install {package}` brings it")]
+    Missing {
+        /// The program.
+        program: String,
+        /// The Debian package that has it.
+        package: &'static str,
+        /// What it is needed for.
+        reason: &'static str,
+    },
+    /// The program could not be started or talked to.
+    #[error("running `{command}`")]
+    Io {
+        /// The command line.
+        command: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The program ended with something else than 0.
+    #[error("`{command}` ended with {status}{}", tail(.stderr))]
+    Failed {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of its standard error.
+        stderr: String,
+    },
+}
+
+fn tail(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!(":\n{stderr}") }
+}
+
+/// The full path of a program on `PATH` (or in the folders where Debian keeps an administrator's programs).
+pub fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
+    let program = Path::new(program.as_ref());
+    let runs = |p: &Path| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    if program.components().count() > 1 {
+        return runs(program).then(|| program.to_path_buf());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|dir| dir.join(program))
+        .find(|p| runs(p))
+}
+
+impl Tool {
+    /// A program, the Debian package that has it, and what it is needed for: "… is needed to REASON".
+    pub fn new(program: impl Into<OsString>, package: &'static str, reason: &'static str) -> Tool {
+        Tool {
+            program: program.into(),
+            package,
+            reason,
+            args: Vec::new(),
+            envs: Vec::new(),
+            clear_env: false,
+            dir: None,
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Tool {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Tool {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable in the child's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Tool {
+        self.envs.push((name.into(), value.into()));
+        self
+    }
+
+    /// Gives the child nothing of our environment but PATH, HOME, TMPDIR and proxies, so that its result does not
+    /// depend on ours.
+    #[must_use]
+    pub fn clean_env(mut self) -> Tool {
+        self.clear_env = true;
+        self
+    }
+
+    /// Runs in this folder.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Tool {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// Says whether the program is there, without running it.
+    ///
+    /// # Errors
+    /// [`ToolError::Missing`].
+    pub fn check(&self) -> Result<PathBuf, ToolError> {
+        find(&self.program).ok_or_else(|| ToolError::Missing {
+            program: self.program.to_string_lossy().into_owned(),
+            package: self.package,
+            reason: self.reason,
+        })
+    }
+
+    /// Runs to the end. Standard output is thrown away.
+    ///
+    /// # Errors
+    /// See [`ToolError`].
+    pub fn run(self) -> Result<(), ToolError> {
+        self.start(Stdio::null(), Stdio::null())?.wait()
+    }
+
+    /// Runs to the end and gives standard output.
+    ///
+    /// # Errors
+    /// See [`ToolError`].
+    pub fn output(self) -> Result<Vec<u8>, ToolError> {
+        let mut running = self.start(Stdio::null(), Stdio::piped())?;
+        let mut out = Vec::new();
+        if let Some(mut pipe) = running.take_stdout() {
+            pipe.read_to_end(&mut out).map_err(|source| ToolError::Io { command: running.command.clone(), source })?;
+        }
+        running.wait()?;
+        Ok(out)
+    }
+
+    /// Starts with standard input and output as given; standard error is kept for the message.
+    ///
+    /// # Errors
+    /// See [`ToolError`].
+    pub fn start(self, stdin: Stdio, stdout: Stdio) -> Result<Running, ToolError> {
+        let line = self.to_string();
+        let (mut command, _) = self.command()?;
+        command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|source| ToolError::Io { command: line.clone(), source })?;
+        children::add(child.id());
+        let stderr = child.stderr.take().map(|pipe| std::thread::spawn(move || keep_tail(pipe)));
+        Ok(Running { child, command: line, stderr })
+    }
+
+    /// Starts with standard input, output and error shared with ours, for a program that talks to the user.
+    ///
+    /// # Errors
+    /// See [`ToolError`].
+    pub fn start_in_foreground(self) -> Result<Running, ToolError> {
+        let line = self.to_string();
+        let (mut command, _) = self.command()?;
+        let child = command.spawn().map_err(|source| ToolError::Io { command: line.clone(), source })?;
+        children::add(child.id());
+        Ok(Running { child, command: line, stderr: None })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    fn command(&self) -> Result<(Command, PathBuf), ToolError> {
+        let path = self.check()?;
+        let mut command = Command::new(&path);
+        if self.clear_env {
+            command.env_clear();
+            for name in ["PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy"] {
+                if let Some(value) = std::env::var_os(name) {
+                    command.env(name, value);
+                }
+            }
+            command.env("LC_ALL", "C.UTF-8");
+        }
+        command.args(&self.args).envs(self.envs.iter().map(|(k, v)| (k, v)));
+        if let Some(dir) = &self.dir {
+            command.current_dir(dir);
+        }
+        Ok((command, path))
+    }
+}
+
+impl std::fmt::Display for Tool {
+    /// The command line, quoted so that a shell takes it back.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, word) in std::iter::once(&self.program).chain(&self.args).enumerate() {
+            let word = word.to_string_lossy();
+            let plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c));
+            let blank = if i == 0 { "" } else { " " };
+            if plain {
+                write!(f, "{blank}{word}")?;
+            } else {
+                write!(f, "{blank}'{}'", word.replace('\'', r"'\''"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn keep_tail(mut pipe: impl Read) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(n @ 1..) = pipe.read(&mut buffer) {
+        kept.extend_from_slice(&buffer[..n]);
+        if kept.len() > 4 * STDERR_TAIL {
+            kept.drain(..kept.len() - STDERR_TAIL);
+        }
+    }
+    let start = kept.len().saturating_sub(STDERR_TAIL);
+    String::from_utf8_lossy(&kept[start..]).trim().to_string()
+}
+
+/// A child that runs. Dropped before it ended, it is killed.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    command: String,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Running {
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The pipe from the child's standard output, once.
+    pub fn take_stdout(&mut self) -> Option<std::process::ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// The pipe to the child's standard input, once.
+    pub fn take_stdin(&mut self) -> Option<std::process::ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// Says how the child ended, if it has.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, ToolError> {
+        self.child.try_wait().map_err(|source| ToolError::Io { command: self.command.clone(), source })
+    }
+
+    /// Waits for the end, which must be success.
+    ///
+    /// # Errors
+    /// See [`ToolError`].
+    pub fn wait(mut self) -> Result<(), ToolError> {
+        let status = self.child.wait().map_err(|source| ToolError::Io { command: self.command.clone(), source })?;
+        let stderr = self.stderr.take().and_then(|t| t.join().ok()).unwrap_or_default();
+        if status.success() { Ok(()) } else { Err(ToolError::Failed { command: self.command.clone(), status, stderr }) }
+    }
+
+    /// Stops the child now and waits until it is gone; gives the end of what it said on standard error.
+    pub fn kill(mut self) -> String {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.stderr.take().and_then(|t| t.join().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        children::remove(self.child.id());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_named_with_its_package_and_reason() {
+        let error = Tool::new("no-such-program", "some-package", "do the work").run().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "'no-such-program' is needed to do the work, and is not installed; `apt-get install some-package` brings it"
+        );
+    }
+
+    #[test]
+    fn a_failure_shows_the_command_and_the_end_of_its_standard_error() {
+        let error = Tool::new("sh", "dash", "test").args(["-c", "echo 'it broke' >&2; exit 3"]).run().unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("`sh -c 'echo '\\''it broke'\\'' >&2; exit 3'` ended with exit status: 3"), "{text}");
+        assert!(text.ends_with("it broke"), "{text}");
+    }
+
+    #[test]
+    fn output_is_given_back_as_it_is() {
+        let out = Tool::new("printf", "coreutils", "test").arg(r"a\0\377").output().unwrap();
+        assert_eq!(out, b"a\0\xff");
+    }
+}

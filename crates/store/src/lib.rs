@@ -1,0 +1,1 @@
+//! Store paths, NAR hashes, the database, closures.

@@ -1,0 +1,1 @@
+//! Sources, base, etc, initrd and system.

@@ -1,0 +1,1 @@
+//! Raw and qcow2 images; run and verify in QEMU.

@@ -1,0 +1,1 @@
+//! Scenarios that boot real machines with the built command.
