@@ -1,1 +1,22 @@
-//! A machine's disks to a disk plan.
+//! A machine's disk to a disk plan: which partitions, where, how large, with which file systems and identifiers.
+//!
+//! Pure: a [`Disk`](cairn_machine::model::Disk), a seed and what the contents need go in; a [`DiskPlan`] comes out. No
+//! I/O, no clock, no random numbers: the same input gives the same plan, down to the last GUID.
+//!
+//! Partitions cannot overlap by construction: the planner decides sizes only, and places one partition behind the other.
+
+mod error;
+mod ids;
+mod kinds;
+mod plan;
+mod planner;
+mod share;
+mod table;
+mod units;
+
+pub use error::PlanError;
+pub use ids::{PartitionIds, disk_seed, identifiers};
+pub use kinds::{LEAST_FAT, type_guid, type_name};
+pub use plan::{DiskPlan, FsPlan, FsUuid, PlannedPartition};
+pub use planner::{Needs, free_to_leave, plan, plan_with_sectors};
+pub use units::{ALIGNMENT, Lba, SectorSize, Sectors, human};

@@ -1,0 +1,116 @@
+//! The plan as a value: everything that is decided about a disk before anything on it is touched.
+
+use cairn_machine::model::{FileSystem, PartitionKind};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::units::{Lba, SectorSize, Sectors};
+
+/// A whole disk. Displayed, it draws itself as a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskPlan {
+    /// The GPT's own GUID.
+    pub disk_guid: Uuid,
+    /// The size of a sector.
+    pub sector_size: SectorSize,
+    /// The size of the disk.
+    pub sectors: Sectors,
+    /// The partitions in their order on the disk; none overlaps another.
+    pub partitions: Vec<PlannedPartition>,
+}
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedPartition {
+    /// Its number in the partition table, from 1 on.
+    pub number: u32,
+    /// What it is for.
+    pub kind: PartitionKind,
+    /// Its type (Discoverable Partitions Specification).
+    pub type_guid: Uuid,
+    /// Its own GUID: `root=PARTUUID=`.
+    pub guid: Uuid,
+    /// Its name in the partition table.
+    pub label: String,
+    /// Where it begins.
+    pub first_lba: Lba,
+    /// How long it is.
+    pub sectors: Sectors,
+    /// The file system in it.
+    pub fs: Option<FsPlan>,
+    /// Where it is mounted.
+    pub mount_point: Option<String>,
+    /// Whether it grows to the end of the disk when the machine boots.
+    pub grow: bool,
+}
+
+/// A file system to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FsPlan {
+    /// Which one.
+    pub format: FileSystem,
+    /// Its identifier.
+    pub uuid: FsUuid,
+    /// Its label: at most 16 bytes for ext4 and swap, 11 ASCII capitals for FAT.
+    pub label: String,
+}
+
+/// What a file system is found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FsUuid {
+    /// A UUID: ext4, swap.
+    Uuid(Uuid),
+    /// FAT's volume id.
+    VolumeId(u32),
+}
+
+impl FsUuid {
+    /// The UUID, where it is one.
+    pub fn uuid(self) -> Option<Uuid> {
+        match self {
+            FsUuid::Uuid(uuid) => Some(uuid),
+            FsUuid::VolumeId(_) => None,
+        }
+    }
+
+    /// FAT's volume id, where it is one.
+    pub fn volume_id(self) -> Option<u32> {
+        match self {
+            FsUuid::Uuid(_) => None,
+            FsUuid::VolumeId(id) => Some(id),
+        }
+    }
+}
+
+impl std::fmt::Display for FsUuid {
+    /// As blkid and `/dev/disk/by-uuid` have it: `1A2B-3C4D` for FAT.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            FsUuid::Uuid(uuid) => uuid.fmt(f),
+            FsUuid::VolumeId(id) => write!(f, "{:04X}-{:04X}", id >> 16, id & 0xffff),
+        }
+    }
+}
+
+impl DiskPlan {
+    /// The size of the disk in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.sectors.bytes(self.sector_size)
+    }
+
+    /// Where a partition begins, in bytes.
+    pub fn offset_of(&self, partition: &PlannedPartition) -> u64 {
+        partition.first_lba.offset(self.sector_size)
+    }
+
+    /// How large a partition is, in bytes.
+    pub fn bytes_of(&self, partition: &PlannedPartition) -> u64 {
+        partition.sectors.bytes(self.sector_size)
+    }
+
+    /// The first partition of a kind.
+    pub fn find(&self, kind: PartitionKind) -> Option<&PlannedPartition> {
+        self.partitions.iter().find(|p| p.kind == kind)
+    }
+}

@@ -1,0 +1,251 @@
+//! From a disk as the machine file has it to the plan.
+
+use std::collections::BTreeMap;
+
+use cairn_machine::model::{Disk, FileSystem, Partition, PartitionKind};
+use cairn_machine::size::Size;
+use uuid::Uuid;
+
+use crate::error::PlanError;
+use crate::ids::{self, PartitionIds};
+use crate::kinds;
+use crate::plan::{DiskPlan, PlannedPartition};
+use crate::share::{self, Claim};
+use crate::units::{ALIGNMENT, Lba, SectorSize, human, need};
+
+/// The least bytes that the contents of each partition need, file system and all (`cairn_disk::fat::needed`,
+/// `cairn_disk::ext4::needed`). Room to leave free is in it already ([`free_to_leave`]). What is not named needs nothing
+/// but an empty file system.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The EFI system partition.
+    pub esp: u64,
+    /// The extended boot loader partition.
+    pub xbootldr: u64,
+    /// The root file system.
+    pub root: u64,
+    /// /home.
+    pub home: u64,
+    /// Data partitions, by mount point.
+    pub data: BTreeMap<String, u64>,
+}
+
+/// How much room the root's need is to include: `free`, unless the machine file or a real disk gives the size.
+pub fn free_to_leave(disk: &Disk, size: Option<Size>) -> Size {
+    let given = size.or(disk.size).is_some()
+        || disk.partitions.iter().any(|p| p.kind == PartitionKind::Root && p.size.is_some());
+    if given { Size::default() } else { disk.free }
+}
+
+/// Lays out a disk with sectors of 512 bytes: every image, and most real disks.
+///
+/// `seed` is the disk's own ([`ids::disk_seed`]). `size` is the size of a real disk; without it the machine file's holds,
+/// and without that the disk is as large as its partitions need.
+///
+/// # Errors
+/// [`PlanError`]: what is wrong, where in the disk's part of the machine file, and what would be enough.
+pub fn plan(disk: &Disk, seed: Uuid, needs: &Needs, size: Option<Size>) -> Result<DiskPlan, PlanError> {
+    plan_with_sectors(disk, seed, needs, size, SectorSize::B512)
+}
+
+/// Lays out a disk; see [`plan`].
+///
+/// # Errors
+/// See [`plan`].
+pub fn plan_with_sectors(
+    disk: &Disk,
+    seed: Uuid,
+    needs: &Needs,
+    size: Option<Size>,
+    sector: SectorSize,
+) -> Result<DiskPlan, PlanError> {
+    let partitions = ids::partitions(disk)?;
+    if partitions.len() > 128 {
+        return Err(PlanError::TooManyPartitions { count: partitions.len() });
+    }
+    let ids = ids::identifiers(disk, seed)?;
+    let named = disk.layout.is_some();
+    let claims = partitions
+        .iter()
+        .zip(&ids)
+        .enumerate()
+        .map(|(i, (partition, ids))| {
+            check(partition, ids, i, partitions.len())?;
+            claim(partition, ids, i, needs, named)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+
+    let given = size.or(disk.size);
+    let total = match given {
+        Some(given) => given.bytes() / sector.bytes() * sector.bytes(),
+        None => whole(&claims)?,
+    };
+    let sizes = share::divide(span(total, given.is_some(), size.is_some(), &claims, sector)?, &claims);
+
+    let mut next = 1;
+    let planned = partitions.iter().zip(ids).zip(&sizes).enumerate().map(|(i, ((partition, ids), units))| {
+        let first = next;
+        next += units;
+        PlannedPartition {
+            number: u32::try_from(i + 1).unwrap_or(u32::MAX),
+            kind: ids.kind,
+            type_guid: kinds::type_guid(ids.kind, ids.mount_point.as_deref()),
+            guid: ids.guid,
+            label: ids.label,
+            first_lba: Lba(sector.count(first * ALIGNMENT).0),
+            sectors: sector.count(units * ALIGNMENT),
+            grow: grows(partition, i + 1 == partitions.len()),
+            fs: ids.fs,
+            mount_point: ids.mount_point,
+        }
+    });
+    let partitions = planned.collect();
+    Ok(DiskPlan {
+        disk_guid: ids::derive(seed, "partition-table"),
+        sector_size: sector,
+        sectors: sector.count(total),
+        partitions,
+    })
+}
+
+/// The last root grows by itself.
+fn grows(partition: &Partition, last: bool) -> bool {
+    partition.grow.unwrap_or(last && partition.kind == PartitionKind::Root)
+}
+
+/// The size of a disk that is just large enough: the partitions, one unit in front for the partition table and one
+/// behind for its copy.
+fn whole(claims: &[Claim]) -> Result<u64, PlanError> {
+    let units = claims.iter().try_fold(2_u64, |sum, claim| sum.checked_add(claim.min)).ok_or(PlanError::TooLarge)?;
+    let bytes = units.checked_mul(ALIGNMENT).ok_or(PlanError::TooLarge)?;
+    if i64::try_from(bytes).is_err() { Err(PlanError::TooLarge) } else { Ok(bytes) }
+}
+
+/// How many units of a disk the partitions may take.
+fn span(total: u64, given: bool, real: bool, claims: &[Claim], sector: SectorSize) -> Result<u64, PlanError> {
+    // 128 entries of 128 bytes and the header's sector stand behind the last partition.
+    let tail = 128 * 128 + sector.bytes();
+    let units = total.saturating_sub(tail) / ALIGNMENT;
+    let needed = whole(claims)?;
+    let least: u64 = claims.iter().map(|claim| claim.min).sum();
+    if given && units.saturating_sub(1) < least {
+        let pointer = if real { "" } else { "/size" };
+        return Err(PlanError::DiskTooSmall { pointer: pointer.into(), size: human(total), needed: need(needed) });
+    }
+    Ok(units.saturating_sub(1))
+}
+
+/// What is wrong with a partition whatever its size.
+fn check(partition: &Partition, ids: &PartitionIds, index: usize, count: usize) -> Result<(), PlanError> {
+    let what = kinds::name(partition.kind).to_string();
+    let at = |key: &str| format!("/partitions/{index}/{key}");
+    let wrong = |format, instead| Err(PlanError::Format { what: what.clone(), pointer: at("format"), format, instead });
+    match (partition.kind, partition.format) {
+        (PartitionKind::Esp | PartitionKind::Xbootldr, Some(FileSystem::Ext4)) => return wrong("ext4", "vfat"),
+        (PartitionKind::Esp | PartitionKind::Xbootldr, Some(FileSystem::Swap)) => return wrong("swap", "vfat"),
+        (PartitionKind::Root | PartitionKind::Home, Some(FileSystem::Vfat)) => return wrong("vfat", "ext4"),
+        (PartitionKind::Root | PartitionKind::Home, Some(FileSystem::Swap)) => return wrong("swap", "ext4"),
+        (PartitionKind::Data, Some(FileSystem::Swap)) => return wrong("swap", "ext4 or vfat"),
+        (PartitionKind::Swap, Some(FileSystem::Ext4)) => return wrong("ext4", "swap"),
+        (PartitionKind::Swap, Some(FileSystem::Vfat)) => return wrong("vfat", "swap"),
+        (PartitionKind::BiosBoot, Some(_)) => return wrong("formatted", "no `format`: it holds no file system"),
+        _ => {}
+    }
+    if partition.kind == PartitionKind::Data && partition.mount_point.is_none() {
+        return Err(PlanError::DataWithoutMountPoint { pointer: format!("/partitions/{index}") });
+    }
+    if partition.grow == Some(true) {
+        if index + 1 != count {
+            return Err(PlanError::GrowNotLast { what, pointer: at("grow"), last: count });
+        }
+        if ids.fs.as_ref().map(|fs| fs.format) != Some(FileSystem::Ext4) {
+            return Err(PlanError::GrowFormat { what, pointer: at("grow") });
+        }
+    }
+    if partition.size.is_some() {
+        let others = [
+            ("size_min", partition.size_min.is_some()),
+            ("size_max", partition.size_max.is_some()),
+            ("weight", partition.weight.is_some()),
+        ];
+        if let Some((other, _)) = others.into_iter().find(|(_, given)| *given) {
+            return Err(PlanError::SizeAndShare { what, other, pointer: at(other) });
+        }
+    }
+    if partition.kind == PartitionKind::Swap && partition.size.or(partition.size_min).is_none() {
+        return Err(PlanError::SwapWithoutSize { pointer: format!("/partitions/{index}") });
+    }
+    Ok(())
+}
+
+/// What a partition asks for.
+fn claim(
+    partition: &Partition,
+    ids: &PartitionIds,
+    index: usize,
+    needs: &Needs,
+    named: bool,
+) -> Result<Claim, PlanError> {
+    let what = kinds::name(partition.kind).to_string();
+    let at = |key: &str| format!("/partitions/{index}/{key}");
+    let contents = match partition.kind {
+        PartitionKind::Esp => needs.esp,
+        PartitionKind::Xbootldr => needs.xbootldr,
+        PartitionKind::Root => needs.root,
+        PartitionKind::Home => needs.home,
+        PartitionKind::Data => ids.mount_point.as_ref().and_then(|at| needs.data.get(at)).copied().unwrap_or_default(),
+        PartitionKind::Swap | PartitionKind::BiosBoot => 0,
+    };
+    let format = ids.fs.as_ref().map(|fs| fs.format);
+    let empty = kinds::least(format);
+
+    let enough = |size: Size, key: &str| {
+        let size = size.bytes();
+        if size < contents {
+            let needed = need(contents.max(empty));
+            return Err(PlanError::PartitionTooSmall {
+                what: what.clone(),
+                pointer: at(key),
+                size: human(size),
+                needed,
+            });
+        }
+        if size < empty {
+            let format = match format {
+                Some(FileSystem::Vfat) => "FAT32",
+                Some(FileSystem::Ext4) => "ext4",
+                Some(FileSystem::Swap) => "swap",
+                None => "a boot loader",
+            };
+            let needed = need(empty);
+            return Err(PlanError::BelowFormat {
+                what: what.clone(),
+                pointer: at(key),
+                size: human(size),
+                format,
+                needed,
+            });
+        }
+        // Up, never down: less than was asked for would surprise more.
+        Ok(size.div_ceil(ALIGNMENT))
+    };
+
+    if let Some(size) = partition.size {
+        let units = enough(size, "size")?;
+        return Ok(Claim { min: units, max: units, weight: 0 });
+    }
+    let least = contents.max(empty).div_ceil(ALIGNMENT);
+    let min = partition.size_min.map_or(0, |size| size.bytes().div_ceil(ALIGNMENT)).max(least);
+    let max = match partition.size_max {
+        Some(size) => enough(size, "size_max")?,
+        None => u64::MAX,
+    };
+    if max < min {
+        let needed = need(min.saturating_mul(ALIGNMENT));
+        return Err(PlanError::Bounds { what, pointer: at("size_max"), needed });
+    }
+    // In a named layout only the root takes what is left.
+    let default =
+        if named && partition.kind != PartitionKind::Root { 0 } else { kinds::default_weight(partition.kind) };
+    Ok(Claim { min, max, weight: partition.weight.unwrap_or(default) })
+}

@@ -1,0 +1,68 @@
+//! A plan, drawn.
+
+use std::fmt;
+
+use cairn_machine::model::FileSystem;
+
+use crate::kinds;
+use crate::plan::{DiskPlan, PlannedPartition};
+use crate::units::human;
+
+const HEADINGS: [&str; 9] = ["#", "type", "label", "start", "first sector", "size", "sectors", "format", "mounted at"];
+
+impl fmt::Display for DiskPlan {
+    /// A table with offsets and sizes; one line per partition.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows: Vec<_> = self.partitions.iter().map(|p| self.row(p)).collect();
+        let widths: Vec<usize> = (0..HEADINGS.len())
+            .map(|i| rows.iter().map(|r| r[i].chars().count()).chain([HEADINGS[i].len()]).max().unwrap_or(0))
+            .collect();
+        let sector = self.sector_size.bytes();
+        writeln!(
+            f,
+            "disk {}: {} ({} sectors of {sector} bytes), GPT",
+            self.disk_guid,
+            human(self.bytes()),
+            self.sectors
+        )?;
+        line(f, &HEADINGS.map(str::to_string), &widths)?;
+        rows.iter().try_for_each(|row| line(f, row, &widths))
+    }
+}
+
+/// Numbers stand right, words left; no blanks at the end.
+fn line(f: &mut fmt::Formatter<'_>, cells: &[String; 9], widths: &[usize]) -> fmt::Result {
+    let mut text = String::new();
+    for (i, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
+        match i {
+            0 | 3..=6 => text.extend([pad.as_str(), cell]),
+            _ => text.extend([cell, pad.as_str()]),
+        }
+        text.push_str("  ");
+    }
+    writeln!(f, "{}", text.trim_end())
+}
+
+impl DiskPlan {
+    fn row(&self, p: &PlannedPartition) -> [String; 9] {
+        let format = match p.fs.as_ref().map(|fs| fs.format) {
+            Some(FileSystem::Vfat) => "vfat",
+            Some(FileSystem::Ext4) => "ext4",
+            Some(FileSystem::Swap) => "swap",
+            None => "-",
+        };
+        let mount_point = p.mount_point.as_deref().unwrap_or("-");
+        [
+            p.number.to_string(),
+            kinds::name(p.kind).to_string(),
+            p.label.clone(),
+            human(self.offset_of(p)),
+            p.first_lba.to_string(),
+            human(self.bytes_of(p)),
+            p.sectors.to_string(),
+            format.to_string(),
+            if p.grow { format!("{mount_point} (grows)") } else { mount_point.to_string() },
+        ]
+    }
+}

@@ -1,0 +1,115 @@
+//! Random disks: whatever the planner accepts is aligned, in order, inside the disk, and adds up.
+
+use cairn_layout::{ALIGNMENT, DiskPlan, Needs, PlanError, SectorSize, plan_with_sectors};
+use cairn_machine::model::{Disk, Partition, PartitionKind};
+use cairn_machine::size::Size;
+use uuid::Uuid;
+
+/// A small generator of numbers (splitmix64): the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn maybe<T>(&mut self, value: impl FnOnce(&mut Numbers) -> T) -> Option<T> {
+        (self.below(3) == 0).then(|| value(self))
+    }
+
+    fn size(&mut self) -> Size {
+        // Up to 4 GiB, rarely a whole number of MiB.
+        Size::from_bytes(self.below(4 << 30))
+    }
+}
+
+fn partition(numbers: &mut Numbers) -> Partition {
+    use PartitionKind::{BiosBoot, Data, Esp, Home, Root, Swap, Xbootldr};
+    let kinds = [Esp, Xbootldr, BiosBoot, Swap, Root, Home, Data];
+    let kind = kinds[usize::try_from(numbers.below(7)).unwrap()];
+    let size = numbers.maybe(Numbers::size);
+    let free = size.is_none();
+    Partition {
+        kind,
+        label: numbers.maybe(|n| format!("label-{}", n.below(1000))),
+        size: size.or((kind == Swap).then(|| Size::from_mib(1))),
+        size_min: if free && kind != Swap { numbers.maybe(Numbers::size) } else { None },
+        size_max: if free && kind != Swap { numbers.maybe(Numbers::size) } else { None },
+        weight: if free && kind != Swap { numbers.maybe(|n| u32::try_from(n.below(5000)).unwrap()) } else { None },
+        format: None,
+        mount_point: (kind == Data).then(|| "/data".to_string()),
+        grow: None,
+    }
+}
+
+fn holds(plan: &DiskPlan, disk: &Disk, needs: &Needs) {
+    let mut end = ALIGNMENT;
+    for (p, wanted) in plan.partitions.iter().zip(&disk.partitions) {
+        let (offset, bytes) = (plan.offset_of(p), plan.bytes_of(p));
+        assert_eq!(offset, end, "each partition begins where the one before it ends");
+        assert_eq!((offset % ALIGNMENT, bytes % ALIGNMENT), (0, 0), "aligned");
+        assert!(bytes > 0);
+        let round = |size: Size| size.bytes().div_ceil(ALIGNMENT) * ALIGNMENT;
+        if let Some(size) = wanted.size {
+            assert_eq!(bytes, round(size), "an exact size is exact");
+        }
+        if let Some(min) = wanted.size_min {
+            assert!(bytes >= min.bytes());
+        }
+        if let Some(max) = wanted.size_max {
+            assert!(bytes <= round(max));
+        }
+        if p.kind == PartitionKind::Root {
+            assert!(bytes >= needs.root);
+        }
+        end = offset + bytes;
+    }
+    let tail = 16384 + plan.sector_size.bytes();
+    assert!(end + tail <= plan.bytes(), "the copy of the partition table has its place");
+    let mut guids: Vec<_> = plan.partitions.iter().map(|p| p.guid).chain([plan.disk_guid]).collect();
+    guids.sort();
+    guids.dedup();
+    assert_eq!(guids.len(), plan.partitions.len() + 1, "no GUID twice");
+}
+
+#[test]
+fn every_accepted_disk_is_sound() {
+    let mut numbers = Numbers(20);
+    let (mut accepted, mut refused) = (0, 0);
+    for round in 0..20_000 {
+        let count = numbers.below(6) + 1;
+        let disk = Disk {
+            layout: None,
+            size: numbers.maybe(|n| Size::from_bytes(n.below(40 << 30))),
+            free: Size::from_mib(256),
+            partitions: (0..count).map(|_| partition(&mut numbers)).collect(),
+        };
+        let needs = Needs { esp: numbers.below(400 << 20), root: numbers.below(2 << 30), ..Needs::default() };
+        let sector = if numbers.below(2) == 0 { SectorSize::B512 } else { SectorSize::B4096 };
+        match plan_with_sectors(&disk, Uuid::from_u128(7), &needs, None, sector) {
+            Ok(plan) => {
+                holds(&plan, &disk, &needs);
+                accepted += 1;
+            }
+            // What a message offers as enough must be enough.
+            Err(PlanError::DiskTooSmall { needed, .. }) => {
+                let enough: Size = needed.parse().unwrap();
+                let larger = Disk { size: Some(enough), ..disk };
+                holds(&plan_with_sectors(&larger, Uuid::from_u128(7), &needs, None, sector).unwrap(), &larger, &needs);
+                refused += 1;
+            }
+            Err(error) => {
+                assert!(!error.to_string().is_empty(), "round {round}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(accepted > 2000 && refused > 2000, "{accepted} accepted, {refused} refused: the generator is lopsided");
+}
