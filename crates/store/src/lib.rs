@@ -1,1 +1,44 @@
-//! Store paths, NAR hashes, the database, closures.
+//! Store paths, NAR hashes, the database, closures: a store in Nix's own formats, so that a real Nix accepts it.
+//!
+//! A [`Store`] is a folder whose real files are in `ROOT/nix/store` while every name inside says `/nix/store`. Trees
+//! are made in a [`Scratch`] folder and moved in by one rename: [`Store::add`] for leaf paths, named by their bytes;
+//! [`Store::add_input_addressed`] for the system, which names itself. Beside each tree the store keeps
+//!
+//! - `nix/var/cairn/info/NAME.json`: hash, size, references ([`PathInfo`]); written last: without it a tree is not valid;
+//! - `nix/var/cairn/listing/NAME`: every file with its size and SHA-256 ([`Listing`]), so that nobody has to walk and
+//!   hash the tree again;
+//! - `nix/var/cairn/fingerprint/NAME`: what `lstat` says about each file on this machine, so that a changed file is
+//!   found without reading it ([`Store::check_quick`]).
+//!
+//! Several processes may work on one store, as root or not, and each may be killed at any moment.
+//!
+//! [`database`], [`profile`] and [`binary_cache`] say a closure in the formats that Nix reads.
+
+pub mod binary_cache;
+mod canonical;
+mod check;
+pub mod database;
+mod error;
+mod fingerprint;
+mod hash;
+mod info;
+mod key;
+mod listing;
+mod local;
+mod path;
+pub mod profile;
+mod publish;
+mod remove;
+mod scratch;
+
+pub use error::StoreError;
+pub use info::PathInfo;
+pub use key::SigningKey;
+pub use listing::{Entry, EntryKind, Listing};
+pub use local::Store;
+pub use path::StorePath;
+pub use scratch::Scratch;
+
+/// The folder in which every store path lies, as the files inside say it. Where the files really are is the
+/// business of [`Store::real_path`].
+pub const STORE_DIR: &str = "/nix/store";

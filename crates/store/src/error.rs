@@ -1,0 +1,122 @@
+//! What can go wrong with a store, in words for the person who has to do something about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::path::StorePath;
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Text that is not a store path.
+    #[error(
+        "'{text}' is not a store path: {why} (one looks like /nix/store/<32 letters and digits>-<name>, the name at \
+         most 211 characters out of a-z A-Z 0-9 + - . _ ? =)"
+    )]
+    BadPath {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The operating system refused something.
+    #[error("{action} {}", path.display())]
+    Io {
+        /// What was being done, as a gerund: "reading".
+        action: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// Why it did not work.
+        source: io::Error,
+    },
+    /// A tree holds something that a store path cannot hold.
+    #[error("{} cannot go into the store: {why}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what can be done.
+        why: String,
+    },
+    /// A tree could not be written as a NAR.
+    #[error("hashing {}", path.display())]
+    Nar {
+        /// The top of the tree.
+        path: PathBuf,
+        /// Why.
+        source: nix_archive::nar::Error,
+    },
+    /// A content-addressed tree holds its own store path.
+    #[error(
+        "{path} contains its own path: a content-addressed path must not, because Nix versions disagree about its \
+         hash; make it input-addressed, or leave the path out of its files"
+    )]
+    SelfReference {
+        /// The path.
+        path: StorePath,
+    },
+    /// A path that should be in the store is not.
+    #[error("{path} is not in the store at {}{}", store.display(), needed_by(.referrer.as_ref()))]
+    Missing {
+        /// The path.
+        path: StorePath,
+        /// The store's root folder.
+        store: PathBuf,
+        /// The path that refers to it, if that is why it is needed.
+        referrer: Option<StorePath>,
+    },
+    /// A path that is in the store is not what was put there.
+    #[error(
+        "the cached {path} is damaged: {what}; remove {} and build again; the packages are cached, no network is needed",
+        remove.display()
+    )]
+    Damaged {
+        /// The path.
+        path: StorePath,
+        /// What differs: the first file, and how.
+        what: String,
+        /// The file whose removal makes the store forget the path.
+        remove: PathBuf,
+    },
+    /// A set of paths is not closed: something in it refers to something outside of it.
+    #[error("{referrer} refers to {path}, which is not in the closure")]
+    NotClosed {
+        /// What is missing.
+        path: StorePath,
+        /// What refers to it.
+        referrer: StorePath,
+    },
+    /// A signing key that cannot be read.
+    #[error("{}is not a signing key: {why} (`nix-store --generate-binary-cache-key NAME SECRET PUBLIC` makes one)", in_file(.file.as_deref()))]
+    BadKey {
+        /// The file it came from, if it came from one.
+        file: Option<PathBuf>,
+        /// What is wrong. Never holds any part of the key.
+        why: &'static str,
+    },
+    /// The database could not be made.
+    #[error("writing the Nix database")]
+    Database(#[source] rusqlite::Error),
+}
+
+fn needed_by(referrer: Option<&StorePath>) -> String {
+    referrer.map(|r| format!(", but {r} refers to it")).unwrap_or_default()
+}
+
+fn in_file(file: Option<&Path>) -> String {
+    file.map_or_else(|| "the text ".to_string(), |f| format!("{} ", f.display()))
+}
+
+impl StoreError {
+    /// Makes an [`StoreError::Io`]; for `map_err`.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
+        let path = path.into();
+        move |source| StoreError::Io { action, path, source }
+    }
+
+    /// The same for errors of the `nix` crate.
+    pub(crate) fn errno(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(nix::Error) -> StoreError {
+        let path = path.into();
+        move |errno| StoreError::Io { action, path, source: errno.into() }
+    }
+}

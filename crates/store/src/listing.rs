@@ -1,0 +1,199 @@
+//! The listing of a tree: what is in it, file by file, with the SHA-256 of each content.
+//!
+//! One line for each entry, in the order of a NAR (a folder before what it holds, names by their bytes):
+//! `d PATH`, `f SIZE SHA256 PATH`, `x SIZE SHA256 PATH` (executable), `l PATH<tab>TARGET`. A backslash, a line feed
+//! and a tab in a name are written `\\`, `\n` and `\t`. The top of the tree has the empty path.
+
+use std::fmt::Write;
+
+use crate::info::{from_hex, to_hex};
+
+const HEADER: &str = "cairn-listing 1\n";
+
+/// One entry of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it is below the store path: `usr/bin/env`. Empty for the store path itself.
+    pub path: String,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What an entry is. Nothing else can be in a store path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A folder, mode 0555.
+    Directory,
+    /// A regular file, mode 0444, or 0555 when it is executable.
+    File {
+        /// Length in bytes.
+        size: u64,
+        /// Whether it may be run.
+        executable: bool,
+        /// SHA-256 of the contents.
+        sha256: [u8; 32],
+    },
+    /// A symbolic link.
+    Symlink {
+        /// What it says.
+        target: String,
+    },
+}
+
+/// Everything that is in a store path, in the order of a NAR: a folder comes before what it holds, and names are
+/// sorted by their bytes. The first entry is the store path itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    entries: Vec<Entry>,
+}
+
+impl Listing {
+    pub(crate) fn new(entries: Vec<Entry>) -> Listing {
+        Listing { entries }
+    }
+
+    /// The entries.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entries, one by one.
+    pub fn iter(&self) -> std::slice::Iter<'_, Entry> {
+        self.entries.iter()
+    }
+
+    /// The entry at `path` (`usr/bin/env`), if there is one. Looks through all of them.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.path == path)
+    }
+
+    /// The bytes in all files together.
+    #[must_use]
+    pub fn total_size(&self) -> u64 {
+        self.entries.iter().map(|e| if let EntryKind::File { size, .. } = e.kind { size } else { 0 }).sum()
+    }
+
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = String::with_capacity(HEADER.len() + self.entries.len() * 112);
+        text.push_str(HEADER);
+        for Entry { path, kind } in &self.entries {
+            match kind {
+                EntryKind::Directory => text.push_str("d "),
+                EntryKind::File { size, executable, sha256 } => {
+                    // Writing to a string cannot fail.
+                    let _ = write!(text, "{} {size} {} ", if *executable { 'x' } else { 'f' }, to_hex(sha256));
+                }
+                EntryKind::Symlink { .. } => text.push_str("l "),
+            }
+            escape(path, &mut text);
+            if let EntryKind::Symlink { target } = kind {
+                text.push('\t');
+                escape(target, &mut text);
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Reads what [`Listing::to_text`] wrote; nothing when it is anything else.
+    pub(crate) fn parse(text: &str) -> Option<Listing> {
+        let body = text.strip_prefix(HEADER)?;
+        let entries: Option<Vec<Entry>> = body.split_terminator('\n').map(parse_line).collect();
+        entries.filter(|e| !e.is_empty()).map(Listing::new)
+    }
+}
+
+impl<'a> IntoIterator for &'a Listing {
+    type Item = &'a Entry;
+    type IntoIter = std::slice::Iter<'a, Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+fn parse_line(line: &str) -> Option<Entry> {
+    let (tag, rest) = line.split_once(' ')?;
+    Some(match tag {
+        "d" => Entry { path: unescape(rest)?, kind: EntryKind::Directory },
+        "l" => {
+            let (path, target) = rest.split_once('\t')?;
+            Entry { path: unescape(path)?, kind: EntryKind::Symlink { target: unescape(target)? } }
+        }
+        "f" | "x" => {
+            let (size, rest) = rest.split_once(' ')?;
+            let (sha256, path) = rest.split_once(' ')?;
+            let (size, sha256) = (size.parse().ok()?, from_hex(sha256)?);
+            Entry { path: unescape(path)?, kind: EntryKind::File { size, executable: tag == "x", sha256 } }
+        }
+        _ => return None,
+    })
+}
+
+fn escape(name: &str, text: &mut String) {
+    if !name.contains(['\\', '\n', '\t']) {
+        return text.push_str(name);
+    }
+    for c in name.chars() {
+        match c {
+            '\\' => text.push_str(r"\\"),
+            '\n' => text.push_str(r"\n"),
+            '\t' => text.push_str(r"\t"),
+            c => text.push(c),
+        }
+    }
+}
+
+fn unescape(text: &str) -> Option<String> {
+    if !text.contains('\\') {
+        return Some(text.to_string());
+    }
+    let mut name = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        name.push(match c {
+            '\\' => match chars.next()? {
+                '\\' => '\\',
+                'n' => '\n',
+                't' => '\t',
+                _ => return None,
+            },
+            c => c,
+        });
+    }
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, kind: EntryKind) -> Entry {
+        Entry { path: path.to_string(), kind }
+    }
+
+    #[test]
+    fn every_kind_and_every_awkward_name_comes_back() {
+        let listing = Listing::new(vec![
+            entry("", EntryKind::Directory),
+            entry("a b", EntryKind::File { size: 0, executable: false, sha256: [7; 32] }),
+            entry("a\nb\t\\n", EntryKind::File { size: u64::MAX, executable: true, sha256: [255; 32] }),
+            entry("l\t", EntryKind::Symlink { target: "../x\ty\\\n".to_string() }),
+            entry("ü", EntryKind::Directory),
+        ]);
+        let text = listing.to_text();
+        assert_eq!(text.lines().count(), 6);
+        assert_eq!(Listing::parse(&text), Some(listing));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in
+            ["", "cairn-listing 1\n", "cairn-listing 2\nd \n", "cairn-listing 1\nf 1 00 a\n", "cairn-listing 1\nl a\n"]
+        {
+            assert_eq!(Listing::parse(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! A store in a folder: opening it, and asking it what it has.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::info::to_hex;
+use crate::scratch::claim_dead;
+use crate::{Listing, PathInfo, STORE_DIR, Scratch, StoreError, StorePath};
+
+/// A store whose root folder is anywhere: the files of `/nix/store/x` are in `ROOT/nix/store/x`.
+///
+/// Any number of processes may use it at once, and threads may share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// The contents of an info file. The checksum finds damage in it, and the listing's in the listing.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InfoFile {
+    info: PathInfo,
+    listing: String,
+    checksum: String,
+}
+
+/// A valid path's metadata, with what belongs to it.
+pub(crate) struct Record {
+    pub(crate) info: PathInfo,
+    /// SHA-256 of the listing, in base 16.
+    pub(crate) listing: String,
+}
+
+impl Store {
+    /// Opens the store below `root`, making its folders when they are missing, and removes what processes that were
+    /// killed have left in it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the folders cannot be made.
+    pub fn open(root: &Path) -> Result<Store, StoreError> {
+        let root = std::path::absolute(root).map_err(StoreError::io("opening the store at", root))?;
+        let store = Store { root };
+        for dir in
+            [store.store_dir(), store.tmp(), store.meta("info"), store.meta("listing"), store.meta("fingerprint")]
+        {
+            DirBuilder::new().recursive(true).mode(0o755).create(&dir).map_err(StoreError::io("making", dir))?;
+        }
+        // A store that is only read (somebody else's, a medium) has nothing to lock and nothing to tidy.
+        let dead = store.lock().map(|_lock| claim_dead(&store.tmp())).unwrap_or_default();
+        dead.into_iter().for_each(crate::scratch::Dead::remove);
+        Ok(store)
+    }
+
+    /// The root folder, absolute.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the files of `path` really are.
+    #[must_use]
+    pub fn real_path(&self, path: &StorePath) -> PathBuf {
+        self.store_dir().join(path.base_name())
+    }
+
+    /// A folder to make a tree in, on the store's file system.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn scratch(&self) -> Result<Scratch, StoreError> {
+        let _lock = self.lock()?;
+        Scratch::create(&self.tmp())
+    }
+
+    /// What is known about `path`; nothing when it is not (or not completely) in the store. Its signatures are those
+    /// it was brought with; see [`PathInfo::sign`].
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the metadata were changed, [`StoreError::Io`].
+    pub fn info(&self, path: &StorePath) -> Result<Option<PathInfo>, StoreError> {
+        Ok(self.record(path)?.map(|r| r.info))
+    }
+
+    /// The paths that are valid, sorted.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn paths(&self) -> Result<Vec<StorePath>, StoreError> {
+        let dir = self.meta("info");
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(StoreError::io("reading", &dir))? {
+            let name = entry.map_err(StoreError::io("reading", &dir))?.file_name();
+            let path = name.to_str().and_then(|n| n.strip_suffix(".json")).map(StorePath::from_basename);
+            if let Some(Ok(path)) = path
+                && self.real_path(&path).symlink_metadata().is_ok()
+            {
+                paths.push(path);
+            }
+        }
+        paths.sort_unstable();
+        Ok(paths)
+    }
+
+    /// `roots` and all that they refer to, directly or not, sorted by path.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when one of them is not in the store, and as [`Store::info`].
+    pub fn closure(&self, roots: &[StorePath]) -> Result<Vec<PathInfo>, StoreError> {
+        let mut infos: BTreeMap<StorePath, PathInfo> = BTreeMap::new();
+        let mut waiting: Vec<(StorePath, Option<StorePath>)> = roots.iter().map(|p| (p.clone(), None)).collect();
+        while let Some((path, referrer)) = waiting.pop() {
+            if infos.contains_key(&path) {
+                continue;
+            }
+            let Some(info) = self.info(&path)? else {
+                return Err(StoreError::Missing { path, store: self.root.clone(), referrer });
+            };
+            waiting.extend(info.references.iter().map(|r| (r.clone(), Some(path.clone()))));
+            infos.insert(path, info);
+        }
+        Ok(infos.into_values().collect())
+    }
+
+    /// Everything that is in `path`, without reading its files.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], [`StoreError::Damaged`], [`StoreError::Io`].
+    pub fn listing(&self, path: &StorePath) -> Result<Listing, StoreError> {
+        let record = self.valid(path)?;
+        let file = self.listing_file(path);
+        let damaged = || self.damaged(path, format!("{} was changed", file.display()));
+        let bytes = match fs::read(&file) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(damaged()),
+            Err(e) => return Err(StoreError::io("reading", &file)(e)),
+        };
+        if to_hex(&Sha256::digest(&bytes)) != record.listing {
+            return Err(damaged());
+        }
+        let text = String::from_utf8(bytes).map_err(|_| damaged())?;
+        Listing::parse(&text).ok_or_else(damaged)
+    }
+
+    /// Takes `path` out of the store, whether or not something else refers to it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remove(&self, path: &StorePath) -> Result<(), StoreError> {
+        let scratch = self.scratch()?;
+        let _lock = self.lock()?;
+        self.invalidate(path)?;
+        self.move_away(path, &scratch)
+    }
+
+    // What the other modules of this crate share.
+
+    pub(crate) fn valid(&self, path: &StorePath) -> Result<Record, StoreError> {
+        let missing = || StoreError::Missing { path: path.clone(), store: self.root.clone(), referrer: None };
+        self.record(path)?.ok_or_else(missing)
+    }
+
+    pub(crate) fn record(&self, path: &StorePath) -> Result<Option<Record>, StoreError> {
+        let file = self.info_file(path);
+        let text = match fs::read(&file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(StoreError::io("reading", file)(e)),
+        };
+        if self.real_path(path).symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let damaged = || self.damaged(path, format!("{} was changed", file.display()));
+        let read: InfoFile = serde_json::from_slice(&text).map_err(|_| damaged())?;
+        if read.checksum != checksum(&read.info, &read.listing) || read.info.path != *path {
+            return Err(damaged());
+        }
+        Ok(Some(Record { info: read.info, listing: read.listing }))
+    }
+
+    /// The text of the info file.
+    pub(crate) fn info_text(info: &PathInfo, listing: &str) -> String {
+        let listing = to_hex(&Sha256::digest(listing));
+        let checksum = checksum(info, &listing);
+        json(&InfoFile { info: info.clone(), listing, checksum })
+    }
+
+    pub(crate) fn damaged(&self, path: &StorePath, what: String) -> StoreError {
+        StoreError::Damaged { path: path.clone(), what, remove: self.info_file(path) }
+    }
+
+    /// Makes the store forget `path`. The store's lock must be held.
+    pub(crate) fn invalidate(&self, path: &StorePath) -> Result<(), StoreError> {
+        // The info goes first: from here on the path is not valid, whatever else is still there.
+        for file in [self.info_file(path), self.fingerprint_file(path), self.listing_file(path)] {
+            match fs::remove_file(&file) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("removing", file)(e)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until no other process changes the store, and keeps others waiting while the result lives.
+    pub(crate) fn lock(&self) -> Result<Flock<File>, StoreError> {
+        let path = self.meta("lock");
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(StoreError::io("opening", &path))?;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusive) {
+                Ok(lock) => return Ok(lock),
+                Err((again, Errno::EINTR)) => file = again,
+                Err((_, errno)) => return Err(StoreError::errno("locking", path)(errno)),
+            }
+        }
+    }
+
+    pub(crate) fn info_file(&self, path: &StorePath) -> PathBuf {
+        self.meta("info").join(format!("{}.json", path.base_name()))
+    }
+
+    pub(crate) fn listing_file(&self, path: &StorePath) -> PathBuf {
+        self.meta("listing").join(path.base_name())
+    }
+
+    pub(crate) fn fingerprint_file(&self, path: &StorePath) -> PathBuf {
+        self.meta("fingerprint").join(path.base_name())
+    }
+
+    fn store_dir(&self) -> PathBuf {
+        self.root.join(STORE_DIR.trim_start_matches('/'))
+    }
+
+    fn tmp(&self) -> PathBuf {
+        self.meta("tmp")
+    }
+
+    fn meta(&self, name: &str) -> PathBuf {
+        self.root.join("nix/var/cairn").join(name)
+    }
+}
+
+fn checksum(info: &PathInfo, listing: &str) -> String {
+    to_hex(&Sha256::digest(json(&(info, listing))))
+}
+
+/// These values have string keys only and no floats, so there is nothing that JSON could not say.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,158 @@
+//! Bringing a tree into the store: canonical, hashed, named, moved into its place by one rename.
+//!
+//! The order makes every moment a good one to be killed at: the tree, its fingerprint, its listing, and last of all
+//! the info, without which the rest does not count.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::canonical::{below, canonicalise, seal};
+use crate::fingerprint::{self, Stamp};
+use crate::hash::{Hashed, hash_tree};
+use crate::local::Store;
+use crate::{Listing, PathInfo, Scratch, SigningKey, StoreError, StorePath};
+
+/// Every path was registered one second after 1970: an image's bytes must not tell when it was made.
+const REGISTRATION_TIME: i64 = 1;
+
+impl Store {
+    /// Brings a tree into the store under a name made of its bytes (`fixed:r:sha256`). The same tree gets the same path
+    /// on every machine and as every user. `candidates` are the paths it may refer to; those whose hash parts occur
+    /// in it become its references.
+    ///
+    /// A tree that is there already and is undamaged is taken as it is; a damaged one is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] for what a store path cannot hold (special files, names that are not UTF-8),
+    /// [`StoreError::SelfReference`] when the tree holds the very path it gets, [`StoreError::BadPath`] when `name` is
+    /// no name, [`StoreError::Io`]. The store is as it was then, and the scratch folder is gone.
+    pub fn add(&self, name: &str, scratch: Scratch, candidates: &[StorePath]) -> Result<PathInfo, StoreError> {
+        // A wrong name is found before the work.
+        StorePath::content_addressed(name, [0; 32], [])?;
+        let (hashed, before) = self.read(&scratch, candidates)?;
+        let (path, ca) = StorePath::content_addressed(name, hashed.nar_hash, &hashed.references)?;
+        if hashed.references.contains(&path) {
+            return Err(StoreError::SelfReference { path });
+        }
+        self.publish(path, Some(ca), hashed, scratch, before)
+    }
+
+    /// Brings a tree into the store under the path that [`StorePath::input_addressed`] gave. It may name itself.
+    /// The result is signed when there is a key; the store itself keeps no signature (see [`PathInfo::sign`]).
+    ///
+    /// A tree that is there already and is undamaged is taken as it is; a damaged one is replaced.
+    ///
+    /// # Errors
+    /// As [`Store::add`].
+    pub fn add_input_addressed(
+        &self,
+        path: &StorePath,
+        scratch: Scratch,
+        candidates: &[StorePath],
+        key: Option<&SigningKey>,
+    ) -> Result<PathInfo, StoreError> {
+        let candidates: BTreeSet<&StorePath> = candidates.iter().chain([path]).collect();
+        let candidates: Vec<StorePath> = candidates.into_iter().cloned().collect();
+        let (hashed, before) = self.read(&scratch, &candidates)?;
+        let mut info = self.publish(path.clone(), None, hashed, scratch, before)?;
+        if let Some(key) = key {
+            info.sign(key);
+        }
+        Ok(info)
+    }
+
+    /// The path that something made from `inputs` will have; see [`StorePath::input_addressed`].
+    ///
+    /// # Errors
+    /// [`StoreError::BadPath`] when `name` is no name.
+    pub fn input_addressed_path(name: &str, inputs: &[u8]) -> Result<StorePath, StoreError> {
+        StorePath::input_addressed(name, inputs)
+    }
+
+    /// Makes the tree canonical and reads it. The time is the file system's between the two: whatever was changed
+    /// later than that may not be what was read.
+    fn read(&self, scratch: &Scratch, candidates: &[StorePath]) -> Result<(Hashed, i128), StoreError> {
+        let found = canonicalise(scratch.path())?;
+        let before = scratch.now()?;
+        Ok((hash_tree(scratch.path(), found, candidates)?, before))
+    }
+
+    fn publish(
+        &self,
+        path: StorePath,
+        ca: Option<String>,
+        hashed: Hashed,
+        scratch: Scratch,
+        before: i128,
+    ) -> Result<PathInfo, StoreError> {
+        let lock = self.lock()?;
+        match self.valid(&path).and_then(|record| self.check_under(&path, &scratch).map(|()| record.info)) {
+            Ok(info) => {
+                drop(lock);
+                return Ok(info);
+            }
+            Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) => {}
+            Err(other) => return Err(other),
+        }
+        self.invalidate(&path)?;
+        self.move_away(&path, &scratch)?;
+
+        let real = self.real_path(&path);
+        fs::rename(scratch.path(), &real).map_err(StoreError::io("making", &real))?;
+        seal(&real)?;
+        let stamps = stamp(&real, &hashed.listing, before)?;
+        let listing = hashed.listing.to_text();
+        let info = PathInfo {
+            path: path.clone(),
+            nar_hash: hashed.nar_hash,
+            nar_size: hashed.nar_size,
+            references: hashed.references,
+            ca,
+            signatures: Vec::new(),
+            registration_time: REGISTRATION_TIME,
+        };
+        put(&scratch, &self.fingerprint_file(&path), &fingerprint::to_text(&stamps))?;
+        put(&scratch, &self.listing_file(&path), &listing)?;
+        put(&scratch, &self.info_file(&path), &Store::info_text(&info, &listing))?;
+        // The scratch folder may hold a damaged tree now, whose removal takes a while.
+        drop(lock);
+        Ok(info)
+    }
+
+    /// Moves what is at `path` into the scratch folder, where it goes away. The store's lock must be held.
+    pub(crate) fn move_away(&self, path: &StorePath, scratch: &Scratch) -> Result<(), StoreError> {
+        let real = self.real_path(path);
+        match fs::symlink_metadata(&real) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(StoreError::io("reading", real)(e)),
+            Ok(meta) if meta.is_dir() => {
+                // An ordinary user cannot rename a folder that is read-only: its ".." changes.
+                fs::set_permissions(&real, fs::Permissions::from_mode(0o700))
+                    .map_err(StoreError::io("changing the mode of", &real))?;
+            }
+            Ok(_) => {}
+        }
+        fs::rename(&real, scratch.beside("old")).map_err(StoreError::io("removing", real))
+    }
+}
+
+/// The stamps of a tree that is in its place.
+pub(crate) fn stamp(top: &Path, listing: &Listing, before: i128) -> Result<Vec<Stamp>, StoreError> {
+    let stamp = |path: &str| {
+        let real = below(top, path);
+        let meta = fs::symlink_metadata(&real).map_err(StoreError::io("reading", real))?;
+        Ok(Stamp::new(&meta, before))
+    };
+    listing.iter().map(|entry| stamp(&entry.path)).collect()
+}
+
+/// Writes a small file at once: it is there completely, or as it was before.
+pub(crate) fn put(scratch: &Scratch, to: &Path, text: &str) -> Result<(), StoreError> {
+    let new = scratch.beside("new");
+    fs::write(&new, text).map_err(StoreError::io("writing", to))?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o644)).map_err(StoreError::io("writing", to))?;
+    fs::rename(&new, to).map_err(StoreError::io("writing", to))
+}
