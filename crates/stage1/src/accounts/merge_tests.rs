@@ -1,0 +1,128 @@
+//! Tests of the merge: one machine's life, generation after generation.
+
+use super::*;
+
+fn declared(users: &[(&str, u32)], sudo: &str) -> Accounts {
+    let mut passwd = "root:x:0:0:root:/root:/bin/bash\n".to_string();
+    let mut group = format!("root:x:0:\nsudo:x:27:{sudo}\nshadow:x:42:\n");
+    let mut shadow = "root:*:20000:0:99999:7:::\n".to_string();
+    for (name, id) in users {
+        passwd += &format!("{name}:x:{id}:{id}::/home/{name}:/bin/bash\n");
+        group += &format!("{name}:x:{id}:\n");
+        shadow += &format!("{name}:!:::::::\n");
+    }
+    Accounts::parse([&passwd, &group, &shadow, ""])
+}
+
+fn boot(declared: &Accounts, machine: &Accounts, record: &Record) -> Merged {
+    merge(Input { declared: declared.clone(), machine: machine.clone(), record: record.clone(), ..Input::default() })
+}
+
+#[test]
+fn a_fresh_machine_has_what_is_declared() {
+    let d = declared(&[("ann", 1000)], "ann");
+    let merged = boot(&d, &Accounts::default(), &Record::default());
+    assert_eq!(merged.accounts.users, d.users);
+    assert_eq!(merged.accounts.groups, d.groups);
+    assert_eq!(merged.accounts.shadows, d.shadows);
+    assert!(merged.users.is_empty() && merged.notes.is_empty());
+}
+
+#[test]
+fn a_changed_password_stays_and_a_new_user_is_there() {
+    let one = boot(&declared(&[("ann", 1000)], ""), &Accounts::default(), &Record::default());
+    let mut machine = Accounts { shadows: one.accounts.shadows.clone(), ..Accounts::default() };
+    machine.shadows[1].password = "$y$changed".into();
+    let two = boot(&declared(&[("ann", 1000), ("bob", 1001)], ""), &machine, &one.record);
+    assert_eq!(two.accounts.shadow("ann").unwrap().password, "$y$changed");
+    assert_eq!(two.accounts.shadow("bob").unwrap().password, "!");
+    assert_eq!(two.accounts.user("bob").unwrap().uid, 1001);
+}
+
+#[test]
+fn a_name_keeps_its_number_when_the_declaration_counts_differently() {
+    let one = boot(&declared(&[("cat", 1000)], ""), &Accounts::default(), &Record::default());
+    // `bob` comes before `cat` now, and takes its number in the declaration.
+    let two = boot(&declared(&[("bob", 1000), ("cat", 1001)], ""), &Accounts::default(), &one.record);
+    assert_eq!(two.accounts.user("cat").unwrap().uid, 1000);
+    assert_eq!(two.accounts.group("cat").unwrap().gid, 1000);
+    assert_eq!(two.accounts.user("cat").unwrap().gid, 1000);
+    let bob = two.accounts.user("bob").unwrap();
+    assert_eq!((bob.uid, bob.gid), (1002, 1002));
+    assert_eq!(two.users, [(1000, 1002), (1001, 1000)].into());
+    assert_eq!(two.notes.len(), 4);
+}
+
+#[test]
+fn a_user_who_is_not_declared_any_more_goes_and_comes_back_as_before() {
+    let with = declared(&[("ann", 1000), ("bob", 1001)], "bob");
+    let without = declared(&[("ann", 1000)], "");
+    let one = boot(&with, &Accounts::default(), &Record::default());
+    let mut machine = one.accounts.clone();
+    machine.shadows[2].password = "$y$bob".into();
+
+    let two = boot(&without, &machine, &one.record);
+    assert!(two.accounts.user("bob").is_none() && two.accounts.shadow("bob").is_none());
+    assert!(two.accounts.group("bob").is_none());
+    assert!(two.accounts.group("sudo").unwrap().members.is_empty());
+
+    let three = boot(&without, &two.accounts, &Record::parse(&two.record.text()));
+    let four = boot(&with, &three.accounts, &three.record);
+    assert_eq!(four.accounts.user("bob").unwrap().uid, 1001);
+    assert_eq!(four.accounts.shadow("bob").unwrap().password, "$y$bob");
+    assert_eq!(four.accounts.group("sudo").unwrap().members, ["bob"]);
+}
+
+#[test]
+fn what_was_made_on_the_machine_stays() {
+    let d = declared(&[("ann", 1000)], "ann");
+    let one = boot(&d, &Accounts::default(), &Record::default());
+    let mut machine = one.accounts.clone();
+    let eve = User { name: "eve".into(), uid: 1001, gid: 1001, ..machine.users[1].clone() };
+    machine.users.push(eve);
+    machine.groups.push(Group { name: "eve".into(), gid: 1001, members: vec![] });
+    machine.shadows.push(Shadow { name: "eve".into(), password: "$y$eve".into(), ageing: "::::::".into() });
+    machine.groups[1].members.push("eve".into());
+
+    let two = boot(&d, &machine, &one.record);
+    assert_eq!(two.accounts.shadow("eve").unwrap().password, "$y$eve");
+    assert_eq!(two.accounts.group("sudo").unwrap().members, ["ann", "eve"]);
+    // Ann loses sudo by declaration; eve, who was added by hand, does not.
+    let three = boot(&declared(&[("ann", 1000)], ""), &two.accounts, &two.record);
+    assert_eq!(three.accounts.group("sudo").unwrap().members, ["eve"]);
+    // A new declared user does not take eve's number.
+    let four = boot(&declared(&[("ann", 1000), ("bob", 1001)], ""), &three.accounts, &three.record);
+    assert_eq!(four.accounts.user("bob").unwrap().uid, 1002);
+}
+
+#[test]
+fn a_first_password_is_given_once() {
+    let d = declared(&[("ann", 1000)], "");
+    let first: BTreeMap<String, String> = [("ann".to_string(), "$y$first".to_string())].into();
+    let input = |machine: &Accounts, record: &Record| Input {
+        declared: d.clone(),
+        machine: machine.clone(),
+        record: record.clone(),
+        first_passwords: first.clone(),
+    };
+    let one = merge(input(&Accounts::default(), &Record::default()));
+    assert_eq!(one.accounts.shadow("ann").unwrap().password, "$y$first");
+    let mut machine = one.accounts;
+    machine.shadows[1].password = "!".into();
+    let two = merge(input(&machine, &one.record));
+    assert_eq!(two.accounts.shadow("ann").unwrap().password, "!", "locked by hand, stays locked");
+
+    let mut machine = Accounts { shadows: d.shadows.clone(), ..Accounts::default() };
+    machine.shadows[1].password = "$y$own".into();
+    let other = merge(input(&machine, &Record::default()));
+    assert_eq!(other.accounts.shadow("ann").unwrap().password, "$y$own");
+}
+
+#[test]
+fn merging_twice_changes_nothing() {
+    let d = declared(&[("ann", 1000), ("bob", 1001)], "ann");
+    let one = boot(&d, &Accounts::default(), &Record::default());
+    let two = boot(&d, &one.accounts, &one.record);
+    assert_eq!(two.accounts, one.accounts);
+    assert_eq!(two.record, one.record);
+}

@@ -1,0 +1,75 @@
+//! The list of files whose owner or permissions a store path cannot carry: `SYSTEM/modes`.
+//!
+//! One line each, `MODE UID GID PATH [CAPABILITY]`: the mode in octal, the path relative to the root, the capability
+//! (the value of `security.capability`) in hex. A blank in a path is written `\040`, as in fstab.
+
+use std::path::PathBuf;
+
+use crate::error::Error;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Special {
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub path: PathBuf,
+    pub capability: Option<Vec<u8>>,
+}
+
+/// Reads the whole list.
+///
+/// # Errors
+/// Names the line that is not of the form.
+pub fn parse(text: &str) -> Result<Vec<Special>, Error> {
+    let lines = text.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
+    lines.map(|l| line(l).ok_or_else(|| Error::new(format!("reading the system's modes: `{l}` is no entry")))).collect()
+}
+
+fn line(line: &str) -> Option<Special> {
+    let f: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (mode, uid, gid, path, capability) = match f[..] {
+        [mode, uid, gid, path] => (mode, uid, gid, path, None),
+        [mode, uid, gid, path, capability] => (mode, uid, gid, path, Some(hex(capability)?)),
+        _ => return None,
+    };
+    let path = path.replace("\\040", " ");
+    // A path that leaves the tree would be written to with our rights.
+    if path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return None;
+    }
+    Some(Special {
+        mode: u32::from_str_radix(mode, 8).ok()?,
+        uid: uid.parse().ok()?,
+        gid: gid.parse().ok()?,
+        path: path.into(),
+        capability,
+    })
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    let pairs = digits.len().is_multiple_of(2) && text.is_ascii();
+    pairs.then_some(())?;
+    digits.chunks(2).map(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_owners_and_capabilities_are_read() {
+        let list = parse("4755 0 0 usr/bin/sudo\n0640 0 42 etc/shadow\n0755 0 0 usr/bin/ping 01ff\n").unwrap();
+        assert_eq!((list[0].mode, list[0].path.to_str()), (0o4755, Some("usr/bin/sudo")));
+        assert_eq!((list[1].mode, list[1].gid), (0o640, 42));
+        assert_eq!(list[2].capability, Some(vec![1, 255]));
+    }
+
+    #[test]
+    fn what_is_no_entry_is_named() {
+        for bad in ["4755 0 0", "9999 0 0 usr/x", "0755 0 0 /usr/x", "0755 0 0 usr/../x", "0755 0 0 usr/x 1"] {
+            assert!(parse(bad).unwrap_err().to_string().contains(bad), "{bad}");
+        }
+    }
+}

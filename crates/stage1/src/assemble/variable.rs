@@ -1,0 +1,52 @@
+//! `/var`: what the base has there and the machine has not. What is there is the machine's and is left alone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::Path;
+
+use super::modes::Special;
+use super::plan::is_generations_own;
+use crate::error::{Context, Error};
+
+/// Makes everything below `from` (a base's `var`) that is missing below `root`/var.
+pub fn fill(from: &Path, root: &Path, special: &[Special]) -> Result<(), Error> {
+    let special: BTreeMap<&Path, &Special> = special.iter().map(|s| (&*s.path, s)).collect();
+    if from.is_dir() { folder(from, Path::new("var"), root, &special) } else { Ok(()) }
+}
+
+fn folder(from: &Path, path: &Path, root: &Path, special: &BTreeMap<&Path, &Special>) -> Result<(), Error> {
+    let doing = || format!("making {}", root.join(path).display());
+    let mut names: Vec<_> = fs::read_dir(from).and_then(Iterator::collect::<Result<Vec<_>, _>>).with_context(doing)?;
+    names.sort_by_key(fs::DirEntry::file_name);
+    for entry in names {
+        let inner = path.join(entry.file_name());
+        if is_generations_own(&inner) {
+            continue;
+        }
+        let (source, target) = (entry.path(), root.join(&inner));
+        let doing = || format!("making {}", target.display());
+        let kind = entry.file_type().with_context(doing)?;
+        let missing = fs::symlink_metadata(&target).is_err();
+        if missing {
+            if kind.is_dir() {
+                fs::create_dir(&target).with_context(doing)?;
+            } else if kind.is_symlink() {
+                fs::read_link(&source).and_then(|to| symlink(to, &target)).with_context(doing)?;
+            } else {
+                fs::copy(&source, &target).with_context(doing)?;
+            }
+            if !kind.is_symlink() {
+                let executable = entry.metadata().with_context(doing)?.permissions().mode() & 0o111 != 0;
+                let usual = if executable { 0o755 } else { 0o644 };
+                let (mode, uid, gid) = special.get(&*inner).map_or((usual, 0, 0), |s| (s.mode, s.uid, s.gid));
+                chown(&target, Some(uid), Some(gid)).with_context(doing)?;
+                fs::set_permissions(&target, fs::Permissions::from_mode(mode)).with_context(doing)?;
+            }
+        }
+        if kind.is_dir() {
+            folder(&source, &inner, root, special)?;
+        }
+    }
+    Ok(())
+}

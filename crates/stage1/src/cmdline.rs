@@ -1,0 +1,100 @@
+//! What the kernel's command line tells the helper.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// The parameters that matter here. As for the kernel, the last one of a name wins.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Parameters {
+    /// `init=`: the init of the system to boot, `/nix/store/HASH-NAME/init`.
+    pub init: Option<String>,
+    /// `root=`: the root file system's device.
+    pub root: Option<String>,
+    /// `cairn.grow`, `cairn.grow=0`: grow the root partition, or nothing at all, whatever the partition table says.
+    pub grow: Option<bool>,
+}
+
+impl Parameters {
+    /// From the text of /proc/cmdline.
+    pub fn parse(line: &str) -> Parameters {
+        let mut found = Parameters::default();
+        for word in line.split_ascii_whitespace() {
+            let (name, value) = word.split_once('=').map_or((word, None), |(n, v)| (n, Some(v.trim_matches('"'))));
+            match (name, value) {
+                // Everything after `--` is for init itself.
+                ("--", None) => break,
+                ("init", Some(value)) => found.init = Some(value.into()),
+                ("root", Some(value)) => found.root = Some(value.into()),
+                ("cairn.grow", value) => found.grow = Some(!matches!(value, Some("0" | "no" | "false" | "off"))),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// The store path of the system to boot.
+    ///
+    /// # Errors
+    /// When `init=` is absent or is no `/nix/store/NAME/init`.
+    pub fn system(&self) -> Result<PathBuf, Error> {
+        let init = self.init.as_deref().ok_or_else(|| {
+            Error::new("the kernel's command line has no init=; it must name a system: init=/nix/store/…/init")
+        })?;
+        let system = init.strip_prefix("/nix/store/").and_then(|rest| rest.strip_suffix("/init"));
+        match system {
+            Some(name) if !name.is_empty() && !name.contains('/') && !name.starts_with('.') => {
+                Ok(Path::new("/nix/store").join(name))
+            }
+            _ => Err(Error::new(format!("init={init} names no system; it must be init=/nix/store/…/init"))),
+        }
+    }
+
+    /// The node of the root file system's device, as `root=` names it; `None` for what is no device.
+    pub fn root_device(&self) -> Option<PathBuf> {
+        let root = self.root.as_deref()?;
+        let by = |kind: &str, value: &str| Some(Path::new("/dev/disk").join(kind).join(value));
+        match root.split_once('=') {
+            // udev names its links in lower case.
+            Some(("UUID", value)) => by("by-uuid", value),
+            Some(("PARTUUID", value)) => by("by-partuuid", &value.to_lowercase()),
+            Some(("LABEL", value)) => by("by-label", value),
+            Some(("PARTLABEL", value)) => by("by-partlabel", value),
+            _ => root.starts_with("/dev/").then(|| PathBuf::from(root)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_a_name_wins_and_words_for_init_are_left_alone() {
+        let p = Parameters::parse("quiet root=UUID=abc init=/a init=/nix/store/x-y/init cairn.grow rw -- init=/no\n");
+        assert_eq!(p.init.as_deref(), Some("/nix/store/x-y/init"));
+        assert_eq!(p.grow, Some(true));
+        assert_eq!(p.root_device(), Some("/dev/disk/by-uuid/abc".into()));
+        assert_eq!(p.system().unwrap(), PathBuf::from("/nix/store/x-y"));
+        assert_eq!(Parameters::parse("cairn.grow=0").grow, Some(false));
+        assert_eq!(Parameters::parse("quiet").grow, None);
+    }
+
+    #[test]
+    fn what_is_no_system_is_refused() {
+        for line in ["", "init=/bin/sh", "init=/nix/store/init", "init=/nix/store/../init", "init=/nix/store/a/b/init"]
+        {
+            assert!(Parameters::parse(line).system().is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_root_that_is_no_device_has_none() {
+        assert_eq!(Parameters::parse("root=tmpfs").root_device(), None);
+        assert_eq!(
+            Parameters::parse("root=PARTUUID=ABCD-01").root_device(),
+            Some("/dev/disk/by-partuuid/abcd-01".into())
+        );
+        assert_eq!(Parameters::parse("root=/dev/vda2").root_device(), Some("/dev/vda2".into()));
+    }
+}
