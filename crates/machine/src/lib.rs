@@ -1,5 +1,27 @@
 //! The machine file and the hardware file: schema, defaults, validation. Pure: no I/O, no clock, no random numbers.
-#![allow(missing_docs)]
+//!
+//! [`check`] takes the bytes of a machine file to a [`Checked`] machine, or to all that is wrong with it, each
+//! [`Problem`] with file, line and column. The structs in [`model`] are the one table behind it: the JSON Schema, the
+//! structural check and the typed values are all derived from them.
+
+mod check;
+mod checked;
 pub mod lock;
 pub mod model;
+mod nearest;
+pub mod pointer;
+mod problem;
+mod rules;
+pub mod schema;
 pub mod size;
+mod structure;
+mod template;
+mod tree;
+mod yaml;
+
+pub use check::{SourceFile, check, check_hardware};
+pub use checked::{Checked, FilePurpose, NamedFile};
+pub use nearest::nearest;
+pub use problem::{Position, Problem, Problems};
+pub use rules::{PasswordHashError, password_hash};
+pub use template::template;

@@ -1,5 +1,22 @@
-//! The lock file: exact package versions and hashes behind a machine file.
+//! The lock file: exact package versions and hashes behind a machine file. Its text is YAML; no other module writes
+//! YAML.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::check::SourceFile;
+use crate::model::Machine;
+use crate::pointer::child;
+use crate::problem::{Position, Problem, Problems};
+use crate::yaml;
+
+/// What stands above the lock.
+const HEADER: &str =
+    "# Written by `cairn lock`. Keep it under version control beside the machine file; do not edit it.\n";
+
+const HELP: &str = "restore it from version control, or make it anew with `cairn lock`";
 
 /// `machine.lock`, version 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,4 +62,181 @@ pub struct LockedPackage {
     pub size: u64,
     /// SHA-256 of the .deb, in hex.
     pub sha256: String,
+}
+
+/// One way in which a lock is not what a machine file asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Difference {
+    /// Another suite.
+    Suite {
+        /// The lock's.
+        locked: String,
+        /// The machine file's.
+        wanted: String,
+    },
+    /// Other components.
+    Components {
+        /// The lock's.
+        locked: Vec<String>,
+        /// The machine file's.
+        wanted: Vec<String>,
+    },
+    /// Another architecture, in Debian's words.
+    Architecture {
+        /// The lock's.
+        locked: String,
+        /// The machine file's.
+        wanted: String,
+    },
+    /// A package that is asked for and was not when the lock was made.
+    Added(String),
+    /// A package that was asked for when the lock was made and is not any more.
+    Removed(String),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Difference::Suite { locked, wanted } => write!(f, "the suite is {wanted}, and was {locked}"),
+            Difference::Components { locked, wanted } => {
+                write!(f, "the components are {}, and were {}", wanted.join(" "), locked.join(" "))
+            }
+            Difference::Architecture { locked, wanted } => write!(f, "the architecture is {wanted}, and was {locked}"),
+            Difference::Added(name) => write!(f, "the package {name} is new"),
+            Difference::Removed(name) => write!(f, "the package {name} is no longer asked for"),
+        }
+    }
+}
+
+impl Lock {
+    /// Reads a lock file.
+    ///
+    /// # Errors
+    /// What is damaged and where. Of a text that is not YAML, or not a lock, only the first problem is known.
+    pub fn parse(file: &SourceFile) -> Result<Lock, Problems> {
+        let at = |line, column, message: String| {
+            Problems::from(Problem::new(&file.name, Position { line, column }, message, Some(HELP.to_owned())))
+        };
+        let text = std::str::from_utf8(&file.bytes)
+            .map_err(|e| at(1, 1, format!("the lock file is damaged: not UTF-8 at offset {}", e.valid_up_to())))?;
+        if let Some(line) = text.lines().position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ")) {
+            return Err(at(line + 1, 1, "the lock file has a merge conflict in it".into()));
+        }
+        // The version first: a lock of another version need not fit the types below.
+        if let Ok(Version { version }) = serde_yaml::from_str(text)
+            && version != 1
+        {
+            let message = format!("the lock file has version {version}; this Cairn knows version 1");
+            return Err(at(1, 1, message));
+        }
+        let lock: Lock = serde_yaml::from_str(text).map_err(|error| {
+            let place = error.location().map_or((1, 1), |l| (l.line(), l.column()));
+            let message = error.to_string();
+            let message = message.split(" at line ").next().unwrap_or_default();
+            at(place.0, place.1, format!("the lock file is damaged: {message}"))
+        })?;
+        lock.validate(file)?;
+        Ok(lock)
+    }
+
+    /// The lock as a file: the same text for the same lock, with lists in their order.
+    pub fn to_yaml(&self) -> String {
+        let mut lock = self.clone();
+        lock.debian.requested.sort();
+        lock.debian.packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
+        // Text, numbers and lists of them: nothing that YAML could not say, and no writer that could fail.
+        let body = serde_yaml::to_string(&lock).unwrap_or_default();
+        format!("{HEADER}{body}")
+    }
+
+    /// How the lock differs from what a machine file asks for. `requested` are the names of all packages that are
+    /// asked for: the machine file's, the kernel's, and those that Cairn needs. Empty: the lock is fresh.
+    pub fn differences(&self, machine: &Machine, requested: &BTreeSet<String>) -> Vec<Difference> {
+        let (locked, source) = (&self.debian, &machine.source.debian);
+        let mut differences = Vec::new();
+        if locked.suite != source.suite {
+            let (locked, wanted) = (locked.suite.clone(), source.suite.clone());
+            differences.push(Difference::Suite { locked, wanted });
+        }
+        if locked.components.iter().collect::<BTreeSet<_>>() != source.components.iter().collect() {
+            let (locked, wanted) = (locked.components.clone(), source.components.clone());
+            differences.push(Difference::Components { locked, wanted });
+        }
+        let wanted = machine.architecture.debian();
+        if locked.architecture != wanted {
+            let (locked, wanted) = (locked.architecture.clone(), wanted.to_owned());
+            differences.push(Difference::Architecture { locked, wanted });
+        }
+        let before: BTreeSet<&String> = locked.requested.iter().collect();
+        let now: BTreeSet<&String> = requested.iter().collect();
+        differences.extend(now.difference(&before).map(|name| Difference::Added((*name).clone())));
+        differences.extend(before.difference(&now).map(|name| Difference::Removed((*name).clone())));
+        differences
+    }
+
+    /// Whether the lock is what the machine file asks for; see [`Lock::differences`].
+    pub fn matches(&self, machine: &Machine, requested: &BTreeSet<String>) -> bool {
+        self.differences(machine, requested).is_empty()
+    }
+
+    fn validate(&self, file: &SourceFile) -> Result<(), Problems> {
+        let mut found: Vec<(String, String)> = Vec::new();
+        let mut seen = BTreeMap::new();
+        for (i, package) in self.debian.packages.iter().enumerate() {
+            let at = child("/debian/packages", i);
+            if let Some(problem) = package.problem() {
+                found.push((at, format!("the package `{}` {problem}", package.name)));
+            } else if seen.insert((&package.name, &package.architecture), i).is_some() {
+                found.push((at, format!("the package `{}` is listed twice", package.name)));
+            }
+        }
+        if self.debian.packages.is_empty() {
+            found.push(("/debian/packages".into(), "there are no packages".into()));
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        // Only a damaged lock is read a second time, for the places.
+        let tree = yaml::parse(&file.name, &file.bytes).ok();
+        let problems = found.into_iter().map(|(pointer, message)| {
+            let at = tree.as_ref().map_or(Position::START, |tree| tree.nearest_position_of(&pointer));
+            Problem::new(&file.name, at, format!("the lock file is damaged: {message}"), Some(HELP.to_owned()))
+        });
+        Problems::new(problems.collect()).map_or(Ok(()), Err)
+    }
+}
+
+/// Only the version of a lock.
+#[derive(Deserialize)]
+struct Version {
+    version: u64,
+}
+
+impl LockedPackage {
+    /// What cannot be right about this entry. Paths and names end up in URIs and file names.
+    fn problem(&self) -> Option<&'static str> {
+        let plain =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.~:_".contains(&b));
+        let path_is_well = !self.filename.is_empty()
+            && self.filename.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+            && self.filename.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+        let hash_is_well =
+            self.sha256.len() == 64 && self.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !plain(&self.name) {
+            Some("has a malformed name")
+        } else if !plain(&self.version) {
+            Some("has a malformed version")
+        } else if !plain(&self.architecture) {
+            Some("has a malformed architecture")
+        } else if !path_is_well {
+            Some("has a malformed file name")
+        } else if !hash_is_well {
+            Some("has a malformed SHA-256")
+        } else if self.size == 0 {
+            Some("has the size 0")
+        } else {
+            None
+        }
+    }
 }

@@ -1,0 +1,34 @@
+//! The hardware file: facts about one piece of hardware.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Architecture;
+
+/// A hardware file, version 1: facts about one piece of hardware.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hardware {
+    /// The version of this file's schema; 1.
+    #[schemars(range(min = 1, max = 1), example = 1)]
+    pub version: u32,
+    /// The architecture that was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<Architecture>,
+    /// The seed of this installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Uuid>,
+    /// Modules that the initrd needs to reach the root disk. Without a hardware file a generic set is used.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["nvme"]]))]
+    pub initrd_modules: Vec<String>,
+    /// Modules to load at boot.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["kvm_intel"]]))]
+    pub kernel_modules: Vec<String>,
+    /// Kernel parameters that this hardware needs.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["intel_iommu=on"]]))]
+    pub kernel_parameters: Vec<String>,
+}

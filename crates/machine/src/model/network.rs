@@ -1,0 +1,69 @@
+//! Network interfaces, in the manner of systemd-networkd.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The network.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// Interfaces by name; the name is what is matched unless `match` says otherwise. Without any, every Ethernet
+    /// interface asks DHCP.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub interfaces: BTreeMap<String, Interface>,
+    /// Name servers besides those that DHCP tells.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["192.0.2.53"]]))]
+    pub nameservers: Vec<String>,
+    /// Domains to search.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["example.org"]]))]
+    pub search: Vec<String>,
+}
+
+/// One network interface.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Interface {
+    /// Which interface this is, where its name does not tell.
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matches: Option<InterfaceMatch>,
+    /// Ask DHCP (v4 and v6). Default: true without `addresses`, else false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = true)]
+    pub dhcp: Option<bool>,
+    /// Static addresses with prefix length.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["192.0.2.10/24", "2001:db8::10/64"]]))]
+    pub addresses: Vec<String>,
+    /// The default gateways.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["192.0.2.1"]]))]
+    pub gateways: Vec<String>,
+    /// Name servers on this interface.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["192.0.2.53"]]))]
+    pub nameservers: Vec<String>,
+    /// Do not wait for this interface when the machine boots.
+    pub optional: bool,
+}
+
+/// How an interface is recognised, in the words of systemd.network's [Match].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct InterfaceMatch {
+    /// A name or glob, such as `en*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"en*")]
+    pub name: Option<String>,
+    /// A hardware address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"52:54:00:12:34:56")]
+    pub mac_address: Option<String>,
+    /// A driver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"virtio_net")]
+    pub driver: Option<String>,
+}

@@ -1,0 +1,50 @@
+//! Where a system comes from.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where a system comes from: exactly one of its kinds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Debian packages, made into a base by mmdebstrap.
+    pub debian: DebianSource,
+}
+
+/// Debian packages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DebianSource {
+    /// The suite's code name.
+    #[serde(default = "default_suite")]
+    #[schemars(example = &"trixie")]
+    pub suite: String,
+    /// The mirror's URI; without one, the default mirror of mmdebstrap. A snapshot mirror keeps old versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"https://snapshot.debian.org/archive/debian/20260101T000000Z")]
+    pub mirror: Option<String>,
+    /// Components of the archive.
+    #[serde(default = "default_components")]
+    #[schemars(extend("examples" = [["main", "contrib"]]))]
+    pub components: Vec<String>,
+    /// Packages on top of what every machine needs to boot.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["openssh-server", "sudo"]]))]
+    pub packages: Vec<String>,
+    /// The kernel package.
+    #[serde(default = "default_kernel")]
+    #[schemars(example = &"linux-image-amd64")]
+    pub kernel: String,
+}
+
+fn default_suite() -> String {
+    "trixie".into()
+}
+
+fn default_components() -> Vec<String> {
+    vec!["main".into()]
+}
+
+fn default_kernel() -> String {
+    "linux-image-cloud-amd64".into()
+}

@@ -1,0 +1,54 @@
+//! The disks: how many, and how they are described.
+
+use super::{Findings, partitions, short};
+use crate::model::{Disk, Loader, Machine};
+use crate::pointer::child;
+
+pub(super) fn check(machine: &Machine, f: &mut Findings) {
+    if machine.disks.is_empty() {
+        let help = "write `disks: {main: {layout: uefi}}`";
+        f.wrong("/disks", "there is no disk", help);
+    }
+    for (i, (name, disk)) in machine.disks.iter().enumerate() {
+        let at = child("/disks", name);
+        let well = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            && name.len() <= 32;
+        if !well {
+            let help =
+                "a name of your choice: letters, digits, `-` and `_`, at most 32; the device is chosen at installation";
+            f.wrong_key(&at, format!("`{}` is not a name for a disk", short(name)), help);
+        }
+        if i > 0 {
+            let help = "only one disk is supported so far; remove this one";
+            f.wrong_key(&at, format!("`{}` is a second disk", short(name)), help);
+            continue;
+        }
+        one(&at, disk, machine.boot.loader, f);
+    }
+}
+
+fn one(at: &str, disk: &Disk, loader: Loader, f: &mut Findings) {
+    if let Some(size) = disk.size {
+        if size.bytes() == 0 {
+            f.wrong(child(at, "size"), "a disk of size 0", "write for example `size: 8G`, or remove the line");
+        } else if size.bytes() % 512 != 0 {
+            let help = "disks consist of sectors of 512 bytes or more; use a unit, such as 8G";
+            f.wrong(child(at, "size"), format!("{} bytes is not a multiple of 512", size.bytes()), help);
+        } else if size.bytes() < 64 << 20 {
+            let help = "did you leave out the unit? Write for example 8G";
+            f.wrong(child(at, "size"), format!("{size} is too small for a disk"), help);
+        }
+    }
+    match (disk.layout, disk.partitions.is_empty()) {
+        (Some(_), false) => {
+            let help = "keep `layout` for a ready-made layout, or `partitions` for one of your own";
+            f.wrong(child(at, "layout"), "the disk has both `layout` and `partitions`", help);
+        }
+        (None, true) => {
+            f.wrong(at, "the disk has neither `layout` nor `partitions`", "write `layout: uefi`");
+        }
+        (Some(_), true) => {}
+        (None, false) => partitions::check(at, disk, loader, f),
+    }
+}

@@ -1,0 +1,224 @@
+//! The network: names, addresses, gateways.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{Findings, short};
+use crate::model::{Interface, InterfaceMatch, Network};
+use crate::pointer::child;
+
+pub(super) fn check(network: &Network, f: &mut Findings) {
+    let mut addresses: BTreeMap<IpAddr, &str> = BTreeMap::new();
+    let mut matched: BTreeMap<String, &str> = BTreeMap::new();
+    for (name, interface) in &network.interfaces {
+        let at = child("/network/interfaces", name);
+        interface_name(&at, name, interface.matches.is_some(), f);
+        match &interface.matches {
+            Some(matches) => match_section(&child(&at, "match"), matches, f),
+            None => {}
+        }
+        if let Some(other) = matched.insert(match_key(name, interface), name) {
+            let help = "put the settings of one interface together";
+            f.wrong_key(&at, format!("`{}` matches the same interface as `{}`", short(name), short(other)), help);
+        }
+        for (address, i) in interface_addresses(&at, interface, f) {
+            if let Some(other) = addresses.insert(address, name) {
+                let message = format!("the address {address} is given to `{}` already", short(other));
+                f.wrong(child(child(&at, "addresses"), i), message, "give each interface its own");
+            }
+        }
+        nameservers(&child(&at, "nameservers"), &interface.nameservers, f);
+        if interface.dhcp == Some(false) && interface.addresses.is_empty() {
+            let message = format!("`{}` has neither DHCP nor an address", short(name));
+            f.doubtful(&at, message, "add `addresses`, or remove `dhcp: false`");
+        }
+    }
+    nameservers("/network/nameservers", &network.nameservers, f);
+    for (i, domain) in network.search.iter().enumerate() {
+        let label = |label: &str| {
+            (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
+        if domain.len() > 253 || !domain.trim_end_matches('.').split('.').all(label) {
+            f.wrong(
+                child("/network/search", i),
+                format!("`{}` is not a domain", short(domain)),
+                "write for example example.org",
+            );
+        }
+    }
+}
+
+fn interface_name(at: &str, name: &str, has_match: bool, f: &mut Findings) {
+    if name.contains(['*', '?', '[']) {
+        let help = "choose a plain name and write the pattern below it: `match: {name: \"en*\"}`";
+        return f.wrong_key(at, format!("`{}` is a pattern, not the name of an interface", short(name)), help);
+    }
+    if name == "lo" {
+        return f.wrong_key(at, "`lo` is set up by the kernel", "remove it");
+    }
+    let well = !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !name.bytes().all(|b| b.is_ascii_digit());
+    if !well {
+        let help = "letters, digits, `_`, `.` and `-`, such as eth0 or enp3s0";
+        f.wrong_key(at, format!("`{}` is not the name of an interface", short(name)), help);
+    } else if name.len() > 15 && !has_match {
+        let help = "the kernel allows 15; to match by something else, add `match`";
+        f.wrong_key(
+            at,
+            format!("`{}` has {} characters; names of interfaces have at most 15", short(name), name.len()),
+            help,
+        );
+    }
+}
+
+fn match_section(at: &str, matches: &InterfaceMatch, f: &mut Findings) {
+    if *matches == InterfaceMatch::default() {
+        f.wrong(at, "`match` says nothing", "add `name`, `mac_address` or `driver`, or remove it");
+    }
+    if let Some(name) = &matches.name {
+        let well = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-*?[]!".contains(&b));
+        if !well {
+            f.wrong(child(at, "name"), format!("`{}` is not a name or pattern", short(name)), "write for example en*");
+        }
+    }
+    if let Some(mac) = &matches.mac_address {
+        let at = child(at, "mac_address");
+        match mac_address(mac) {
+            None => {
+                let help = "six pairs of hexadecimal digits, such as 52:54:00:12:34:56";
+                f.wrong(at, format!("`{}` is not a hardware address", short(mac)), help);
+            }
+            Some(bytes) if bytes[0] & 1 == 1 || bytes == [0; 6] => {
+                f.wrong(at, format!("`{mac}` is no interface's own address"), "`ip link` shows it");
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(driver) = &matches.driver {
+        let well = !driver.is_empty() && driver.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-*?".contains(&b));
+        if !well {
+            f.wrong(
+                child(at, "driver"),
+                format!("`{}` is not a driver", short(driver)),
+                "write for example virtio_net",
+            );
+        }
+    }
+}
+
+fn mac_address(text: &str) -> Option<[u8; 6]> {
+    let mut bytes = [0; 6];
+    let mut pairs = text.split([':', '-']);
+    for byte in &mut bytes {
+        let pair = pairs.next().filter(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    pairs.next().is_none().then_some(bytes)
+}
+
+/// What an interface is recognised by, for comparing.
+fn match_key(name: &str, interface: &Interface) -> String {
+    match &interface.matches {
+        None => format!("name {name}"),
+        Some(InterfaceMatch { mac_address: Some(mac), .. }) => {
+            format!("mac {}", mac.to_ascii_lowercase().replace('-', ":"))
+        }
+        Some(InterfaceMatch { name: Some(pattern), driver: None, .. }) => format!("name {pattern}"),
+        Some(other) => format!("{name} {other:?}"),
+    }
+}
+
+/// Checks addresses and gateways; gives the good addresses with their index.
+fn interface_addresses(at: &str, interface: &Interface, f: &mut Findings) -> Vec<(IpAddr, usize)> {
+    let mut good = Vec::new();
+    let mut networks = Vec::new();
+    for (i, text) in interface.addresses.iter().enumerate() {
+        match address(text) {
+            Ok((ip, prefix)) => {
+                good.push((ip, i));
+                networks.push((ip, prefix));
+            }
+            Err((message, help)) => f.wrong(child(child(at, "addresses"), i), message, help),
+        }
+    }
+    let all_good = good.len() == interface.addresses.len();
+    for (i, text) in interface.gateways.iter().enumerate() {
+        let at = child(child(at, "gateways"), i);
+        let Ok(gateway) = text.parse::<IpAddr>() else {
+            let help = "write an address without prefix length, such as 192.0.2.1";
+            f.wrong(at, format!("`{}` is not an address", short(text)), help);
+            continue;
+        };
+        let link_local = matches!(gateway, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        if networks.iter().any(|(ip, _)| *ip == gateway) {
+            f.wrong(at, format!("the gateway {gateway} is this interface's own address"), "");
+        } else if all_good && !link_local && !networks.iter().any(|(ip, prefix)| same_network(*ip, gateway, *prefix)) {
+            let help = "give the interface an address in the gateway's network; look at the prefix length";
+            f.wrong(at, format!("the gateway {gateway} is in no network of this interface"), help);
+        }
+    }
+    good
+}
+
+/// An address with prefix length that an interface can have.
+fn address(text: &str) -> Result<(IpAddr, u8), (String, &'static str)> {
+    const HELP: &str = "write an address with its prefix length, such as 192.0.2.10/24 or 2001:db8::10/64";
+    let wrong = |what: &str, help| Err((format!("`{}` {what}", short(text)), help));
+    let Some((ip, prefix)) = text.split_once('/') else {
+        return match text.parse::<IpAddr>() {
+            Ok(_) => wrong("has no prefix length", "add it, such as /24 for 255.255.255.0 or /64 for IPv6"),
+            Err(_) => wrong("is not an address with prefix length", HELP),
+        };
+    };
+    let Ok(ip) = ip.parse::<IpAddr>() else { return wrong("is not an address with prefix length", HELP) };
+    let most = if ip.is_ipv4() { 32 } else { 128 };
+    let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+    let Some(prefix) = prefix.parse::<u8>().ok().filter(|p| digits && (1..=most).contains(p)) else {
+        return wrong(
+            "has a wrong prefix length",
+            if most == 32 { "it is from 1 to 32" } else { "it is from 1 to 128" },
+        );
+    };
+    if ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        return wrong("is not an address that an interface can have", HELP);
+    }
+    if let IpAddr::V4(v4) = ip
+        && prefix < 31
+    {
+        let host = u32::from(v4) & (u32::MAX >> prefix);
+        if host == 0 || host == u32::MAX >> prefix {
+            let what = if host == 0 {
+                "is the address of the network, not of a machine in it"
+            } else {
+                "is the broadcast address of its network"
+            };
+            return wrong(what, "give the machine's own address");
+        }
+    }
+    Ok((ip, prefix))
+}
+
+fn same_network(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
+    let bits = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => u128::from(u32::from(ip)) << 96,
+        IpAddr::V6(ip) => u128::from(ip),
+    };
+    let different = bits(a) ^ bits(b);
+    a.is_ipv4() == b.is_ipv4() && (prefix == 0 || different.leading_zeros() >= u32::from(prefix))
+}
+
+fn nameservers(at: &str, servers: &[String], f: &mut Findings) {
+    for (i, server) in servers.iter().enumerate() {
+        match server.parse::<IpAddr>() {
+            Err(_) => {
+                f.wrong(child(at, i), format!("`{}` is not an address", short(server)), "write for example 192.0.2.53");
+            }
+            Ok(ip) if ip == IpAddr::V4(Ipv4Addr::UNSPECIFIED) || ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+                f.wrong(child(at, i), format!("{ip} is not the address of a name server"), "");
+            }
+            Ok(_) => {}
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Services: names of units, and the text of those that are the machine's own.
+
+use std::collections::BTreeMap;
+
+use super::{Findings, short};
+use crate::model::{Services, Unit, unit_name};
+use crate::pointer::child;
+
+/// Kinds of units, with the section that each must have (systemd.unit(5)).
+const KINDS: [(&str, Option<&str>); 9] = [
+    ("service", Some("Service")),
+    ("socket", Some("Socket")),
+    ("timer", Some("Timer")),
+    ("path", Some("Path")),
+    ("mount", Some("Mount")),
+    ("automount", Some("Automount")),
+    ("swap", Some("Swap")),
+    ("target", None),
+    ("slice", None),
+];
+
+pub(super) fn check(services: &Services, f: &mut Findings) {
+    let mut enabled = BTreeMap::new();
+    for (i, name) in services.enable.iter().enumerate() {
+        let at = child("/services/enable", i);
+        plain_name(&at, name, f);
+        if name.contains("@.") || name.ends_with('@') {
+            let help = "put the instance after the `@`, such as getty@tty2.service";
+            f.wrong(&at, format!("`{}` is a template, and cannot be started by itself", short(name)), help);
+        }
+        if enabled.insert(unit_name(name), i).is_some() {
+            f.doubtful(&at, format!("`{}` is listed twice", short(name)), "remove one");
+        }
+    }
+    for (i, name) in services.disable.iter().enumerate() {
+        let at = child("/services/disable", i);
+        plain_name(&at, name, f);
+        let unit = unit_name(name);
+        if enabled.contains_key(&unit) {
+            f.wrong(&at, format!("`{}` is both enabled and disabled", short(name)), "keep one of the two");
+        } else if services.units.contains_key(&unit) {
+            let help = "write `enable: false` in the unit, or remove it";
+            f.wrong(&at, format!("`{}` is a unit of the machine's own, and disabled", short(name)), help);
+        }
+    }
+    for (name, unit) in &services.units {
+        let at = child("/services/units", name);
+        if kind_of(name).is_none() && is_name(name) {
+            let help = format!("write `{}`", short(&unit_name(name)));
+            f.wrong_key(&at, format!("the unit `{}` has no kind in its name", short(name)), help);
+        } else if !is_name(name) || kind_of(name).is_none() {
+            let help = "letters, digits and `:-_.@`, with a kind at the end, such as web.service";
+            f.wrong_key(&at, format!("`{}` is not the name of a unit", short(name)), help);
+        } else {
+            unit_text(&at, name, unit, services, f);
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 255
+        && !name.starts_with(['.', '@'])
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b))
+}
+
+fn kind_of(name: &str) -> Option<(&'static str, Option<&'static str>)> {
+    let (stem, kind) = name.rsplit_once('.')?;
+    KINDS.into_iter().find(|(known, _)| *known == kind && !stem.is_empty())
+}
+
+/// The name of a unit of the packages; `.service` may be left out.
+fn plain_name(at: &str, name: &str, f: &mut Findings) {
+    if is_name(name) {
+        return;
+    }
+    let help = match name.contains('/') {
+        true => "write the unit's name without a path, such as ssh.service",
+        false => "one unit in each item, such as ssh or apt-daily.timer",
+    };
+    f.wrong(at, format!("`{}` is not the name of a unit", short(name)), help);
+}
+
+/// Looks at a unit file as systemd will: lines before a section, sections that must be there, how it is started.
+fn unit_text(at: &str, name: &str, unit: &Unit, services: &Services, f: &mut Findings) {
+    let at_text = child(at, "text");
+    let sections = match sections(&unit.text) {
+        Ok(sections) => sections,
+        Err((message, help)) => return f.wrong(at_text, message, help),
+    };
+    if let Some((kind, Some(needed))) = kind_of(name)
+        && !sections.contains_key(needed)
+    {
+        let help = match sections.keys().find(|section| section.eq_ignore_ascii_case(needed)) {
+            Some(near) => format!("write `[{needed}]` instead of `[{near}]`"),
+            None => String::new(),
+        };
+        return f.wrong(at_text, format!("the text has no section [{needed}], which a {kind} needs"), help);
+    }
+    if let Some(keys) = sections.get("Service")
+        && kind_of(name).is_some_and(|(kind, _)| kind == "service")
+        && !["ExecStart", "ExecStop", "SuccessAction"].iter().any(|key| keys.contains(key))
+    {
+        f.wrong(&at_text, "the section [Service] has no `ExecStart=`", "say what is to be run");
+    }
+    if !unit.enable {
+        return;
+    }
+    let install = sections.get("Install");
+    let can_be_enabled = install.is_some_and(|keys| {
+        ["WantedBy", "RequiredBy", "UpheldBy", "Alias", "Also"].iter().any(|key| keys.contains(key))
+    });
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let triggered =
+        ["timer", "socket", "path"].iter().any(|kind| services.units.contains_key(&format!("{stem}.{kind}")));
+    if !can_be_enabled && !triggered {
+        let help =
+            "add `[Install]` with `WantedBy=multi-user.target`, or write `enable: false` if something else starts it";
+        f.wrong(&at_text, "nothing starts this unit: it has no [Install] section that says when", help);
+    } else if stem.ends_with('@') && can_be_enabled && !install.is_some_and(|keys| keys.contains(&"DefaultInstance")) {
+        let help = "write `enable: false` here, and name the instance under `services.enable`";
+        f.wrong(&at_text, "a template cannot be started without an instance", help);
+    }
+}
+
+/// The sections of a unit file with the keys in each.
+fn sections(text: &str) -> Result<BTreeMap<&str, Vec<&str>>, (String, &'static str)> {
+    let mut sections: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut current: Option<&str> = None;
+    let mut continued = false;
+    for (i, line) in text.lines().enumerate() {
+        let line = line.trim();
+        let comment = line.starts_with(['#', ';']);
+        let of_line_above = continued;
+        continued = line.ends_with('\\') || (of_line_above && comment);
+        if of_line_above || comment || line.is_empty() {
+            continue;
+        }
+        if let Some(section) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            sections.entry(section).or_default();
+            current = Some(section);
+            continue;
+        }
+        let Some(current) = current else {
+            let message = format!("line {} of the text, `{}`, stands before any section", i + 1, short(line));
+            return Err((message, "begin with a section such as `[Unit]` or `[Service]`"));
+        };
+        let Some((key, _)) = line.split_once('=') else {
+            let message =
+                format!("line {} of the text, `{}`, is neither `[Section]` nor `Key=value`", i + 1, short(line));
+            return Err((message, "a long value goes on in the next line after a `\\` at the end"));
+        };
+        sections.entry(current).or_default().push(key.trim());
+    }
+    if sections.is_empty() {
+        return Err(("the text has no section".into(), "begin with a section such as `[Unit]` or `[Service]`"));
+    }
+    Ok(sections)
+}

@@ -1,0 +1,125 @@
+//! Where a misplaced key belongs, and what people of other tools probably meant.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::resolve;
+use crate::tree::{Node, Value};
+
+/// Words of NixOS, cloud-init and others for what the machine file says in its own way.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("authorized_keys", "`ssh_authorized_keys`"),
+    ("authorizedKeys", "`ssh_authorized_keys`"),
+    ("bootloader", "`boot`"),
+    ("environment", "`files` for files under /etc"),
+    ("extraGroups", "`groups`"),
+    ("filesystems", "`disks`"),
+    ("fileSystems", "`disks`"),
+    ("fqdn", "`hostname`"),
+    ("gecos", "`description`"),
+    ("hashedPasswordFile", "`hashed_password_file`"),
+    ("i18n", "`locale`"),
+    (
+        "initialPassword",
+        "`hashed_password_file`: the hash lives in a file of its own, so that no secret enters the store",
+    ),
+    ("isSystemUser", "`system`"),
+    ("name", "the name as the key: `NAME:` and its settings indented below it"),
+    ("networking", "`network`"),
+    ("passwd", "`hashed_password_file`: the hash lives in a file of its own, so that no secret enters the store"),
+    ("password", "`hashed_password_file`: the hash lives in a file of its own, so that no secret enters the store"),
+    (
+        "hashed_password",
+        "`hashed_password_file`: the hash lives in a file of its own, so that no secret enters the store",
+    ),
+    (
+        "hashed_passwd",
+        "`hashed_password_file`: the hash lives in a file of its own, so that no secret enters the store",
+    ),
+    ("openssh", "`services: {enable: [ssh]}` and the package openssh-server"),
+    ("ssh_keys", "`ssh_authorized_keys`"),
+    ("sudo", "`groups: [sudo]` and the package sudo"),
+    ("swap", "a partition with `type: swap`"),
+    ("systemd", "`services`"),
+    ("write_files", "`files`"),
+];
+
+/// Every key of a schema with the places that know it.
+pub(super) struct Hints<'a> {
+    places: BTreeMap<&'a str, Vec<String>>,
+}
+
+impl<'a> Hints<'a> {
+    pub fn new(root: &'a Json) -> Hints<'a> {
+        let mut hints = Hints { places: BTreeMap::new() };
+        hints.visit(root, root, "");
+        hints
+    }
+
+    fn visit(&mut self, root: &'a Json, schema: &'a Json, place: &str) {
+        let schema = resolve(root, schema);
+        for (key, value) in schema["properties"].as_object().into_iter().flatten() {
+            self.places.entry(key).or_default().push(place.to_owned());
+            let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+            self.visit(root, value, &place);
+        }
+        if schema["additionalProperties"].is_object() {
+            self.visit(root, &schema["additionalProperties"], &format!("{place}.NAME"));
+        }
+        if schema["items"].is_object() {
+            self.visit(root, &schema["items"], &format!("{place}[]"));
+        }
+    }
+
+    /// What to say about a key that is unknown in its place.
+    pub fn for_key(&self, key: &str, pointer: &str) -> Option<String> {
+        if let Some((_, meant)) = SYNONYMS.iter().find(|(word, _)| *word == key) {
+            let in_user = pointer.starts_with("/users");
+            if in_user || !meant.starts_with("`groups: [") {
+                return Some(format!("write {meant}"));
+            }
+        }
+        match self.places.get(key)?.as_slice() {
+            [place] if place.is_empty() => {
+                Some(format!("`{key}` belongs at the outermost level; check the indentation"))
+            }
+            [place] => Some(format!("`{key}` belongs under `{place}`; check the indentation")),
+            _ => None,
+        }
+    }
+}
+
+/// A list where a mapping is wanted: names as list items, as cloud-init has them.
+pub(super) fn for_mapping(node: &Node, schema: &Json) -> Option<String> {
+    match (&node.value, schema.get("properties")) {
+        (Value::Sequence(_), None) => {
+            Some("write `NAME:` lines with the settings indented below each, instead of `- ` items".into())
+        }
+        (Value::Scalar(_), _) => Some("put the settings on lines of their own, indented".into()),
+        _ => None,
+    }
+}
+
+/// One value where a list is wanted.
+pub(super) fn for_sequence(node: &Node, pointer: &str) -> Option<String> {
+    let key = crate::pointer::tokens(pointer)?.pop()?;
+    match &node.value {
+        Value::Scalar(scalar) if !scalar.text.contains('\n') && scalar.text.len() < 40 => {
+            let items: Vec<&str> = scalar.text.split([',', ' ']).filter(|item| !item.is_empty()).collect();
+            Some(format!("write `{key}: [{}]`", items.join(", ")))
+        }
+        Value::Mapping(_) => Some("begin each item with `- `".into()),
+        _ => None,
+    }
+}
+
+/// A mapping where text is wanted: most often a value with `: ` in it, in a list.
+pub(super) fn for_text(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Mapping(entries) if entries.len() == 1 => {
+            Some("if this is one value with `:` in it, put it into quotes".into())
+        }
+        _ => None,
+    }
+}
