@@ -1,0 +1,24 @@
+//! A QEMU machine as a value, and the command line that makes it.
+//!
+//! `-nodefaults`: a machine has what is named here and nothing else, so every QEMU gives the same one.
+
+mod error;
+mod firmware;
+mod machine;
+mod qmp;
+
+pub use error::QemuError;
+pub use firmware::Ovmf;
+pub(crate) use machine::tied_to_us;
+pub use machine::{Accel, Controller, Display, Drive, Machine, Network, Port, Serial};
+pub(crate) use qmp::{Event, Qmp};
+
+/// The emulator's program.
+pub(crate) const QEMU: &str = "qemu-system-x86_64";
+
+/// Asks for QEMU: says at once when it is not there.
+pub(crate) fn check_tools() -> Result<(), QemuError> {
+    cairn_process::Tool::new(QEMU, "qemu-system-x86", "run the machine").check()?;
+    cairn_process::Tool::new("qemu-img", "qemu-utils", "make a disposable overlay over the image").check()?;
+    Ok(())
+}

@@ -1,0 +1,313 @@
+//! A machine as a value; its command line.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use cairn_process::{Tool, find};
+
+use super::QEMU;
+use crate::image_file::Format;
+
+/// What runs the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accel {
+    /// The processor itself. Only after a probe guest has run: see [`crate::probe`].
+    Kvm,
+    /// QEMU's emulator: everywhere, and some ten times slower.
+    Tcg,
+}
+
+/// What a disk hangs on. Decides which kernel module the machine needs to find it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Controller {
+    /// A paravirtual disk: /dev/vda.
+    #[default]
+    VirtioBlk,
+    /// A paravirtual SCSI bus: /dev/sda.
+    VirtioScsi,
+    /// NVMe: /dev/nvme0n1.
+    Nvme,
+    /// SATA: /dev/sda.
+    Ahci,
+}
+
+impl Controller {
+    /// Every controller with its name on the command line.
+    pub const ALL: [(&'static str, Controller); 4] = [
+        ("virtio-blk", Controller::VirtioBlk),
+        ("virtio-scsi", Controller::VirtioScsi),
+        ("nvme", Controller::Nvme),
+        ("ahci", Controller::Ahci),
+    ];
+}
+
+impl std::str::FromStr for Controller {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Controller, String> {
+        let known = || Controller::ALL.map(|(n, _)| n).join(", ");
+        let found = Controller::ALL.iter().find(|(n, _)| *n == name);
+        found.map(|(_, c)| *c).ok_or_else(|| format!("unknown disk controller '{name}': one of {}", known()))
+    }
+}
+
+/// A disk.
+#[derive(Debug, Clone)]
+pub struct Drive {
+    /// The image.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// What it hangs on.
+    pub controller: Controller,
+    /// Throw away what is written (QEMU's own unnamed overlay).
+    pub snapshot: bool,
+    /// The bytes need not survive a crash of this computer: no syncing.
+    pub unsafe_cache: bool,
+}
+
+/// Screen and keyboard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Display {
+    /// No graphics card.
+    #[default]
+    None,
+    /// A graphics card that nobody looks at, for screenshots.
+    Headless,
+    /// A window.
+    Window,
+}
+
+/// The network card.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    /// QEMU's own network: DHCP, name service, the outside, this computer's port forwarded to port 22.
+    User {
+        /// Port of this computer, on 127.0.0.1 only.
+        ssh_port: Option<u16>,
+    },
+    /// The same, but nothing outside can be reached.
+    #[default]
+    Closed,
+}
+
+/// Where the serial console goes.
+#[derive(Debug, Clone)]
+pub enum Serial {
+    /// This terminal, QEMU's monitor behind Ctrl-A C, the end behind Ctrl-A X.
+    Terminal,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// A virtio-serial port: /dev/virtio-ports/NAME inside.
+#[derive(Debug, Clone)]
+pub struct Port {
+    /// The name inside.
+    pub name: &'static str,
+    /// A socket outside that somebody listens on before QEMU starts.
+    pub socket: PathBuf,
+}
+
+/// A machine: q35, UEFI.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// What runs the guest.
+    pub accel: Accel,
+    /// Firmware code.
+    pub code: PathBuf,
+    /// The machine's own copy of the firmware's variables.
+    pub vars: PathBuf,
+    /// Memory in MiB.
+    pub memory: u64,
+    /// Processors.
+    pub cpus: u32,
+    /// Disks; booted in this order.
+    pub disks: Vec<Drive>,
+    /// Network card.
+    pub network: Network,
+    /// Screen.
+    pub display: Display,
+    /// Serial console.
+    pub serial: Serial,
+    /// Files with strings for SMBIOS type 11: systemd takes credentials from there.
+    pub smbios: Vec<PathBuf>,
+    /// A port of one's own into the machine.
+    pub port: Option<Port>,
+    /// Speak QMP on standard input and output.
+    pub control: bool,
+}
+
+/// `key=value` with the commas of the value doubled, as QEMU wants them.
+fn option(key: &str, value: &Path) -> OsString {
+    let mut text = key.as_bytes().to_vec();
+    for byte in value.as_os_str().as_bytes() {
+        text.extend(std::iter::repeat_n(*byte, if *byte == b',' { 2 } else { 1 }));
+    }
+    OsString::from_vec(text)
+}
+
+impl Machine {
+    /// The command that runs this machine.
+    pub fn tool(&self) -> Tool {
+        tied_to_us(self.args())
+    }
+
+    /// QEMU's arguments. A reboot of the guest ends the machine.
+    pub(crate) fn args(&self) -> Vec<OsString> {
+        let mut args = Args(Vec::new());
+        args.add("-nodefaults").add("-no-user-config").add("-no-reboot");
+        args.add("-machine").add("q35,smm=off");
+        match self.accel {
+            Accel::Kvm => args.add("-accel").add("kvm").add("-cpu").add("host"),
+            // cmpxchg16b: with it QEMU 7.2's emulator makes Debian's 6.12 kernel oops in most boots.
+            Accel::Tcg => args.add("-accel").add("tcg,thread=multi").add("-cpu").add("qemu64,-cx16"),
+        };
+        args.add("-m").add(&self.memory.to_string()).add("-smp").add(&self.cpus.to_string());
+        args.add("-drive").os(option("if=pflash,unit=0,format=raw,readonly=on,file=", &self.code));
+        args.add("-drive").os(option("if=pflash,unit=1,format=raw,file=", &self.vars));
+        args.add("-device").add("virtio-rng-pci");
+        for (n, disk) in self.disks.iter().enumerate() {
+            args.disk(n, disk);
+        }
+        args.network(self.network);
+        match self.display {
+            Display::None => args.add("-display").add("none"),
+            Display::Headless => args.add("-display").add("none").add("-device").add("VGA"),
+            Display::Window => {
+                args.add("-device").add("VGA").add("-device").add("qemu-xhci").add("-device").add("usb-tablet")
+            }
+        };
+        match &self.serial {
+            Serial::Terminal => {
+                args.add("-chardev").add("stdio,id=terminal,mux=on,signal=off");
+                args.add("-serial").add("chardev:terminal").add("-mon").add("chardev=terminal,mode=readline");
+            }
+            Serial::File(path) => {
+                args.add("-chardev")
+                    .os(option("file,id=console,append=on,path=", path))
+                    .add("-serial")
+                    .add("chardev:console");
+            }
+        }
+        for file in &self.smbios {
+            args.add("-smbios").os(option("type=11,path=", file));
+        }
+        if let Some(port) = &self.port {
+            args.add("-chardev").os(option("socket,id=port,path=", &port.socket));
+            args.add("-device").add("virtio-serial-pci");
+            args.add("-device").add(&format!("virtserialport,chardev=port,name={}", port.name));
+        }
+        if self.control {
+            args.add("-chardev").add("stdio,id=control,signal=off").add("-mon").add("chardev=control,mode=control");
+        }
+        args.0
+    }
+}
+
+/// QEMU that ends when we do, even when we are killed: a machine that nobody looks after would run on for ever.
+pub(crate) fn tied_to_us(args: Vec<OsString>) -> Tool {
+    let qemu = Tool::new(QEMU, "qemu-system-x86", "run the machine");
+    match (qemu.check(), find("setpriv")) {
+        (Ok(path), Some(setpriv)) => Tool::new(setpriv, "util-linux", "stop the machine together with this command")
+            .args(["--pdeathsig", "TERM", "--"])
+            .arg(path)
+            .args(args),
+        // Starting it says that it is missing.
+        _ => qemu.args(args),
+    }
+}
+
+struct Args(Vec<OsString>);
+
+impl Args {
+    fn add(&mut self, word: &str) -> &mut Args {
+        self.0.push(word.into());
+        self
+    }
+
+    fn os(&mut self, word: OsString) -> &mut Args {
+        self.0.push(word);
+        self
+    }
+
+    fn disk(&mut self, n: usize, disk: &Drive) {
+        let mut drive = format!("if=none,id=disk{n},format={},discard=unmap", disk.format.name());
+        if disk.snapshot {
+            drive += ",snapshot=on";
+        } else if disk.unsafe_cache {
+            drive += ",cache=unsafe";
+        }
+        self.add("-drive").os(option(&format!("{drive},file="), &disk.path));
+        let device = match disk.controller {
+            Controller::VirtioBlk => "virtio-blk-pci",
+            Controller::VirtioScsi => {
+                self.add("-device").add(&format!("virtio-scsi-pci,id=scsi{n}"));
+                &format!("scsi-hd,bus=scsi{n}.0")
+            }
+            Controller::Nvme => &format!("nvme,serial=cairn{n}"),
+            // q35 has the SATA controller built in.
+            Controller::Ahci => &format!("ide-hd,bus=ide.{n}"),
+        };
+        self.add("-device").add(&format!("{device},drive=disk{n},bootindex={n}"));
+    }
+
+    fn network(&mut self, network: Network) {
+        let netdev = match network {
+            Network::User { ssh_port: None } => "user,id=net".to_string(),
+            Network::User { ssh_port: Some(port) } => format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"),
+            Network::Closed => "user,id=net,restrict=on".to_string(),
+        };
+        // Without its ROM the card is not tried for booting.
+        self.add("-netdev").add(&netdev).add("-device").add("virtio-net-pci,netdev=net,romfile=");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            accel: Accel::Tcg,
+            code: "/fw/code.fd".into(),
+            vars: "/fw/vars.fd".into(),
+            memory: 1024,
+            cpus: 2,
+            disks: vec![Drive {
+                path: "/images/a,b.raw".into(),
+                format: Format::Raw,
+                controller: Controller::Nvme,
+                snapshot: true,
+                unsafe_cache: false,
+            }],
+            network: Network::User { ssh_port: Some(2222) },
+            display: Display::None,
+            serial: Serial::Terminal,
+            smbios: vec!["/c".into()],
+            port: None,
+            control: false,
+        }
+    }
+
+    #[test]
+    fn the_emulator_gets_the_processor_that_does_not_crash() {
+        let line = machine().tool().to_string();
+        assert!(line.contains(" -accel tcg,thread=multi -cpu qemu64,-cx16 "), "{line}");
+        assert!(line.contains(" -smbios type=11,path=/c"), "{line}");
+        assert!(line.contains("hostfwd=tcp:127.0.0.1:2222-:22"), "{line}");
+    }
+
+    #[test]
+    fn commas_in_a_path_are_doubled() {
+        let line = machine().tool().to_string();
+        assert!(line.contains("snapshot=on,file=/images/a,,b.raw"), "{line}");
+        assert!(line.contains("nvme,serial=cairn0,drive=disk0,bootindex=0"), "{line}");
+    }
+
+    #[test]
+    fn an_unknown_controller_is_answered_with_the_known_ones() {
+        let error = "scsi".parse::<Controller>().unwrap_err();
+        assert_eq!(error, "unknown disk controller 'scsi': one of virtio-blk, virtio-scsi, nvme, ahci");
+    }
+}

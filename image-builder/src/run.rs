@@ -1,0 +1,106 @@
+//! `cairn run`: a machine on this terminal.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::Stdio;
+
+use cairn_process::Report;
+use nix::sys::termios::{self, SetArg, Termios};
+
+use crate::image_file::ImageFile;
+use crate::probe;
+use crate::qemu::{Accel, Controller, Display, Drive, Machine, Network, Ovmf, QemuError, Serial, check_tools};
+use crate::scratch::Scratch;
+
+/// How the machine is made.
+#[derive(Debug, Clone, Copy)]
+pub struct RunOptions {
+    /// Write into the image. Otherwise what the machine changes is gone when it ends.
+    pub persist: bool,
+    /// Open a window for the screen, besides the serial console here.
+    pub graphics: bool,
+    /// A port of this computer, on 127.0.0.1, that leads to the machine's port 22.
+    pub ssh_port: Option<u16>,
+    /// Memory in MiB.
+    pub memory: u64,
+    /// Processors.
+    pub cpus: u32,
+    /// What the disk hangs on.
+    pub controller: Controller,
+    /// What runs the guest. Without one, KVM where a probe guest has run in it, else emulation.
+    pub accel: Option<Accel>,
+}
+
+impl Default for RunOptions {
+    fn default() -> RunOptions {
+        RunOptions {
+            persist: false,
+            graphics: false,
+            ssh_port: None,
+            memory: 1024,
+            cpus: 2,
+            controller: Controller::default(),
+            accel: None,
+        }
+    }
+}
+
+/// Runs an image until the machine is switched off. Its serial console is this process's standard input and output.
+///
+/// # Errors
+/// See [`QemuError`]. What can be known before the machine runs (no image, no QEMU, no firmware) is known before.
+pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<(), QemuError> {
+    let image = ImageFile::open(image)?;
+    check_tools()?;
+    let ovmf = Ovmf::find()?;
+    let vars = Scratch::copy_of(&ovmf.vars)
+        .map_err(QemuError::io(format!("copying the firmware's variables {}", ovmf.vars.display())))?;
+    let accel = options.accel.unwrap_or_else(|| probe::accel(report));
+    let machine = Machine {
+        accel,
+        code: ovmf.code,
+        vars: vars.path(),
+        memory: options.memory,
+        cpus: options.cpus,
+        disks: vec![Drive {
+            path: image.path.clone(),
+            format: image.format,
+            controller: options.controller,
+            snapshot: !options.persist,
+            unsafe_cache: false,
+        }],
+        network: Network::User { ssh_port: options.ssh_port },
+        display: if options.graphics { Display::Window } else { Display::None },
+        serial: Serial::Terminal,
+        smbios: Vec::new(),
+        port: None,
+        control: false,
+    };
+    if std::io::stdin().is_terminal() {
+        report.note("Ctrl-A X ends the machine, Ctrl-A C opens QEMU's monitor");
+    }
+    if let Some(port) = options.ssh_port {
+        report.note(&format!("ssh -p {port} USER@127.0.0.1 leads into it"));
+    }
+    let _terminal = Terminal::keep();
+    // Standard error is kept back: what a user can do something about is said in our words.
+    let running = machine.tool().start(Stdio::inherit(), Stdio::inherit())?;
+    running.wait().map_err(|error| QemuError::from_exit(error, &image.path, options.ssh_port))
+}
+
+/// The terminal's settings, put back at the end: QEMU makes it raw, and does not always live to undo that.
+struct Terminal(Option<Termios>);
+
+impl Terminal {
+    fn keep() -> Terminal {
+        Terminal(termios::tcgetattr(std::io::stdin()).ok())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if let Some(settings) = &self.0 {
+            let _ = termios::tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, settings);
+        }
+    }
+}
