@@ -1,1 +1,20 @@
 //! Sources, base, etc, initrd and system.
+//!
+//! A *base* holds the packages: heavy, locked, made with the network once ([`debian`]). A *system* is everything else
+//! of a generation, made from the base offline ([`build`]): `/etc`, an initrd, a kernel command line, a bootspec.
+
+mod bootjson;
+pub mod debian;
+mod error;
+pub mod etc;
+pub mod initrd;
+mod special;
+mod system;
+mod tree;
+mod units;
+
+pub use error::SystemError;
+pub use etc::Mount;
+pub use special::Special;
+pub use system::{System, SystemInput, build};
+pub use tree::{Access, Node, Tree};

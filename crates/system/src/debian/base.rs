@@ -1,0 +1,125 @@
+//! From a lock to the store path of a base, and the memory of which lock gave which base.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use cairn_machine::lock::Lock;
+use cairn_machine::model::Machine;
+use cairn_process::Report;
+use cairn_store::{PathInfo, Store, StorePath};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::error::Error;
+use super::extras::Extras;
+use super::repository::Repository;
+use super::resolve::hex;
+use super::{bootstrap, fetch, packages};
+
+/// Counts the changes of this recipe that give another base from the same packages.
+const RECIPE: u32 = 1;
+
+/// A base in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// Its store path.
+    pub info: PathInfo,
+    /// The release of its kernel, as `uname -r` says it.
+    pub kernel_release: String,
+}
+
+/// The base of a lock: from the store if it was made before, otherwise made now.
+///
+/// The machine file has a say in the mirror, the locales and the console's keymap; all else is the lock's. Packages
+/// are kept in `cache/debs`, and what was made is remembered in `cache/bases`, so that the network is needed once. Two
+/// processes that want the same base make it once.
+///
+/// # Errors
+/// Packages that the mirror has no longer or that differ from the lock, a maintainer script that fails, a missing
+/// program; a base in the store that was damaged.
+pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report: &dyn Report) -> Result<Base, Error> {
+    if let Some(base) = cached(lock, machine, store, cache)? {
+        return Ok(base);
+    }
+    bootstrap::check_tools()?;
+    let extras = Extras::of(machine);
+    let memory = memory(lock, &extras, cache);
+    let bases = cache.join("bases");
+    fs::create_dir_all(&bases).map_err(Error::io("making the folder", &bases))?;
+    let turn = memory.with_extension("lock");
+    let guard = File::create(&turn).map_err(Error::io("making", &turn))?;
+    if guard.try_lock().is_err() {
+        report.phase("waiting for another cairn that makes this base", None);
+        guard.lock().map_err(Error::io("locking", &turn))?;
+        if let Some(base) = cached(lock, machine, store, cache)? {
+            return Ok(base);
+        }
+    }
+
+    let debs = fetch::fetch(lock, machine, cache, report)?;
+    let repository = Repository::new(lock, &debs, report)?;
+    let scratch = store.scratch()?;
+    let dir = scratch.path().to_path_buf();
+    let unpacked = bootstrap::bootstrap(lock, &repository, &extras, &dir, report)?;
+    drop(repository);
+
+    let status = dir.join("var/lib/dpkg/status");
+    let status = fs::read(&status).map_err(Error::io("reading", status))?;
+    let packages = packages::installed(&String::from_utf8_lossy(&status), lock)?;
+    let packages = serde_json::to_string_pretty(&packages).map_err(|e| Error::Tree { what: e.to_string() })?;
+    let kernel_release = unpacked.kernel_release;
+    for (name, text) in [
+        ("modes", unpacked.modes.to_string()),
+        ("packages.json", packages + "\n"),
+        ("kernel-release", format!("{kernel_release}\n")),
+    ] {
+        let path = dir.join(name);
+        fs::write(&path, text).map_err(Error::io("writing", path))?;
+    }
+
+    report.phase("adding the base to the store", None);
+    let info = store.add(&format!("debian-{}-base", lock.debian.suite), scratch, &[])?;
+    remember(&memory, &bases, &info.path)?;
+    Ok(Base { info, kernel_release })
+}
+
+/// The base of a lock if it is in the store already; whole, as far as a quick look can tell.
+///
+/// # Errors
+/// A base that was damaged, or a cache that cannot be read.
+pub fn cached(lock: &Lock, machine: &Machine, store: &Store, cache: &Path) -> Result<Option<Base>, Error> {
+    let memory = memory(lock, &Extras::of(machine), cache);
+    // Whatever is odd about the memory, making the base anew mends it.
+    let Ok(name) = fs::read_to_string(&memory) else { return Ok(None) };
+    let Ok(path) = StorePath::from_basename(name.trim_end()) else { return Ok(None) };
+    let Some(info) = store.info(&path)? else { return Ok(None) };
+    store.check_quick(&path)?;
+    let file = store.real_path(&path).join("kernel-release");
+    let kernel_release = fs::read_to_string(&file).map_err(Error::io("reading", file))?.trim_end().to_string();
+    Ok(Some(Base { info, kernel_release }))
+}
+
+/// The file that remembers a base, named by all that the base depends on.
+fn memory(lock: &Lock, extras: &Extras, cache: &Path) -> PathBuf {
+    let debian = &lock.debian;
+    let packages: Vec<_> = debian.packages.iter().map(|p| (&p.name, &p.version, &p.architecture, &p.sha256)).collect();
+    let locales: Vec<&String> = extras.locales.iter().map(|(_, name)| name).collect();
+    let inputs = json!({
+        "recipe": RECIPE,
+        "suite": debian.suite,
+        "architecture": debian.architecture,
+        "date": debian.date,
+        "packages": packages,
+        "locales": locales,
+        "keyboard": extras.keyboard,
+    });
+    cache.join("bases").join(hex(&Sha256::digest(inputs.to_string())))
+}
+
+fn remember(memory: &Path, bases: &Path, path: &StorePath) -> Result<(), Error> {
+    let mut file = tempfile::NamedTempFile::new_in(bases).map_err(Error::io("making a file in", bases))?;
+    writeln!(file, "{}", path.base_name()).map_err(Error::io("writing", file.path()))?;
+    file.persist(memory).map_err(|e| Error::io("writing", memory)(e.error))?;
+    Ok(())
+}

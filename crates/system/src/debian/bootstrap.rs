@@ -1,0 +1,134 @@
+//! One run of mmdebstrap: from a folder of packages to the tar stream of an installed tree.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use cairn_machine::lock::Lock;
+use cairn_process::{Report, Tool, ToolError};
+
+use super::error::Error;
+use super::extras::{Extras, NO_LOCALE};
+use super::repository::{INITRD, Repository};
+use super::unpack::{Stopped, Unpacked, unpack};
+
+const REASON: &str = "make a base of Debian packages";
+
+/// Installs the packages of a lock and writes what belongs into a base below `dir`.
+///
+/// The result must not depend on who runs it, where and when: the environment is our own, times are the lock's, and
+/// an ordinary user gets the same owners through a user namespace.
+pub(super) fn bootstrap(
+    lock: &Lock,
+    packages: &Repository,
+    extras: &Extras,
+    dir: &Path,
+    report: &dyn Report,
+) -> Result<Unpacked, Error> {
+    let debian = &lock.debian;
+    let include: Vec<&str> = debian.packages.iter().map(|p| p.name.as_str()).chain([INITRD]).collect();
+    let tool = Tool::new("mmdebstrap", "mmdebstrap", REASON)
+        .arg(format!("--mode={}", mode()?))
+        .arg("--variant=essential")
+        .arg("--format=tar")
+        .arg(format!("--architectures={}", debian.architecture))
+        .arg(format!("--include={}", include.join(",")))
+        .arg(format!("--customize-hook={}", extras.script()))
+        // Nothing is lost in a crash but a temporary folder.
+        .arg("--dpkgopt=force-unsafe-io")
+        .arg(&debian.suite)
+        .arg("-")
+        .arg(packages.source_line())
+        .clean_env()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", "/root")
+        .env("SOURCE_DATE_EPOCH", debian.date.to_string())
+        // An ordinary user's mmdebstrap changes to another user id, who may not look into our folder.
+        .dir("/");
+    report.phase("installing packages", None);
+    let mut running = tool.start(Stdio::null(), Stdio::piped())?;
+    let unpacked = match running.take_stdout() {
+        Some(pipe) => unpack(pipe, dir),
+        None => Err(Stopped::Stream(std::io::ErrorKind::BrokenPipe.into())),
+    };
+    // The pipe is closed by now. mmdebstrap is waited for even if all is lost: it has a tree to remove, which an
+    // ordinary user could not remove for it.
+    let ended = running.wait();
+    match (unpacked, ended) {
+        (Ok(unpacked), Ok(())) => unpacked.check(dir).map(|()| unpacked),
+        (Err(Stopped::Here(error)), _) => Err(error),
+        (_, Err(error)) => Err(explain(error, extras)),
+        (Err(Stopped::Stream(error)), Ok(())) => Err(Error::Tree { what: format!("reading the tar stream: {error}") }),
+    }
+}
+
+fn explain(error: ToolError, extras: &Extras) -> Error {
+    let ToolError::Failed { stderr, .. } = error else { return error.into() };
+    if let Some((_, rest)) = stderr.split_once(NO_LOCALE) {
+        let name = rest.lines().next().unwrap_or_default();
+        if let Some((pointer, name)) = extras.locales.iter().find(|(_, n)| n == name) {
+            return Error::UnknownLocale { name: name.clone(), pointer: pointer.clone() };
+        }
+    }
+    // The command names every package, twice; what matters is before and after those lines.
+    let said: Vec<String> = stderr.lines().map(|line| shortened(line, 240)).collect();
+    Error::Bootstrap { said: said.join("\n") }
+}
+
+fn shortened(line: &str, most: usize) -> String {
+    match line.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.into(),
+    }
+}
+
+/// `root`, or `unshare` for an ordinary user, if this machine lets him.
+fn mode() -> Result<&'static str, Error> {
+    let user = fs::metadata("/proc/self").map_err(Error::io("reading", "/proc/self"))?.uid();
+    if user == 0 {
+        return Ok("root");
+    }
+    Tool::new("newuidmap", "uidmap", "install packages without being root").check()?;
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = user_name(&passwd, user);
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        let ranges = fs::read_to_string(file).unwrap_or_default();
+        if !has_range(&ranges, &name, user) {
+            return Err(Error::NoSubordinateIds { user: name, file });
+        }
+    }
+    Ok("unshare")
+}
+
+fn user_name(passwd: &str, user: u32) -> String {
+    let id = user.to_string();
+    let line = passwd.lines().find(|l| l.split(':').nth(2) == Some(&id));
+    line.and_then(|l| l.split(':').next()).map_or(id.clone(), ToString::to_string)
+}
+
+fn has_range(ranges: &str, name: &str, user: u32) -> bool {
+    ranges.lines().filter_map(|l| l.split(':').next()).any(|who| who == name || who == user.to_string())
+}
+
+/// Says early that a program is missing.
+pub(super) fn check_tools() -> Result<(), Error> {
+    Tool::new("mmdebstrap", "mmdebstrap", REASON).check()?;
+    Tool::new("dpkg-deb", "dpkg", "read what is in a package").check()?;
+    Tool::new("/usr/lib/apt/apt-helper", "apt", "download packages").check()?;
+    mode().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_ids_is_found_by_name_or_number() {
+        assert!(has_range("other:1:2\nme:100000:65536\n", "me", 1000));
+        assert!(has_range("1000:100000:65536\n", "me", 1000));
+        assert!(!has_range("me2:100000:65536\n", "me", 1000));
+        assert_eq!(user_name("root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\n", 1000), "me");
+        assert_eq!(user_name("", 1000), "1000");
+    }
+}

@@ -1,0 +1,139 @@
+//! The lock: what apt would install today, with exact versions and hashes.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::Path;
+
+use cairn_machine::lock::{Lock, LockedDebian};
+use cairn_machine::model::Machine;
+use cairn_process::{Report, ToolError};
+use sha2::{Digest, Sha256};
+
+use super::apt::Apt;
+use super::error::Error;
+use super::index::{Index, field};
+use super::mirror::Mirror;
+use super::repository::{INITRD, initrd_stanza};
+use super::{date, request};
+
+/// Resolves a machine's packages against its mirror.
+///
+/// apt does it, in a folder of its own below `cache`, with the lists' signatures checked against Debian's archive keys;
+/// this machine's own sources and packages play no part. Recommended packages are left out. Nothing but the cache is
+/// written.
+///
+/// # Errors
+/// A package that does not exist (with its place in the machine file: [`Error::pointer`]), packages that contradict
+/// each other, a mirror that cannot be read or is not signed.
+pub fn lock(machine: &Machine, cache: &Path, report: &dyn Report) -> Result<Lock, Error> {
+    request::check(machine)?;
+    let source = &machine.source.debian;
+    let architecture = request::debian_architecture(machine.architecture);
+    let mirror = Mirror::of(machine)?;
+    Mirror::check_keyring()?;
+
+    let sources = mirror.sources(&source.suite, &source.components, architecture);
+    let dir = cache.join("apt").join(&hex(&Sha256::digest(&sources))[..16]);
+    fs::create_dir_all(&dir).map_err(Error::io("making the folder", &dir))?;
+    let dir = dir.canonicalize().map_err(Error::io("finding", &dir))?;
+    // One lock at a time: two apts in one folder would refuse each other with a message nobody expects.
+    let lock_file = dir.join("cairn.lock");
+    let guard = File::create(&lock_file).map_err(Error::io("making", &lock_file))?;
+    guard.lock().map_err(Error::io("locking", &lock_file))?;
+
+    report.phase("reading the package lists", None);
+    let local = local_list(&dir)?;
+    let apt = Apt::new(&dir, architecture, &(sources + &local), !mirror.given)?;
+    apt.update().map_err(|source| lists_error(&mirror, source))?;
+    let index = Index::read(&apt.package_lists()?)?;
+
+    report.phase("choosing packages", None);
+    let requested = request::requested(machine);
+    check_names(machine, &requested, &index)?;
+    let wanted: BTreeSet<&str> =
+        index.essential().iter().chain(&requested).map(String::as_str).chain([INITRD]).collect();
+    let chosen = apt.simulate(&wanted.into_iter().collect::<Vec<_>>())?;
+    let mut packages = Vec::with_capacity(chosen.len());
+    for package in chosen.iter().filter(|c| c.name != INITRD) {
+        let found = index.get(package).ok_or_else(|| Error::Answer {
+            program: "apt-get".into(),
+            detail: format!("it chose {} {}, which is in no list", package.name, package.version),
+        })?;
+        packages.push(found.clone());
+    }
+    let debian = LockedDebian {
+        suite: source.suite.clone(),
+        components: source.components.clone(),
+        architecture: architecture.into(),
+        requested: requested.into_iter().collect(),
+        date: newest_release(&apt)?,
+        packages,
+    };
+    Ok(Lock { version: 1, debian })
+}
+
+/// A repository with nothing but the list that names our stand-in for an initramfs generator, so that apt chooses it
+/// over initramfs-tools. (Its .deb is made where it is installed.)
+fn local_list(dir: &Path) -> Result<String, Error> {
+    let local = dir.join("local");
+    fs::create_dir_all(&local).map_err(Error::io("making the folder", &local))?;
+    let stanza = format!("{}Filename: ./{INITRD}.deb\nSize: 1\nSHA256: {}\n", initrd_stanza(), "0".repeat(64));
+    let list = local.join("Packages");
+    fs::write(&list, stanza).map_err(Error::io("writing", &list))?;
+    Ok(super::repository::source_line(&local))
+}
+
+fn check_names(machine: &Machine, requested: &BTreeSet<String>, index: &Index) -> Result<(), Error> {
+    for name in requested.iter().filter(|name| !index.has(name)) {
+        let pointer = request::pointer(machine, name);
+        let providers = index.providers(name);
+        let source = &machine.source.debian;
+        return Err(if providers.is_empty() {
+            let suite = format!("{} ({})", source.suite, source.components.join(", "));
+            Error::UnknownPackage { nearest: index.nearest(name), name: name.clone(), pointer, suite }
+        } else {
+            Error::VirtualPackage { name: name.clone(), pointer, providers }
+        });
+    }
+    Ok(())
+}
+
+fn newest_release(apt: &Apt) -> Result<i64, Error> {
+    let mut newest = None;
+    for file in apt.release_files()? {
+        let bytes = fs::read(&file).map_err(Error::io("reading", &file))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let date = field(&text, "Date").and_then(date::parse).ok_or_else(|| Error::Answer {
+            program: file.display().to_string(),
+            detail: "no Date that can be read".into(),
+        })?;
+        newest = newest.max(Some(date));
+    }
+    newest.ok_or_else(|| Error::Answer { program: "apt-get".into(), detail: "it kept no Release file".into() })
+}
+
+fn lists_error(mirror: &Mirror, source: ToolError) -> Error {
+    let said = source.to_string();
+    let hint = [
+        (["NO_PUBKEY", "not signed", "KEYEXPIRED", "BADSIG"].as_slice(), "it is not signed by Debian's archive keys"),
+        (&["is expired", "not valid yet"], "its lists are too old or from the future; check this machine's clock"),
+        (
+            &["does not have a Release file", "404"],
+            "it has no such suite; check `suite` and `mirror` in the machine file",
+        ),
+        (&["doesn't have the component"], "it has no such component; check `components` in the machine file"),
+    ]
+    .into_iter()
+    .find(|(words, _)| words.iter().any(|w| said.contains(w)))
+    .map_or("it cannot be reached; check the network and `source.debian.mirror` in the machine file", |(_, hint)| hint);
+    Error::Lists { mirror: mirror.main.clone(), hint, source }
+}
+
+/// Lowercase hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // Writing to a String cannot fail.
+        text
+    })
+}

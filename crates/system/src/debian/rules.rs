@@ -1,0 +1,147 @@
+//! What of an installed tree is the base, and what belongs to one machine, one build or one moment.
+
+/// What becomes of one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate<'a> {
+    /// It is kept where it is.
+    Keep,
+    /// It is the kernel of this release.
+    Kernel(&'a str),
+    /// It is left out.
+    Drop,
+}
+
+/// Folders below /var whose files are made anew by their owners; the folders themselves are kept.
+const EMPTIED: [&str; 9] = [
+    "var/cache/",
+    "var/log/",
+    "var/tmp/",
+    "var/backups/",
+    "var/lib/apt/",
+    "var/lib/dbus/",
+    "var/lib/systemd/timers/",
+    "var/lib/wtmpdb/",
+    "var/spool/mail/",
+];
+
+/// Single paths that are left out. Most of them belong to one machine; some tell how the tree was made.
+const DROPPED: [&str; 24] = [
+    "etc/.pwd.lock",
+    "etc/.updated",
+    "etc/hostname",
+    "etc/machine-id",
+    "etc/mtab",
+    "etc/resolv.conf",
+    "etc/adjtime",
+    // mmdebstrap's own.
+    "etc/apt/sources.list",
+    "etc/apt/apt.conf.d/00mmdebstrap",
+    "etc/apt/apt.conf.d/99mmdebstrap",
+    "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+    // Keys drawn while the package was installed: every machine made from the base would share them.
+    "etc/ssl/private/ssl-cert-snakeoil.key",
+    "etc/ssl/certs/ssl-cert-snakeoil.pem",
+    "var/.updated",
+    "var/lock",
+    "var/run",
+    "var/mail",
+    "var/lib/dpkg/lock",
+    "var/lib/dpkg/lock-frontend",
+    "var/lib/dpkg/available",
+    "var/lib/dpkg/triggers/Lock",
+    "var/lib/systemd/random-seed",
+    "var/lib/systemd/credential.secret",
+    "var/lib/systemd/timesync/clock",
+];
+
+/// Decides about one path, which is relative, without `./`. `is_dir` tells whether it is a folder.
+pub(super) fn fate(path: &str, is_dir: bool) -> Fate<'_> {
+    if let Some(release) = path.strip_prefix("boot/vmlinuz-") {
+        return if release.contains('/') { Fate::Drop } else { Fate::Kernel(release) };
+    }
+    let top = path.split('/').next().unwrap_or_default();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let kept = match top {
+        _ if DROPPED.contains(&path) => false,
+        "usr" => true,
+        "etc" => is_dir || !is_machines_own(path, name),
+        "var" => is_dir || !(EMPTIED.iter().any(|dir| path.starts_with(dir)) || is_old_copy(path, name)),
+        // /bin and its like are links that the machine's root folder has; the rest is the machine's.
+        _ => false,
+    };
+    if kept { Fate::Keep } else { Fate::Drop }
+}
+
+fn is_machines_own(path: &str, name: &str) -> bool {
+    // The old copies that shadow's tools leave: passwd-, group-, subuid-, …
+    let old_copy = path == format!("etc/{name}") && name.ends_with('-');
+    let host_key = path.starts_with("etc/ssh/ssh_host_");
+    let sources = path.starts_with("etc/apt/sources.list.d/");
+    old_copy || host_key || sources
+}
+
+fn is_old_copy(path: &str, name: &str) -> bool {
+    // dpkg's last state, ucf's numbered copies.
+    (path.starts_with("var/lib/dpkg/") && !path.contains("/info/") && name.ends_with("-old"))
+        || (path.starts_with("var/lib/ucf/") && name.ends_with(|c: char| c.is_ascii_digit()) && name.contains('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_files_stay() {
+        for path in [
+            "usr/bin/bash",
+            "usr/lib/modules/6.12/modules.dep",
+            "usr/lib/x-",
+            "etc/passwd",
+            "etc/ld.so.cache",
+            "etc/alternatives/awk",
+            "etc/ssh/sshd_config",
+            "var/lib/dpkg/status",
+            "var/lib/dpkg/info/foo-old.list",
+            "var/lib/pam/auth",
+            "var/lib/systemd/catalog/database",
+        ] {
+            assert_eq!(fate(path, false), Fate::Keep, "{path}");
+        }
+        assert_eq!(fate("var/log/journal", true), Fate::Keep);
+        assert_eq!(fate("var/cache/man", true), Fate::Keep);
+    }
+
+    #[test]
+    fn what_belongs_to_one_machine_or_one_moment_goes() {
+        for path in [
+            "bin",
+            "dev/null",
+            "root/.bashrc",
+            "tmp/x",
+            "proc/1",
+            "boot/initrd.img-6.12",
+            "boot/System.map-6.12",
+            "etc/machine-id",
+            "etc/hostname",
+            "etc/passwd-",
+            "etc/subuid-",
+            "etc/ssh/ssh_host_rsa_key",
+            "etc/ssh/ssh_host_rsa_key.pub",
+            "etc/apt/sources.list.d/0000cairn.list",
+            "var/cache/ldconfig/aux-cache",
+            "var/cache/debconf/config.dat",
+            "var/log/dpkg.log",
+            "var/lib/apt/lists/lock",
+            "var/lib/dpkg/status-old",
+            "var/lib/dpkg/lock",
+            "var/lib/ucf/hashfile.0",
+        ] {
+            assert_eq!(fate(path, false), Fate::Drop, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_tells_its_release() {
+        assert_eq!(fate("boot/vmlinuz-6.12.117+deb13-cloud-amd64", false), Fate::Kernel("6.12.117+deb13-cloud-amd64"));
+    }
+}

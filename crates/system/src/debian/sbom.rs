@@ -1,0 +1,67 @@
+//! The bill of materials of a machine: CycloneDX 1.6, in JSON.
+
+use cairn_machine::model::Machine;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::packages::Package;
+
+/// Every package with version, hash and package URL, as the text of a CycloneDX 1.6 file.
+///
+/// The same packages for the same machine give the same bytes: there is no time in it, and the serial number is made
+/// from the contents (UUIDv5).
+#[must_use]
+pub fn cyclonedx(machine: &Machine, packages: &[Package]) -> String {
+    let suite = &machine.source.debian.suite;
+    let components: Vec<Value> = packages.iter().map(|p| component(p, suite)).collect();
+    let refs: Vec<&Value> = components.iter().map(|c| &c["bom-ref"]).collect();
+    let root = format!("machine:{}", machine.hostname);
+    let mut bom = json!({
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": { "type": "operating-system", "bom-ref": root, "name": machine.hostname },
+            "tools": { "components": [
+                { "type": "application", "name": "cairn", "version": env!("CARGO_PKG_VERSION") },
+            ] },
+        },
+        "components": components,
+        "dependencies": [{ "ref": root, "dependsOn": refs }],
+    });
+    let serial = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("cairn:sbom:{bom}").as_bytes());
+    bom["serialNumber"] = json!(serial.urn().to_string());
+    format!("{bom:#}\n")
+}
+
+fn component(package: &Package, suite: &str) -> Value {
+    let Package { name, version, architecture, source, source_version, sha256 } = package;
+    let purl =
+        format!("pkg:deb/debian/{}@{}?arch={architecture}&distro={}", encoded(name), encoded(version), encoded(suite));
+    json!({
+        "type": "library",
+        "bom-ref": purl,
+        "name": name,
+        "version": version,
+        "purl": purl,
+        "hashes": [{ "alg": "SHA-256", "content": sha256 }],
+        "properties": [
+            { "name": "cairn:debian:source", "value": source },
+            { "name": "cairn:debian:source-version", "value": source_version },
+        ],
+    })
+}
+
+/// Percent-encoding as package URLs want it: all but letters, digits, `.`, `-`, `_`, `~` and the colon.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out += &format!("%{byte:02X}");
+        }
+    }
+    out
+}

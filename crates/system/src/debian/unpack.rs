@@ -1,0 +1,298 @@
+//! From the tar stream of an installed tree to the files of a base.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use tar::{Archive, Entry, EntryType};
+
+use super::error::Error;
+use super::modes::{Mode, Modes};
+use super::rules::{Fate, fate};
+
+/// What a tree turned out to be.
+#[derive(Debug, Default)]
+pub(super) struct Unpacked {
+    /// The kernel's release.
+    pub(super) kernel_release: String,
+    /// What is special about its files.
+    pub(super) modes: Modes,
+}
+
+/// What stopped the unpacking: the stream or our side of it.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// The stream ended or is no tar. Its writer knows why.
+    Stream(io::Error),
+    /// Anything else.
+    Here(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Stopped {
+        Stopped::Here(error)
+    }
+}
+
+/// Reads a tar to its end and writes what belongs into a base below `dir`, which is empty.
+///
+/// No owner, no special mode and no time is given to any file: the store gives them all the same.
+pub(super) fn unpack(stream: impl Read, dir: &Path) -> Result<Unpacked, Stopped> {
+    let mut archive = Archive::new(stream);
+    let mut tree = Tree { dir, result: Unpacked::default(), modes_of_files: BTreeMap::new() };
+    for entry in archive.entries().map_err(Stopped::Stream)? {
+        tree.add(&mut entry.map_err(Stopped::Stream)?)?;
+    }
+    // The rest of the last block, or the writer would find its pipe closed.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(Stopped::Stream)?;
+    Ok(tree.result)
+}
+
+impl Unpacked {
+    /// Says what the tree below `dir` lacks to be a base.
+    pub(super) fn check(&self, dir: &Path) -> Result<(), Error> {
+        let odd = |what: String| Err(Error::Tree { what });
+        if self.kernel_release.is_empty() {
+            return odd("there is no kernel in it: `source.debian.kernel` must name a kernel package".into());
+        }
+        let modules = format!("usr/lib/modules/{}", self.kernel_release);
+        if !dir.join(&modules).is_dir() {
+            return odd(format!("the kernel's modules are not in {modules}"));
+        }
+        Ok(())
+    }
+}
+
+fn odd(what: String) -> Stopped {
+    Stopped::Here(Error::Tree { what })
+}
+
+struct Tree<'a> {
+    dir: &'a Path,
+    result: Unpacked,
+    /// Mode of every file that was kept, for hard links to it.
+    modes_of_files: BTreeMap<String, Mode>,
+}
+
+impl Tree<'_> {
+    fn add<R: Read>(&mut self, entry: &mut Entry<'_, R>) -> Result<(), Stopped> {
+        let Some(path) = relative(&entry.path().map_err(Stopped::Stream)?)? else { return Ok(()) };
+        let kind = entry.header().entry_type();
+        let target = match fate(&path, kind.is_dir()) {
+            Fate::Drop => return Ok(()),
+            Fate::Keep => path.clone(),
+            Fate::Kernel(release) => {
+                if !self.result.kernel_release.is_empty() {
+                    let first = &self.result.kernel_release;
+                    return Err(odd(format!("two kernels, {first} and {release}; ask for one only")));
+                }
+                self.result.kernel_release = release.to_string();
+                "boot/vmlinuz".into()
+            }
+        };
+        let place = self.dir.join(&target);
+        if let Some(parent) = place.parent() {
+            make_dir(parent)?;
+        }
+        match kind {
+            EntryType::Directory => {
+                make_dir(&place)?;
+                let mode = mode(entry)?;
+                if !mode.is_plain_dir() {
+                    self.result.modes.0.insert(target, mode);
+                }
+            }
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                let mode = mode(entry)?;
+                write_file(entry, &place, mode.mode & 0o100 != 0)?;
+                self.file(target, mode);
+            }
+            EntryType::Symlink => {
+                let to = entry.link_name().map_err(Stopped::Stream)?.unwrap_or_default();
+                symlink(&*to, &place).map_err(Error::io("making the link", &place))?;
+            }
+            EntryType::Link => self.hard_link(entry, target, &place)?,
+            other => return Err(odd(format!("{path} is of a kind that a base cannot hold ({other:?})"))),
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: String, mode: Mode) {
+        if !mode.is_plain_file() {
+            self.result.modes.0.insert(path.clone(), mode.clone());
+        }
+        self.modes_of_files.insert(path, mode);
+    }
+
+    fn hard_link<R: Read>(&mut self, entry: &Entry<'_, R>, path: String, place: &Path) -> Result<(), Stopped> {
+        let to = entry.link_name().map_err(Stopped::Stream)?.unwrap_or_default();
+        let Some(first) = relative(&to)? else { return Err(odd(format!("{path} is a link to nothing"))) };
+        // A link to a file that was left out: nothing that Debian ships is like that.
+        let Some(mode) = self.modes_of_files.get(&first).cloned() else {
+            return Err(odd(format!("{path} is a hard link to {first}, which is not part of a base")));
+        };
+        fs::hard_link(self.dir.join(&first), place).map_err(Error::io("linking", place))?;
+        self.file(path, mode);
+        Ok(())
+    }
+}
+
+/// The path without `./`; `None` for the root itself.
+fn relative(path: &Path) -> Result<Option<String>, Stopped> {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => clean.push(name),
+            Component::CurDir | Component::RootDir => {}
+            _ => return Err(odd(format!("{} leads out of the tree", path.display()))),
+        }
+    }
+    if clean.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    match clean.into_os_string().into_string() {
+        Ok(text) => Ok(Some(text)),
+        Err(name) => Err(odd(format!("the name of {} is not UTF-8", Path::new(&name).display()))),
+    }
+}
+
+fn mode<R: Read>(entry: &mut Entry<'_, R>) -> Result<Mode, Stopped> {
+    let mut capability = None;
+    if let Some(extensions) = entry.pax_extensions().map_err(Stopped::Stream)? {
+        for extension in extensions {
+            let extension = extension.map_err(Stopped::Stream)?;
+            if extension.key_bytes() == b"SCHILY.xattr.security.capability" {
+                capability = Some(extension.value_bytes().to_vec());
+            }
+        }
+    }
+    let header = entry.header();
+    Ok(Mode {
+        mode: header.mode().map_err(Stopped::Stream)? & 0o7777,
+        uid: header.uid().map_err(Stopped::Stream)?,
+        gid: header.gid().map_err(Stopped::Stream)?,
+        capability,
+    })
+}
+
+fn make_dir(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(Error::io("making the folder", path))
+}
+
+fn write_file(from: &mut impl Read, path: &Path, executable: bool) -> Result<(), Stopped> {
+    let mode = if executable { 0o755 } else { 0o644 };
+    let open = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let mut file: File = open.map_err(Error::io("making", path))?;
+    let mut buffer = [0; 64 << 10];
+    loop {
+        match from.read(&mut buffer).map_err(Stopped::Stream)? {
+            0 => break,
+            n => file.write_all(&buffer[..n]).map_err(Error::io("writing", path))?,
+        }
+    }
+    // The umask may have taken the executable bit.
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(Error::io("opening up", path))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tar::{Builder, Header};
+
+    use super::*;
+
+    struct Sample(Builder<Vec<u8>>);
+
+    impl Sample {
+        fn new() -> Sample {
+            let mut sample = Sample(Builder::new(Vec::new()));
+            sample.entry("./", EntryType::Directory, 0o755, 0, "", b"");
+            sample.entry("./boot/vmlinuz-6.1", EntryType::Regular, 0o644, 0, "", b"kernel");
+            sample.entry("./usr/lib/modules/6.1/", EntryType::Directory, 0o755, 0, "", b"");
+            sample
+        }
+
+        fn entry(&mut self, path: &str, kind: EntryType, mode: u32, gid: u64, link: &str, data: &[u8]) {
+            let mut header = Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_mode(mode);
+            header.set_uid(0);
+            header.set_gid(gid);
+            header.set_size(data.len() as u64);
+            header.set_path(path).unwrap();
+            if !link.is_empty() {
+                header.set_link_name(link).unwrap();
+            }
+            header.set_cksum();
+            self.0.append(&header, data).unwrap();
+        }
+
+        fn unpack(self, dir: &Path) -> Result<Unpacked, Stopped> {
+            unpack(self.0.into_inner().unwrap().as_slice(), dir)
+        }
+    }
+
+    fn told(result: Result<Unpacked, Stopped>) -> String {
+        match result.unwrap_err() {
+            Stopped::Here(error) => error.to_string(),
+            Stopped::Stream(error) => format!("stream: {error}"),
+        }
+    }
+
+    #[test]
+    fn special_modes_are_written_down_and_not_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sample = Sample::new();
+        sample.entry("./usr/bin/su", EntryType::Regular, 0o4755, 0, "", b"su");
+        sample.entry("./usr/bin/su2", EntryType::Link, 0o4755, 0, "./usr/bin/su", b"");
+        sample.entry("./etc/shadow", EntryType::Regular, 0o640, 42, "", b"root:*:");
+        sample.entry("./etc/passwd", EntryType::Regular, 0o644, 0, "", b"root");
+        sample.entry("./var/mail/", EntryType::Directory, 0o2775, 8, "", b"");
+        sample.entry("./dev/null", EntryType::Char, 0o666, 0, "", b"");
+        sample.entry("./bin", EntryType::Symlink, 0o777, 0, "usr/bin", b"");
+        let unpacked = sample.unpack(dir.path()).unwrap();
+        assert_eq!(unpacked.kernel_release, "6.1");
+        assert_eq!(unpacked.modes.to_string(), "0640 0 42 etc/shadow\n4755 0 0 usr/bin/su\n4755 0 0 usr/bin/su2\n");
+        let mode = fs::metadata(dir.path().join("usr/bin/su")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o755);
+        assert_eq!(fs::read(dir.path().join("boot/vmlinuz")).unwrap(), b"kernel");
+        assert!(!dir.path().join("dev").exists() && !dir.path().join("bin").exists());
+    }
+
+    #[test]
+    fn capabilities_are_read_from_the_pax_headers() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sample = Sample::new();
+        sample.0.append_pax_extensions([("SCHILY.xattr.security.capability", b"\x01\0\x00\x02".as_slice())]).unwrap();
+        sample.entry("./usr/bin/ping", EntryType::Regular, 0o755, 0, "", b"ping");
+        assert_eq!(sample.unpack(dir.path()).unwrap().modes.to_string(), "0755 0 0 usr/bin/ping 01000002\n");
+    }
+
+    #[test]
+    fn what_a_base_cannot_hold_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sample = Sample::new();
+        sample.entry("./usr/fifo", EntryType::Fifo, 0o644, 0, "", b"");
+        assert!(told(sample.unpack(dir.path())).contains("usr/fifo is of a kind"));
+
+        let dir = tempfile::tempdir().unwrap();
+        let mut sample = Sample::new();
+        sample.entry("./boot/vmlinuz-6.2", EntryType::Regular, 0o644, 0, "", b"kernel");
+        assert!(told(sample.unpack(dir.path())).contains("two kernels, 6.1 and 6.2"));
+
+        let dir = tempfile::tempdir().unwrap();
+        let empty = unpack([0; 1024].as_slice(), dir.path()).unwrap();
+        assert!(empty.check(dir.path()).unwrap_err().to_string().contains("there is no kernel"));
+    }
+
+    #[test]
+    fn a_stream_that_breaks_off_is_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sample = Sample::new();
+        sample.entry("./usr/big", EntryType::Regular, 0o644, 0, "", &[7; 4096]);
+        let bytes = sample.0.into_inner().unwrap();
+        assert!(told(unpack(&bytes[..bytes.len() - 4096], dir.path())).starts_with("stream: "));
+    }
+}
