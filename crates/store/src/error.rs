@@ -10,13 +10,20 @@ use crate::path::StorePath;
 #[non_exhaustive]
 pub enum StoreError {
     /// Text that is not a store path.
-    #[error(
-        "'{text}' is not a store path: {why} (one looks like /nix/store/<32 letters and digits>-<name>, the name at \
-         most 211 characters out of a-z A-Z 0-9 + - . _ ? =)"
-    )]
+    #[error("'{text}' is not a store path: {why} (one looks like /nix/store/<32 letters and digits>-<name>)")]
     BadPath {
         /// What was given.
         text: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Text that cannot be the name in a store path.
+    #[error(
+        "'{name}' cannot be a name in the store: {why} (a name has up to 211 characters out of a-z A-Z 0-9 + - . _ ? =)"
+    )]
+    BadName {
+        /// What was given.
+        name: String,
         /// What is wrong with it.
         why: String,
     },

@@ -32,7 +32,10 @@ impl StorePath {
         if base.contains('/') {
             return Err(bad("it goes on below the store path"));
         }
-        StorePath::from_basename(base)
+        StorePath::from_basename(base).map_err(|error| match error {
+            StoreError::BadPath { why, .. } => bad(&why),
+            other => other,
+        })
     }
 
     /// Takes `<hash part>-<name>`.
@@ -40,8 +43,9 @@ impl StorePath {
     /// # Errors
     /// [`StoreError::BadPath`].
     pub fn from_basename(text: &str) -> Result<StorePath, StoreError> {
-        nix_derivation::StorePath::from_basename(text.as_bytes())
-            .map_err(|e| StoreError::BadPath { text: text.to_string(), why: e.to_string() })?;
+        let bad = |why: String| StoreError::BadPath { text: text.to_string(), why };
+        let path = nix_derivation::StorePath::from_basename(text.as_bytes()).map_err(|e| bad(e.to_string()))?;
+        check_name(path.name()).map_err(|why| bad(why.to_string()))?;
         Ok(StorePath { base_name: text.to_string() })
     }
 
@@ -67,16 +71,18 @@ impl StorePath {
     /// with the `ca` text that goes into the database.
     ///
     /// # Errors
-    /// [`StoreError::BadPath`] when the name is not one.
+    /// [`StoreError::BadName`] when the name is not one.
     pub fn content_addressed<'a>(
         name: &str,
         nar_sha256: [u8; 32],
         references: impl IntoIterator<Item = &'a StorePath>,
     ) -> Result<(StorePath, String), StoreError> {
         let ca = CAHash::Nar(NixHash::Sha256(nar_sha256));
+        let bad = |why: String| StoreError::BadName { name: name.to_string(), why };
+        check_name(name).map_err(|why| bad(why.to_string()))?;
         let references: Vec<_> = references.into_iter().map(StorePath::upstream).collect::<Result<_, _>>()?;
-        let path = nix_derivation::store_path::build_ca_path(name, &ca, &references, false)
-            .map_err(|e| StoreError::BadPath { text: name.to_string(), why: e.to_string() })?;
+        let path =
+            nix_derivation::store_path::build_ca_path(name, &ca, &references, false).map_err(|e| bad(e.to_string()))?;
         Ok((StorePath { base_name: path.to_basename() }, ca.to_nix_string()))
     }
 
@@ -84,11 +90,13 @@ impl StorePath {
     /// itself. `inputs` must say everything the tree depends on.
     ///
     /// # Errors
-    /// [`StoreError::BadPath`] when the name is not one.
+    /// [`StoreError::BadName`] when the name is not one.
     pub fn input_addressed(name: &str, inputs: &[u8]) -> Result<StorePath, StoreError> {
+        let bad = |why: String| StoreError::BadName { name: name.to_string(), why };
+        check_name(name).map_err(|why| bad(why.to_string()))?;
         let digest: [u8; 32] = Sha256::digest(inputs).into();
         let path = nix_derivation::store_path::build_output_path(DerivationModuloHash::new(digest), "out", name)
-            .map_err(|e| StoreError::BadPath { text: name.to_string(), why: e.to_string() })?;
+            .map_err(|e| bad(e.to_string()))?;
         Ok(StorePath { base_name: path.to_basename() })
     }
 
@@ -96,6 +104,11 @@ impl StorePath {
         nix_derivation::StorePath::from_basename(self.base_name.as_bytes())
             .map_err(|e| StoreError::BadPath { text: self.base_name.clone(), why: e.to_string() })
     }
+}
+
+/// Newer Nix versions take such a name, Debian 12's does not.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.starts_with('.') { Err("the name starts with a dot") } else { Ok(()) }
 }
 
 impl fmt::Display for StorePath {

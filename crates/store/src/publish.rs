@@ -27,7 +27,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] for what a store path cannot hold (special files, names that are not UTF-8),
-    /// [`StoreError::SelfReference`] when the tree holds the very path it gets, [`StoreError::BadPath`] when `name` is
+    /// [`StoreError::SelfReference`] when the tree holds the very path it gets, [`StoreError::BadName`] when `name` is
     /// no name, [`StoreError::Io`]. The store is as it was then, and the scratch folder is gone.
     pub fn add(&self, name: &str, scratch: Scratch, candidates: &[StorePath]) -> Result<PathInfo, StoreError> {
         // A wrong name is found before the work.
@@ -67,7 +67,7 @@ impl Store {
     /// The path that something made from `inputs` will have; see [`StorePath::input_addressed`].
     ///
     /// # Errors
-    /// [`StoreError::BadPath`] when `name` is no name.
+    /// [`StoreError::BadName`] when `name` is no name.
     pub fn input_addressed_path(name: &str, inputs: &[u8]) -> Result<StorePath, StoreError> {
         StorePath::input_addressed(name, inputs)
     }

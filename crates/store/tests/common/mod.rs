@@ -1,0 +1,87 @@
+//! What the tests share: the tree of the fixtures, and running a test of this binary in a process of its own.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use cairn_process::Tool;
+use cairn_store::{PathInfo, Scratch, Store};
+
+/// The path that Nix itself gave to [`leaf`]; see `fixtures/generate.sh`.
+pub const LEAF: &str = "/nix/store/jicldk2hzis2zgi4x52fr0wx78fkah44-leaf";
+
+/// A new store in a folder that goes away.
+pub fn store() -> (Store, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    (Store::open(dir.path()).unwrap(), dir)
+}
+
+/// The tree of `fixtures/generate.sh`.
+pub fn leaf(store: &Store) -> Scratch {
+    let scratch = store.scratch().unwrap();
+    leaf_in(scratch.path());
+    scratch
+}
+
+pub fn leaf_in(top: &Path) {
+    for dir in ["bin", "empty", "share/ünï"] {
+        fs::create_dir_all(top.join(dir)).unwrap();
+    }
+    fs::write(top.join("share/hello"), "hello\n").unwrap();
+    fs::write(top.join("share/ünï/nothing"), "").unwrap();
+    fs::write(top.join("bin/run"), "#!/bin/sh\necho run\n").unwrap();
+    fs::set_permissions(top.join("bin/run"), fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("../share/hello", top.join("bin/link")).unwrap();
+    symlink("/nowhere", top.join("a-b")).unwrap();
+}
+
+pub fn add_leaf(store: &Store) -> PathInfo {
+    store.add("leaf", leaf(store), &[]).unwrap()
+}
+
+/// What is in a folder.
+pub fn names(dir: impl AsRef<Path>) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The left-overs in a store.
+pub fn left_over(root: &Path) -> Vec<String> {
+    names(root.join("nix/var/cairn/tmp"))
+}
+
+/// A copy of this test binary where any user can run it.
+pub fn copy_of_myself(dir: &Path) -> PathBuf {
+    let copy = dir.join("myself");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    copy
+}
+
+/// Runs the ignored test `name` of this binary as a process of its own, with `CHILD_ROOT` set.
+pub fn child(name: &str, root: &Path) -> Tool {
+    as_child(Tool::new(std::env::current_exe().unwrap(), "cargo", "test"), name, root)
+}
+
+/// The same behind some wrapper, whose last argument so far is the binary.
+pub fn as_child(tool: Tool, name: &str, root: &Path) -> Tool {
+    tool.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]).env("CHILD_ROOT", root)
+}
+
+/// The store root that the parent gave; nothing when the test was started by hand (`--run-ignored`).
+pub fn child_root() -> Option<PathBuf> {
+    std::env::var_os("CHILD_ROOT").map(PathBuf::from)
+}
+
+/// Says that a test cannot be done here. In CI (`CAIRN_STRICT` is set) that is a failure.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("CAIRN_STRICT").is_none(), "cannot be skipped in CI: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
