@@ -1,1 +1,24 @@
-//! Targets, partition tables, file systems.
+//! What is written to a disk and read from it: targets, partition tables, file systems.
+//!
+//! An image file and a block device are the same thing here, a [`Target`]; a plan ([`cairn_layout::DiskPlan`]) and its
+//! contents are written to it by [`apply`]. Everything is written in user space at its final place: no root, no loop
+//! device, no mount. The same plan and contents give the same bytes.
+//!
+//! What reads ([`Source`], [`partition_table::read`], [`fat::open`], [`ext4::Reader`]) never writes.
+
+pub mod ext4;
+pub mod fat;
+pub mod partition_table;
+pub mod source;
+pub mod swap;
+pub mod target;
+pub mod tree;
+
+mod apply;
+mod error;
+
+pub use apply::{Contents, apply};
+pub use error::DiskError;
+pub use source::{FileSource, Region, Source};
+pub use target::{FileTarget, MemoryTarget, Target};
+pub use tree::{Content, Entry, Node, Tree};

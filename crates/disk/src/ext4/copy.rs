@@ -1,0 +1,248 @@
+//! Files' data into their places: shared where the file system can share blocks, copied by the kernel where it can do
+//! that, read and written otherwise; by several threads.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use cairn_process::Report;
+use mkext4::{InodeHandle, Layout};
+use nix::fcntl::OFlag;
+
+use crate::error::DiskError;
+use crate::ext4::BLOCK;
+use crate::ext4::kernel::Kernel;
+use crate::target::Target;
+use crate::tree::{Content, Entry, Node, Tree};
+
+/// A thread's buffer: small files that lie side by side are written with one call.
+const BUFFER: usize = 1 << 20;
+/// Files from this size on are left to the kernel; below, a read into the buffer is quicker than two calls more.
+const LARGE: u64 = 256 << 10;
+/// How many files a thread takes at a time.
+const BATCH: usize = 64;
+
+/// The length of a file; 0 for what is none.
+pub(crate) fn len(entry: &Entry) -> u64 {
+    match entry.node {
+        Node::File { len, .. } => len,
+        Node::Dir | Node::Symlink(_) | Node::Hardlink(_) => 0,
+    }
+}
+
+/// Copies the data of all files into the file system at `offset` of the target.
+pub(crate) fn data(
+    tree: &Tree,
+    layout: &Layout,
+    files: &[(usize, InodeHandle)],
+    target: &dyn Target,
+    offset: u64,
+    threads: usize,
+    report: &dyn Report,
+) -> Result<(), DiskError> {
+    let shared = Shared {
+        tree,
+        layout,
+        files,
+        target,
+        offset,
+        report,
+        kernel: Kernel::new(),
+        next: AtomicUsize::new(0),
+        stop: AtomicBool::new(false),
+        failed: Mutex::new(None),
+    };
+    std::thread::scope(|scope| {
+        // This thread is one of them.
+        for _ in 1..threads.min(files.len().div_ceil(BATCH)) {
+            scope.spawn(|| shared.work());
+        }
+        shared.work();
+    });
+    match shared.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}
+
+struct Shared<'a> {
+    tree: &'a Tree,
+    layout: &'a Layout,
+    files: &'a [(usize, InodeHandle)],
+    target: &'a dyn Target,
+    offset: u64,
+    report: &'a dyn Report,
+    kernel: Kernel,
+    next: AtomicUsize,
+    stop: AtomicBool,
+    /// The first failure, by the order of the files, not of time.
+    failed: Mutex<Option<(usize, DiskError)>>,
+}
+
+impl Shared<'_> {
+    fn work(&self) {
+        let mut buffer = Buffer { bytes: vec![0; BUFFER], len: 0, at: 0 };
+        while !self.stop.load(Ordering::Relaxed) {
+            let first = self.next.fetch_add(BATCH, Ordering::Relaxed);
+            let Some(batch) = self.files.get(first..self.files.len().min(first + BATCH)).filter(|b| !b.is_empty())
+            else {
+                return;
+            };
+            let mut copied = 0;
+            let done = batch.iter().try_for_each(|(entry, handle)| {
+                let entry = &self.tree.entries()[*entry];
+                copied += len(entry);
+                self.file(entry, &self.layout.extents(*handle), &mut buffer)
+            });
+            if let Err(error) = done.and_then(|()| self.flush(&mut buffer)) {
+                self.stop.store(true, Ordering::Relaxed);
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                if failed.as_ref().is_none_or(|(earlier, _)| first < *earlier) {
+                    *failed = Some((first, error));
+                }
+                return;
+            }
+            self.report.advance(copied);
+        }
+    }
+
+    fn file(&self, entry: &Entry, extents: &[(u64, u64)], buffer: &mut Buffer) -> Result<(), DiskError> {
+        let Node::File { len, content } = &entry.node else { return Ok(()) };
+        match content {
+            Content::Bytes(bytes) if bytes.len() as u64 != *len => {
+                let found = bytes.len().to_string();
+                Err(DiskError::Changed { path: entry.path.clone().into(), expected: *len, found })
+            }
+            Content::Bytes(bytes) => self.stream(&mut bytes.as_slice(), Path::new(&entry.path), *len, extents, buffer),
+            Content::Path(path) => {
+                let read = |source| DiskError::Read { path: path.clone(), source };
+                // No link is followed, and nothing waits for a pipe: it was a file when the tree was read.
+                let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+                let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(read)?;
+                if *len < LARGE {
+                    return self.stream(&mut file, path, *len, extents, buffer);
+                }
+                let found = file.metadata().map_err(read)?.len();
+                if found != *len {
+                    return Err(DiskError::Changed { path: path.clone(), expected: *len, found: found.to_string() });
+                }
+                self.large(&mut file, path, *len, extents, buffer)
+            }
+        }
+    }
+
+    /// A large file: by the kernel if it can, and what it leaves by ourselves.
+    fn large(
+        &self,
+        file: &mut File,
+        path: &Path,
+        len: u64,
+        extents: &[(u64, u64)],
+        buffer: &mut Buffer,
+    ) -> Result<(), DiskError> {
+        let mut from = 0;
+        let mut rest = Vec::new();
+        for &(at, count) in extents {
+            let at = self.offset + at;
+            let done = match self.target.file() {
+                Some(out) => self.kernel.copy(file, from, out, at, count),
+                None => Ok(0),
+            };
+            let done = done.map_err(|error| DiskError::write(self.target.name(), at, error))?;
+            if done < count {
+                rest.push((from + done, at + done, count - done));
+            }
+            from += count;
+        }
+        for (from, at, count) in rest {
+            self.plain(file, path, len, (from, at, count), buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Part of a large file, through the buffer.
+    fn plain(
+        &self,
+        file: &File,
+        path: &Path,
+        len: u64,
+        (mut from, mut at, mut count): (u64, u64, u64),
+        buffer: &mut Buffer,
+    ) -> Result<(), DiskError> {
+        use std::os::unix::fs::FileExt;
+        self.flush(buffer)?;
+        while count > 0 {
+            let piece = &mut buffer.bytes[..usize::try_from(count).unwrap_or(BUFFER).min(BUFFER)];
+            file.read_exact_at(piece, from).map_err(|error| short(path, len, error))?;
+            self.target.write_at(at, piece).map_err(|error| DiskError::write(self.target.name(), at, error))?;
+            let done = piece.len() as u64;
+            (from, at, count) = (from + done, at + done, count - done);
+        }
+        Ok(())
+    }
+
+    /// A small file, or one from memory: into the buffer, padded to whole blocks.
+    fn stream(
+        &self,
+        from: &mut dyn Read,
+        path: &Path,
+        len: u64,
+        extents: &[(u64, u64)],
+        buffer: &mut Buffer,
+    ) -> Result<(), DiskError> {
+        for &(at, mut count) in extents {
+            let mut at = self.offset + at;
+            while count > 0 {
+                let padded = count.next_multiple_of(BLOCK);
+                if buffer.at + buffer.len as u64 != at || buffer.len as u64 + padded > BUFFER as u64 {
+                    self.flush(buffer)?;
+                    buffer.at = at;
+                }
+                let room = BUFFER - buffer.len;
+                let take = usize::try_from(count).unwrap_or(room).min(room);
+                let end = buffer.len + take;
+                from.read_exact(&mut buffer.bytes[buffer.len..end]).map_err(|error| short(path, len, error))?;
+                let padded = end.next_multiple_of(BLOCK as usize);
+                buffer.bytes[end..padded].fill(0);
+                buffer.len = padded;
+                at += take as u64;
+                count -= take as u64;
+            }
+        }
+        match from.read(&mut [0; 1]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(DiskError::Changed { path: path.to_path_buf(), expected: len, found: "more".into() }),
+            Err(error) => Err(short(path, len, error)),
+        }
+    }
+
+    fn flush(&self, buffer: &mut Buffer) -> Result<(), DiskError> {
+        let len = std::mem::take(&mut buffer.len);
+        if len == 0 {
+            return Ok(());
+        }
+        self.target
+            .write_at(buffer.at, &buffer.bytes[..len])
+            .map_err(|error| DiskError::write(self.target.name(), buffer.at, error))
+    }
+}
+
+/// Bytes that wait to be written at one place.
+struct Buffer {
+    bytes: Vec<u8>,
+    len: usize,
+    at: u64,
+}
+
+/// What a failed read of a file means: it is shorter than it was, or it cannot be read.
+fn short(path: &Path, len: u64, error: io::Error) -> DiskError {
+    let path = path.to_path_buf();
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        DiskError::Changed { path, expected: len, found: "less".into() }
+    } else {
+        DiskError::Read { path, source: error }
+    }
+}

@@ -1,0 +1,18 @@
+//! ext4, written by `mkext4` straight to its final place: the metadata first, then the files' data by several threads
+//! and, where it can, by the kernel.
+//!
+//! What it makes has no resize inode: it is grown while it is not mounted (`e2fsck -f -p`, `resize2fs`), before the
+//! machine mounts it.
+
+mod copy;
+mod kernel;
+mod plan;
+mod reader;
+mod size;
+
+pub use plan::{Ext4Options, Ext4Plan, Ext4Size};
+pub use reader::{Ext4Info, Reader};
+pub use size::needed;
+
+/// What mkext4 and the kernel's default agree on.
+pub(crate) const BLOCK: u64 = 4096;

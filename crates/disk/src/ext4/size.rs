@@ -1,0 +1,197 @@
+//! How large a file system must be. `mkext4` wants its size first and says afterwards whether it was enough, so this
+//! counts the same blocks: exactly where that is simple, a little too many where it is not (extent trees, hashed
+//! directories).
+
+use crate::error::DiskError;
+use crate::ext4::BLOCK;
+use crate::tree::{Node, Tree};
+
+const BLOCKS_PER_GROUP: u64 = 32768;
+const MIB: u64 = 1 << 20;
+/// The least that mkext4 makes with a journal.
+const LEAST: u64 = 16 * MIB;
+/// Blocks that only root may use: with none left, not even root can clean up. mke2fs keeps 5 %, which on the disk of
+/// today is tens of gigabytes for nothing; the share stays the same when the file system grows.
+pub(crate) const RESERVED_PERCENT: u64 = 1;
+/// What ext4 keeps for itself: ten reserved inodes and lost+found.
+const OWN_INODES: u64 = 11;
+
+/// The bytes that a file system needs to hold a tree and leave `free` bytes for anybody to use. A multiple of 1 MiB.
+///
+/// # Errors
+/// [`DiskError::TooSmall`] when the tree is larger than any ext4 that `mkext4` makes (16 TiB).
+pub fn needed(tree: &Tree, free: u64) -> Result<u64, DiskError> {
+    Contents::of(tree).needed(free)
+}
+
+/// What a tree takes, whatever the size of the file system around it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Contents {
+    blocks: u64,
+    inodes: u64,
+}
+
+/// What follows from a file system's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    /// Blocks that mkext4 is told: a last group too small to be one is left out.
+    pub(crate) blocks: u64,
+    /// All inodes.
+    pub(crate) inodes: u32,
+    /// Blocks that are neither metadata of the file system nor its journal.
+    capacity: u64,
+}
+
+impl Contents {
+    pub(crate) fn of(tree: &Tree) -> Contents {
+        let mut blocks = 4; // lost+found
+        let mut inodes = OWN_INODES;
+        // Record lengths of the names in each directory; the root's come last, with lost+found.
+        let mut records = vec![0_u64; tree.entries().len() + 1];
+        let root = tree.entries().len();
+        records[root] = record("lost+found");
+        for (index, entry) in tree.entries().iter().enumerate() {
+            if entry.path.is_empty() {
+                continue;
+            }
+            let name = entry.path.rsplit_once('/').map_or(entry.path.as_str(), |(_, name)| name);
+            records[tree.parent(index).unwrap_or(root)] += record(name);
+            inodes += 1;
+            match &entry.node {
+                Node::Dir => {}
+                Node::File { len, .. } => blocks += file(*len),
+                Node::Symlink(target) => blocks += u64::from(target.len() > 59),
+                // Nearly always no inode; one more does no harm where a file has too many names (see plan.rs).
+                Node::Hardlink(_) => inodes -= 1,
+            }
+        }
+        for (index, records) in records.iter().enumerate() {
+            if index == root || tree.entries()[index].node == Node::Dir && !tree.entries()[index].path.is_empty() {
+                blocks += directory(*records);
+            }
+        }
+        Contents { blocks, inodes }
+    }
+
+    /// See [`needed`].
+    pub(crate) fn needed(self, free: u64) -> Result<u64, DiskError> {
+        let free = free.div_ceil(BLOCK);
+        let mut bytes = ((self.blocks + free) * BLOCK).next_multiple_of(MIB).max(LEAST);
+        loop {
+            let missing = match self.geometry(bytes, free) {
+                None if bytes / BLOCK > u64::from(u32::MAX) => {
+                    let largest = u64::from(u32::MAX) * BLOCK;
+                    return Err(DiskError::TooSmall { what: "the largest ext4", size: largest, needed: bytes });
+                }
+                // Too few groups for the inodes.
+                None => BLOCKS_PER_GROUP / 8,
+                Some(geometry) => {
+                    let reserved = geometry.blocks * RESERVED_PERCENT / 100;
+                    (self.blocks + free + reserved).saturating_sub(geometry.capacity)
+                }
+            };
+            if missing == 0 {
+                return Ok(bytes);
+            }
+            bytes += (missing * BLOCK).next_multiple_of(MIB);
+        }
+    }
+
+    /// Whether the tree fits into a file system of this size.
+    pub(crate) fn fit(self, bytes: u64) -> Option<Geometry> {
+        self.geometry(bytes, 0).filter(|geometry| geometry.capacity >= self.blocks)
+    }
+
+    /// The shape of a file system of this size, with inodes for the tree and for `free` blocks more; `None` when it
+    /// has no shape: too small, too large, or too few groups for the inodes.
+    fn geometry(self, bytes: u64, free: u64) -> Option<Geometry> {
+        let mut blocks = bytes / BLOCK;
+        if bytes < LEAST || blocks >= u64::from(u32::MAX) {
+            return None;
+        }
+        loop {
+            let groups = blocks.div_ceil(BLOCKS_PER_GROUP);
+            // mke2fs's ratio, one inode for 16 KiB; and for a tree of many small files as many again as a quarter of
+            // them. Groups that are added when the file system grows have as many inodes as these.
+            let ratio = (blocks * BLOCK).div_ceil(16384);
+            let room = self.inodes + (self.inodes / 4).max(free / 4);
+            let per_group = ratio.max(room).div_ceil(groups).next_multiple_of(16).min(BLOCKS_PER_GROUP);
+            if per_group * groups < self.inodes {
+                return None;
+            }
+            let table = per_group / 16;
+            let descriptors = (groups * 32).div_ceil(BLOCK);
+            // The last group must have room for what each group has: its bitmaps and inode table, and perhaps a copy
+            // of the superblock.
+            let least = table + descriptors + 64;
+            let last = blocks - (groups - 1) * BLOCKS_PER_GROUP;
+            if groups > 1 && last < least {
+                blocks = (groups - 1) * BLOCKS_PER_GROUP;
+                continue;
+            }
+            let copies = (1..groups).filter(|g| has_copy(*g)).count() as u64 + 1;
+            let metadata = copies * (1 + descriptors) + groups * (2 + table) + journal(blocks);
+            // mkext4 leaves a hole where an inode table would run into a copy of the superblock, and a file that such a
+            // copy divides may need a block more for its extents.
+            let slack = groups.div_ceil(16) * table + copies + groups;
+            let capacity = blocks.checked_sub(metadata + slack)?;
+            let inodes = u32::try_from(per_group * groups).ok()?;
+            return Some(Geometry { blocks, inodes, capacity });
+        }
+    }
+}
+
+/// Where sparse_super keeps copies of the superblock: group 1 and the powers of 3, 5 and 7.
+fn has_copy(group: u64) -> bool {
+    let power = |base: u64| {
+        let mut n = group;
+        while n.is_multiple_of(base) {
+            n /= base;
+        }
+        n == 1
+    };
+    group == 1 || power(3) || power(5) || power(7)
+}
+
+/// mke2fs's table of journal sizes, which mkext4 follows.
+fn journal(blocks: u64) -> u64 {
+    match blocks {
+        0..=32767 => 1024,
+        32768..=262_143 => 4096,
+        262_144..=524_287 => 8192,
+        524_288..=4_194_303 => 16384,
+        4_194_304..=8_388_607 => 32768,
+        8_388_608..=16_777_215 => 65536,
+        16_777_216..=33_554_431 => 131_072,
+        _ => 262_144,
+    }
+}
+
+/// The length of a directory record.
+fn record(name: &str) -> u64 {
+    (8 + name.len() as u64).next_multiple_of(4)
+}
+
+/// The blocks of a directory whose records have this length together.
+fn directory(records: u64) -> u64 {
+    // A block ends with a checksum, and begins with "." and "..".
+    const USABLE: u64 = BLOCK - 12;
+    if records + 24 <= USABLE {
+        return 1;
+    }
+    // In the worst case every block ends just before the longest record.
+    let leaves = records.div_ceil(USABLE - 264);
+    // The hash index: its root, and a node for every 500 leaves of a huge directory.
+    1 + leaves + leaves / 500
+}
+
+/// The blocks of a file: its data, and those of the extent tree when four extents (of 128 MiB) do not do.
+fn file(len: u64) -> u64 {
+    let blocks = len.div_ceil(BLOCK);
+    let extents = blocks.div_ceil(BLOCKS_PER_GROUP);
+    if extents <= 2 {
+        return blocks;
+    }
+    // Copies of the superblock may divide each extent once.
+    blocks + (2 * extents).div_ceil(340) + 1
+}

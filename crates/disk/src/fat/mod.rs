@@ -1,0 +1,42 @@
+//! FAT32, for boot partitions, written by `fatfs`.
+//!
+//! Clusters are 4 KiB (32 KiB above 8 GiB): smaller ones were seen to tear file names when a boot is cut off, and FAT32
+//! then needs 256 MiB of them, which is why a boot partition has at least 260 MiB
+//! ([`LEAST_FAT`](cairn_layout::LEAST_FAT)).
+
+mod clock;
+mod device;
+mod dots;
+mod reader;
+mod size;
+mod write;
+
+pub use reader::{FatInfo, Reader, open};
+pub use size::needed;
+pub use write::{FatOptions, write};
+
+use crate::tree::Content;
+
+/// A file to put on a FAT partition. Its directories are made as they are needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FatFile {
+    /// The path, without a leading slash: `EFI/BOOT/BOOTX64.EFI`.
+    pub path: String,
+    /// The length in bytes.
+    pub len: u64,
+    /// Where the bytes come from.
+    pub content: Content,
+}
+
+impl FatFile {
+    /// A file from memory.
+    pub fn from_bytes(path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> FatFile {
+        let bytes = bytes.into();
+        FatFile { path: path.into(), len: bytes.len() as u64, content: Content::Bytes(bytes) }
+    }
+}
+
+/// The size of a cluster on a volume of this size.
+fn cluster_size(volume: u64) -> u64 {
+    if volume > 8 << 30 { 32 << 10 } else { 4 << 10 }
+}

@@ -1,0 +1,237 @@
+//! What goes into a file system: an ordered list of directories, files and links. Its order is the order of the inodes
+//! and of the data on the disk, so the same tree gives the same bytes.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::DiskError;
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The path from the root of the file system, without a leading slash: `nix/store`. The root itself is `""`.
+    pub path: String,
+    /// Permission bits, the special ones included.
+    pub mode: u16,
+    /// The owning user.
+    pub uid: u32,
+    /// The owning group.
+    pub gid: u32,
+    /// The time of the last change, in seconds since 1970.
+    pub mtime: i64,
+    /// What it is.
+    pub node: Node,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// A directory.
+    Dir,
+    /// A file.
+    File {
+        /// Its length in bytes.
+        len: u64,
+        /// Where its bytes come from.
+        content: Content,
+    },
+    /// A symbolic link to this target.
+    Symlink(String),
+    /// Another name of an earlier file, by its index. Mode, owner and time are the file's.
+    Hardlink(usize),
+}
+
+/// Where a file's bytes come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A file on this machine.
+    Path(PathBuf),
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+/// Entries in order: parents before their children, no path twice.
+#[derive(Debug, Clone, Default)]
+pub struct Tree {
+    entries: Vec<Entry>,
+    /// The index of the directory that an entry is in.
+    parents: Vec<Option<usize>>,
+    index: BTreeMap<String, usize>,
+}
+
+/// How a folder of this machine is taken into a tree.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FolderOptions {
+    /// Who owns everything, where it is not who owns it here.
+    pub owner: Option<(u32, u32)>,
+    /// The time of everything, where it is not the time here.
+    pub mtime: Option<i64>,
+}
+
+impl Tree {
+    /// An empty tree. Its root directory is 0755, root's, with the file system's epoch as its time, unless an entry with
+    /// the path `""` says otherwise.
+    pub fn new() -> Tree {
+        Tree::default()
+    }
+
+    /// The entries.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The directory that an entry is in, by index; `None` for what is in the root, and for the root itself.
+    pub(crate) fn parent(&self, entry: usize) -> Option<usize> {
+        self.parents.get(entry).copied().flatten()
+    }
+
+    /// The index of the entry with a path.
+    pub fn find(&self, path: &str) -> Option<usize> {
+        self.index.get(path).copied()
+    }
+
+    /// Adds an entry and gives its index.
+    ///
+    /// # Errors
+    /// [`DiskError::Tree`] when its directory is not there yet, its path is there already or not a path, a name has more
+    /// than 255 bytes, a link has no target, or a hard link does not name an earlier file.
+    pub fn push(&mut self, entry: Entry) -> Result<usize, DiskError> {
+        let parent = self.check(&entry).map_err(|why| DiskError::Tree { path: entry.path.clone(), why })?;
+        let index = self.entries.len();
+        self.index.insert(entry.path.clone(), index);
+        self.entries.push(entry);
+        self.parents.push(parent);
+        Ok(index)
+    }
+
+    fn check(&self, entry: &Entry) -> Result<Option<usize>, &'static str> {
+        if self.index.contains_key(&entry.path) {
+            return Err("it is there already");
+        }
+        match &entry.node {
+            Node::Symlink(target) if target.is_empty() || target.len() > 4095 || target.contains('\0') => {
+                return Err("a link's target has 1 to 4095 bytes");
+            }
+            Node::Hardlink(to) if !matches!(self.entries.get(*to), Some(Entry { node: Node::File { .. }, .. })) => {
+                return Err("a hard link names an earlier file");
+            }
+            _ => {}
+        }
+        if entry.path.is_empty() {
+            let first = self.entries.is_empty() && entry.node == Node::Dir;
+            return if first { Ok(None) } else { Err("the root is a directory and comes first") };
+        }
+        let (parent, name) = entry.path.rsplit_once('/').map_or(("", entry.path.as_str()), |(p, n)| (p, n));
+        if name.is_empty() || name == "." || name == ".." || name.len() > 255 || name.contains('\0') {
+            return Err("a name has 1 to 255 bytes and is neither '.' nor '..'");
+        }
+        if parent.is_empty() {
+            return if entry.path.starts_with('/') { Err("a path has no leading slash") } else { Ok(None) };
+        }
+        match self.find(parent) {
+            Some(index) if self.entries[index].node == Node::Dir => Ok(Some(index)),
+            Some(_) => Err("what it is in is not a directory"),
+            None => Err("its directory is not there"),
+        }
+    }
+
+    /// Adds a directory of root's with mode 0755, and those that it is in, as far as they are not there.
+    ///
+    /// # Errors
+    /// See [`Tree::push`].
+    pub fn dirs(&mut self, path: &str, mtime: i64) -> Result<(), DiskError> {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for end in ends {
+            let path = &path[..end];
+            if !path.is_empty() && self.find(path).is_none() {
+                self.push(Entry { path: path.to_string(), mode: 0o755, uid: 0, gid: 0, mtime, node: Node::Dir })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what is in a folder of this machine under `at` (`""` for the root), sorted by name; the folder itself too,
+    /// unless it is the root. Names that are hard links to one file here are so there.
+    ///
+    /// # Errors
+    /// [`DiskError::Name`], [`DiskError::Special`], [`DiskError::Read`]; see also [`Tree::push`].
+    pub fn add_folder(&mut self, at: &str, folder: &Path, options: FolderOptions) -> Result<(), DiskError> {
+        let mut links = BTreeMap::new();
+        let metadata = folder.symlink_metadata().map_err(|source| read(folder, source))?;
+        if !at.is_empty() {
+            self.push(entry(at.to_string(), &metadata, options, Node::Dir))?;
+        }
+        let mut waiting = vec![(at.to_string(), folder.to_path_buf())];
+        while let Some((at, folder)) = waiting.pop() {
+            let mut names = Vec::new();
+            for item in folder.read_dir().map_err(|source| read(&folder, source))? {
+                let item = item.map_err(|source| read(&folder, source))?;
+                let name = item.file_name().into_string().map_err(|_| DiskError::Name { path: item.path() })?;
+                names.push(name);
+            }
+            names.sort_unstable();
+            let mut folders = Vec::new();
+            for name in names {
+                let source = folder.join(&name);
+                let path = if at.is_empty() { name } else { format!("{at}/{name}") };
+                if self.add_one(path.clone(), &source, options, &mut links)? {
+                    folders.push((path, source));
+                }
+            }
+            waiting.extend(folders.into_iter().rev());
+        }
+        Ok(())
+    }
+
+    /// Adds one file, link or directory; says whether it is a directory.
+    fn add_one(
+        &mut self,
+        path: String,
+        source: &Path,
+        options: FolderOptions,
+        links: &mut BTreeMap<(u64, u64), usize>,
+    ) -> Result<bool, DiskError> {
+        let metadata = source.symlink_metadata().map_err(|error| read(source, error))?;
+        let kind = metadata.file_type();
+        let node = if kind.is_dir() {
+            Node::Dir
+        } else if kind.is_symlink() {
+            let target = source.read_link().map_err(|error| read(source, error))?;
+            let target = target.into_os_string().into_string();
+            Node::Symlink(target.map_err(|_| DiskError::Name { path: source.to_path_buf() })?)
+        } else if kind.is_file() {
+            match links.get(&(metadata.dev(), metadata.ino())) {
+                Some(index) => Node::Hardlink(*index),
+                None => Node::File { len: metadata.len(), content: Content::Path(source.to_path_buf()) },
+            }
+        } else {
+            let what = if kind.is_fifo() {
+                "a named pipe"
+            } else if kind.is_socket() {
+                "a socket"
+            } else {
+                "a device"
+            };
+            return Err(DiskError::Special { path: source.to_path_buf(), what });
+        };
+        let first_of_many = matches!(node, Node::File { .. }) && metadata.nlink() > 1;
+        let index = self.push(entry(path, &metadata, options, node))?;
+        if first_of_many {
+            links.insert((metadata.dev(), metadata.ino()), index);
+        }
+        Ok(kind.is_dir())
+    }
+}
+
+fn entry(path: String, metadata: &Metadata, options: FolderOptions, node: Node) -> Entry {
+    let (uid, gid) = options.owner.unwrap_or((metadata.uid(), metadata.gid()));
+    let mtime = options.mtime.unwrap_or(metadata.mtime());
+    // Only permission bits are left after the mask.
+    Entry { path, mode: (metadata.mode() & 0o7777) as u16, uid, gid, mtime, node }
+}
+
+fn read(path: &Path, source: std::io::Error) -> DiskError {
+    DiskError::Read { path: path.to_path_buf(), source }
+}

@@ -1,0 +1,127 @@
+//! ext4 alone: what debugfs takes out of it is what went in.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cairn_disk::ext4::{Ext4Options, Ext4Plan, Ext4Size};
+use cairn_disk::tree::FolderOptions;
+use cairn_disk::{Content, Node, Tree};
+use cairn_process::Quiet;
+use uuid::Uuid;
+
+use crate::common::{EPOCH, bytes, checked, entry, target, tool, tree};
+
+fn options(size: Ext4Size) -> Ext4Options {
+    Ext4Options { uuid: Uuid::from_u128(5), label: "root".into(), epoch: EPOCH, size }
+}
+
+fn write(tree: &Tree, size: Ext4Size, path: &Path) {
+    let plan = Ext4Plan::new(tree, &options(size)).unwrap();
+    plan.write(&target(path, plan.bytes()), 0, 2, &Quiet).unwrap();
+}
+
+/// Path, mode and contents of everything in a tree.
+fn described(tree: &Tree) -> BTreeMap<String, (u16, Option<Vec<u8>>)> {
+    let contents = |node: &Node| match node {
+        Node::File { content: Content::Bytes(bytes), .. } => Some(bytes.clone()),
+        Node::File { content: Content::Path(path), .. } => Some(std::fs::read(path).unwrap()),
+        Node::Symlink(target) => Some(target.clone().into_bytes()),
+        Node::Dir | Node::Hardlink(_) => None,
+    };
+    let one = |e: &cairn_disk::Entry| match &e.node {
+        Node::Hardlink(to) => {
+            let original = &tree.entries()[*to];
+            (e.path.clone(), (original.mode, contents(&original.node)))
+        }
+        Node::Symlink(_) => (e.path.clone(), (0o777, contents(&e.node))),
+        node => (e.path.clone(), (e.mode, contents(node))),
+    };
+    tree.entries().iter().map(one).collect()
+}
+
+#[test]
+fn debugfs_takes_out_what_went_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = tree(dir.path());
+    let image = dir.path().join("root.ext4");
+    write(&tree, Ext4Size::AtLeast { free: 10 << 20 }, &image);
+    checked(tool("e2fsck", "e2fsprogs").arg("-fn").arg(&image));
+    let out = dir.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let dump = format!("rdump / {}", out.display());
+    if checked(tool("debugfs", "e2fsprogs").arg("-R").arg(dump).arg(&image)).is_none() {
+        return;
+    }
+    std::fs::remove_dir(out.join("lost+found")).unwrap();
+    let mut found = Tree::new();
+    found.add_folder("", &out, FolderOptions::default()).unwrap();
+    let (expected, found) = (described(&tree), described(&found));
+    assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
+    for (path, (mode, contents)) in expected {
+        assert!(found[&path].1 == contents, "{path}");
+        // debugfs gives a file its owner last, which takes the special bits away.
+        assert!(mode == 0o777 || found[&path].0 & 0o777 == mode & 0o777, "{path}");
+    }
+}
+
+#[test]
+fn a_file_with_more_names_than_ext4_allows_is_there_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tree = Tree::new();
+    let first = tree.push(bytes("first", "same")).unwrap();
+    for n in 0..65_010 {
+        tree.push(entry(format!("{n}"), Node::Hardlink(first))).unwrap();
+    }
+    let image = dir.path().join("root.ext4");
+    write(&tree, Ext4Size::AtLeast { free: 0 }, &image);
+    checked(tool("e2fsck", "e2fsprogs").arg("-fn").arg(&image));
+}
+
+#[test]
+fn it_grows_to_a_larger_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = tree(dir.path());
+    let image = dir.path().join("root.ext4");
+    write(&tree, Ext4Size::AtLeast { free: 10 << 20 }, &image);
+    let file = std::fs::OpenOptions::new().write(true).open(&image).unwrap();
+    file.set_len(20 << 30).unwrap();
+    if checked(tool("e2fsck", "e2fsprogs").arg("-f").arg("-p").arg(&image)).is_some() {
+        checked(tool("resize2fs", "e2fsprogs").arg(&image));
+        checked(tool("e2fsck", "e2fsprogs").arg("-fn").arg(&image));
+    }
+}
+
+#[test]
+fn names_links_and_special_files_that_cannot_be_are_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let odd = dir.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    std::fs::write(&odd, "").unwrap();
+    let error = Tree::new().add_folder("", dir.path(), FolderOptions::default()).unwrap_err();
+    assert!(error.to_string().ends_with("is not UTF-8 and cannot be put into an image: rename it"), "{error}");
+    std::fs::remove_file(odd).unwrap();
+
+    let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+    let error = Tree::new().add_folder("", dir.path(), FolderOptions::default()).unwrap_err();
+    assert!(error.to_string().ends_with("is a socket, and cannot be put into an image"), "{error}");
+
+    let mut tree = Tree::new();
+    for (entry, why) in [
+        (entry("a/b", Node::Dir), "the tree has a wrong entry 'a/b': its directory is not there"),
+        (entry("/a", Node::Dir), "the tree has a wrong entry '/a': a path has no leading slash"),
+        (
+            entry("..", Node::Dir),
+            "the tree has a wrong entry '..': a name has 1 to 255 bytes and is neither '.' nor '..'",
+        ),
+        (
+            entry("a", Node::Symlink(String::new())),
+            "the tree has a wrong entry 'a': a link's target has 1 to 4095 bytes",
+        ),
+        (entry("a", Node::Hardlink(3)), "the tree has a wrong entry 'a': a hard link names an earlier file"),
+    ] {
+        assert_eq!(tree.push(entry).unwrap_err().to_string(), why);
+    }
+    tree.push(entry("a", Node::Dir)).unwrap();
+    let twice = tree.push(entry("a", Node::Dir)).unwrap_err();
+    assert_eq!(twice.to_string(), "the tree has a wrong entry 'a': it is there already");
+}
