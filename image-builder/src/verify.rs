@@ -1,0 +1,185 @@
+//! `cairn verify`: a machine is booted unattended, asked from the inside what it is, switched off, and booted again.
+//!
+//! The image is not touched: what the machine writes goes into an overlay without a name. The questions come from
+//! outside, so the image needs to know nothing of them. Only positive words from inside count: silence, a crash, and a
+//! machine that switches itself off are failures.
+
+mod answer;
+mod check;
+mod expected;
+mod output;
+mod script;
+mod session;
+mod topics;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cairn_process::{Report, Tool};
+
+pub use check::{Check, Stage, VerifyResult};
+pub use expected::{Content, Expected, ExpectedFile};
+
+use crate::console;
+use crate::image_file::{Format, ImageFile};
+use crate::probe;
+use crate::qemu::{Accel, Controller, Drive, Ovmf, QemuError, check_tools};
+use crate::scratch::Scratch;
+use crate::screenshot;
+use session::{End, Hardware, Session};
+use topics::Boot;
+
+/// How the machine is made.
+#[derive(Debug, Clone)]
+pub struct VerifyOptions {
+    /// Memory in MiB.
+    pub memory: u64,
+    /// Processors.
+    pub cpus: u32,
+    /// What the disk hangs on.
+    pub controller: Controller,
+    /// How long one boot may take until its last answer.
+    pub deadline: Duration,
+    /// Where a picture of the login prompt goes, as PNG.
+    pub screenshot: Option<PathBuf>,
+    /// Where the whole text of the serial console goes, both boots.
+    pub console_log: Option<PathBuf>,
+    /// Give the machine a disk of this many bytes, larger than the image: the root must grow into it.
+    pub disk_size: Option<u64>,
+    /// Boot a second time.
+    pub second_boot: bool,
+    /// What runs the guest. Without one, KVM where a probe guest has run in it, else emulation.
+    pub accel: Option<Accel>,
+}
+
+impl Default for VerifyOptions {
+    fn default() -> VerifyOptions {
+        VerifyOptions {
+            memory: 1024,
+            cpus: 2,
+            controller: Controller::default(),
+            deadline: Duration::from_secs(900),
+            screenshot: None,
+            console_log: None,
+            disk_size: None,
+            second_boot: true,
+            accel: None,
+        }
+    }
+}
+
+/// Boots the image twice and checks it from the inside.
+///
+/// # Errors
+/// When the checks cannot be made: no image, no QEMU, no firmware. A machine that does not boot is a result, not an
+/// error.
+pub fn verify(
+    image: &Path,
+    expected: &Expected,
+    options: &VerifyOptions,
+    report: &dyn Report,
+) -> Result<VerifyResult, QemuError> {
+    let image = ImageFile::open(image)?;
+    check_tools()?;
+    let ovmf = Ovmf::find()?;
+    let accel = options.accel.unwrap_or_else(|| probe::accel(report));
+    match attempt(&image, expected, options, &ovmf, accel, report)? {
+        Some(result) => Ok(result),
+        // The probe ran in KVM and this machine did not: remember that, and begin again without it.
+        None => {
+            probe::kvm_failed();
+            report.note("KVM stopped in the middle of the machine: once more, emulated");
+            let again = attempt(&image, expected, options, &ovmf, Accel::Tcg, report)?;
+            again.ok_or_else(|| QemuError::Control { command: "cont".into(), answer: "the emulator stands still".into() })
+        }
+    }
+}
+
+/// Both boots under one accelerator; `None` when that gave up.
+fn attempt(
+    image: &ImageFile,
+    expected: &Expected,
+    options: &VerifyOptions,
+    ovmf: &Ovmf,
+    accel: Accel,
+    report: &dyn Report,
+) -> Result<Option<VerifyResult>, QemuError> {
+    let overlay = overlay(image, options.disk_size)?;
+    let vars = Scratch::copy_of(&ovmf.vars).map_err(QemuError::io("copying the firmware's variables"))?;
+    let hardware = Hardware {
+        accel,
+        code: ovmf.code.clone(),
+        vars: vars.path(),
+        memory: options.memory,
+        cpus: options.cpus,
+        disk: Drive {
+            path: overlay.path(),
+            format: Format::Qcow2,
+            controller: options.controller,
+            snapshot: false,
+            unsafe_cache: true,
+        },
+        deadline: options.deadline,
+    };
+    let mut checks = Vec::new();
+    let mut stages = Vec::new();
+    let mut consoles = Vec::new();
+    let mut picture = None;
+    let mut answers_before = None;
+    for boot in [Boot::First, Boot::Second] {
+        if boot == Boot::Second && (!options.second_boot || checks.iter().any(failed_boot)) {
+            break;
+        }
+        let name = if boot == Boot::First { "first boot" } else { "second boot" };
+        report.phase(name, None);
+        let serial = expected.kernel_parameters.iter().any(|p| p.starts_with("console=ttyS0"));
+        let session = Session { questions: topics::questions(expected, boot), boot, serial, picture: options.screenshot.is_some() };
+        let record = session.run(&hardware)?;
+        if record.end == End::AcceleratorGaveUp {
+            return Ok(None);
+        }
+        checks.extend(record.checks(name, options.deadline));
+        checks.extend(topics::judge(expected, &record.answers, boot));
+        stages.extend(topics::stages(&record.answers, boot));
+        stages.push(Stage { boot: boot.number(), name: "total".into(), seconds: record.seconds });
+        picture = picture.or(record.picture);
+        consoles.extend(record.console);
+        if let Some(first) = &answers_before {
+            checks.extend(topics::judge_both(first, &record.answers));
+        }
+        answers_before = Some(record.answers);
+    }
+    if let Some(path) = &options.console_log {
+        std::fs::write(path, &consoles).map_err(QemuError::io(format!("writing the console's text {}", path.display())))?;
+    }
+    let screenshot = match (&options.screenshot, picture) {
+        (Some(path), Some(picture)) => {
+            screenshot::save(&picture, path)?;
+            Some(path.clone())
+        }
+        _ => None,
+    };
+    let ok = checks.iter().all(|c| c.ok);
+    let console_tail = if ok { String::new() } else { console::tail(&consoles) };
+    let accelerator = if accel == Accel::Kvm { "kvm" } else { "tcg" }.into();
+    Ok(Some(VerifyResult { ok, checks, stages, accelerator, console_tail, screenshot }))
+}
+
+/// A boot that failed is not repeated: the second one would only wait for the same deadline.
+fn failed_boot(check: &Check) -> bool {
+    !check.ok && check.name.starts_with("first boot")
+}
+
+/// A copy-on-write file over the image, without a name.
+fn overlay(image: &ImageFile, size: Option<u64>) -> Result<Scratch, QemuError> {
+    let overlay = Scratch::new().map_err(QemuError::io("making the overlay"))?;
+    let mut tool = Tool::new("qemu-img", "qemu-utils", "make a disposable overlay over the image")
+        .args(["create", "-q", "-f", "qcow2", "-F", image.format.name(), "-b"])
+        .arg(&image.path)
+        .arg(overlay.path());
+    if let Some(size) = size {
+        tool = tool.arg(size.max(image.size).to_string());
+    }
+    tool.run().map_err(|error| QemuError::from_exit(error, &image.path, None))?;
+    Ok(overlay)
+}
