@@ -11,9 +11,10 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::canonical::below;
 use crate::info::to_hex;
 use crate::scratch::claim_dead;
-use crate::{Listing, PathInfo, STORE_DIR, Scratch, StoreError, StorePath};
+use crate::{Entry, Listing, PathInfo, STORE_DIR, Scratch, StoreError, StorePath};
 
 /// A store whose root folder is anywhere: the files of `/nix/store/x` are in `ROOT/nix/store/x`.
 ///
@@ -69,6 +70,12 @@ impl Store {
     #[must_use]
     pub fn real_path(&self, path: &StorePath) -> PathBuf {
         self.store_dir().join(path.base_name())
+    }
+
+    /// Where an entry of the listing of `path` really is.
+    #[must_use]
+    pub fn real_entry(&self, path: &StorePath, entry: &Entry) -> PathBuf {
+        below(&self.real_path(path), &entry.path)
     }
 
     /// A folder to make a tree in, on the store's file system.

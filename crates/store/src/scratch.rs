@@ -1,22 +1,28 @@
 //! Folders in which trees are made before they go into the store, and the removal of those whose owner is gone.
 //!
-//! Each is `nix/var/cairn/tmp/<n>` with a file `owner` in it, locked by the process that made it: the kernel lets the
+//! Each is `nix/var/cairn/tmp/<process>-<n>` with a file `owner` in it, locked by the process that made it: the kernel lets the
 //! lock go when the process ends, however it ends, so a folder whose owner file can be locked belongs to nobody.
-//! Making one and judging one happen under the store's lock, else a folder could be judged before it is locked.
+//! Making one and judging one happen under the store's lock, else a folder could be judged before it is locked. What
+//! was judged gets another name at once, so that a new folder never has the name of one that somebody still removes.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
 
 use crate::StoreError;
 use crate::remove::remove_tree;
+
+/// A name that this process has not used before.
+fn new_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
 
 /// A folder of one's own on the store's file system. Dropped, it is gone, read-only files and all.
 #[derive(Debug)]
@@ -36,13 +42,12 @@ impl Scratch {
 
     /// Makes one below `tmp`. The store's lock must be held.
     pub(crate) fn create(tmp: &Path) -> Result<Scratch, StoreError> {
-        let mut n = 0_u64;
         let dir = loop {
-            let dir = tmp.join(format!("{}-{n}", std::process::id()));
-            match DirBuilder::new().mode(0o700).create(&dir) {
+            let dir = tmp.join(new_name());
+            match fs::create_dir(&dir) {
                 Ok(()) => break dir,
-                // Left over, ours of another thread, or of another machine on the same network file system.
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => n += 1,
+                // Another process with our number: left over, or on another machine.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(StoreError::io("making", dir)(e)),
             }
         };
@@ -52,6 +57,10 @@ impl Scratch {
             .map_err(|(_, errno)| StoreError::errno("locking", owner)(errno))?;
         let tree = dir.join("tree");
         fs::create_dir(&tree).map_err(StoreError::io("making", &tree))?;
+        // Whatever the umask says: programs that run as somebody else may have to work in there.
+        for dir in [&dir, &tree] {
+            fs::set_permissions(dir, Permissions::from_mode(0o755)).map_err(StoreError::io("making", dir))?;
+        }
         Ok(Scratch { dir, tree, owner })
     }
 
@@ -94,15 +103,16 @@ impl Dead {
         let owner = match File::open(dir.join("owner")) {
             Ok(file) => match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => Some(lock),
-                Err((_, Errno::EWOULDBLOCK)) => return None,
-                // Cannot be judged: leave it alone.
+                // In use (EWOULDBLOCK), or it cannot be judged.
                 Err(_) => return None,
             },
             // Killed before the owner file was made, or after it was removed.
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(_) => return None,
         };
-        Some(Dead { dir, _owner: owner })
+        let renamed = dir.with_file_name(format!("dead-{}", new_name()));
+        fs::rename(&dir, &renamed).ok()?;
+        Some(Dead { dir: renamed, _owner: owner })
     }
 
     /// Removes it. What cannot be removed (somebody else's files) stays.
