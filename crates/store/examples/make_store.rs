@@ -1,4 +1,5 @@
-//! Makes a small store with a database, two generations and garbage-collection roots, as an image has it:
+//! Makes a small store with a database, two generations and garbage-collection roots, as an image has it, and a binary
+//! cache of the same in `DIR/binary-cache`:
 //! `cargo run -p cairn-store --example make_store -- DIR [SECRET-KEY-FILE]`. `scripts/test-nix DIR [PUBLIC-KEY]` shows
 //! it to real Nix versions.
 
@@ -7,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use cairn_store::binary_cache::{self, Compression};
 use cairn_store::{PathInfo, SigningKey, Store, StorePath, database, profile};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -25,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     database::write(&dir.join(database::DATABASE_DIR), &infos)?;
     fs::write(dir.join("nix-path-registration"), database::registration(&infos)?)?;
+    binary_cache::write(&dir.join("binary-cache"), &infos, &store, Compression::Zstd)?;
     let links = profile::links(2, &systems[1]).into_iter().chain([profile::generation_link(1, &systems[0])]);
     for link in links {
         let path = dir.join(&link.path);

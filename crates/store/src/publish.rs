@@ -34,6 +34,8 @@ impl Store {
         StorePath::content_addressed(name, [0; 32], [])?;
         let (hashed, before) = self.read(&scratch, candidates)?;
         let (path, ca) = StorePath::content_addressed(name, hashed.nar_hash, &hashed.references)?;
+        // A tree cannot hold the path that its own bytes give, short of a broken hash; Nix versions would disagree
+        // about such a path, so it is refused rather than believed impossible.
         if hashed.references.contains(&path) {
             return Err(StoreError::SelfReference { path });
         }
