@@ -2,6 +2,7 @@
 //! and of the data on the disk, so the same tree gives the same bytes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ pub enum Node {
 }
 
 /// Where a file's bytes come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Content {
     /// A file on this machine.
     Path(PathBuf),
@@ -52,8 +53,18 @@ pub enum Content {
     Bytes(Vec<u8>),
 }
 
+impl fmt::Debug for Content {
+    /// Bytes can be many: their count is told.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Content::Bytes(bytes) => f.debug_tuple("Bytes").field(&bytes.len()).finish(),
+        }
+    }
+}
+
 /// Entries in order: parents before their children, no path twice.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Tree {
     entries: Vec<Entry>,
     /// The index of the directory that an entry is in.
@@ -68,6 +79,12 @@ pub struct FolderOptions {
     pub owner: Option<(u32, u32)>,
     /// The time of everything, where it is not the time here.
     pub mtime: Option<i64>,
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree").field("entries", &self.entries.len()).finish_non_exhaustive()
+    }
 }
 
 impl Tree {

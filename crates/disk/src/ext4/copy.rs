@@ -175,10 +175,15 @@ impl Shared<'_> {
         use std::os::unix::fs::FileExt;
         self.flush(buffer)?;
         while count > 0 {
-            let piece = &mut buffer.bytes[..usize::try_from(count).unwrap_or(BUFFER).min(BUFFER)];
-            file.read_exact_at(piece, from).map_err(|error| short(path, len, error))?;
-            self.target.write_at(at, piece).map_err(|error| DiskError::write(self.target.name(), at, error))?;
-            let done = piece.len() as u64;
+            let take = usize::try_from(count).unwrap_or(BUFFER).min(BUFFER);
+            file.read_exact_at(&mut buffer.bytes[..take], from).map_err(|error| short(path, len, error))?;
+            // Whole blocks, as everywhere: nothing that was on a disk before stays behind the end of a file.
+            let padded = take.next_multiple_of(BLOCK as usize);
+            buffer.bytes[take..padded].fill(0);
+            self.target
+                .write_at(at, &buffer.bytes[..padded])
+                .map_err(|error| DiskError::write(self.target.name(), at, error))?;
+            let done = take as u64;
             (from, at, count) = (from + done, at + done, count - done);
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! A file system whose every byte of metadata and every place of data is decided.
 
+use std::fmt;
+
 use cairn_process::Report;
 use mkext4::{FsBuilder, InodeCount, InodeHandle, Layout, Meta, Options, ROOT, RegionSink};
 use uuid::Uuid;
@@ -36,13 +38,18 @@ pub enum Ext4Size {
 }
 
 /// A planned file system. The tree is read when it is written.
-#[derive(Debug)]
 pub struct Ext4Plan<'a> {
     tree: &'a Tree,
     layout: Layout,
     /// Of each entry that has data of its own: the inode that takes it.
     files: Vec<(usize, InodeHandle)>,
     bytes: u64,
+}
+
+impl fmt::Debug for Ext4Plan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ext4Plan").field("layout", &self.layout).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Ext4Plan<'a> {

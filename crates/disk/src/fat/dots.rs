@@ -3,6 +3,9 @@
 //! `fatfs` 0.3 gives even these two a long name, so a directory begins with the long name of `.`; the specification, and
 //! fsck.fat, want `.` in the first slot and `..` in the second. They are moved, and the two slots that become free are
 //! marked as deleted: the next name to be written takes them.
+//!
+//! And the `..` of a directory in the root gets the cluster number 0, which stands for the root even where the root has a
+//! number; `fatfs` gives it that number, and fsck.fat does not let it pass.
 
 use std::io;
 
@@ -34,10 +37,10 @@ pub(super) fn mend(device: &mut Device<'_>) -> io::Result<()> {
     };
     let mut waiting = vec![volume.root];
     while let Some(directory) = waiting.pop() {
-        if directory != volume.root {
-            volume.mend_one(device, directory)?;
+        for inner in volume.directories(device, directory)? {
+            volume.mend_one(device, inner, directory == volume.root)?;
+            waiting.push(inner);
         }
-        waiting.extend(volume.directories(device, directory)?);
     }
     Ok(())
 }
@@ -47,7 +50,7 @@ impl Volume {
         self.data + (u64::from(cluster) - 2) * self.cluster
     }
 
-    fn mend_one(&self, device: &mut Device<'_>, directory: u32) -> io::Result<()> {
+    fn mend_one(&self, device: &mut Device<'_>, directory: u32, in_root: bool) -> io::Result<()> {
         let at = self.place(directory);
         let slots: [u8; 4 * SLOT as usize] = device.get(at)?;
         let [long_dot, dot, long_dots, dots] = [0, 1, 2, 3].map(|n| &slots[n * 32..n * 32 + 32]);
@@ -55,7 +58,11 @@ impl Volume {
         if as_made && dot.starts_with(b".          ") && dots.starts_with(b"..         ") {
             let mut deleted = [0; SLOT as usize];
             deleted[0] = DELETED;
-            let mended = [dot, dots, &deleted, &deleted].concat();
+            let mut mended = [dot, dots, &deleted, &deleted].concat();
+            if in_root {
+                mended[32 + 20..32 + 22].fill(0);
+                mended[32 + 26..32 + 28].fill(0);
+            }
             device.put(at, &mended)?;
         }
         Ok(())

@@ -1,9 +1,10 @@
 //! Trees, plans and other people's programs.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use cairn_disk::fat::FatFile;
 use cairn_disk::{Content, Entry, FileTarget, Node, Source, Tree};
@@ -19,15 +20,21 @@ pub const SEED: Uuid = Uuid::from_u128(0xabcd_ef01_2345_6789_abcd_ef01_2345_6789
 /// Runs a checker, which must be content. One that is not installed is a failure in CI, and elsewhere told as a skip.
 #[track_caller]
 pub fn checked(tool: Tool) -> Option<String> {
-    match tool.output() {
-        Ok(out) => Some(String::from_utf8_lossy(&out).into_owned()),
+    let mut running = match tool.start(Stdio::null(), Stdio::piped()) {
+        Ok(running) => running,
         Err(missing @ ToolError::Missing { .. }) => {
             assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
             eprintln!("skipped: {missing}");
-            None
+            return None;
         }
         Err(error) => panic!("{error}"),
+    };
+    let mut said = String::new();
+    running.take_stdout().unwrap().read_to_string(&mut said).unwrap();
+    if let Err(error) = running.wait() {
+        panic!("{error}\n{said}");
     }
+    Some(said)
 }
 
 pub fn tool(program: &str, package: &'static str) -> Tool {

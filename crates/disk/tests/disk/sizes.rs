@@ -5,7 +5,7 @@ use cairn_disk::{DiskError, MemoryTarget, Node, Region, Tree};
 use cairn_process::Quiet;
 use uuid::Uuid;
 
-use crate::common::{EPOCH, bytes, entry};
+use crate::common::{EPOCH, bytes, checked, entry, target, tool};
 
 fn options(size: Ext4Size) -> Ext4Options {
     Ext4Options { uuid: Uuid::from_u128(5), label: "root".into(), epoch: EPOCH, size }
@@ -67,11 +67,19 @@ fn every_size_from_what_is_needed_on_can_be_made() {
     // Sizes around the borders of block groups, where the last one is too small to be one.
     let tree = random_tree(3);
     let least = ext4::needed(&tree, 0).unwrap();
-    for mib in [128, 129, 130, 136, 256, 257, 300, 2048, 2049, 2050, 2176, 2177] {
+    let dir = tempfile::tempdir().unwrap();
+    for mib in [128, 129, 130, 136, 256, 257, 300, 2048, 2049, 2050, 2176, 2177, 40_000] {
         for extra in [0, 4096, 3 << 18] {
             let bytes = (mib << 20) + extra;
-            if bytes >= least {
+            if bytes < least {
+                continue;
+            }
+            let plan =
                 Ext4Plan::new(&tree, &options(Ext4Size::Fixed(bytes))).unwrap_or_else(|e| panic!("{bytes}: {e}"));
+            if extra == 4096 {
+                let path = dir.path().join("root.ext4");
+                plan.write(&target(&path, bytes), 0, 1, &Quiet).unwrap();
+                checked(tool("e2fsck", "e2fsprogs").arg("-fn").arg(&path));
             }
         }
     }
@@ -79,7 +87,8 @@ fn every_size_from_what_is_needed_on_can_be_made() {
 
 #[test]
 fn too_small_says_how_much_is_enough() {
-    let tree = random_tree(5);
+    let mut tree = random_tree(5);
+    tree.push(bytes("large", vec![7; 20 << 20])).unwrap();
     let error = Ext4Plan::new(&tree, &options(Ext4Size::Fixed(16 << 20))).unwrap_err();
     let DiskError::TooSmall { needed, .. } = error else { panic!("{error}") };
     Ext4Plan::new(&tree, &options(Ext4Size::Fixed(needed))).unwrap();
