@@ -1,12 +1,13 @@
 //! Locks a machine file's packages and makes its base, without the rest of Cairn.
 //!
-//! `debian_base lock MACHINE-JSON CACHE LOCK-JSON`, then `debian_base base MACHINE-JSON CACHE LOCK-JSON STORE-ROOT`; the
-//! machine file is JSON or YAML. Used by `scripts/test-base`.
+//! `debian_base lock MACHINE CACHE LOCK`, then `debian_base base MACHINE CACHE LOCK STORE-ROOT`, and `sbom` with the same
+//! arguments for its bill of materials. Used by `scripts/test-base`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
+use cairn_machine::SourceFile;
 use cairn_machine::lock::Lock;
 use cairn_machine::model::Machine;
 use cairn_process::Report;
@@ -49,6 +50,10 @@ fn main() {
     }
 }
 
+fn read(lock_file: &Path) -> Result<Lock, Box<dyn std::error::Error>> {
+    Ok(Lock::parse(&SourceFile::new(lock_file.display().to_string(), std::fs::read(lock_file)?))?)
+}
+
 fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let [command, machine, cache, lock, rest @ ..] = args else { return Err("see the head of this example".into()) };
     let machine: Machine = serde_yaml::from_slice(&std::fs::read(machine)?)?;
@@ -61,12 +66,12 @@ fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
                     eprintln!("at {pointer}");
                 }
             })?;
-            std::fs::write(lock_file, serde_json::to_string_pretty(&lock)?)?;
+            std::fs::write(lock_file, lock.to_yaml())?;
         }
         ("base", [root]) => {
-            let lock: Lock = serde_json::from_slice(&std::fs::read(lock_file)?)?;
-            if let Some(why) = debian::stale(&lock, &machine) {
-                eprintln!("note: the lock is stale: {why}");
+            let lock = read(&lock_file)?;
+            for difference in lock.differences(&machine, &debian::requested(&machine)) {
+                eprintln!("note: the lock is stale: {difference}");
             }
             let store = Store::open(Path::new(root))?;
             let begun = Instant::now();
@@ -76,7 +81,7 @@ fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
             println!("{} {} {}", base.info.path, base.kernel_release, base.info.nar_size);
         }
         ("sbom", [root]) => {
-            let lock: Lock = serde_json::from_slice(&std::fs::read(lock_file)?)?;
+            let lock = read(&lock_file)?;
             let store = Store::open(Path::new(root))?;
             let base = debian::cached(&lock, &machine, &store, cache)?.ok_or("no base yet")?;
             let packages = debian::Package::of_base(&store.real_path(&base.info.path))?;

@@ -42,9 +42,7 @@ impl Apt {
     pub(super) fn new(dir: &Path, architecture: &str, sources: &str, check_age: bool) -> Result<Apt, Error> {
         let text = dir.to_string_lossy();
         if text.contains(['"', '\n', '\\']) {
-            // apt's configuration has no way to write these.
-            let what = "a cache folder that apt can use: its name has a quotation mark, backslash or line break";
-            return Err(Error::BadValue { pointer: String::new(), value: text.into_owned(), what });
+            return Err(Error::BadFolder { path: dir.into() });
         }
         for sub in ["lists/partial", "cache/archives/partial"] {
             let path = dir.join(sub);

@@ -51,6 +51,12 @@ pub enum Error {
     /// No mirror is given, and none is known.
     #[error("no Debian mirror is known on this machine; give one in the machine file as `source.debian.mirror`")]
     NoMirror,
+    /// A folder whose name cannot be written in apt's configuration.
+    #[error("apt cannot use the folder {}: its name has a quotation mark, a backslash or a line break", path.display())]
+    BadFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The keys that sign Debian's archive are not on this machine.
     #[error(
         "{} is needed to check the archive's signatures, and is not there; `apt-get install debian-archive-keyring` \

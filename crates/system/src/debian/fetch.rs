@@ -16,6 +16,7 @@ use super::index::is_sha256;
 use super::mirror::Mirror;
 use super::request;
 use super::resolve::hex;
+use super::temporary::Temporary;
 
 /// How many files one run of apt's client gets; each takes about 300 bytes of its command line.
 const BATCH: usize = 500;
@@ -74,9 +75,8 @@ fn check_entry(package: &LockedPackage) -> Result<(), Error> {
 fn download(missing: &[&LockedPackage], machine: &Machine, debs: &Path, report: &dyn Report) -> Result<(), Error> {
     let mirror = Mirror::of(machine)?;
     // Inside the cache, so that a finished file is moved into place by a rename.
-    let dir =
-        tempfile::Builder::new().prefix(".new-").tempdir_in(debs).map_err(Error::io("making a folder in", debs))?;
-    let architecture = request::debian_architecture(machine.architecture);
+    let dir = Temporary::new(debs, ".new-")?;
+    let architecture = machine.architecture.debian();
     let apt = Apt::new(&dir.path().join("apt"), architecture, "", true)?;
 
     let mut left: Vec<&LockedPackage> = missing.to_vec();

@@ -37,11 +37,12 @@ mod request;
 mod resolve;
 mod rules;
 mod sbom;
+mod temporary;
 mod unpack;
 
 pub use base::{Base, base, cached};
 pub use error::Error;
 pub use packages::Package;
-pub use request::{requested, stale};
+pub use request::requested;
 pub use resolve::lock;
 pub use sbom::cyclonedx;

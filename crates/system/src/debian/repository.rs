@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use cairn_machine::lock::{Lock, LockedPackage};
 use cairn_process::{Report, Tool};
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use super::error::Error;
 use super::fetch::title;
 use super::index::field;
 use super::resolve::hex;
+use super::temporary::Temporary;
 
 /// A package of our own without files. Debian's kernel depends on a program that makes an initrd; Cairn makes it
 /// itself, from outside. With this stand-in, initramfs-tools and its eight helpers stay out of the machine, and no
@@ -46,30 +46,22 @@ pub(super) fn source_line(dir: &Path) -> String {
 /// The repository; gone when dropped.
 #[derive(Debug)]
 pub(super) struct Repository {
-    dir: TempDir,
+    dir: Temporary,
 }
 
 impl Repository {
     /// Makes one of a lock and its files, which are in the lock's order.
     pub(super) fn new(lock: &Lock, debs: &[PathBuf], report: &dyn Report) -> Result<Repository, Error> {
         // Not in the cache: an ordinary user's mmdebstrap works as another user id, who may not look into homes.
-        let temp = std::env::temp_dir();
-        let dir = tempfile::Builder::new()
-            .prefix("cairn-packages-")
-            .permissions(fs::Permissions::from_mode(0o755))
-            .tempdir_in(&temp)
-            .map_err(Error::io("making a folder in", &temp))?;
-        // The umask may have taken something away.
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))
-            .map_err(Error::io("opening up", dir.path()))?;
+        let dir = Temporary::new(&std::env::temp_dir(), "cairn-packages-")?;
+        open_up(dir.path(), 0o755)?;
         let packages = &lock.debian.packages;
         report.phase("preparing packages", Some(packages.len() as u64));
         let mut list = stand_in(dir.path(), lock.debian.date)?;
-        for (package, stanza) in packages.iter().zip(controls(packages, debs, report)?) {
+        let controls = controls(packages, debs, report)?;
+        for ((package, deb), stanza) in packages.iter().zip(debs).zip(controls) {
             list += &format!("{stanza}\n");
-            let target = dir.path().join(format!("{}.deb", package.sha256));
-            let deb = debs.iter().find(|d| d.file_name() == target.file_name()).unwrap_or(&debs[0]);
-            link_or_copy(deb, &target)?;
+            link_or_copy(deb, &dir.path().join(format!("{}.deb", package.sha256)))?;
         }
         write_readable(&dir.path().join("Packages"), &list)?;
         write_readable(&dir.path().join("Release"), &release(&lock.debian.suite, &list))?;
@@ -140,7 +132,7 @@ fn stand_in(dir: &Path, date: i64) -> Result<String, Error> {
     let control_dir = tree.join("DEBIAN");
     fs::create_dir_all(&control_dir).map_err(Error::io("making the folder", &control_dir))?;
     for path in [&tree, &control_dir] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(Error::io("opening up", path))?;
+        open_up(path, 0o755)?;
     }
     write_readable(&control_dir.join("control"), &initrd_stanza())?;
     let deb = dir.join(format!("{INITRD}.deb"));
@@ -152,23 +144,33 @@ fn stand_in(dir: &Path, date: i64) -> Result<String, Error> {
         .env("SOURCE_DATE_EPOCH", date.to_string())
         .run()?;
     let bytes = fs::read(&deb).map_err(Error::io("reading", &deb))?;
-    fs::set_permissions(&deb, fs::Permissions::from_mode(0o644)).map_err(Error::io("opening up", &deb))?;
+    open_up(&deb, 0o644)?;
     let sha256 = hex(&Sha256::digest(&bytes));
     Ok(format!("{}Filename: ./{INITRD}.deb\nSize: {}\nSHA256: {sha256}\n\n", initrd_stanza(), bytes.len()))
 }
 
 fn write_readable(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(Error::io("writing", path))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(Error::io("opening up", path))
+    open_up(path, 0o644)
+}
+
+/// Whatever the umask was, the tree's root reads our files as another user id.
+fn open_up(path: &Path, mode: u32) -> Result<(), Error> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::io("opening up", path))
 }
 
 /// A hard link where the file system allows it.
 fn link_or_copy(from: &Path, to: &Path) -> Result<(), Error> {
-    match fs::hard_link(from, to) {
-        Ok(()) => Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(_) => fs::copy(from, to).map(drop).map_err(Error::io("copying a package to", to)),
+    let readable = |m: fs::Metadata| m.permissions().mode() & 0o444 == 0o444;
+    if fs::metadata(from).is_ok_and(readable) {
+        match fs::hard_link(from, to) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(_) => {} // Another file system, or a kernel that forbids links to others' files.
+        }
     }
+    fs::copy(from, to).map_err(Error::io("copying a package to", to))?;
+    open_up(to, 0o644)
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
-//! Which packages a machine asks for by name, and whether a lock still answers that.
+//! Which packages a machine asks for by name.
 
 use std::collections::BTreeSet;
 
-use cairn_machine::lock::Lock;
-use cairn_machine::model::{Architecture, Keyboard, Machine};
+use cairn_machine::model::{Keyboard, Machine};
 
 use super::error::Error;
 use super::extras;
@@ -58,39 +57,6 @@ pub(super) fn pointer(machine: &Machine, name: &str) -> Option<String> {
         return Some(format!("/source/debian/packages/{i}"));
     }
     (source.kernel == name).then(|| "/source/debian/kernel".into())
-}
-
-/// Debian's name of an architecture.
-pub(super) fn debian_architecture(architecture: Architecture) -> &'static str {
-    match architecture {
-        Architecture::X86_64 => "amd64",
-    }
-}
-
-/// Says why a lock does not answer a machine file (any more), or `None` when it does.
-#[must_use]
-pub fn stale(lock: &Lock, machine: &Machine) -> Option<String> {
-    let (locked, source) = (&lock.debian, &machine.source.debian);
-    if locked.suite != source.suite {
-        return Some(format!("it is for {}, and the machine file says {}", locked.suite, source.suite));
-    }
-    if locked.architecture != debian_architecture(machine.architecture) {
-        return Some(format!("it is for {}", locked.architecture));
-    }
-    if locked.components != source.components {
-        return Some("the machine file names other components".into());
-    }
-    let wanted = requested(machine);
-    let had: BTreeSet<String> = locked.requested.iter().cloned().collect();
-    let list = |names: Vec<&String>| names.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", ");
-    let added = list(wanted.difference(&had).collect());
-    let removed = list(had.difference(&wanted).collect());
-    match (added.is_empty(), removed.is_empty()) {
-        (true, true) => None,
-        (false, true) => Some(format!("it lacks {added}")),
-        (true, false) => Some(format!("it has {removed}, which the machine file does not ask for")),
-        (false, false) => Some(format!("it lacks {added}, and has {removed}, which is not asked for")),
-    }
 }
 
 /// Refuses what must not reach apt: options, patterns, other releases.

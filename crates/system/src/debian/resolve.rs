@@ -28,7 +28,7 @@ use super::{date, request};
 pub fn lock(machine: &Machine, cache: &Path, report: &dyn Report) -> Result<Lock, Error> {
     request::check(machine)?;
     let source = &machine.source.debian;
-    let architecture = request::debian_architecture(machine.architecture);
+    let architecture = machine.architecture.debian();
     let mirror = Mirror::of(machine)?;
     Mirror::check_keyring()?;
 
@@ -84,18 +84,15 @@ fn local_list(dir: &Path) -> Result<String, Error> {
 }
 
 fn check_names(machine: &Machine, requested: &BTreeSet<String>, index: &Index) -> Result<(), Error> {
-    for name in requested.iter().filter(|name| !index.has(name)) {
-        let pointer = request::pointer(machine, name);
-        let providers = index.providers(name);
-        let source = &machine.source.debian;
-        return Err(if providers.is_empty() {
-            let suite = format!("{} ({})", source.suite, source.components.join(", "));
-            Error::UnknownPackage { nearest: index.nearest(name), name: name.clone(), pointer, suite }
-        } else {
-            Error::VirtualPackage { name: name.clone(), pointer, providers }
-        });
+    let Some(name) = requested.iter().find(|name| !index.has(name)) else { return Ok(()) };
+    let pointer = request::pointer(machine, name);
+    let providers = index.providers(name);
+    if !providers.is_empty() {
+        return Err(Error::VirtualPackage { name: name.clone(), pointer, providers });
     }
-    Ok(())
+    let source = &machine.source.debian;
+    let suite = format!("{} ({})", source.suite, source.components.join(", "));
+    Err(Error::UnknownPackage { nearest: index.nearest(name), name: name.clone(), pointer, suite })
 }
 
 fn newest_release(apt: &Apt) -> Result<i64, Error> {

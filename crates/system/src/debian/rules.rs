@@ -12,12 +12,11 @@ pub(super) enum Fate<'a> {
 }
 
 /// Folders below /var whose files are made anew by their owners; the folders themselves are kept.
-const EMPTIED: [&str; 9] = [
+const EMPTIED: [&str; 8] = [
     "var/cache/",
     "var/log/",
     "var/tmp/",
     "var/backups/",
-    "var/lib/apt/",
     "var/lib/dbus/",
     "var/lib/systemd/timers/",
     "var/lib/wtmpdb/",
@@ -58,6 +57,10 @@ const DROPPED: [&str; 24] = [
 pub(super) fn fate(path: &str, is_dir: bool) -> Fate<'_> {
     if let Some(release) = path.strip_prefix("boot/vmlinuz-") {
         return if release.contains('/') { Fate::Drop } else { Fate::Kernel(release) };
+    }
+    // apt's lists and archives; mmdebstrap makes the folders even where there is no apt.
+    if ["var/lib/apt", "var/cache/apt"].iter().any(|dir| path == *dir || path.starts_with(&format!("{dir}/"))) {
+        return Fate::Drop;
     }
     let top = path.split('/').next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();

@@ -106,7 +106,14 @@ impl Tree<'_> {
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let mode = mode(entry)?;
-                write_file(entry, &place, mode.mode & 0o100 != 0)?;
+                if target.ends_with(".pyc") {
+                    let mut bytes = Vec::new();
+                    entry.read_to_end(&mut bytes).map_err(Stopped::Stream)?;
+                    pyc_of_store(&mut bytes);
+                    write_file(&mut bytes.as_slice(), &place, mode.mode & 0o100 != 0)?;
+                } else {
+                    write_file(entry, &place, mode.mode & 0o100 != 0)?;
+                }
                 self.file(target, mode);
             }
             EntryType::Symlink => {
@@ -136,6 +143,16 @@ impl Tree<'_> {
         fs::hard_link(self.dir.join(&first), place).map_err(Error::io("linking", place))?;
         self.file(path, mode);
         Ok(())
+    }
+}
+
+/// Tells a compiled Python file that its source was changed at second 1, as every file in a store is: otherwise Python
+/// would compile it again at every start, and could not keep the result.
+///
+/// After the magic number come flags (0: the source's time and size are compared), then the time (PEP 552).
+fn pyc_of_store(bytes: &mut [u8]) {
+    if bytes.len() >= 16 && bytes[2..8] == *b"\r\n\0\0\0\0" {
+        bytes[8..12].copy_from_slice(&1_u32.to_le_bytes());
     }
 }
 
@@ -268,6 +285,20 @@ mod tests {
         sample.0.append_pax_extensions([("SCHILY.xattr.security.capability", b"\x01\0\x00\x02".as_slice())]).unwrap();
         sample.entry("./usr/bin/ping", EntryType::Regular, 0o755, 0, "", b"ping");
         assert_eq!(sample.unpack(dir.path()).unwrap().modes.to_string(), "0755 0 0 usr/bin/ping 01000002\n");
+    }
+
+    #[test]
+    fn compiled_python_fits_its_source_in_the_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sample = Sample::new();
+        let timed = b"\xf3\x0d\r\n\0\0\0\0\xee\x39\x62\x68\x05\0\0\0code";
+        let hashed = b"\xf3\x0d\r\n\x03\0\0\0hashhashcode";
+        sample.entry("./usr/a.pyc", EntryType::Regular, 0o644, 0, "", timed);
+        sample.entry("./usr/b.pyc", EntryType::Regular, 0o644, 0, "", hashed);
+        sample.unpack(dir.path()).unwrap();
+        let read = |name: &str| fs::read(dir.path().join(name)).unwrap();
+        assert_eq!(read("usr/a.pyc"), b"\xf3\x0d\r\n\0\0\0\0\x01\0\0\0\x05\0\0\0code");
+        assert_eq!(read("usr/b.pyc"), hashed);
     }
 
     #[test]
