@@ -12,7 +12,7 @@ use rusqlite::{Connection, MAIN_DB, params};
 
 use crate::{PathInfo, StoreError, StorePath};
 
-/// Where the database lies below the root: the folder for [`write`].
+/// Where the database lies below the root: the folder for [`write()`].
 pub const DATABASE_DIR: &str = "nix/var/nix/db";
 
 /// The contents of the file `schema`. Nix refuses a line feed after the number.
