@@ -1,1 +1,18 @@
-//! Scenarios that boot real machines with the built command.
+//! The harness for scenarios that use the built `cairn` command and boot real machines. It links no product crate: what
+//! is checked here is what a user has.
+//!
+//! A scenario passes only on a positive word. A tool that is missing is a counted skip at home and a failure in CI
+//! (`CI=true`).
+
+pub mod cairn;
+pub mod command;
+pub mod disk;
+pub mod hello;
+pub mod machine;
+pub mod qmp;
+pub mod scenario;
+
+pub use cairn::Cairn;
+pub use command::{Cmd, Done};
+pub use machine::Machine;
+pub use scenario::Scenario;

@@ -1,0 +1,163 @@
+//! A small QEMU of the harness's own: firmware, a disk, the serial console on a socket, deadlines.
+//!
+//! It shares nothing with `cairn run`, so that a mistake there cannot hide one here. Always emulated: a test's result
+//! must not depend on the host's KVM.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::command::{Cmd, Started};
+use crate::qmp::Qmp;
+
+/// A machine that runs; killed when it is dropped.
+#[derive(Debug)]
+pub struct Machine {
+    qemu: Started,
+    console: UnixStream,
+    /// All that the console said.
+    pub said: String,
+    /// What [`Machine::wait_for`] has already passed.
+    seen: usize,
+    /// Screen and keyboard.
+    pub qmp: Qmp,
+    folder: TempDir,
+}
+
+/// The firmware's code and empty variables.
+fn firmware() -> Result<(PathBuf, PathBuf)> {
+    let places = [
+        ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+        ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+        ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+        ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+    ];
+    let found = places.iter().find(|(code, vars)| Path::new(code).is_file() && Path::new(vars).is_file());
+    found.map(|(code, vars)| (code.into(), vars.into())).context("no OVMF: install the package ovmf")
+}
+
+impl Machine {
+    /// Boots a raw image, throwing away what it writes unless `persist`.
+    pub fn boot(image: &Path, persist: bool) -> Result<Machine> {
+        let folder = tempfile::Builder::new().prefix("qemu-tests-").tempdir()?;
+        let (code, vars) = firmware()?;
+        let my_vars = folder.path().join("vars");
+        std::fs::copy(vars, &my_vars)?;
+        let listen = |name: &str| UnixListener::bind(folder.path().join(name));
+        let (console, control) = (listen("console")?, listen("control")?);
+        let socket = |name: &str| format!("path={}", folder.path().join(name).display());
+        let snapshot = if persist { "off" } else { "on" };
+        let qemu = Cmd::new("qemu-system-x86_64")
+            .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-device", "VGA"])
+            .args(["-machine", "q35,smm=off", "-accel", "tcg,thread=multi", "-cpu", "qemu64,-cx16"])
+            .args(["-m", "1024", "-smp", "2", "-device", "virtio-rng-pci"])
+            .args(["-netdev", "user,id=n,restrict=on", "-device", "virtio-net-pci,netdev=n,romfile="])
+            .arg("-drive")
+            .arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={}", code.display()))
+            .arg("-drive")
+            .arg(format!("if=pflash,unit=1,format=raw,file={}", my_vars.display()))
+            .arg("-drive")
+            .arg(format!("if=none,id=d,format=raw,snapshot={snapshot},file={}", image.display()))
+            .args(["-device", "virtio-blk-pci,drive=d,bootindex=0"])
+            .arg("-chardev")
+            .arg(format!("socket,id=c,{}", socket("console")))
+            .args(["-serial", "chardev:c"])
+            .arg("-chardev")
+            .arg(format!("socket,id=q,{}", socket("control")))
+            .args(["-mon", "chardev=q,mode=control"]);
+        let mut qemu = qemu.start()?;
+        let console = accept(&console, &mut qemu)?;
+        let control = accept(&control, &mut qemu)?;
+        console.set_read_timeout(Some(Duration::from_millis(200)))?;
+        let qmp = Qmp::connect(control)?;
+        Ok(Machine { qemu, console, said: String::new(), seen: 0, qmp, folder })
+    }
+
+    /// Waits until the console says this, after what was waited for before.
+    pub fn wait_for(&mut self, words: &str, patience: Duration) -> Result<()> {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(at) = self.said[self.seen..].find(words) {
+                self.seen += at + words.len();
+                return Ok(());
+            }
+            if Instant::now() > end {
+                bail!("'{words}' did not come within {patience:?}; the console's end:\n{}", self.tail());
+            }
+            let on = self.listen()?;
+            if !on && !self.said[self.seen..].contains(words) {
+                bail!("the machine ended, and '{words}' had not come; the console's end:\n{}", self.tail());
+            }
+        }
+    }
+
+    /// Types on the serial console.
+    pub fn type_line(&mut self, line: &str) -> Result<()> {
+        self.console.write_all(line.as_bytes())?;
+        self.console.write_all(b"\r")?;
+        Ok(())
+    }
+
+    /// Waits until the machine has switched itself off.
+    pub fn wait_for_end(&mut self, patience: Duration) -> Result<()> {
+        let end = Instant::now() + patience;
+        while self.listen()? {
+            if Instant::now() > end {
+                bail!("the machine still runs after {patience:?}; the console's end:\n{}", self.tail());
+            }
+        }
+        match self.qemu.wait(Duration::from_secs(30))? {
+            Some(status) if status.success() => Ok(()),
+            other => bail!("QEMU ended with {other:?}"),
+        }
+    }
+
+    /// A folder that goes away with the machine.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Takes what the console says; false when it has been closed.
+    fn listen(&mut self) -> Result<bool> {
+        let mut buffer = [0; 4096];
+        match self.console.read(&mut buffer) {
+            Ok(0) => Ok(false),
+            Ok(n) => {
+                self.said.push_str(&String::from_utf8_lossy(&buffer[..n]));
+                Ok(true)
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(true),
+            Err(error) => Err(error).context("reading the console"),
+        }
+    }
+
+    fn tail(&self) -> String {
+        let lines: Vec<&str> = self.said.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+fn accept(listener: &UnixListener, qemu: &mut Started) -> Result<UnixStream> {
+    listener.set_nonblocking(true)?;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false)?;
+                return Ok(stream);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error).context("waiting for QEMU"),
+        }
+        if let Some(status) = qemu.wait(Duration::from_millis(20))? {
+            let mut words = String::new();
+            if let Some(mut pipe) = qemu.child.stderr.take() {
+                let _ = pipe.read_to_string(&mut words);
+            }
+            bail!("QEMU ended with {status} before it began: {words}");
+        }
+    }
+}

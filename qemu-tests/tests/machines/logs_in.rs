@@ -1,0 +1,63 @@
+//! A user logs in with a password: on the serial console, and with the keyboard on the screen.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use qemu_tests::hello::Hello;
+use qemu_tests::scenario::QEMU;
+use qemu_tests::{Cairn, Machine, Scenario};
+
+pub const SERIAL: Scenario =
+    Scenario { name: "a user logs in on the serial console and becomes root by sudo", needs: QEMU, run: serial };
+
+pub const SCREEN: Scenario =
+    Scenario { name: "a user logs in on the screen with the keyboard", needs: QEMU, run: screen };
+
+/// An emulated machine on a busy computer.
+const BOOT: Duration = Duration::from_secs(600);
+const ANSWER: Duration = Duration::from_secs(90);
+
+/// Waits for the prompt, logs in as the example's user, and gets a shell that knows us.
+pub fn log_in(machine: &mut Machine) -> Result<()> {
+    machine.wait_for("login:", BOOT)?;
+    machine.type_line("cairn")?;
+    machine.wait_for("Password:", ANSWER)?;
+    machine.type_line("cairn")?;
+    machine.wait_for("$", ANSWER)?;
+    Ok(())
+}
+
+fn serial(cairn: &Cairn) -> Result<()> {
+    let hello = Hello::get(cairn)?;
+    let mut machine = Machine::boot(&hello.raw, false)?;
+    log_in(&mut machine)?;
+    // What is typed is echoed: the words that are waited for must be the shell's.
+    machine.type_line("echo i-am-$(id -un)-of-$(id -gn)")?;
+    machine.wait_for("i-am-cairn-of-cairn", ANSWER)?;
+    machine.type_line("echo cairn | sudo -S echo root-is-$(id -u)-$(sudo -n id -u)")?;
+    machine.wait_for("root-is-1000-", ANSWER)?;
+    machine.type_line("echo now-$(sudo -n id -u)-")?;
+    machine.wait_for("now-0-", ANSWER)?;
+    machine.type_line("echo state-$(systemctl is-system-running --wait)-")?;
+    machine.wait_for("state-running-", ANSWER)?;
+    machine.type_line("sudo -n poweroff")?;
+    machine.wait_for_end(Duration::from_secs(120))
+}
+
+fn screen(cairn: &Cairn) -> Result<()> {
+    let hello = Hello::get(cairn)?;
+    let mut machine = Machine::boot(&hello.raw, false)?;
+    // The prompt of the serial console comes together with the screen's.
+    machine.wait_for("login:", BOOT)?;
+    std::thread::sleep(Duration::from_secs(10));
+    let picture = machine.folder().join("screen.ppm");
+    let colours = machine.qmp.screen(&picture)?;
+    ensure!(colours >= 2, "the screen shows nothing ({colours} colours)");
+    machine.qmp.type_text("cairn\n")?;
+    std::thread::sleep(Duration::from_secs(5));
+    machine.qmp.type_text("cairn\n")?;
+    std::thread::sleep(Duration::from_secs(10));
+    machine.qmp.type_text("echo cairn | sudo -S sh -c 'tty > /dev/ttyS0; id -un > /dev/ttyS0'\n")?;
+    machine.wait_for("/dev/tty1", ANSWER)?;
+    machine.wait_for("root", ANSWER)
+}

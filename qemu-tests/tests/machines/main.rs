@@ -1,0 +1,39 @@
+//! Scenarios that build images and boot machines with the built command, each in a file of its own.
+
+mod bad_luck;
+mod builds_agree;
+mod grows;
+mod interrupted;
+mod judged_by_others;
+mod logs_in;
+mod run_shows_it;
+mod two_at_once;
+mod verified;
+
+use qemu_tests::Scenario;
+
+/// In the order in which they are listed; every one works alone.
+const ALL: &[Scenario] = &[
+    judged_by_others::SCENARIO,
+    verified::AS_DECLARED,
+    verified::AGAINST_ANOTHER,
+    builds_agree::FOLDERS,
+    builds_agree::NO_NETWORK,
+    builds_agree::ORDINARY_USER,
+    grows::SCENARIO,
+    logs_in::SERIAL,
+    logs_in::SCREEN,
+    run_shows_it::SCENARIO,
+    interrupted::IMAGE,
+    interrupted::BASE,
+    two_at_once::SCENARIO,
+    bad_luck::DISK_FULL,
+    bad_luck::OUTPUT_IS_NO_PLACE,
+    bad_luck::NO_QEMU,
+];
+
+fn main() {
+    let arguments = libtest_mimic::Arguments::from_args();
+    let trials = ALL.iter().map(|scenario| scenario.trial()).collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
