@@ -2,7 +2,6 @@
 //! Every rule is checked; nothing stops at the first problem.
 
 mod accounts;
-mod base64;
 mod boot;
 mod debian;
 mod disks;

@@ -116,7 +116,7 @@ impl FromStr for Size {
         }
         let scale = 10_u128.pow(u32::try_from(fraction.len()).unwrap_or(0));
         let parts: u128 = if fraction.is_empty() { 0 } else { fraction.parse().unwrap_or(0) };
-        if (parts << shift) % scale != 0 {
+        if !(parts << shift).is_multiple_of(scale) {
             return Err(SizeError::Fraction(shown()));
         }
         let bytes = (whole << shift) + (parts << shift) / scale;

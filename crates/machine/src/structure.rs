@@ -129,11 +129,11 @@ impl<'a> Walk<'a> {
     fn unknown_key(&mut self, entry: &Entry, schema: &'a Json, pointer: &str) -> Option<&'a str> {
         let known = || schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str);
         let nearest = crate::nearest(&entry.key, known());
-        let help = match (nearest, self.hints.for_key(&entry.key, pointer)) {
-            (_, Some(hint)) => hint,
-            (Some(nearest), None) => format!("did you mean `{nearest}`?"),
-            (None, None) => format!("the keys here are {}", known().collect::<Vec<_>>().join(", ")),
-        };
+        let help = hints::synonym(&entry.key, pointer)
+            .map(|meant| format!("write {meant}"))
+            .or_else(|| nearest.map(|nearest| format!("did you mean `{nearest}`?")))
+            .or_else(|| self.hints.for_key(&entry.key))
+            .unwrap_or_else(|| format!("the keys here are {}", known().collect::<Vec<_>>().join(", ")));
         let place = readable(pointer);
         let message = match place.is_empty() {
             true => format!("unknown key `{}`", entry.key),

@@ -100,8 +100,16 @@ fn syntax_problem(file: &str, text: &str, error: &ScanError) -> Problem {
     } else {
         "look at this line and the one above: quotes, brackets, and the `:` after each key"
     };
+    if info.contains("recursion limit") {
+        return too_deep(file, at);
+    }
     let message = format!("not YAML: {}", info.replace('`', "'"));
     Problem::new(file, at, message, Some(help.to_owned()))
+}
+
+fn too_deep(file: &str, at: Position) -> Problem {
+    let message = format!("lists and mappings nest deeper than {MAX_DEPTH} levels");
+    Problem::new(file, at, message, Some("look for a stray bracket".to_owned()))
 }
 
 fn alias(file: &str, at: Position) -> Problem {
@@ -180,11 +188,8 @@ impl Builder<'_> {
 
     fn begin(&mut self, at: Position, open: Open) -> bool {
         if self.open.len() >= MAX_DEPTH {
-            self.wrong(
-                at,
-                format!("lists and mappings nest deeper than {MAX_DEPTH} levels"),
-                "look for a stray bracket",
-            );
+            let problem = too_deep(self.file, at);
+            self.problems.push(problem);
             return false;
         }
         self.open.push(open);

@@ -110,7 +110,7 @@ fn one_user(at: &str, name: &str, user: &User, f: &mut Findings) {
         absolute(&child(at, "home"), home, "home directory", f);
         let taken = ["/etc", "/usr", "/nix", "/proc", "/sys", "/dev", "/run", "/tmp", "/boot", "/efi"];
         let within = |folder: &&str| home.strip_prefix(*folder).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-        if !user.system && (home == "/" || taken.iter().any(|folder| within(&folder))) {
+        if !user.system && (home == "/" || taken.iter().any(within)) {
             let help = "choose a place under /home, /var/lib or /srv";
             f.wrong(child(at, "home"), format!("`{}` cannot be a home directory", short(home)), help);
         }
@@ -237,7 +237,7 @@ pub fn password_hash(bytes: &[u8]) -> Result<&str, PasswordHashError> {
         _ => return Err(PasswordHashError::NotAHash),
     };
     let printable = hash.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b':' | b'!' | b'*' | b'\\'));
-    if !printable || hash.len() < 20 || parts.last().is_none_or(|digest| digest.len() < 20) {
+    if !printable || hash.len() < 20 || parts.next_back().is_none_or(|digest| digest.len() < 20) {
         return Err(PasswordHashError::NotAHash);
     }
     match method {

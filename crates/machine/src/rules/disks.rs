@@ -32,12 +32,12 @@ fn one(at: &str, disk: &Disk, loader: Loader, f: &mut Findings) {
     if let Some(size) = disk.size {
         if size.bytes() == 0 {
             f.wrong(child(at, "size"), "a disk of size 0", "write for example `size: 8G`, or remove the line");
-        } else if size.bytes() % 512 != 0 {
-            let help = "disks consist of sectors of 512 bytes or more; use a unit, such as 8G";
-            f.wrong(child(at, "size"), format!("{} bytes is not a multiple of 512", size.bytes()), help);
         } else if size.bytes() < 64 << 20 {
             let help = "did you leave out the unit? Write for example 8G";
             f.wrong(child(at, "size"), format!("{size} is too small for a disk"), help);
+        } else if size.bytes() % 512 != 0 {
+            let help = "disks consist of sectors of 512 bytes or more; use a unit, such as 8G";
+            f.wrong(child(at, "size"), format!("{} bytes is not a multiple of 512", size.bytes()), help);
         }
     }
     match (disk.layout, disk.partitions.is_empty()) {

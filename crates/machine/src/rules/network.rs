@@ -13,9 +13,8 @@ pub(super) fn check(network: &Network, f: &mut Findings) {
     for (name, interface) in &network.interfaces {
         let at = child("/network/interfaces", name);
         interface_name(&at, name, interface.matches.is_some(), f);
-        match &interface.matches {
-            Some(matches) => match_section(&child(&at, "match"), matches, f),
-            None => {}
+        if let Some(matches) = &interface.matches {
+            match_section(&child(&at, "match"), matches, f);
         }
         if let Some(other) = matched.insert(match_key(name, interface), name) {
             let help = "put the settings of one interface together";

@@ -124,7 +124,12 @@ fn kind(at: &str, partition: &Partition, f: &mut Findings) {
             f.wrong(at, format!("a partition of type {name} is not mounted"), "remove the line");
             return;
         }
-        Data => return data_mount_point(&at, path, f),
+        Data => {
+            if let Some((message, help)) = data_mount_point(path) {
+                f.wrong(at, message, help);
+            }
+            return;
+        }
     };
     if !fixed.contains(&path.as_str()) {
         let help = format!("remove the line, or write {}; other places want `type: data`", fixed.join(" or "));
@@ -132,33 +137,32 @@ fn kind(at: &str, partition: &Partition, f: &mut Findings) {
     }
 }
 
-fn data_mount_point(at: &str, path: &str, f: &mut Findings) {
+/// Why data cannot be mounted at a path, and what to do.
+fn data_mount_point(path: &str) -> Option<(String, &'static str)> {
     let parts_are_well = path.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != "..");
-    if !path.starts_with('/') || (path != "/" && !parts_are_well) {
+    if path == "/" {
+        return Some(("the root file system is on a partition of type root".into(), "write `type: root`"));
+    }
+    if !path.starts_with('/') || !parts_are_well {
         let help = "write an absolute path without `..`, `//` and a `/` at the end, such as /srv/data";
-        return f.wrong(at, format!("`{}` is not a mount point", short(path)), help);
+        return Some((format!("`{}` is not a mount point", short(path)), help));
     }
     if !path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+@".contains(&b)) {
         let help = "letters, digits and `._-+@` are safe in fstab and in unit names";
-        return f.wrong(at, format!("`{}` has characters that a mount point cannot have", short(path)), help);
-    }
-    if path == "/" {
-        return f.wrong(at, "the root file system is on a partition of type root", "write `type: root`");
+        return Some((format!("`{}` has characters that a mount point cannot have", short(path)), help));
     }
     let within = |folder: &str| path == folder || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
     if let Some(folder) = TAKEN.iter().find(|folder| within(folder)) {
         let help = "choose a place under /home, /srv, /var or a folder of your own";
-        f.wrong(at, format!("nothing can be mounted at `{path}`: {folder} belongs to the system"), help);
-    } else if matches!(path, "/var" | "/var/lib") {
-        let help = "/var/log, /var/lib/NAME or /srv can be on a partition of their own";
-        f.wrong(
-            at,
-            format!(
-                "`{path}` must be on the root file system: the machine's state is needed before others are mounted"
-            ),
-            help,
-        );
+        return Some((format!("nothing can be mounted at `{path}`: {folder} belongs to the system"), help));
     }
+    if matches!(path, "/var" | "/var/lib") {
+        let message = format!(
+            "`{path}` must be on the root file system: the machine's state is needed before others are mounted"
+        );
+        return Some((message, "/var/log, /var/lib/NAME or /srv can be on a partition of their own"));
+    }
+    None
 }
 
 fn label(at: &str, partition: &Partition, f: &mut Findings) {
@@ -214,6 +218,9 @@ fn mount_points(list: &str, disk: &Disk, f: &mut Findings) {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for (i, _) in disk.partitions.iter().enumerate() {
         let Some(path) = disk.mount_point(i) else { continue };
+        if disk.partitions[i].kind == PartitionKind::Data && data_mount_point(&path).is_some() {
+            continue;
+        }
         // Two roots, two homes and the like have been said to be one too many.
         if let Some(other) = seen.insert(path.clone(), i)
             && (disk.partitions[i].kind != disk.partitions[other].kind

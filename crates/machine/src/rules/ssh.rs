@@ -1,6 +1,7 @@
 //! The shape of SSH public keys, as in an authorized_keys file.
 
-use super::base64;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 const TYPES: [&str; 7] = [
     "ssh-ed25519",
@@ -35,17 +36,23 @@ pub(super) fn key_problem(key: &str) -> Option<(&'static str, &'static str)> {
             false => ("this is not an SSH public key", HELP),
         });
     };
-    let blob = words.next().and_then(base64::decode);
-    let named = blob.as_deref().and_then(|blob| {
-        let (length, rest) = blob.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        // A key follows its name.
-        (rest.len() > length + 4).then(|| &rest[..length])
-    });
-    match named {
-        Some(name) if name == kind.as_bytes() => None,
+    let blob = words.next().and_then(|word| STANDARD.decode(word).ok());
+    match blob.as_deref().and_then(fields) {
+        Some(fields) if fields.len() > 1 && fields[0] == kind.as_bytes() => None,
         _ => Some(("this SSH public key is damaged or cut off", HELP)),
     }
+}
+
+/// The fields of a key: each has its length in front (RFC 4251). `None` if they do not fill the key.
+fn fields(mut blob: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut fields = Vec::new();
+    while !blob.is_empty() {
+        let (length, rest) = blob.split_first_chunk::<4>()?;
+        let (field, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        fields.push(field);
+        blob = rest;
+    }
+    Some(fields)
 }
 
 #[cfg(test)]

@@ -72,14 +72,8 @@ impl<'a> Hints<'a> {
         }
     }
 
-    /// What to say about a key that is unknown in its place.
-    pub fn for_key(&self, key: &str, pointer: &str) -> Option<String> {
-        if let Some((_, meant)) = SYNONYMS.iter().find(|(word, _)| *word == key) {
-            let in_user = pointer.starts_with("/users");
-            if in_user || !meant.starts_with("`groups: [") {
-                return Some(format!("write {meant}"));
-            }
-        }
+    /// Where a key belongs that is unknown in its place.
+    pub fn for_key(&self, key: &str) -> Option<String> {
         match self.places.get(key)?.as_slice() {
             [place] if place.is_empty() => {
                 Some(format!("`{key}` belongs at the outermost level; check the indentation"))
@@ -88,6 +82,13 @@ impl<'a> Hints<'a> {
             _ => None,
         }
     }
+}
+
+/// What a key of another tool is called here.
+pub(super) fn synonym(key: &str, pointer: &str) -> Option<&'static str> {
+    let (_, meant) = SYNONYMS.iter().find(|(word, _)| *word == key)?;
+    // `groups: [sudo]` is said of a user.
+    (!meant.starts_with("`groups: [") || pointer.starts_with("/users")).then_some(meant)
 }
 
 /// A list where a mapping is wanted: names as list items, as cloud-init has them.
