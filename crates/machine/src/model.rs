@@ -51,6 +51,7 @@ pub struct Machine {
     /// Where the packages come from.
     pub source: Source,
     /// The disks by name. An image is made of the one disk that holds the root file system.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
     pub disks: BTreeMap<String, Disk>,
     /// The boot loader and the kernel's command line.
     #[serde(default)]
@@ -70,15 +71,18 @@ pub struct Machine {
     pub network: Network,
     /// User accounts by login name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"pattern": "^[a-z_][a-z0-9_-]{0,31}$"}))]
     pub users: BTreeMap<String, User>,
     /// Groups of the machine's own, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"pattern": "^[a-z_][a-z0-9_-]{0,31}$"}))]
     pub groups: BTreeMap<String, Group>,
     /// What runs.
     #[serde(default)]
     pub services: Services,
     /// Files under /etc, by absolute path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"pattern": "^/etc/"}))]
     pub files: BTreeMap<String, EtcFile>,
     /// Kernel settings, as in sysctl.d.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -11,7 +11,7 @@ use crate::structure::{names_of, resolve};
 pub fn reference() -> String {
     let mut text = String::new();
     section(&mut text, schema::machine(), schema::machine(), "");
-    text.push_str("\n## The hardware file\n");
+    text.push_str("\n## Every key of the hardware file\n");
     section(&mut text, schema::hardware(), schema::hardware(), "");
     text
 }

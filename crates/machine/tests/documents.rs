@@ -120,7 +120,11 @@ fn the_examples_and_the_template_fit_the_schema_by_an_independent_validator() {
         common::LEAST.replace("layout: uefi", "layout: efi"),
         common::LEAST.replace("layout: uefi", "layout: uefi, size: 10 GB B"),
         common::LEAST.replace("version: 1", "version: 2"),
+        common::LEAST.replace("layout: uefi", "size: 1G"),
+        common::LEAST.replace("layout: uefi", "layout: uefi, partitions: [{type: root}]"),
         format!("{}foo: 1\n", common::LEAST),
+        format!("{}files: {{/var/x: {{text: a}}}}\n", common::LEAST),
+        format!("{}files: {{/etc/x: {{}}}}\n", common::LEAST),
         format!("{}users: {{alice: {{uid: x}}}}\n", common::LEAST),
     ];
     for text in wrong {

@@ -11,7 +11,8 @@ pub struct User {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"Alice Example")]
     pub description: Option<String>,
-    /// The numeric user id. Default: the next free one from 1000 on, in the file's order of names.
+    /// The numeric user id. Default: the next free one from 1000 on, in the alphabetical
+    /// order of names.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = 1000)]
     pub uid: Option<u32>,

@@ -8,6 +8,7 @@ use crate::size::Size;
 /// One disk: a named layout, or partition by partition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["layout"]}, {"required": ["partitions"]}]))]
 pub struct Disk {
     /// A ready-made layout. Excludes `partitions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -19,7 +19,7 @@ pub struct Hardware {
     /// The seed of this installation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Uuid>,
-    /// Modules that the initrd needs to reach the root disk. Without a hardware file a generic set is used.
+    /// Modules that the initrd needs to reach the root disk. Without any, a generic set is used.
     #[serde(default)]
     #[schemars(extend("examples" = [["nvme"]]))]
     pub initrd_modules: Vec<String>,

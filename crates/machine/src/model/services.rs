@@ -40,6 +40,7 @@ fn yes() -> bool {
 /// A file under /etc: exactly one of `text`, `source` and `link`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("oneOf" = [{"required": ["text"]}, {"required": ["source"]}, {"required": ["link"]}]))]
 pub struct EtcFile {
     /// The contents.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +56,7 @@ pub struct EtcFile {
     pub link: Option<String>,
     /// The permissions in octal, such as "0640". Default: "0644".
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^0?[0-7]{3}$|^[0-7]{4}$"), example = &"0640")]
+    #[schemars(regex(pattern = r"^0?[0-7]{3}$"), example = &"0640")]
     pub mode: Option<String>,
     /// The owning user. Default: root.
     #[serde(skip_serializing_if = "Option::is_none")]

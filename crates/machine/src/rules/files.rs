@@ -43,9 +43,15 @@ pub(super) fn check(machine: &Machine, f: &mut Findings) {
         }
         contents(&at, file, f);
         mode(&at, path, file, f);
-        // Sorted: whatever is in a folder comes after the folder, though not always right after.
+        // The table is sorted: the first path from `PATH/` on is in PATH, or nothing is.
         let inside = format!("{path}/");
-        if let Some(other) = machine.files.keys().find(|other| other.starts_with(&inside)) {
+        if let Some(other) = machine
+            .files
+            .range(inside.clone()..)
+            .map(|(other, _)| other)
+            .next()
+            .filter(|other| other.starts_with(&inside))
+        {
             let other = child("/files", other);
             f.wrong_key(other, format!("`{}` is a file, so nothing can be in it", short(path)), "keep one of the two");
         }
