@@ -110,6 +110,7 @@ pub(super) fn for_sequence(node: &Node, pointer: &str) -> Option<String> {
             let items: Vec<&str> = scalar.text.split([',', ' ']).filter(|item| !item.is_empty()).collect();
             Some(format!("write `{key}: [{}]`", items.join(", ")))
         }
+        Value::Scalar(_) => Some("write it on a line of its own, after `- `".into()),
         Value::Mapping(_) => Some("begin each item with `- `".into()),
         _ => None,
     }
