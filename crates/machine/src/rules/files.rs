@@ -5,7 +5,7 @@ use crate::model::{EtcFile, Machine};
 use crate::pointer::child;
 
 /// What Cairn or the machine itself writes, and the key that says what is in it.
-const GENERATED: [(&str, &str); 27] = [
+const GENERATED: [(&str, &str); 30] = [
     ("/etc/.pwd.lock", "it is the machine's own"),
     ("/etc/adjtime", "it is the machine's own"),
     ("/etc/default/keyboard", "use `keyboard`"),
@@ -21,6 +21,8 @@ const GENERATED: [(&str, &str); 27] = [
     ("/etc/locale.conf", "use `locale`"),
     ("/etc/localtime", "use `timezone`"),
     ("/etc/machine-id", "it is the machine's own"),
+    ("/etc/modprobe.d/machine.conf", "use `kernel_modules`, or another name"),
+    ("/etc/modules-load.d/machine.conf", "use `kernel_modules`, or another name"),
     ("/etc/mtab", "it is made by the kernel"),
     ("/etc/os-release", "it comes from the packages"),
     ("/etc/passwd", "use `users`"),
@@ -30,6 +32,7 @@ const GENERATED: [(&str, &str); 27] = [
     ("/etc/shadow-", "use `users` with `hashed_password_file`"),
     ("/etc/subgid", "it is the machine's own"),
     ("/etc/subuid", "it is the machine's own"),
+    ("/etc/sysctl.d/90-machine.conf", "use `sysctl`, or another name"),
     ("/etc/systemd/system/default.target", "only its default, multi-user, is supported so far"),
     ("/etc/timezone", "use `timezone`"),
     ("/etc/vconsole.conf", "use `keyboard`"),
@@ -86,7 +89,9 @@ fn place(at: &str, path: &str, f: &mut Findings) -> bool {
 fn belongs_elsewhere(at: &str, path: &str, machine: &Machine, f: &mut Findings) {
     let generated = GENERATED.iter().find(|(other, _)| *other == path).map(|(_, help)| (*help).to_owned());
     let host_key = path.strip_prefix("/etc/ssh/ssh_host_").map(|_| "each machine makes its own host keys".to_owned());
-    let own = path.strip_prefix("/etc/cairn/").map(|_| "/etc/cairn belongs to Cairn".to_owned());
+    let is_own = path == "/etc/cairn" || path.starts_with("/etc/cairn/") || path.ends_with("cairn.conf");
+    let own =
+        is_own.then(|| "/etc/cairn and names that end in `cairn.conf` are Cairn's; choose another name".to_owned());
     if let Some(help) = generated.or(host_key).or(own) {
         return f.wrong_key(at, format!("`{path}` cannot be declared as a file"), help);
     }
