@@ -51,6 +51,8 @@ pub(super) fn check(services: &Services, f: &mut Findings) {
         } else if !is_name(name) || kind_of(name).is_none() {
             let help = "letters, digits and `:-_.@`, with a kind at the end, such as web.service";
             f.wrong_key(&at, format!("`{}` is not the name of a unit", short(name)), help);
+        } else if name.starts_with("cairn-") {
+            f.wrong_key(at, "units whose names begin with `cairn-` are Cairn's own", "choose another name");
         } else {
             unit_text(&at, name, unit, services, f);
         }
