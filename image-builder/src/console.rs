@@ -45,13 +45,14 @@ pub(crate) fn plain(text: &str) -> String {
 }
 
 /// Words on the console after which waiting is useless, with what they mean.
-const HOPELESS: [(&str, &str); 7] = [
+const HOPELESS: [(&str, &str); 8] = [
     ("Kernel panic - not syncing", "the kernel panicked"),
     ("You are in emergency mode", "the machine is in emergency mode"),
     ("Cannot open access to console, the root account is locked", "the machine is in emergency mode"),
     ("Press Enter for maintenance", "the machine is in emergency mode"),
     ("UEFI Interactive Shell", "the firmware found nothing to boot"),
     ("BdsDxe: No bootable option or device was found", "the firmware found nothing to boot"),
+    ("(initramfs) ", "the initrd gave up and opened a shell"),
     ("Freezing execution", "systemd gave up"),
 ];
 

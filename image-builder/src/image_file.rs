@@ -96,7 +96,7 @@ fn recognise(head: &[u8], length: u64) -> Result<(Format, u64), &'static str> {
     let gpt = head.get(512..520) == Some(b"EFI PART");
     let mbr = head.get(510..512) == Some(&[0x55, 0xaa]);
     if gpt || mbr {
-        return if length % 512 == 0 {
+        return if length.is_multiple_of(512) {
             Ok((Format::Raw, length))
         } else {
             Err("its length is no multiple of 512 bytes")

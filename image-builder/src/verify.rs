@@ -90,7 +90,10 @@ pub fn verify(
             probe::kvm_failed();
             report.note("KVM stopped in the middle of the machine: once more, emulated");
             let again = attempt(&image, expected, options, &ovmf, Accel::Tcg, report)?;
-            again.ok_or_else(|| QemuError::Control { command: "cont".into(), answer: "the emulator stands still".into() })
+            again.ok_or_else(|| QemuError::Control {
+                command: "cont".into(),
+                answer: "the emulator stands still".into(),
+            })
         }
     }
 }
@@ -133,15 +136,32 @@ fn attempt(
         let name = if boot == Boot::First { "first boot" } else { "second boot" };
         report.phase(name, None);
         let serial = expected.kernel_parameters.iter().any(|p| p.starts_with("console=ttyS0"));
-        let session = Session { questions: topics::questions(expected, boot), boot, serial, picture: options.screenshot.is_some() };
+        let session = Session {
+            questions: topics::questions(expected, boot),
+            boot,
+            serial,
+            picture: options.screenshot.is_some(),
+        };
         let record = session.run(&hardware)?;
         if record.end == End::AcceleratorGaveUp {
             return Ok(None);
         }
         checks.extend(record.checks(name, options.deadline));
         checks.extend(topics::judge(expected, &record.answers, boot));
-        stages.extend(topics::stages(&record.answers, boot));
-        stages.push(Stage { boot: boot.number(), name: "total".into(), seconds: record.seconds });
+        let told = topics::stages(&record.answers, boot);
+        if let Some(seconds) = record.kernel_at
+            && told.iter().all(|s| s.name != "firmware")
+        {
+            // The loader could not tell the machine its times; seen from outside.
+            let seconds = (seconds * 10.0).round() / 10.0;
+            stages.push(Stage { boot: boot.number(), name: "firmware and loader".into(), seconds });
+        }
+        stages.extend(told);
+        stages.push(Stage {
+            boot: boot.number(),
+            name: "total".into(),
+            seconds: (record.seconds * 1000.0).round() / 1000.0,
+        });
         picture = picture.or(record.picture);
         consoles.extend(record.console);
         if let Some(first) = &answers_before {
@@ -150,7 +170,8 @@ fn attempt(
         answers_before = Some(record.answers);
     }
     if let Some(path) = &options.console_log {
-        std::fs::write(path, &consoles).map_err(QemuError::io(format!("writing the console's text {}", path.display())))?;
+        std::fs::write(path, &consoles)
+            .map_err(QemuError::io(format!("writing the console's text {}", path.display())))?;
     }
     let screenshot = match (&options.screenshot, picture) {
         (Some(path), Some(picture)) => {

@@ -54,7 +54,7 @@ impl Check {
 pub struct Stage {
     /// The first or the second boot.
     pub boot: u32,
-    /// firmware, loader, kernel, initrd, userspace, or total: from switching on to the answers.
+    /// firmware, loader (or both in one), kernel, initrd, userspace; total: from switching on to the last answer.
     pub name: String,
     /// Seconds.
     pub seconds: f64,

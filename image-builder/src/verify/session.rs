@@ -63,6 +63,8 @@ pub(super) struct Record {
     pub picture: Option<Vec<u8>>,
     /// Whether a login prompt came on the serial console, where one was waited for.
     pub serial_prompt: Option<bool>,
+    /// Seconds until the kernel's first words on the serial console.
+    pub kernel_at: Option<f64>,
 }
 
 /// How long to wait for data before looking around.
@@ -152,15 +154,17 @@ impl Session {
             answers: Answers::new(),
             picture: None,
             serial_prompt: None,
+            begin,
+            kernel_at: None,
         };
         talk.send(script.into_bytes())?;
-        let (end, seconds) = talk.to_the_end(begin, hardware)?;
-        let Talk { answers, picture, serial_prompt, .. } = talk;
+        let (end, seconds) = talk.listen_to_the_end(hardware)?;
+        let Talk { answers, picture, serial_prompt, kernel_at, .. } = talk;
         let length = console.len().map_err(QemuError::io("reading the console"))?;
         let text = console
             .read_from(0, usize::try_from(length).unwrap_or(usize::MAX))
             .map_err(QemuError::io("reading the console"))?;
-        Ok(Record { answers, end, seconds, console: text, picture, serial_prompt })
+        Ok(Record { answers, end, seconds, console: text, picture, serial_prompt, kernel_at })
     }
 }
 
@@ -195,6 +199,8 @@ struct Talk<'a> {
     answers: Answers,
     picture: Option<Vec<u8>>,
     serial_prompt: Option<bool>,
+    begin: Instant,
+    kernel_at: Option<f64>,
 }
 
 impl Talk<'_> {
@@ -207,7 +213,8 @@ impl Talk<'_> {
     }
 
     /// Takes answers until the machine is off. Gives also the seconds until the last answer.
-    fn to_the_end(&mut self, begin: Instant, hardware: &Hardware) -> Result<(End, f64), QemuError> {
+    fn listen_to_the_end(&mut self, hardware: &Hardware) -> Result<(End, f64), QemuError> {
+        let begin = self.begin;
         let mut looking: Option<Instant> = None;
         let mut by_guest = None;
         loop {
@@ -279,7 +286,11 @@ impl Talk<'_> {
                 Event::Stop | Event::Reset => {}
             }
         }
-        if let Some(words) = console::hopeless(&self.console_text()?) {
+        let text = self.console_text()?;
+        if self.kernel_at.is_none() && text.windows(13).any(|w| w == b"Linux version") {
+            self.kernel_at = Some(self.begin.elapsed().as_secs_f64());
+        }
+        if let Some(words) = console::hopeless(&text) {
             self.take_picture();
             return Ok(Some(End::Trouble(words.into())));
         }
