@@ -1,2 +1,116 @@
-//! x.
-fn main() {}
+//! The `cairn` command: arguments in, exit code out. What it does is in the libraries; how it talks is here.
+
+mod args;
+mod cache;
+mod commands;
+mod docs;
+mod exit;
+mod lock_file;
+mod machine_file;
+mod own_file;
+mod pipeline;
+mod progress;
+mod signals;
+mod ui;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use cairn_machine::{Problem, Problems};
+use clap::Parser;
+use serde_json::json;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Exit, OutputError, Refusal, Usage};
+use crate::ui::Ui;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let (json, events) = match &cli.command {
+        Command::Check(a) => (a.json, false),
+        Command::Lock(a) => (a.json, false),
+        Command::Build(a) => (a.json, a.json),
+        Command::Verify(a) => (a.json, false),
+        Command::Inspect(a) => (a.json, false),
+        _ => (false, false),
+    };
+    let ui = Ui::new(cli.quiet, json, events);
+    let result = match signals::listen() {
+        Ok(()) => run(cli.command, &ui),
+        Err(e) => Err(anyhow::Error::from(e).context("setting up signal handlers")),
+    };
+    let exit = match (signals::asked(), &result) {
+        // What failed because of the signal is not worth a message.
+        (Some(asked), _) => {
+            drop(ui);
+            asked
+        }
+        (None, Ok(exit)) => *exit,
+        (None, Err(error)) => {
+            let exit = exit_of(error);
+            if exit != Exit::Done {
+                tell(error, exit, ui, events);
+            }
+            exit
+        }
+    };
+    exit.into()
+}
+
+fn run(command: Command, ui: &Ui) -> anyhow::Result<Exit> {
+    match command {
+        Command::Init(args) => commands::init::run(args, ui),
+        Command::Check(args) => commands::check::run(args, ui),
+        Command::Lock(args) => commands::lock::run(args, ui),
+        Command::Build(args) => commands::build::run(args, ui),
+        Command::Run(args) => commands::run::run(args, ui),
+        Command::Verify(args) => commands::verify::run(args, ui),
+        Command::Inspect(args) => commands::inspect::run(args, ui),
+        Command::Hardware(args) => commands::hardware::run(args, ui),
+        Command::Schema(args) => commands::schema::run(args, ui),
+        Command::GenerateDocs(args) => docs::write(&args.dir),
+    }
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    for cause in error.chain() {
+        if let Some(OutputError(e)) = cause.downcast_ref() {
+            // Whoever reads has read enough: `cairn inspect IMAGE | head` is no failure.
+            return if e.kind() == ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed };
+        }
+        if cause.is::<Refusal>() {
+            return Exit::Refused;
+        }
+        if cause.is::<Usage>() {
+            return Exit::Usage;
+        }
+    }
+    Exit::Failed
+}
+
+/// Says once what went wrong: the problems of machine files one per line, anything else with its causes.
+fn tell(error: &anyhow::Error, exit: Exit, ui: Ui, events: bool) {
+    let problems = problems_in(error);
+    if events {
+        let fields = json!({ "message": format!("{error:#}"), "problems": problems, "exit": exit as u8 });
+        let _ = ui.event("error", fields);
+    }
+    // The bars must be gone before anything else is on the terminal.
+    drop(ui);
+    let mut err = std::io::stderr().lock();
+    if problems.is_empty() {
+        let _ = writeln!(err, "cairn: {error:#}");
+    }
+    for problem in problems {
+        let _ = writeln!(err, "{problem}");
+    }
+}
+
+/// What the error says about machine files: such an error needs no name of the command and no chain of causes.
+fn problems_in(error: &anyhow::Error) -> Vec<&Problem> {
+    let found = error.chain().find_map(|cause| {
+        let one = cause.downcast_ref::<Problem>().map(|p| vec![p]);
+        one.or_else(|| cause.downcast_ref::<Problems>().map(|all| all.iter().collect()))
+    });
+    found.unwrap_or_default()
+}

@@ -1,0 +1,305 @@
+//! What can be typed: the one table behind parsing, `--help`, the man pages and the completions.
+//!
+//! Parsing here looks at nothing but the words themselves; files are opened by the commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Makes one machine file into a system: in a disk image and in QEMU.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cairn",
+    version,
+    propagate_version = true,
+    max_term_width = 80,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = "Start with `cairn init`, then `cairn build machine.yaml` and `cairn run machine.yaml`."
+)]
+pub struct Cli {
+    /// Say nothing but errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented machine file to start from.
+    ///
+    /// The file checks clean as it is; its comments say what else there is.
+    Init(InitArgs),
+    /// Say everything that is wrong with machine files.
+    ///
+    /// Each problem is told with its file, line and column. The hardware file that
+    /// a machine file includes is checked with it. Nothing is built or downloaded.
+    Check(CheckArgs),
+    /// Pin the exact packages behind a machine file.
+    ///
+    /// Asks the mirror which versions there are, checks the archive's signatures,
+    /// and writes names, versions and hashes into the lock file beside the machine
+    /// file. Commit it: the same lock file gives the same system. A lock file that
+    /// still fits its machine file is left as it is, unless --update is given.
+    Lock(LockArgs),
+    /// Build disk images.
+    ///
+    /// Needs neither root nor a loop device nor a virtual machine, and the network
+    /// only for packages that are not in the cache. The same files in give the same
+    /// bytes out. A machine file without a lock file gets one first.
+    Build(BuildArgs),
+    /// Run a machine in QEMU, on this terminal.
+    ///
+    /// What the machine writes is thrown away at the end, unless --persist is
+    /// given. Ctrl-A X ends the machine at once.
+    Run(RunArgs),
+    /// Boot a machine unattended and check it from the inside.
+    ///
+    /// The machine is booted twice and asked what the machine file promises: host
+    /// name, users, services, mounts, packages, files, and the machine file's own
+    /// tests. What asks is brought in from outside; the image is not touched.
+    Verify(VerifyArgs),
+    /// Show what is in an image.
+    ///
+    /// Partitions, file systems, loader entries, generations, closure, packages.
+    /// Reads only.
+    Inspect(InspectArgs),
+    /// Find out which drivers this computer needs, for a hardware file.
+    ///
+    /// Reads /sys and prints YAML; needs no privilege. A machine file includes the
+    /// result by `hardware: hardware.yaml`.
+    Hardware(HardwareArgs),
+    /// Print the JSON Schema of machine files, for editors.
+    Schema(SchemaArgs),
+    /// Write man pages, completions, the schema and the command reference.
+    #[command(hide = true)]
+    GenerateDocs(GenerateDocsArgs),
+}
+
+/// `cairn init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The file to write; one that exists is left alone.
+    #[arg(default_value = "machine.yaml", value_hint = clap::ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// The machine's host name [default: the file's name, or `machine`].
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+}
+
+/// `cairn check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Machine files.
+    #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Print one JSON object: `ok`, and the list `problems`.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cairn lock`.
+#[derive(Debug, Args)]
+pub struct LockArgs {
+    /// The machine file; its lock file stands beside it, ending in `.lock`.
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Take the newest versions even when the lock file is still good.
+    #[arg(long)]
+    pub update: bool,
+    /// Print one JSON object: the lock file's path, and what has changed.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cairn build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// Machine files.
+    #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Where the images go, as NAME.FORMAT; made when it is missing.
+    #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = clap::ValueHint::DirPath)]
+    pub output: PathBuf,
+    /// The formats of the images.
+    #[arg(long, value_name = "FORMAT", value_enum, value_delimiter = ',', default_value = "raw,qcow2")]
+    pub format: Vec<Format>,
+    /// Sign the system with this Nix signing key.
+    #[arg(long, value_name = "KEYFILE", value_hint = clap::ValueHint::FilePath)]
+    pub key: Option<PathBuf>,
+    /// Print JSON events, one per line, instead of the images' paths.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The format of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Format {
+    /// The disk byte for byte, with holes.
+    Raw,
+    /// QEMU's own format, version 3.
+    Qcow2,
+}
+
+/// The machine that QEMU plays; for `run` and `verify`.
+#[derive(Debug, Args)]
+pub struct GuestArgs {
+    /// Memory of the machine, such as 512M or 2G.
+    // In MiB.
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_memory)]
+    pub memory: u64,
+    /// Processors of the machine.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub cpus: u32,
+    /// How the disk is attached.
+    #[arg(long, value_enum, value_name = "CONTROLLER", default_value_t = Controller::VirtioBlk)]
+    pub disk: Controller,
+}
+
+/// How a disk is attached to the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Controller {
+    /// A virtio disk.
+    VirtioBlk,
+    /// A SCSI disk on a virtio controller.
+    VirtioScsi,
+    /// An NVMe drive.
+    Nvme,
+    /// A SATA drive.
+    Ahci,
+}
+
+/// `cairn run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// A machine file (.yaml), which is built first, or an image.
+    #[arg(value_name = "FILE|IMAGE", value_hint = clap::ValueHint::FilePath)]
+    pub what: PathBuf,
+    /// Keep what the machine writes, in the image itself. Needs an image.
+    #[arg(long)]
+    pub persist: bool,
+    /// Open a window with the machine's screen.
+    #[arg(long)]
+    pub graphics: bool,
+    /// Reach the machine's SSH server at this port of 127.0.0.1.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub ssh_port: Option<u16>,
+    /// The machine.
+    #[command(flatten)]
+    pub guest: GuestArgs,
+}
+
+/// `cairn verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// A machine file (.yaml), which is built first, or an image.
+    #[arg(value_name = "FILE|IMAGE", value_hint = clap::ValueHint::FilePath)]
+    pub what: PathBuf,
+    /// Hold the image against this machine file instead of its own.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub against: Option<PathBuf>,
+    /// Print one JSON object: `ok`, and the list `checks`.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the result as JUnit XML.
+    #[arg(long, value_name = "OUT", value_hint = clap::ValueHint::FilePath)]
+    pub junit: Option<PathBuf>,
+    /// Write a picture (PNG) of the machine's screen at its login prompt.
+    #[arg(long, value_name = "OUT", value_hint = clap::ValueHint::FilePath)]
+    pub screenshot: Option<PathBuf>,
+    /// The machine.
+    #[command(flatten)]
+    pub guest: GuestArgs,
+}
+
+/// `cairn inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A raw or qcow2 image.
+    #[arg(value_name = "IMAGE", value_hint = clap::ValueHint::FilePath)]
+    pub image: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cairn hardware`.
+#[derive(Debug, Args)]
+pub struct HardwareArgs {
+    /// Write the file instead of printing it; the seed of one that exists is
+    /// kept.
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Look at the `sys` and `proc` below this folder.
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
+    pub root: PathBuf,
+}
+
+/// `cairn schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// The schema of hardware files instead.
+    #[arg(long)]
+    pub hardware: bool,
+}
+
+/// `cairn generate-docs`.
+#[derive(Debug, Args)]
+pub struct GenerateDocsArgs {
+    /// The folder that gets `man`, `completions` and the rest.
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// Memory in MiB, as QEMU takes it.
+fn parse_memory(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match &text[digits.len()..] {
+        "M" | "MiB" => 1,
+        "G" | "GiB" => 1 << 10,
+        _ => return Err("give a number with M or G, such as 512M or 2G".into()),
+    };
+    let count: u64 = digits.parse().map_err(|_| "give a whole number with M or G, such as 512M or 2G")?;
+    match count.checked_mul(unit) {
+        Some(mib) if (64..=1 << 20).contains(&mib) => Ok(mib),
+        _ => Err("give between 64M and 1024G".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_table_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn memory_is_read_with_its_unit() {
+        assert_eq!(parse_memory("512M"), Ok(512));
+        assert_eq!(parse_memory("2G"), Ok(2048));
+        assert_eq!(parse_memory("1GiB"), Ok(1024));
+        for bad in ["", "G", "1", "-1G", "0M", "63M", "1.5G", "1 G", "99999999999999999999G", "17179869184G"] {
+            assert!(parse_memory(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn formats_are_a_list() {
+        let Command::Build(args) =
+            Cli::try_parse_from(["cairn", "build", "a.yaml", "b.yaml", "-o", "out", "--format", "qcow2,raw"])
+                .unwrap()
+                .command
+        else {
+            panic!("not build");
+        };
+        assert_eq!(args.files.len(), 2);
+        assert_eq!(args.format, [Format::Qcow2, Format::Raw]);
+    }
+}

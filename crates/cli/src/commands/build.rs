@@ -1,0 +1,42 @@
+//! `cairn build`: machine files to images.
+
+use std::collections::BTreeMap;
+
+use cairn_store::SigningKey;
+use serde_json::json;
+
+use crate::args::BuildArgs;
+use crate::exit::{Exit, Refusal};
+use crate::machine_file;
+use crate::pipeline;
+use crate::ui::Ui;
+
+pub fn run(args: BuildArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let key = args.key.as_deref().map(SigningKey::load).transpose()?;
+    // All that is wrong with any of the files is known before the first image is begun.
+    let mut names = BTreeMap::new();
+    for file in &args.files {
+        let name = machine_file::load(file)?.machine.hostname;
+        if let Some(other) = names.insert(name.clone(), file) {
+            let both = format!("{} and {} both make {name}", other.display(), file.display());
+            return Err(Refusal(format!("{both}; build them into folders of their own with -o")).into());
+        }
+    }
+    let mut formats = Vec::new();
+    for format in args.format {
+        if !formats.contains(&format) {
+            formats.push(format);
+        }
+    }
+    for file in &args.files {
+        let machine = pipeline::prepare(file, key.as_ref(), ui.report())?;
+        for path in machine.write(&args.output, &formats, ui.report())? {
+            if ui.json() {
+                ui.event("image", json!({ "path": path, "machine": file }))?;
+            } else {
+                ui.line(path.display())?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}

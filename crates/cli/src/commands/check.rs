@@ -1,0 +1,29 @@
+//! `cairn check`: every problem at once.
+
+use cairn_machine::Problems;
+use serde_json::json;
+
+use crate::args::CheckArgs;
+use crate::exit::Exit;
+use crate::machine_file::load;
+use crate::ui::Ui;
+
+pub fn run(args: CheckArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    for file in &args.files {
+        match load(file) {
+            Ok(checked) => warnings.extend(checked.warnings),
+            Err(found) => problems.extend(found.into_vec()),
+        }
+    }
+    let exit = if problems.is_empty() { Exit::Done } else { Exit::Failed };
+    if ui.json() {
+        ui.object(&json!({ "ok": problems.is_empty(), "problems": problems, "warnings": warnings }))?;
+        return Ok(exit);
+    }
+    ui.warn(&warnings);
+    match Problems::new(problems) {
+        None => Ok(exit),
+        Some(problems) => Err(problems.into()),
+    }
+}

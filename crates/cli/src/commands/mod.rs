@@ -1,0 +1,11 @@
+//! One file per command. Each takes its arguments and says how it ended.
+
+pub mod build;
+pub mod check;
+pub mod hardware;
+pub mod init;
+pub mod inspect;
+pub mod lock;
+pub mod run;
+pub mod schema;
+pub mod verify;

@@ -1,0 +1,55 @@
+//! `cairn run`: a machine in QEMU, on this terminal.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use image_builder::qemu;
+use image_builder::run::RunOptions;
+
+use crate::args::{Controller, Format, RunArgs};
+use crate::cache;
+use crate::exit::{Exit, Usage};
+use crate::machine_file::is_machine_file;
+use crate::pipeline::{self, Prepared};
+use crate::ui::Ui;
+
+pub fn run(args: RunArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let built = is_machine_file(&args.what);
+    if built && args.persist {
+        // The image that is built for a run is the cache's: the next build would replace what was kept.
+        let file = args.what.display();
+        return Err(Usage(format!(
+            "--persist keeps changes in an image, and {file} is a machine file: `cairn build {file}`, then run the image"
+        ))
+        .into());
+    }
+    let options = RunOptions {
+        persist: args.persist,
+        graphics: args.graphics,
+        ssh_port: args.ssh_port,
+        memory: args.guest.memory,
+        cpus: args.guest.cpus,
+        controller: controller(args.guest.disk),
+        accel: None,
+    };
+    let image = if built { image_of(&pipeline::prepare(&args.what, None, ui.report())?, ui)? } else { args.what };
+    image_builder::run::run(&image, &options, ui.report())?;
+    Ok(Exit::Done)
+}
+
+/// The image of a machine that was not asked for by name: it is made for one run, in the cache, and kept so that the next
+/// run starts at once.
+pub fn image_of(machine: &Prepared, ui: &Ui) -> anyhow::Result<PathBuf> {
+    let folder = cache::folder()?.join("images");
+    let image = machine.write(&folder, &[Format::Raw], ui.report())?.pop();
+    image.context("a build for one format gives one image")
+}
+
+pub fn controller(chosen: Controller) -> qemu::Controller {
+    match chosen {
+        Controller::VirtioBlk => qemu::Controller::VirtioBlk,
+        Controller::VirtioScsi => qemu::Controller::VirtioScsi,
+        Controller::Nvme => qemu::Controller::Nvme,
+        Controller::Ahci => qemu::Controller::Ahci,
+    }
+}

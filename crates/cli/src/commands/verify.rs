@@ -1,0 +1,67 @@
+//! `cairn verify`: a machine checked from the inside.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cairn_machine::Checked;
+use cairn_machine::lock::Lock;
+use image_builder::image_file::ImageFile;
+use image_builder::verify::{Expected, VerifyOptions};
+
+use crate::args::VerifyArgs;
+use crate::commands::run::{controller, image_of};
+use crate::exit::Exit;
+use crate::machine_file::{is_machine_file, load};
+use crate::pipeline;
+use crate::ui::Ui;
+use crate::{lock_file, own_file};
+
+pub fn run(args: VerifyArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    // Before anything is built or booted: a mistake in the file should not take minutes to be told.
+    let against = args.against.as_deref().map(against).transpose()?;
+    let (image, own) = if is_machine_file(&args.what) {
+        let machine = pipeline::prepare(&args.what, None, ui.report())?;
+        (image_of(&machine, ui)?, Some(machine.expected()))
+    } else {
+        ImageFile::open(&args.what)?;
+        (args.what.clone(), None)
+    };
+    let expected = match (against, own) {
+        (Some(expected), _) | (None, Some(expected)) => expected,
+        (None, None) => own_file::expected(&image)?,
+    };
+    let options = VerifyOptions {
+        memory: args.guest.memory,
+        cpus: args.guest.cpus,
+        controller: controller(args.guest.disk),
+        screenshot: args.screenshot,
+        ..VerifyOptions::default()
+    };
+    let result = image_builder::verify::verify(&image, &expected, &options, ui.report())?;
+    if let Some(path) = &args.junit {
+        let suite = format!("cairn verify {}", args.what.display());
+        std::fs::write(path, result.junit(&suite)).with_context(|| format!("writing {}", path.display()))?;
+    }
+    if ui.json() {
+        ui.object(&result)?;
+    } else {
+        ui.text(result.table())?;
+    }
+    Ok(if result.ok { Exit::Done } else { Exit::Failed })
+}
+
+/// What another machine file says; its packages too, where its lock file fits.
+fn against(file: &Path) -> anyhow::Result<Expected> {
+    let checked = load(file)?;
+    let lock = lock_file::read(file)?.filter(|lock| lock_file::differences(lock, &checked).is_empty());
+    Ok(expected(file, &checked, lock.as_ref()))
+}
+
+fn expected(file: &Path, checked: &Checked, lock: Option<&Lock>) -> Expected {
+    let folder: PathBuf = file.parent().unwrap_or(Path::new("")).to_path_buf();
+    let expected = Expected::from_machine(checked, &mut |name| std::fs::read(folder.join(name)).ok());
+    match lock {
+        Some(lock) => expected.with_packages(lock.debian.packages.iter().map(|p| (p.name.clone(), p.version.clone()))),
+        None => expected,
+    }
+}

@@ -1,0 +1,44 @@
+//! The exit codes that scripts rely on, and the errors that choose one.
+
+use std::process::ExitCode;
+
+/// How the command ends. The numbers are a promise; the man page lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed; nothing on the target was changed.
+    Failed = 1,
+    /// Wrong usage; clap ends the command with this number by itself.
+    Usage = 2,
+    /// Refused: busy, too small, not confirmed, would overwrite.
+    Refused = 3,
+    /// Failed after the first write to a target.
+    FailedAfterWrite = 4,
+    /// Interrupted by Ctrl-C (128 + SIGINT).
+    Interrupted = 130,
+    /// Ended by SIGTERM or SIGHUP (128 + SIGTERM).
+    Terminated = 143,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// A refusal: the command could have gone on, and chose not to.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+/// A combination of arguments that makes no sense, where clap cannot know it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Standard output could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("writing to standard output")]
+pub struct OutputError(#[from] pub std::io::Error);

@@ -1,0 +1,74 @@
+//! The files that a machine file names, and those that a system keeps of what it was made from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use cairn_machine::{Checked, FilePurpose, Problem, Problems, password_hash};
+
+use super::Passwords;
+use crate::lock_file;
+use crate::machine_file::lock_path;
+
+/// The named files, read.
+#[derive(Debug, Default)]
+pub struct NamedFiles {
+    /// By the name in the machine file.
+    pub contents: BTreeMap<String, Vec<u8>>,
+    /// Contents of files under /etc, by their path there.
+    pub sources: BTreeMap<String, Vec<u8>>,
+    /// Hashes of first passwords, by user.
+    pub passwords: Passwords,
+}
+
+impl NamedFiles {
+    /// Reads them all; every one that cannot be read or used is a problem with its place.
+    pub fn read(machine_file: &Path, checked: &Checked) -> anyhow::Result<NamedFiles> {
+        let folder = machine_file.parent().unwrap_or(Path::new(""));
+        let mut files = NamedFiles::default();
+        let mut problems: Vec<Problem> = Vec::new();
+        for named in checked.named_files() {
+            let bytes = match std::fs::read(folder.join(&named.path)) {
+                Ok(bytes) => bytes,
+                Err(e) => {
+                    problems.push(checked.problem(&named.pointer, format!("reading {}: {e}", named.path), None));
+                    continue;
+                }
+            };
+            match named.purpose {
+                FilePurpose::EtcFile(path) => {
+                    files.contents.insert(named.path, bytes.clone());
+                    files.sources.insert(path, bytes);
+                }
+                FilePurpose::PasswordHash(user) => match password_hash(&bytes) {
+                    Ok(hash) => {
+                        files.passwords.insert(user, hash.to_string());
+                    }
+                    Err(e) => problems.push(checked.problem(&named.pointer, format!("{}: {e}", named.path), None)),
+                },
+                _ => {}
+            }
+        }
+        match Problems::new(problems) {
+            Some(problems) => Err(problems.into()),
+            None => Ok(files),
+        }
+    }
+}
+
+/// What the system keeps of what it was made from, by the names that it gets there.
+pub fn made_from(machine_file: &Path, checked: &Checked) -> anyhow::Result<BTreeMap<&'static str, Vec<u8>>> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
+    let mut files = BTreeMap::from([("machine.yaml", read(machine_file)?)]);
+    if let Some(hardware) = &checked.machine.hardware {
+        let folder = machine_file.parent().unwrap_or(Path::new(""));
+        files.insert("hardware.yaml", read(&folder.join(hardware))?);
+    }
+    // As cairn writes it, so that a comment in the lock file makes no other system.
+    if let Some(lock) = lock_file::read(machine_file)? {
+        files.insert("machine.lock", lock.to_yaml().into_bytes());
+    } else {
+        anyhow::bail!("{} is gone", lock_path(machine_file).display());
+    }
+    Ok(files)
+}

@@ -1,0 +1,88 @@
+//! What the command says and where: data to standard output, talk to standard error.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Context;
+use cairn_machine::Problem;
+use cairn_process::Report;
+use serde_json::{Value, json};
+
+use crate::exit::OutputError;
+use crate::progress::{Bars, Events, Lines, Silent};
+
+/// How this run talks.
+pub struct Ui {
+    report: Box<dyn Report + Send>,
+    json: bool,
+}
+
+impl Ui {
+    /// `events`: the progress itself is the data, as JSON lines on standard output. `json`: the answer is JSON.
+    pub fn new(quiet: bool, json: bool, events: bool) -> Ui {
+        let report: Box<dyn Report + Send> = if events {
+            Box::new(Events::default())
+        } else if quiet {
+            Box::new(Silent)
+        } else if io::stderr().is_terminal() {
+            Box::new(Bars::default())
+        } else {
+            Box::new(Lines::default())
+        };
+        Ui { report, json: json || events }
+    }
+
+    /// Where long work tells how far it is.
+    pub fn report(&self) -> &dyn Report {
+        &*self.report
+    }
+
+    /// Whether the answer is JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints a line of data.
+    pub fn line(&self, text: impl Display) -> anyhow::Result<()> {
+        print(format_args!("{text}\n"))
+    }
+
+    /// Prints data as it is.
+    pub fn text(&self, text: impl Display) -> anyhow::Result<()> {
+        print(format_args!("{text}"))
+    }
+
+    /// Tells what is allowed and probably not meant.
+    pub fn warn(&self, warnings: &[Problem]) {
+        for Problem { file, line, column, message, help } in warnings {
+            let help = help.as_ref().map(|h| format!("\n  help: {h}")).unwrap_or_default();
+            self.report.note(&format!("{file}:{line}:{column}: warning: {message}{help}"));
+        }
+    }
+
+    /// Prints one JSON object, indented.
+    pub fn object(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(value).context("writing the answer as JSON")?;
+        self.line(text)
+    }
+
+    /// Prints one JSON event on a line of its own.
+    pub fn event(&self, name: &str, fields: Value) -> anyhow::Result<()> {
+        self.line(event(name, fields))
+    }
+}
+
+/// One event as a line: `event` first, then its fields.
+pub fn event(name: &str, fields: Value) -> String {
+    let mut object = serde_json::Map::new();
+    object.insert("event".into(), json!(name));
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
+    }
+    Value::Object(object).to_string()
+}
+
+fn print(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_fmt(text).and_then(|()| out.flush()).map_err(|e| OutputError(e).into())
+}

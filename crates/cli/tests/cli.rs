@@ -1,0 +1,277 @@
+//! What scripts rely on: exit codes, what goes to standard output and what to standard error.
+//!
+//! Only what needs no network, no package and no QEMU; the rest is in `qemu-tests`.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, exit codes and all")]
+fn cairn(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
+    // A cache of its own: no test may depend on what this machine has built before.
+    command.current_dir(folder).args(args).env("XDG_CACHE_HOME", folder.join("cache")).stdin(Stdio::null());
+    command
+}
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn run(folder: &Path, args: &[&str]) -> Ran {
+    let Output { status, stdout, stderr } = cairn(folder, args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: status.code().unwrap_or_else(|| panic!("{args:?}: {status}")), out: text(stdout), err: text(stderr) }
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    fs::write(folder.join(name), text).unwrap();
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn init_writes_a_file_that_check_likes_and_names_it_on_standard_output() {
+    let folder = folder();
+    let ran = run(folder.path(), &["init", "web.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "web.yaml\n"), "{}", ran.err);
+    assert!(fs::read_to_string(folder.path().join("web.yaml")).unwrap().contains("hostname: web\n"));
+    let ran = run(folder.path(), &["check", "web.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
+    // Until somebody has filled in a password or a key.
+    assert!(ran.err.contains(": warning: nobody can log in"), "{}", ran.err);
+}
+
+#[test]
+fn init_leaves_an_existing_file_alone() {
+    let folder = folder();
+    write(folder.path(), "machine.yaml", "mine\n");
+    let ran = run(folder.path(), &["init"]);
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""));
+    assert!(ran.err.contains("machine.yaml exists and is left as it is"), "{}", ran.err);
+    assert_eq!(fs::read_to_string(folder.path().join("machine.yaml")).unwrap(), "mine\n");
+}
+
+#[test]
+fn init_refuses_a_name_that_is_no_host_name() {
+    let folder = folder();
+    for bad in ["a_b", "-a", "a..b", "", "ä"] {
+        let ran = run(folder.path(), &["init", &format!("--hostname={bad}")]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{bad}");
+        assert!(!folder.path().join("machine.yaml").exists());
+    }
+}
+
+const TEN_MISTAKES: &str = "\
+version: 1
+hostname: -web-
+source:
+  debian:
+    suit: trixie
+    packages: [Nginx]
+disks:
+  main:
+    layout: uefy
+    size: 10 GB B
+timezone: 7
+boot:
+  timeout: soon
+  loder: systemd-boot
+users:
+  Alice:
+    uid: many
+files:
+  /usr/bin/x:
+    text: hello
+";
+
+#[test]
+fn check_tells_all_problems_at_once_each_with_its_place() {
+    let folder = folder();
+    write(folder.path(), "bad.yaml", TEN_MISTAKES);
+    let ran = run(folder.path(), &["check", "bad.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    let problems: Vec<&str> = ran.err.lines().filter(|l| l.starts_with("bad.yaml:")).collect();
+    assert!(problems.len() >= 6, "{}", ran.err);
+    for (line, word) in [(5, "suit"), (9, "uefy"), (13, "timeout"), (14, "loder"), (17, "uid")] {
+        let start = format!("bad.yaml:{line}:");
+        assert!(problems.iter().any(|p| p.starts_with(&start)), "line {line} ({word}):\n{}", ran.err);
+    }
+    assert!(ran.err.contains("suite") && ran.err.contains("loader"), "no nearest keys:\n{}", ran.err);
+    let mut places: Vec<(usize, usize)> = Vec::new();
+    for problem in &problems {
+        let mut parts = problem.split(':').skip(1).map_while(|p| p.parse().ok());
+        places.push((parts.next().unwrap(), parts.next().unwrap()));
+    }
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn check_as_json_is_one_object_and_nothing_else() {
+    let folder = folder();
+    write(folder.path(), "bad.yaml", TEN_MISTAKES);
+    let ran = run(folder.path(), &["check", "--json", "bad.yaml"]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(answer["ok"], false);
+    let first = &answer["problems"][0];
+    assert!(first["line"].is_u64() && first["column"].is_u64() && first["message"].is_string(), "{first}");
+    assert_eq!(first["file"], "bad.yaml");
+
+    run(folder.path(), &["init", "good.yaml"]);
+    let ran = run(folder.path(), &["check", "--json", "good.yaml"]);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &answer["ok"], &answer["problems"]), (0, &Value::Bool(true), &Value::Array(vec![])));
+}
+
+#[test]
+fn check_goes_through_all_files() {
+    let folder = folder();
+    run(folder.path(), &["init", "good.yaml"]);
+    write(folder.path(), "empty.yaml", "");
+    let ran = run(folder.path(), &["check", "missing.yaml", "good.yaml", "empty.yaml", "."]);
+    assert_eq!(ran.code, 1);
+    for start in ["missing.yaml:1:1: ", "empty.yaml:1:1: ", ".:1:1: "] {
+        assert!(ran.err.lines().any(|l| l.starts_with(start)), "{start}\n{}", ran.err);
+    }
+    assert!(ran.err.lines().all(|l| !l.starts_with("good.yaml:") || l.contains(": warning: ")), "{}", ran.err);
+}
+
+#[test]
+fn a_hardware_file_is_read_from_beside_the_machine_file() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    run(folder.path(), &["init", "sub/m.yaml"]);
+    let text = fs::read_to_string(folder.path().join("sub/m.yaml")).unwrap();
+    write(folder.path(), "sub/m.yaml", &format!("{text}\nhardware: h.yaml\n"));
+    let ran = run(folder.path(), &["check", "sub/m.yaml"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("h.yaml"), "{}", ran.err);
+    write(folder.path(), "sub/h.yaml", "version: 1\ninitrd_modules: [ahci]\n");
+    let ran = run(folder.path(), &["check", "sub/m.yaml"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
+fn schema_is_json_and_knows_the_disks() {
+    let folder = folder();
+    let ran = run(folder.path(), &["schema"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let schema: Value = serde_json::from_str(&ran.out).unwrap();
+    assert!(schema["properties"]["disks"].is_object(), "{schema}");
+}
+
+#[test]
+fn wrong_usage_is_2_and_says_so_on_standard_error() {
+    let folder = folder();
+    for args in [
+        &["chekc"][..],
+        &[],
+        &["check"],
+        &["build"],
+        &["run", "a", "b"],
+        &["build", "m.yaml", "--format", "vhd"],
+        &["run", "m.raw", "--memory", "lots"],
+        &["run", "m.raw", "--ssh-port", "0"],
+        &["verify", "m.raw", "--cpus", "0"],
+        &["run", "--persist", "m.yaml"],
+    ] {
+        let ran = run(folder.path(), args);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {}", ran.err);
+        assert!(!ran.err.is_empty(), "{args:?}");
+    }
+    assert!(run(folder.path(), &["chekc"]).err.contains("check"), "no nearest command");
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let folder = folder();
+    for args in [&["--help"][..], &["--version"], &["build", "--help"], &["run", "-h"]] {
+        let ran = run(folder.path(), args);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");
+        assert!(!ran.out.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_bad_machine_file_stops_every_command_before_it_does_anything() {
+    let folder = folder();
+    write(folder.path(), "bad.yaml", TEN_MISTAKES);
+    for args in
+        [&["lock", "bad.yaml"][..], &["build", "bad.yaml", "-o", "out"], &["run", "bad.yaml"], &["verify", "bad.yaml"]]
+    {
+        let ran = run(folder.path(), args);
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{args:?}: {}", ran.err);
+        assert!(ran.err.lines().next().unwrap().starts_with("bad.yaml:"), "{args:?}: {}", ran.err);
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert!(left.iter().all(|n| n == "bad.yaml" || n == "cache"), "{args:?} left {left:?}");
+    }
+}
+
+#[test]
+fn what_is_no_image_is_told_by_every_command_that_takes_one() {
+    let folder = folder();
+    write(folder.path(), "notes.txt", "not an image\n");
+    write(folder.path(), "empty.raw", "");
+    fs::create_dir(folder.path().join("folder.raw")).unwrap();
+    for command in ["run", "verify", "inspect"] {
+        for what in ["notes.txt", "empty.raw", "folder.raw", "missing.raw", "/dev/null"] {
+            let ran = run(folder.path(), &[command, what]);
+            assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{command} {what}: {}", ran.err);
+            assert!(ran.err.contains(what), "{command} {what}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let folder = folder();
+    let mut child = cairn(folder.path(), &["schema"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!((status.code(), status.signal(), err.as_str()), (Some(0), None, ""));
+}
+
+#[test]
+fn standard_output_that_is_full_is_a_failure() {
+    let folder = folder();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = cairn(folder.path(), &["schema"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("cairn: writing to standard output: "));
+}
+
+#[test]
+fn hardware_prints_a_hardware_file_and_keeps_the_seed_of_one_it_replaces() {
+    let folder = folder();
+    fs::create_dir_all(folder.path().join("pc/sys/devices")).unwrap();
+    let ran = run(folder.path(), &["hardware", "--root", "pc"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("version: 1\n"), "{}", ran.out);
+
+    let seed = "seed: 12345678-9abc-4def-8123-456789abcdef\n";
+    write(folder.path(), "hw.yaml", &format!("version: 1\n{seed}"));
+    let ran = run(folder.path(), &["hardware", "--root", "pc", "-o", "hw.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "hw.yaml\n"), "{}", ran.err);
+    assert!(fs::read_to_string(folder.path().join("hw.yaml")).unwrap().contains(seed));
+
+    write(folder.path(), "hw.yaml", "precious\n");
+    let ran = run(folder.path(), &["hardware", "--root", "pc", "-o", "hw.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{}", ran.err);
+    assert_eq!(fs::read_to_string(folder.path().join("hw.yaml")).unwrap(), "precious\n");
+
+    let ran = run(folder.path(), &["hardware", "--root", "nowhere"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("nowhere/sys"), "{}", ran.err);
+}

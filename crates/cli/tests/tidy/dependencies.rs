@@ -1,0 +1,191 @@
+//! The direction of dependencies, the shape of the manifests, and a reason for each dependency.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::{nothing_wrong, read, root};
+
+/// Which crates of ours a crate may use. What is missing here may not be used.
+const MAY_USE: [(&str, &[&str]); 13] = [
+    ("cairn-machine", &[]),
+    ("cairn-process", &[]),
+    ("cairn-stage1", &["cairn-process"]),
+    ("cairn-layout", &["cairn-machine"]),
+    ("bootloader-templates", &["cairn-machine"]),
+    ("cairn-boot", &["cairn-machine", "cairn-layout", "bootloader-templates"]),
+    ("cairn-disk", &["cairn-machine", "cairn-layout", "cairn-process"]),
+    ("cairn-store", &["cairn-process"]),
+    ("cairn-system", &["cairn-machine", "cairn-process", "cairn-store"]),
+    ("image-builder", &["cairn-machine", "cairn-layout", "cairn-disk", "cairn-boot", "cairn-store", "cairn-process"]),
+    (
+        "cairn-installer",
+        &["cairn-machine", "cairn-layout", "cairn-disk", "cairn-boot", "cairn-store", "cairn-process", "cairn-system"],
+    ),
+    (
+        "cairn",
+        &[
+            "cairn-machine",
+            "cairn-layout",
+            "cairn-disk",
+            "cairn-boot",
+            "cairn-store",
+            "cairn-process",
+            "cairn-system",
+            "cairn-installer",
+            "bootloader-templates",
+            "image-builder",
+        ],
+    ),
+    // It runs the built command and links no crate of the product.
+    ("qemu-tests", &[]),
+];
+
+/// What the pure crates may use of other people's: nothing here does I/O by itself.
+const PURE_MAY_USE: [&str; 11] = [
+    "base64",
+    "bootspec",
+    "minijinja",
+    "saphyr-parser",
+    "schemars",
+    "serde",
+    "serde_json",
+    "serde_norway",
+    "sha2",
+    "thiserror",
+    "uuid",
+];
+
+struct Member {
+    folder: String,
+    manifest: String,
+    /// By the package's own name; without those that only tests use.
+    uses: BTreeSet<String>,
+    uses_in_tests: BTreeSet<String>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "cargo is this test's own tool")]
+fn members() -> BTreeMap<String, Member> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--no-deps", "--locked", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |v: &Value| v.as_str().unwrap().to_string();
+    let prefix = format!("{}/", root().display());
+    let member = |package: &Value| {
+        let used = |tests: bool| {
+            let of_kind = move |d: &&Value| (d["kind"].as_str() == Some("dev")) == tests;
+            package["dependencies"].as_array().unwrap().iter().filter(of_kind).map(|d| text(&d["name"])).collect()
+        };
+        let manifest = text(&package["manifest_path"]).strip_prefix(&prefix).unwrap().to_string();
+        let folder = manifest.trim_end_matches("/Cargo.toml").to_string();
+        (text(&package["name"]), Member { folder, manifest, uses: used(false), uses_in_tests: used(true) })
+    };
+    metadata["packages"].as_array().unwrap().iter().map(member).collect()
+}
+
+#[test]
+fn dependencies_point_in_one_direction() {
+    let members = members();
+    let rules: BTreeMap<&str, &[&str]> = MAY_USE.into_iter().collect();
+    let mut wrong = Vec::new();
+    for (name, member) in &members {
+        let Some(rule) = rules.get(name.as_str()) else {
+            wrong.push(format!("{name}: not in the table of crates/cli/tests/tidy/dependencies.rs"));
+            continue;
+        };
+        for used in member.uses.iter().chain(&member.uses_in_tests).filter(|u| members.contains_key(*u)) {
+            if !rule.contains(&used.as_str()) {
+                wrong.push(format!("{name} uses {used}"));
+            }
+        }
+    }
+    nothing_wrong("a crate uses only what the table allows it", &wrong);
+}
+
+#[test]
+fn pure_crates_use_only_pure_crates() {
+    let members = members();
+    let mut wrong = Vec::new();
+    for (name, member) in &members {
+        if !crate::sources::PURE.contains(&member.folder.as_str()) {
+            continue;
+        }
+        for used in member.uses.iter().filter(|u| !members.contains_key(*u)) {
+            if !PURE_MAY_USE.contains(&used.as_str()) {
+                wrong.push(format!("{name} uses {used}"));
+            }
+        }
+    }
+    nothing_wrong("a pure crate uses only the listed crates", &wrong);
+}
+
+#[test]
+fn versions_and_lints_live_in_the_root() {
+    let mut wrong = Vec::new();
+    for (name, member) in &members() {
+        let text = read(&member.manifest);
+        if !text.contains("[lints]\nworkspace = true\n") {
+            wrong.push(format!("{name}: no `[lints] workspace = true`"));
+        }
+        for key in ["version", "edition", "rust-version", "license", "publish"] {
+            if !text.contains(&format!("\n{key}.workspace = true\n")) {
+                wrong.push(format!("{name}: no `{key}.workspace = true`"));
+            }
+        }
+        let mut in_dependencies = false;
+        for line in text.lines() {
+            if line.starts_with('[') {
+                in_dependencies = line.ends_with("dependencies]");
+            } else if in_dependencies
+                && !line.is_empty()
+                && !line.starts_with('#')
+                && !line.contains(".workspace = true")
+                && !line.contains("workspace = true")
+            {
+                wrong.push(format!("{name}: `{line}` gives a version of its own"));
+            }
+        }
+    }
+    nothing_wrong("versions and lints live in the root Cargo.toml", &wrong);
+}
+
+#[test]
+fn every_dependency_has_its_reason_in_the_architecture() {
+    let members = members();
+    let used: BTreeSet<&String> = members
+        .values()
+        .flat_map(|m| m.uses.iter().chain(&m.uses_in_tests))
+        .filter(|name| !members.contains_key(*name))
+        .collect();
+    let text = read("ARCHITECTURE.md");
+    let told: BTreeSet<&str> =
+        text.lines().filter_map(|l| l.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
+    let mut wrong: Vec<String> =
+        used.iter().filter(|n| !told.contains(n.as_str())).map(|n| format!("{n}: no line")).collect();
+    let section = text.split("\n## Dependencies").nth(1).unwrap_or_default();
+    let section = section.split("\n## ").next().unwrap_or_default();
+    for name in section.lines().filter_map(|l| l.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name) {
+        if !used.iter().any(|u| *u == name) {
+            wrong.push(format!("{name}: a line, but not used"));
+        }
+    }
+    nothing_wrong("every dependency has a line `| `name` | …` in ARCHITECTURE.md, section Dependencies", &wrong);
+}
+
+#[test]
+fn all_crates_come_from_the_one_registry() {
+    let text = read("Cargo.lock");
+    let wrong: Vec<String> = text
+        .lines()
+        .filter(|l| {
+            l.starts_with("source = ") && *l != "source = \"registry+https://github.com/rust-lang/crates.io-index\""
+        })
+        .map(str::to_string)
+        .collect();
+    nothing_wrong("dependencies come from crates.io", &wrong);
+}

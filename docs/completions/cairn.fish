@@ -1,0 +1,101 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_cairn_global_optspecs
+    string join \n q/quiet h/help V/version
+end
+
+function __fish_cairn_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_cairn_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_cairn_using_subcommand
+    set -l cmd (__fish_cairn_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c cairn -n "__fish_cairn_needs_command" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_needs_command" -s h -l help -d 'Print help'
+complete -c cairn -n "__fish_cairn_needs_command" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "init" -d 'Write a commented machine file to start from'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "check" -d 'Say everything that is wrong with machine files'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "lock" -d 'Pin the exact packages behind a machine file'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "build" -d 'Build disk images'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "run" -d 'Run a machine in QEMU, on this terminal'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "verify" -d 'Boot a machine unattended and check it from the inside'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "inspect" -d 'Show what is in an image'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "hardware" -d 'Find out which drivers this computer needs, for a hardware file'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "schema" -d 'Print the JSON Schema of machine files, for editors'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "generate-docs" -d 'Write man pages, completions, the schema and the command reference'
+complete -c cairn -n "__fish_cairn_using_subcommand init" -l hostname -d 'The machine\'s host name [default: the file\'s name, or `machine`]' -r
+complete -c cairn -n "__fish_cairn_using_subcommand init" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand init" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand check" -l json -d 'Print one JSON object: `ok`, and the list `problems`'
+complete -c cairn -n "__fish_cairn_using_subcommand check" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand check" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand lock" -l update -d 'Take the newest versions even when the lock file is still good'
+complete -c cairn -n "__fish_cairn_using_subcommand lock" -l json -d 'Print one JSON object: the lock file\'s path, and what has changed'
+complete -c cairn -n "__fish_cairn_using_subcommand lock" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand lock" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand lock" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand build" -s o -l output -d 'Where the images go, as NAME.FORMAT; made when it is missing' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand build" -l format -d 'The formats of the images' -r -f -a "raw\t'The disk byte for byte, with holes'
+qcow2\t'QEMU\'s own format, version 3'"
+complete -c cairn -n "__fish_cairn_using_subcommand build" -l key -d 'Sign the system with this Nix signing key' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand build" -l json -d 'Print JSON events, one per line, instead of the images\' paths'
+complete -c cairn -n "__fish_cairn_using_subcommand build" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand build" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand build" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l ssh-port -d 'Reach the machine\'s SSH server at this port of 127.0.0.1' -r
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l memory -d 'Memory of the machine, such as 512M or 2G' -r
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l cpus -d 'Processors of the machine' -r
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l disk -d 'How the disk is attached' -r -f -a "virtio-blk\t'A virtio disk'
+virtio-scsi\t'A SCSI disk on a virtio controller'
+nvme\t'An NVMe drive'
+ahci\t'A SATA drive'"
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l persist -d 'Keep what the machine writes, in the image itself. Needs an image'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l graphics -d 'Open a window with the machine\'s screen'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l against -d 'Hold the image against this machine file instead of its own' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l junit -d 'Write the result as JUnit XML' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l screenshot -d 'Write a picture (PNG) of the machine\'s screen at its login prompt' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l memory -d 'Memory of the machine, such as 512M or 2G' -r
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l cpus -d 'Processors of the machine' -r
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l disk -d 'How the disk is attached' -r -f -a "virtio-blk\t'A virtio disk'
+virtio-scsi\t'A SCSI disk on a virtio controller'
+nvme\t'An NVMe drive'
+ahci\t'A SATA drive'"
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l json -d 'Print one JSON object: `ok`, and the list `checks`'
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand inspect" -l json -d 'Print one JSON object'
+complete -c cairn -n "__fish_cairn_using_subcommand inspect" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand inspect" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s o -l output -d 'Write the file instead of printing it; the seed of one that exists is kept' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand hardware" -l root -d 'Look at the `sys` and `proc` below this folder' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand schema" -l hardware -d 'The schema of hardware files instead'
+complete -c cairn -n "__fish_cairn_using_subcommand schema" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand schema" -s h -l help -d 'Print help'
+complete -c cairn -n "__fish_cairn_using_subcommand schema" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand generate-docs" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand generate-docs" -s h -l help -d 'Print help'
+complete -c cairn -n "__fish_cairn_using_subcommand generate-docs" -s V -l version -d 'Print version'
