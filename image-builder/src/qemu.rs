@@ -11,7 +11,7 @@ pub use error::QemuError;
 pub use firmware::Ovmf;
 pub(crate) use machine::tied_to_us;
 pub use machine::{Accel, Controller, Display, Drive, Machine, Network, Port, Serial};
-pub(crate) use qmp::{Event, Qmp};
+pub(crate) use qmp::{Cause, Event, Qmp};
 
 /// The emulator's program.
 pub(crate) const QEMU: &str = "qemu-system-x86_64";

@@ -27,7 +27,7 @@ pub enum QemuError {
         why: String,
     },
     /// Another program has the image.
-    #[error("{} is in use by another machine; stop that one first, or run without --persist", .path.display())]
+    #[error("{} is in use by another machine; stop that one first, or use a copy of the image", .path.display())]
     Busy {
         /// The image.
         path: PathBuf,
@@ -38,6 +38,9 @@ pub enum QemuError {
         /// The port.
         port: u16,
     },
+    /// Somebody ended QEMU.
+    #[error("the machine was stopped from outside")]
+    Stopped,
     /// Files or sockets beside the machine.
     #[error("{what}")]
     Io {

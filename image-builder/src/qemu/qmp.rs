@@ -12,15 +12,21 @@ use super::QemuError;
 /// What QEMU tells without being asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The machine ended; true when the guest wanted it, by a power-off.
-    Shutdown {
-        /// The guest powered itself off.
-        by_guest: bool,
-    },
-    /// The guest asked for a reset.
-    Reset,
+    /// The machine ended.
+    Shutdown(Cause),
     /// The machine stands still: the accelerator gave up.
     Stop,
+}
+
+/// What ended a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The guest powered itself off.
+    PowerOff,
+    /// Somebody sent QEMU a signal.
+    Signal,
+    /// A reset, a crash.
+    Other,
 }
 
 /// A conversation.
@@ -99,10 +105,11 @@ impl Qmp {
 
 fn event(value: &Value) -> Option<Event> {
     match value.get("event")?.as_str()? {
-        "SHUTDOWN" => Some(Event::Shutdown {
-            by_guest: value.pointer("/data/reason").and_then(Value::as_str) == Some("guest-shutdown"),
-        }),
-        "RESET" => Some(Event::Reset),
+        "SHUTDOWN" => Some(Event::Shutdown(match value.pointer("/data/reason").and_then(Value::as_str) {
+            Some("guest-shutdown") => Cause::PowerOff,
+            Some("host-signal") => Cause::Signal,
+            _ => Cause::Other,
+        })),
         "STOP" => Some(Event::Stop),
         _ => None,
     }
@@ -115,8 +122,8 @@ mod tests {
     #[test]
     fn only_a_power_off_from_inside_counts_as_one() {
         let told = |reason: &str| event(&json!({ "event": "SHUTDOWN", "data": { "guest": true, "reason": reason } }));
-        assert_eq!(told("guest-shutdown"), Some(Event::Shutdown { by_guest: true }));
-        assert_eq!(told("guest-reset"), Some(Event::Shutdown { by_guest: false }));
+        assert_eq!(told("guest-shutdown"), Some(Event::Shutdown(Cause::PowerOff)));
+        assert_eq!(told("guest-reset"), Some(Event::Shutdown(Cause::Other)));
         assert_eq!(event(&json!({ "event": "RTC_CHANGE" })), None);
     }
 }

@@ -13,7 +13,7 @@ use super::check::Check;
 use super::script::{PORT, credentials, script};
 use super::topics::{Answers, Boot, Question};
 use crate::console;
-use crate::qemu::{Accel, Display, Drive, Event, Machine, Network, Port, QemuError, Qmp, Serial};
+use crate::qemu::{Accel, Cause, Display, Drive, Event, Machine, Network, Port, QemuError, Qmp, Serial};
 use crate::scratch::Scratch;
 use crate::screenshot;
 
@@ -216,7 +216,7 @@ impl Talk<'_> {
     fn listen_to_the_end(&mut self, hardware: &Hardware) -> Result<(End, f64), QemuError> {
         let begin = self.begin;
         let mut looking: Option<Instant> = None;
-        let mut by_guest = None;
+        let mut cause = None;
         loop {
             let mut done = false;
             for line in self.lines.read() {
@@ -237,14 +237,14 @@ impl Talk<'_> {
             }
             let seconds = begin.elapsed().as_secs_f64();
             if done {
-                return Ok((self.power_off(by_guest)?, seconds));
+                return Ok((self.power_off(cause)?, seconds));
             }
             if let Some(since) = looking
                 && self.look(since)?
             {
                 looking = None;
             }
-            if let Some(trouble) = self.trouble(&mut by_guest, hardware)? {
+            if let Some(trouble) = self.trouble(&mut cause, hardware)? {
                 return Ok((trouble, seconds));
             }
             if begin.elapsed() > hardware.deadline {
@@ -278,12 +278,12 @@ impl Talk<'_> {
     }
 
     /// Whether the machine has given up or is gone.
-    fn trouble(&mut self, by_guest: &mut Option<bool>, hardware: &Hardware) -> Result<Option<End>, QemuError> {
+    fn trouble(&mut self, cause: &mut Option<Cause>, hardware: &Hardware) -> Result<Option<End>, QemuError> {
         while let Some(event) = self.qmp.event(Duration::ZERO) {
             match event {
                 Event::Stop if hardware.accel == Accel::Kvm => return Ok(Some(End::AcceleratorGaveUp)),
-                Event::Shutdown { by_guest: guest } => *by_guest = Some(guest),
-                Event::Stop | Event::Reset => {}
+                Event::Shutdown(told) => *cause = Some(told),
+                Event::Stop => {}
             }
         }
         let text = self.console_text()?;
@@ -301,10 +301,16 @@ impl Talk<'_> {
                 self.lines.give_back(rest);
                 return Ok(None);
             }
-            let how = if *by_guest == Some(true) {
-                "switched itself off"
-            } else {
-                "restarted (a kernel panic does that) or crashed"
+            // Nor has its last event been read, if it came in this moment.
+            while let Some(event) = self.qmp.event(TICK) {
+                if let Event::Shutdown(told) = event {
+                    *cause = Some(told);
+                }
+            }
+            let how = match cause {
+                Some(Cause::Signal) => return Err(QemuError::Stopped),
+                Some(Cause::PowerOff) => "switched itself off",
+                _ => "restarted (a kernel panic does that) or crashed",
             };
             return Ok(Some(End::Trouble(format!("the machine {how} before it had answered"))));
         }
@@ -312,21 +318,22 @@ impl Talk<'_> {
     }
 
     /// Waits until the machine has switched itself off.
-    fn power_off(&mut self, mut by_guest: Option<bool>) -> Result<End, QemuError> {
+    fn power_off(&mut self, mut cause: Option<Cause>) -> Result<End, QemuError> {
         let end = Instant::now() + POWER_OFF;
         while Instant::now() < end {
-            if let Some(Event::Shutdown { by_guest: guest }) = self.qmp.event(TICK) {
-                by_guest = Some(guest);
+            if let Some(Event::Shutdown(told)) = self.qmp.event(TICK) {
+                cause = Some(told);
             }
             if self.qemu.try_wait()?.is_some() {
                 while let Some(event) = self.qmp.event(TICK) {
-                    if let Event::Shutdown { by_guest: guest } = event {
-                        by_guest = Some(guest);
+                    if let Event::Shutdown(told) = event {
+                        cause = Some(told);
                     }
                 }
-                return Ok(match by_guest {
-                    Some(true) => End::PowerOff,
-                    Some(false) => End::AfterAnswers("the machine restarted instead".into()),
+                return Ok(match cause {
+                    Some(Cause::PowerOff) => End::PowerOff,
+                    Some(Cause::Signal) => return Err(QemuError::Stopped),
+                    Some(Cause::Other) => End::AfterAnswers("the machine restarted instead".into()),
                     None => End::AfterAnswers("QEMU ended without a word of the machine".into()),
                 });
             }
