@@ -1,7 +1,8 @@
 //! The list of files whose owner or permissions a store path cannot carry: `SYSTEM/modes`.
 //!
 //! One line each, `MODE UID GID PATH [CAPABILITY]`: the mode in octal, the path relative to the root, the capability
-//! (the value of `security.capability`) in hex. A blank in a path is written `\040`, as in fstab.
+//! (the value of `security.capability`) in hex. In a path, blanks, control characters, backslashes and `#` are written
+//! as in fstab(5): a backslash and three octal digits.
 
 use std::path::PathBuf;
 
@@ -33,7 +34,7 @@ fn line(line: &str) -> Option<Special> {
         [mode, uid, gid, path, capability] => (mode, uid, gid, path, Some(hex(capability)?)),
         _ => return None,
     };
-    let path = path.replace("\\040", " ");
+    let path = unescape(path)?;
     // A path that leaves the tree would be written to with our rights.
     if path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return None;
@@ -45,6 +46,16 @@ fn line(line: &str) -> Option<Special> {
         path: path.into(),
         capability,
     })
+}
+
+fn unescape(path: &str) -> Option<String> {
+    let mut pieces = path.split('\\');
+    let mut text = pieces.next()?.to_string();
+    for piece in pieces {
+        text.push(char::from(u8::from_str_radix(piece.get(..3)?, 8).ok()?));
+        text.push_str(&piece[3..]);
+    }
+    Some(text)
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
@@ -64,11 +75,19 @@ mod tests {
         assert_eq!((list[0].mode, list[0].path.to_str()), (0o4755, Some("usr/bin/sudo")));
         assert_eq!((list[1].mode, list[1].gid), (0o640, 42));
         assert_eq!(list[2].capability, Some(vec![1, 255]));
+        assert_eq!(parse("0600 0 0 etc/a\\040b\\134\n").unwrap()[0].path.to_str(), Some("etc/a b\\"));
     }
 
     #[test]
     fn what_is_no_entry_is_named() {
-        for bad in ["4755 0 0", "9999 0 0 usr/x", "0755 0 0 /usr/x", "0755 0 0 usr/../x", "0755 0 0 usr/x 1"] {
+        for bad in [
+            "4755 0 0",
+            "9999 0 0 usr/x",
+            "0755 0 0 /usr/x",
+            "0755 0 0 usr/../x",
+            "0755 0 0 usr/x 1",
+            "0755 0 0 usr/\\9",
+        ] {
             assert!(parse(bad).unwrap_err().to_string().contains(bad), "{bad}");
         }
     }

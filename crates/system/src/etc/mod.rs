@@ -1,0 +1,131 @@
+//! `/etc`, whole: the base's, and what the machine file says, topic by topic.
+//!
+//! Each topic is a function from the machine to a [`Tree`]'s files, without side effects. What happened on the machine
+//! is not known here: it lies in the overlay's upper layer, and the initrd's helper merges the accounts.
+
+mod accounts;
+mod files;
+mod fstab;
+mod hosts;
+mod kernel;
+mod locale;
+mod network;
+mod quiet;
+mod services;
+mod ssh;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use cairn_machine::model::{FileSystem, Hardware, Machine};
+
+use crate::error::SystemError;
+use crate::initrd::Modules;
+use crate::special::Special;
+use crate::tree::{Node, Tree, exists_in};
+use crate::units::{UnitFile, Units};
+
+/// A file system that the running machine mounts, besides the root; or swap space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The device as in fstab: `PARTUUID=…`, `UUID=…`.
+    pub device: String,
+    /// Where it is mounted; of no meaning for swap.
+    pub target: String,
+    /// The kind of file system.
+    pub format: FileSystem,
+}
+
+/// What `/etc` is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct EtcInput<'a> {
+    /// The machine file.
+    pub machine: &'a Machine,
+    /// The hardware file.
+    pub hardware: Option<&'a Hardware>,
+    /// The base's folder.
+    pub base: &'a Path,
+    /// The base's list of special files.
+    pub special: &'a BTreeMap<String, Special>,
+    /// File systems besides the root.
+    pub mounts: &'a [Mount],
+    /// Contents of the files that `files` names as `source`, by their path under `/etc`.
+    pub sources: &'a BTreeMap<String, Vec<u8>>,
+    /// The kernel's modules.
+    pub modules: &'a Modules,
+}
+
+/// Makes the whole tree.
+///
+/// # Errors
+/// [`SystemError::Refused`] with its place in the machine file, and what reading the base gives.
+pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
+    let mut tree = Tree::read(&input.base.join("etc"), "etc/", input.special)?;
+    let has = |path: &str| exists_in(input.base, path);
+    let units = units(input)?;
+
+    quiet::clean(&mut tree);
+    quiet::mask_units(&mut tree, &units);
+    hosts::apply(&mut tree, input.machine);
+    locale::apply(&mut tree, input.machine, &has)?;
+    network::apply(&mut tree, input.machine, &units);
+    fstab::apply(&mut tree, input.mounts)?;
+    kernel::apply(&mut tree, input.machine, input.hardware, input.modules)?;
+    ssh::apply(&mut tree, input.machine, &has, &units);
+    let ids = accounts::apply(&mut tree, input.machine, &has)?;
+    // The machine file's own words come last, so that they win.
+    services::apply(&mut tree, input.machine, &units)?;
+    files::apply(&mut tree, input.machine, input.sources, &ids)?;
+    Ok(tree)
+}
+
+/// The units of the base and of the machine file.
+fn units(input: &EtcInput<'_>) -> Result<Units, SystemError> {
+    let mut units = Units::default();
+    for (below, folder) in
+        [("usr/lib/systemd/system", "/usr/lib/systemd/system"), ("etc/systemd/system", "/etc/systemd/system")]
+    {
+        let path = input.base.join(below);
+        let Ok(entries) = fs::read_dir(&path) else { continue };
+        for entry in entries {
+            let entry = entry.map_err(SystemError::io("reading", &path))?;
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let kind = entry.file_type().map_err(SystemError::io("reading", &path))?;
+            let unit = if kind.is_symlink() {
+                let target = fs::read_link(&path).map_err(SystemError::io("reading", &path))?;
+                let name = target.file_name().map(|n| n.to_string_lossy().into_owned());
+                UnitFile::Alias(name.filter(|_| target != Path::new("/dev/null")))
+            } else if kind.is_file() {
+                let text = fs::read(&path).map_err(SystemError::io("reading", &path))?;
+                UnitFile::File { folder, text: String::from_utf8_lossy(&text).into_owned() }
+            } else {
+                continue;
+            };
+            units.0.insert(name, unit);
+        }
+    }
+    for (name, unit) in &input.machine.services.units {
+        let unit = UnitFile::File { folder: "/etc/systemd/system", text: unit.text.clone() };
+        units.0.insert(crate::units::full_name(name), unit);
+    }
+    Ok(units)
+}
+
+/// Puts the links that enabling a unit makes.
+fn enable(tree: &mut Tree, links: impl IntoIterator<Item = crate::units::UnitLink>) {
+    for (path, target) in links {
+        tree.link(&format!("systemd/system/{path}"), target);
+    }
+}
+
+/// Masks a unit, and takes away the links that would start it.
+fn mask(tree: &mut Tree, name: &str) {
+    tree.retain(|path, node| {
+        let Some(path) = path.strip_prefix("systemd/system/") else { return true };
+        let link = matches!(node, Node::Link(target) if target.rsplit('/').next() == Some(name));
+        !(link || path.ends_with(&format!("/{name}")))
+    });
+    tree.link(&format!("systemd/system/{name}"), "/dev/null");
+}

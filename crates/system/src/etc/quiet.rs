@@ -1,0 +1,92 @@
+//! What does not belong into a system made of store paths: the traces of one machine, and units whose work is done
+//! when the base is built, or that have nothing to do on such a machine.
+
+use super::mask;
+use crate::tree::{Node, Tree};
+use crate::units::Units;
+
+/// The traces of one machine, which would be the same on all machines made from a base.
+const MACHINES_OWN: [&str; 7] =
+    ["machine-id", "hostname", "resolv.conf", "fstab", ".pwd.lock", ".updated", "ld.so.nohwcap"];
+
+/// Units that are masked.
+const MASKED: [&str; 15] = [
+    // Done when the base is built. Done here, the result would lie in the machine's layer and hide that of every
+    // generation to come.
+    "ldconfig.service",
+    "systemd-hwdb-update.service",
+    "systemd-journal-catalog-update.service",
+    "systemd-sysusers.service",
+    "systemd-update-done.service",
+    "systemd-firstboot.service",
+    // Packages are changed by making a new generation.
+    "apt-daily.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.service",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.service",
+    "dpkg-db-backup.timer",
+    // For ext4 on LVM only; looking for it takes many seconds.
+    "e2scrub_all.service",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+];
+
+/// Generators that are masked: the boot partition has its line in fstab, and sshd on AF_VSOCK was not asked for.
+const MASKED_GENERATORS: [&str; 2] = ["systemd-gpt-auto-generator", "systemd-ssh-generator"];
+
+/// Takes the traces away.
+pub fn clean(tree: &mut Tree) {
+    let old_copy = |path: &str| !path.contains('/') && path.ends_with('-');
+    tree.retain(|path, node| {
+        let own = MACHINES_OWN.contains(&path) || old_copy(path) || path.starts_with("ssh/ssh_host_");
+        *node == Node::Folder || !own
+    });
+    // As Debian's tmpfiles.d/debian.conf makes it at every boot.
+    tree.link("mtab", "../proc/self/mounts");
+    // Debian makes it when a package is installed; a base has no /var of its own.
+    tree.file("tmpfiles.d/cairn.conf", "d /var/mail 2775 root mail - -\n");
+}
+
+/// Masks what has nothing to do.
+pub fn mask_units(tree: &mut Tree, units: &Units) {
+    for name in MASKED.iter().filter(|name| units.has(name)) {
+        mask(tree, name);
+    }
+    for name in MASKED_GENERATORS {
+        tree.link(&format!("systemd/system-generators/{name}"), "/dev/null");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::UnitFile;
+
+    #[test]
+    fn traces_go_and_masked_units_lose_their_links() {
+        let mut tree = Tree::default();
+        for path in ["machine-id", "passwd-", "passwd", "ssh/ssh_host_rsa_key.pub", "ssh/sshd_config"] {
+            tree.file(path, "x");
+        }
+        tree.link("systemd/system/timers.target.wants/e2scrub_all.timer", "/usr/lib/systemd/system/e2scrub_all.timer");
+        let mut units = Units::default();
+        units.0.insert("e2scrub_all.timer".into(), UnitFile::Alias(Some("x.timer".into())));
+        units.0.insert("x.timer".into(), UnitFile::File { folder: "/usr/lib/systemd/system", text: String::new() });
+        clean(&mut tree);
+        mask_units(&mut tree, &units);
+        let paths: Vec<&str> = tree.iter().map(|(p, _)| p).collect();
+        assert_eq!(
+            paths,
+            [
+                "mtab",
+                "passwd",
+                "ssh/sshd_config",
+                "systemd/system-generators/systemd-gpt-auto-generator",
+                "systemd/system-generators/systemd-ssh-generator",
+                "systemd/system/e2scrub_all.timer",
+                "tmpfiles.d/cairn.conf",
+            ]
+        );
+    }
+}

@@ -1,0 +1,165 @@
+//! What an initrd holds, by name. Everything is taken from the base, under the path that it has there.
+
+/// Programs, with the libraries that they need. Without the first ones nothing boots.
+pub const PROGRAMS: [&str; 23] = [
+    "usr/lib/systemd/systemd",
+    "usr/lib/systemd/systemd-executor",
+    "usr/lib/systemd/systemd-journald",
+    "usr/lib/systemd/systemd-udevd",
+    "usr/lib/systemd/systemd-fsck",
+    "usr/lib/systemd/systemd-shutdown",
+    "usr/lib/systemd/systemd-sulogin-shell",
+    "usr/lib/systemd/systemd-sysroot-fstab-check",
+    "usr/lib/systemd/system-generators/systemd-fstab-generator",
+    "usr/lib/systemd/system-generators/systemd-debug-generator",
+    "usr/bin/systemctl",
+    "usr/bin/udevadm",
+    "usr/bin/kmod",
+    "usr/sbin/modprobe",
+    "usr/bin/mount",
+    "usr/bin/umount",
+    "usr/sbin/fsck",
+    "usr/sbin/fsck.ext4",
+    "usr/sbin/e2fsck",
+    "usr/sbin/resize2fs",
+    "usr/sbin/sulogin",
+    "usr/bin/sh",
+    "usr/bin/dash",
+];
+
+/// Programs for whoever sits before the emergency shell; left out where the base has none.
+pub const COMFORT: [&str; 5] = ["usr/bin/journalctl", "usr/bin/dmesg", "usr/bin/ls", "usr/bin/cat", "usr/sbin/reboot"];
+
+/// Libraries that are opened by name when they are needed (`.note.dlopen`): for kernel modules and the journal.
+pub const OPENED: [&str; 3] = ["libkmod.so.2", "libzstd.so.1", "liblzma.so.5"];
+
+/// Units below `usr/lib/systemd/system`.
+pub const UNITS: [&str; 52] = [
+    "basic.target",
+    "emergency.service",
+    "emergency.target",
+    "exit.target",
+    "final.target",
+    "halt.target",
+    "initrd-cleanup.service",
+    "initrd-fs.target",
+    "initrd-parse-etc.service",
+    "initrd-root-device.target",
+    "initrd-root-fs.target",
+    "initrd-switch-root.service",
+    "initrd-switch-root.target",
+    "initrd-udevadm-cleanup-db.service",
+    "initrd-usr-fs.target",
+    "initrd.target",
+    "kexec.target",
+    "local-fs-pre.target",
+    "local-fs.target",
+    "modprobe@.service",
+    "paths.target",
+    "poweroff.target",
+    "reboot.target",
+    "rescue.service",
+    "rescue.target",
+    "shutdown.target",
+    "slices.target",
+    "sockets.target",
+    "swap.target",
+    "sysinit.target",
+    "systemd-exit.service",
+    "systemd-fsck-root.service",
+    "systemd-fsck@.service",
+    "systemd-halt.service",
+    "systemd-journald-dev-log.socket",
+    "systemd-journald.service",
+    "systemd-journald.socket",
+    "systemd-kexec.service",
+    "systemd-poweroff.service",
+    "systemd-reboot.service",
+    "systemd-udev-trigger.service",
+    "systemd-udevd-control.socket",
+    "systemd-udevd-kernel.socket",
+    "systemd-udevd.service",
+    "timers.target",
+    "umount.target",
+    "ctrl-alt-del.target",
+    "sigpwr.target",
+    "time-set.target",
+    "nss-user-lookup.target",
+    "remote-fs-pre.target",
+    "user.slice",
+];
+
+/// Which of the units are started, by the target that wants them.
+pub const WANTS: [(&str, &str); 7] = [
+    ("sockets.target", "systemd-journald-dev-log.socket"),
+    ("sockets.target", "systemd-journald.socket"),
+    ("sockets.target", "systemd-udevd-control.socket"),
+    ("sockets.target", "systemd-udevd-kernel.socket"),
+    ("sysinit.target", "systemd-journald.service"),
+    ("sysinit.target", "systemd-udev-trigger.service"),
+    ("sysinit.target", "systemd-udevd.service"),
+];
+
+/// udev's rules below `usr/lib/udev/rules.d`: node permissions, links to disks, modules for devices, systemd's tags.
+pub const RULES: [&str; 6] = [
+    "50-udev-default.rules",
+    "60-block.rules",
+    "60-persistent-storage.rules",
+    "64-ext4.rules",
+    "80-drivers.rules",
+    "99-systemd.rules",
+];
+
+/// The indices of modules that libkmod reads, below the kernel's folder.
+pub const MODULE_INDICES: [&str; 5] =
+    ["modules.dep.bin", "modules.alias.bin", "modules.builtin.bin", "modules.builtin.alias.bin", "modules.softdep"];
+
+/// Files that are the same in every initrd. An empty machine id stays empty here; `initrd-release` is what tells
+/// systemd where it is; the root has a home and a shell for the emergency.
+pub const FILES: [(&str, &str); 8] = [
+    ("etc/machine-id", ""),
+    ("etc/fstab", ""),
+    ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
+    ("etc/shadow", "root:*:::::::\n"),
+    // A disk that is not there after half a minute will not come: then a shell is better than a dead screen.
+    ("etc/systemd/system.conf", "[Manager]\nDefaultDeviceTimeoutSec=30s\n"),
+    // There is no root password to ask for in an initrd.
+    ("etc/systemd/system/emergency.service.d/cairn.conf", "[Service]\nEnvironment=SYSTEMD_SULOGIN_FORCE=1\n"),
+    ("etc/systemd/system/rescue.service.d/cairn.conf", "[Service]\nEnvironment=SYSTEMD_SULOGIN_FORCE=1\n"),
+    ("etc/systemd/journald.conf", "[Journal]\nStorage=volatile\n"),
+];
+
+/// Grows the partition and the file system, after the check and before the mount; the mount does not fail with it.
+pub const GROW_UNIT: &str = "\
+[Unit]
+Description=Grow the Root File System
+DefaultDependencies=no
+AssertPathExists=/etc/initrd-release
+After=systemd-fsck-root.service
+Before=sysroot.mount
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/lib/cairn/cairn-stage1 grow
+StandardError=journal+console
+";
+
+/// Puts the root together. Everything that looks into the new root comes after it.
+pub const ASSEMBLE_UNIT: &str = "\
+[Unit]
+Description=Assemble the Root File System
+DefaultDependencies=no
+AssertPathExists=/etc/initrd-release
+RequiresMountsFor=/sysroot
+After=sysroot.mount
+Before=initrd-root-fs.target initrd-parse-etc.service
+OnFailure=emergency.target
+OnFailureJobMode=replace-irreversibly
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/lib/cairn/cairn-stage1 assemble
+StandardError=journal+console
+";

@@ -1,0 +1,111 @@
+//! The archive format of an initrd: cpio in its "newc" form (kernel, Documentation/driver-api/early-userspace).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A file with its contents; executable or not.
+    File(Vec<u8>, bool),
+    /// A link with its target.
+    Link(String),
+    /// A folder with its permissions.
+    Folder(u32),
+}
+
+/// An archive in memory. Paths are relative.
+#[derive(Debug, Default)]
+pub struct Archive {
+    entries: BTreeMap<String, Entry>,
+}
+
+/// Everything is a second past 1970, like in the store.
+const TIME: u32 = 1;
+
+impl Archive {
+    /// Puts an entry, in place of what was at its path.
+    pub fn put(&mut self, path: impl Into<String>, entry: Entry) {
+        self.entries.insert(path.into(), entry);
+    }
+
+    /// True if there is something at this path.
+    pub fn has(&self, path: &str) -> bool {
+        self.entries.contains_key(path)
+    }
+
+    /// The paths, sorted.
+    #[cfg(test)]
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The archive's bytes: sorted, owned by root, numbered from 1, so that the same contents are the same bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut folders: BTreeSet<&str> = BTreeSet::new();
+        for path in self.entries.keys() {
+            folders.extend(path.match_indices('/').map(|(at, _)| &path[..at]));
+        }
+        let implied = folders.into_iter().filter(|f| !self.entries.contains_key(*f));
+        let implied: Vec<(&str, Entry)> = implied.map(|f| (f, Entry::Folder(0o755))).collect();
+        let mut all: BTreeMap<&str, &Entry> = self.entries.iter().map(|(p, e)| (p.as_str(), e)).collect();
+        all.extend(implied.iter().map(|(p, e)| (*p, e)));
+
+        let mut out = Vec::new();
+        // A folder sorts before what is in it: its path is a prefix.
+        for (number, (path, entry)) in (1..).zip(&all) {
+            let (mode, data): (u32, &[u8]) = match entry {
+                Entry::File(bytes, executable) => (if *executable { 0o100_755 } else { 0o100_644 }, bytes),
+                Entry::Link(target) => (0o120_777, target.as_bytes()),
+                Entry::Folder(mode) => (0o040_000 | mode, &[]),
+            };
+            record(&mut out, number, mode, path, data);
+        }
+        record(&mut out, 0, 0, "TRAILER!!!", &[]);
+        // The kernel wants archives to end on a multiple of four; 512 is what cpio itself does.
+        out.resize(out.len().next_multiple_of(512), 0);
+        out
+    }
+}
+
+fn record(out: &mut Vec<u8>, number: u32, mode: u32, path: &str, data: &[u8]) {
+    let links = if mode & 0o170_000 == 0o040_000 { 2 } else { 1 };
+    // An initrd is far below 4 GiB; the format has no more than eight digits.
+    let (size, name_size) = (data.len() as u32, path.len() as u32 + 1);
+    let fields = [number, mode, 0, 0, links, TIME, size, 0, 0, 0, 0, name_size, 0];
+    out.extend_from_slice(b"070701");
+    for field in fields {
+        out.extend_from_slice(format!("{field:08X}").as_bytes());
+    }
+    out.extend_from_slice(path.as_bytes());
+    out.push(0);
+    pad(out);
+    out.extend_from_slice(data);
+    pad(out);
+}
+
+fn pad(out: &mut Vec<u8>) {
+    out.resize(out.len().next_multiple_of(4), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_before_what_is_in_them_and_the_bytes_are_always_the_same() {
+        let mut archive = Archive::default();
+        archive.put("usr/bin/x", Entry::File(b"12345".to_vec(), true));
+        archive.put("bin", Entry::Link("usr/bin".into()));
+        archive.put("tmp", Entry::Folder(0o1777));
+        let bytes = archive.bytes();
+        let text = String::from_utf8_lossy(&bytes);
+        let names: Vec<usize> = ["bin\0", "tmp\0", "usr\0", "usr/bin\0", "usr/bin/x\0", "TRAILER!!!\0"]
+            .iter()
+            .map(|n| text.find(&format!("00000000{n}")).expect(n))
+            .collect();
+        assert!(names.is_sorted());
+        assert!(text.starts_with("070701000000010000A1FF0000000000000000000000010000000100000007"));
+        assert_eq!(bytes.len() % 512, 0);
+        assert_eq!(bytes, archive.bytes());
+    }
+}

@@ -1,0 +1,261 @@
+//! A system: everything of one generation, as a store path that names kernel, initrd, `/etc` and base.
+//!
+//! | path | what |
+//! | --- | --- |
+//! | `kernel`, `initrd`, `etc`, `base` | links to where they are |
+//! | `init` | a link to systemd; `init=` on the kernel's command line names the generation by it |
+//! | `kernel-params` | the kernel's command line without `init=` |
+//! | `boot.json` | the bootspec, version 1 |
+//! | `modes` | owners and permissions that a store path cannot carry, for the initrd's helper |
+//! | `machine.yaml`, `hardware.yaml`, `machine.lock` | the files that the system was made from |
+//! | `sbom.cdx.json` | every package with version and hash, CycloneDX |
+//! | `system`, `cairn-version` | the platform in Nix's words; what the menu calls the system |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use bootspec::v1::BootSpecV1;
+use cairn_machine::Checked;
+use cairn_machine::model::Architecture;
+use cairn_machine::pointer::child;
+use cairn_process::Report;
+use cairn_store::{PathInfo, SigningKey, Store, StoreError, StorePath};
+use sha2::{Digest, Sha256};
+
+use crate::debian::{self, Base};
+use crate::error::SystemError;
+use crate::etc::{self, EtcInput, Mount};
+use crate::initrd::{self, WantedModules};
+use crate::{bootjson, special};
+
+/// What a system is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemInput<'a> {
+    /// The machine, checked.
+    pub checked: &'a Checked,
+    /// Its base.
+    pub base: &'a Base,
+    /// The root file system's device as the kernel's `root=` takes it: `UUID=…`.
+    pub root: &'a str,
+    /// The other file systems and swap.
+    pub mounts: &'a [Mount],
+    /// Contents of the files that `files` names as `source`, by their path under `/etc`.
+    pub sources: &'a BTreeMap<String, Vec<u8>>,
+    /// The files that the system is made from, by the name that they get in it.
+    pub files: &'a BTreeMap<&'a str, Vec<u8>>,
+    /// Where base and system are.
+    pub store: &'a Store,
+    /// A folder for what is remembered from one build to the next.
+    pub cache: &'a Path,
+    /// Signs the system path, if given.
+    pub key: Option<&'a SigningKey>,
+}
+
+/// A system in the store.
+#[derive(Debug, Clone)]
+pub struct System {
+    /// The toplevel's path; its references are the rest of it.
+    pub info: PathInfo,
+    /// What a boot loader needs to know.
+    pub bootspec: BootSpecV1,
+    /// The kernel's release.
+    pub kernel_release: String,
+}
+
+/// Makes a system, or finds the one that was made from the same input by the same code. No network, no tools.
+///
+/// # Errors
+/// See [`SystemError`].
+pub fn build(input: &SystemInput<'_>, report: &dyn Report) -> Result<System, SystemError> {
+    let name = format!("cairn-system-{}", input.checked.machine.hostname);
+    let path = Store::input_addressed_path(&name, inputs(input).as_bytes())?;
+    let info = match present(input.store, &path)? {
+        Some(info) => {
+            report.note("the system is there already");
+            info
+        }
+        None => make(input, &path, report)?,
+    };
+    let info = match input.key {
+        Some(key) => {
+            let mut info = info;
+            info.sign(key);
+            info
+        }
+        None => info,
+    };
+    let bootspec = bootjson::read(&input.store.real_path(&path))?;
+    Ok(System { info, bootspec, kernel_release: input.base.kernel_release.clone() })
+}
+
+/// Everything that the system depends on, in words. This code is part of it.
+fn inputs(input: &SystemInput<'_>) -> String {
+    let machine = &input.checked.machine;
+    let digest = |bytes: &[u8]| Sha256::digest(bytes).iter().fold(String::new(), |s, b| s + &format!("{b:02x}"));
+    let mut text = format!("cairn system 1\ncode {}\n", env!("CAIRN_SYSTEM_CODE"));
+    let _ = writeln!(text, "helper {}", digest(initrd::STAGE1));
+    let _ = writeln!(text, "base {}\nroot {}", input.base.info.path, input.root);
+    // The values, too: a default that changes with this program makes another system of the same file.
+    let _ = writeln!(text, "machine {}", serde_json::json!([machine, input.checked.hardware]));
+    for Mount { device, target, format } in input.mounts {
+        let _ = writeln!(text, "mount {device} {target} {format:?}");
+    }
+    for (path, bytes) in input.sources {
+        let _ = writeln!(text, "source {path} {}", digest(bytes));
+    }
+    for (name, bytes) in input.files {
+        let _ = writeln!(text, "file {name} {}", digest(bytes));
+    }
+    text
+}
+
+/// The path's information, if it and all that it refers to are in the store and whole.
+fn present(store: &Store, path: &StorePath) -> Result<Option<PathInfo>, SystemError> {
+    let check = || -> Result<Option<PathInfo>, StoreError> {
+        let Some(info) = store.info(path)? else { return Ok(None) };
+        store.closure(std::slice::from_ref(path))?;
+        store.check_quick(path)?;
+        Ok(Some(info))
+    };
+    match check() {
+        Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) => Ok(None),
+        other => Ok(other?),
+    }
+}
+
+fn make(input: &SystemInput<'_>, path: &StorePath, report: &dyn Report) -> Result<PathInfo, SystemError> {
+    let (store, checked) = (input.store, input.checked);
+    let base = store.real_path(&input.base.info.path);
+    let special = special::read(&base)?;
+
+    let initrd = initrd(input, &base, report)?;
+    report.phase("making the system", None);
+    let modules = initrd::modules_of(&base, &input.base.kernel_release);
+    let etc = etc::build(&EtcInput {
+        machine: &checked.machine,
+        hardware: checked.hardware.as_ref(),
+        base: &base,
+        special: &special,
+        mounts: input.mounts,
+        sources: input.sources,
+        modules: &modules,
+    })?;
+    let scratch = store.scratch()?;
+    etc.write(scratch.path())?;
+    let etc_path = store.add("etc", scratch, &[])?.path;
+
+    let mut modes: BTreeSet<String> = etc.special("etc/").lines().map(str::to_string).collect();
+    let own = special.iter().filter(|(path, _)| !path.starts_with("etc/") && *path != "etc");
+    modes.extend(own.map(|(_, s)| s.line.clone()));
+    let modes = modes.into_iter().fold(String::new(), |text, line| text + &line + "\n");
+
+    let scratch = store.scratch()?;
+    let folder = scratch.path();
+    let text = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).map_err(SystemError::io("writing", name));
+    let link = |name: &str, to: String| symlink(to, folder.join(name)).map_err(SystemError::io("linking", name));
+    let label = label(&base, &input.base.kernel_release);
+    let params = kernel_parameters(input);
+    let files = bootjson::Files {
+        toplevel: path.to_string(),
+        kernel: format!("{}/boot/vmlinuz", input.base.info.path),
+        initrd: format!("{initrd}/initrd"),
+        kernel_params: params.clone(),
+        label: label.clone(),
+        system: platform(checked.machine.architecture),
+    };
+    link("kernel", files.kernel.clone())?;
+    link("initrd", files.initrd.clone())?;
+    link("etc", etc_path.to_string())?;
+    link("base", input.base.info.path.to_string())?;
+    link("init", "/usr/lib/systemd/systemd".into())?;
+    text("kernel-params", format!("{}\n", params.join(" ")).as_bytes())?;
+    text("boot.json", bootjson::text(&files)?.as_bytes())?;
+    text("modes", modes.as_bytes())?;
+    text("system", files.system.as_bytes())?;
+    text("cairn-version", label.as_bytes())?;
+    for (name, bytes) in input.files {
+        text(name, bytes)?;
+    }
+    let packages = base.join("packages.json");
+    let bytes = fs::read(&packages).map_err(SystemError::io("reading", &packages))?;
+    let list: Vec<debian::Package> = serde_json::from_slice(&bytes)
+        .map_err(|_| SystemError::Malformed { path: packages, what: "a list of packages" })?;
+    text("sbom.cdx.json", debian::cyclonedx(&checked.machine, &list).as_bytes())?;
+
+    let candidates = [input.base.info.path.clone(), initrd, etc_path];
+    Ok(store.add_input_addressed(path, scratch, &candidates, None)?)
+}
+
+/// The initrd, from the store if it was made before.
+fn initrd(input: &SystemInput<'_>, base: &Path, report: &dyn Report) -> Result<StorePath, SystemError> {
+    let (checked, store, release) = (input.checked, input.store, &input.base.kernel_release);
+    let wanted = WantedModules {
+        hardware: checked.hardware.as_ref().filter(|h| !h.initrd_modules.is_empty()).map(|h| {
+            let pointer = |i| child("/hardware/initrd_modules", i);
+            h.initrd_modules.iter().enumerate().map(|(i, m)| (pointer(i), m.clone())).collect()
+        }),
+        more: {
+            let pointer = |i| child("/kernel_modules/initrd", i);
+            let modules = checked.extra_initrd_modules().iter().enumerate();
+            modules.map(|(i, m)| (pointer(i), m.clone())).collect()
+        },
+    };
+    let mut key = Sha256::new();
+    key.update(env!("CAIRN_SYSTEM_CODE"));
+    key.update(initrd::STAGE1);
+    key.update(format!("\n{}\n{release}\n{}\n", input.base.info.path, wanted.key()));
+    let key = key.finalize().iter().fold(String::new(), |s, b| s + &format!("{b:02x}"));
+
+    let folder = input.cache.join("initrds");
+    let remembered = folder.join(key);
+    if let Ok(text) = fs::read_to_string(&remembered)
+        && let Ok(path) = StorePath::from_basename(text.trim())
+        && present(store, &path)?.is_some()
+    {
+        return Ok(path);
+    }
+    report.phase("making the initrd", None);
+    let bytes = initrd::build(base, release, &wanted)?;
+    let scratch = store.scratch()?;
+    let file = scratch.path().join("initrd");
+    fs::write(&file, bytes).map_err(SystemError::io("writing", &file))?;
+    let path = store.add(&format!("initrd-linux-{release}"), scratch, &[])?.path;
+
+    fs::create_dir_all(&folder).map_err(SystemError::io("making", &folder))?;
+    let remember = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+        std::io::Write::write_all(&mut file, path.base_name().as_bytes())?;
+        file.persist(&remembered)?;
+        Ok(())
+    };
+    remember().map_err(SystemError::io("writing", &remembered))?;
+    Ok(path)
+}
+
+/// The kernel's command line without `init=`, which the boot entry adds.
+fn kernel_parameters(input: &SystemInput<'_>) -> Vec<String> {
+    let mut parameters = vec![
+        format!("root={}", input.root),
+        "rw".to_string(),
+        // If a power cut tears the table at the disk's beginning while it grows, the one at its end counts.
+        "gpt".to_string(),
+    ];
+    parameters.extend(input.checked.kernel_parameters());
+    parameters
+}
+
+fn platform(architecture: Architecture) -> String {
+    match architecture {
+        Architecture::X86_64 => "x86_64-linux".into(),
+    }
+}
+
+/// What the menu calls the system: "Debian GNU/Linux 13 (trixie), Linux 6.12…".
+fn label(base: &Path, release: &str) -> String {
+    let text = fs::read_to_string(base.join("usr/lib/os-release")).unwrap_or_default();
+    let name = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME=")).map(|n| n.trim_matches('"').to_string());
+    format!("{}, Linux {release}", name.unwrap_or_else(|| "Debian GNU/Linux".into()))
+}

@@ -1,0 +1,283 @@
+//! A tree of files in memory: how `/etc` is made before it becomes a store path.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::Path;
+
+use crate::error::SystemError;
+use crate::special::{Special, escape};
+
+/// What a path holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// A file.
+    File(Vec<u8>),
+    /// A symbolic link, with its target.
+    Link(String),
+    /// A folder that is there even if it is empty, or whose owner or permissions are its own.
+    Folder,
+}
+
+/// Owner and permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// The permissions; for a file 0644 and 0755, for a folder 0755 are what a store path gives.
+    pub mode: u32,
+    /// The owning user's number.
+    pub uid: u32,
+    /// The owning group's number.
+    pub gid: u32,
+}
+
+/// What is usual for a file that is not executable.
+pub const FILE: Access = Access { mode: 0o644, uid: 0, gid: 0 };
+/// What is usual for a folder, or a file that is executable.
+pub const EXECUTABLE: Access = Access { mode: 0o755, uid: 0, gid: 0 };
+
+/// A tree. Paths are relative, without `.` and `..`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tree {
+    nodes: BTreeMap<String, (Node, Access)>,
+}
+
+impl Tree {
+    /// Reads a folder. `special` tells, by path below `prefix`, what its files' permissions do not.
+    ///
+    /// # Errors
+    /// When something cannot be read or is neither file, folder nor link.
+    pub fn read(folder: &Path, prefix: &str, special: &BTreeMap<String, Special>) -> Result<Tree, SystemError> {
+        let mut tree = Tree::default();
+        tree.read_folder(folder, "", prefix, special)?;
+        Ok(tree)
+    }
+
+    fn read_folder(
+        &mut self,
+        folder: &Path,
+        inside: &str,
+        prefix: &str,
+        special: &BTreeMap<String, Special>,
+    ) -> Result<(), SystemError> {
+        use std::os::unix::fs::PermissionsExt;
+        for entry in fs::read_dir(folder).map_err(SystemError::io("reading", folder))? {
+            let entry = entry.map_err(SystemError::io("reading", folder))?;
+            let path = entry.path();
+            let name = entry.file_name();
+            let utf8 = || SystemError::Malformed { path: path.clone(), what: "named in UTF-8" };
+            let name = name.to_str().ok_or_else(utf8)?;
+            let inner = if inside.is_empty() { name.to_string() } else { format!("{inside}/{name}") };
+            let meta = entry.metadata().map_err(SystemError::io("reading", &path))?;
+            let executable = meta.permissions().mode() & 0o111 != 0;
+            let known = special.get(&format!("{prefix}{inner}"));
+            let usual = if executable { EXECUTABLE } else { FILE };
+            let access = known.map_or(usual, |s| Access { mode: s.mode, uid: s.uid, gid: s.gid });
+            let node = if meta.is_symlink() {
+                let target = fs::read_link(&path).map_err(SystemError::io("reading", &path))?;
+                Node::Link(target.to_str().ok_or_else(utf8)?.to_string())
+            } else if meta.is_dir() {
+                self.read_folder(&path, &inner, prefix, special)?;
+                Node::Folder
+            } else if meta.is_file() {
+                Node::File(fs::read(&path).map_err(SystemError::io("reading", &path))?)
+            } else {
+                return Err(SystemError::Malformed { path, what: "a file, a folder or a link" });
+            };
+            self.nodes.insert(inner, (node, access));
+        }
+        Ok(())
+    }
+
+    /// Puts a file; what was at this path, or below it, goes.
+    pub fn file(&mut self, path: &str, contents: impl Into<Vec<u8>>) {
+        self.put(path, Node::File(contents.into()), FILE);
+    }
+
+    /// Puts a link; what was at this path, or below it, goes.
+    pub fn link(&mut self, path: &str, target: impl Into<String>) {
+        self.put(path, Node::Link(target.into()), FILE);
+    }
+
+    /// Puts a node; what was at this path goes, and what was below it unless both are folders.
+    pub fn put(&mut self, path: &str, node: Node, access: Access) {
+        if node != Node::Folder {
+            self.remove(path);
+        }
+        // What was a file or link on the way here would hide the new node.
+        for (at, _) in path.match_indices('/') {
+            if !matches!(self.nodes.get(&path[..at]), None | Some((Node::Folder, _))) {
+                self.nodes.remove(&path[..at]);
+            }
+        }
+        self.nodes.insert(path.to_string(), (node, access));
+    }
+
+    /// Removes a path and all that is below it.
+    pub fn remove(&mut self, path: &str) {
+        let below = format!("{path}/");
+        self.nodes.retain(|p, _| p != path && !p.starts_with(&below));
+    }
+
+    /// Keeps only what `keep` says.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &Node) -> bool) {
+        self.nodes.retain(|path, (node, _)| keep(path, node));
+    }
+
+    /// What is at a path.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&Node> {
+        self.nodes.get(path).map(|(node, _)| node)
+    }
+
+    /// The contents of a file as text; links are not followed.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<String> {
+        match self.get(path)? {
+            Node::File(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            _ => None,
+        }
+    }
+
+    /// Every path with what it holds, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.nodes.iter().map(|(path, (node, _))| (path.as_str(), node))
+    }
+
+    /// The lines of the list of special files for what a store path cannot carry, `prefix` before each path.
+    #[must_use]
+    pub fn special(&self, prefix: &str) -> String {
+        let mut text = String::new();
+        for (path, (node, access)) in &self.nodes {
+            let usual = match node {
+                Node::Link(_) => true,
+                Node::Folder => *access == EXECUTABLE,
+                Node::File(_) => matches!(access.mode, 0o644 | 0o755 | 0o444 | 0o555) && access.uid + access.gid == 0,
+            };
+            if !usual {
+                let path = escape(&format!("{prefix}{path}"));
+                let _ = writeln!(text, "{:04o} {} {} {path}", access.mode, access.uid, access.gid);
+            }
+        }
+        text
+    }
+
+    /// Writes the tree into a folder that is there and empty.
+    ///
+    /// # Errors
+    /// When something cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), SystemError> {
+        for (path, (node, access)) in &self.nodes {
+            let target = folder.join(path);
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent).map_err(SystemError::io("making", parent))?;
+            }
+            let result = match node {
+                Node::Folder => fs::create_dir_all(&target),
+                Node::Link(to) => symlink(to, &target),
+                Node::File(bytes) => {
+                    let mode = if access.mode & 0o100 != 0 { 0o755 } else { 0o644 };
+                    let mut file = fs::OpenOptions::new();
+                    file.write(true).create_new(true).mode(mode);
+                    file.open(&target).and_then(|mut f| std::io::Write::write_all(&mut f, bytes))
+                }
+            };
+            result.map_err(SystemError::io("making", &target))?;
+        }
+        Ok(())
+    }
+}
+
+/// True if `path` is a file, folder or link in the base, its links followed inside the base.
+pub(crate) fn exists_in(base: &Path, path: &str) -> bool {
+    resolve_in(base, path).is_some()
+}
+
+/// Follows `path` inside the base: absolute links stay inside, and `/bin` and its like are below `/usr`.
+pub(crate) fn resolve_in(base: &Path, path: &str) -> Option<String> {
+    let mut rest: Vec<String> = parts(path).rev().collect();
+    let mut done: Vec<String> = Vec::new();
+    let mut links = 0;
+    while let Some(part) = rest.pop() {
+        if part == ".." {
+            done.pop();
+            continue;
+        }
+        if done.is_empty() && matches!(part.as_str(), "bin" | "sbin" | "lib" | "lib64") {
+            done.push("usr".into());
+        }
+        done.push(part);
+        let here = base.join(done.join("/"));
+        let meta = fs::symlink_metadata(&here).ok()?;
+        if meta.is_symlink() {
+            links += 1;
+            if links > 40 {
+                return None;
+            }
+            let target = fs::read_link(&here).ok()?;
+            let target = std::str::from_utf8(target.as_os_str().as_bytes()).ok()?.to_string();
+            done.pop();
+            if target.starts_with('/') {
+                done.clear();
+            }
+            rest.extend(parts(&target).rev());
+        }
+    }
+    Some(done.join("/"))
+}
+
+fn parts(path: &str) -> impl DoubleEndedIterator<Item = String> + '_ {
+    path.split('/').filter(|p| !p.is_empty() && *p != ".").map(str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_replaces_what_was_there_and_below() {
+        let mut tree = Tree::default();
+        tree.file("a/b", "1");
+        tree.file("a/b/c", "2");
+        assert_eq!(tree.get("a/b"), None, "a file on the way goes");
+        tree.link("a", "x");
+        assert_eq!(tree.iter().count(), 1);
+    }
+
+    #[test]
+    fn only_what_a_store_path_cannot_carry_is_special() {
+        let mut tree = Tree::default();
+        tree.file("plain", "");
+        tree.put("run", Node::File(vec![]), EXECUTABLE);
+        tree.put("shadow", Node::File(vec![]), Access { mode: 0o640, uid: 0, gid: 42 });
+        tree.put("own dir", Node::Folder, Access { mode: 0o700, uid: 0, gid: 0 });
+        assert_eq!(tree.special("etc/"), "0700 0 0 etc/own\\040dir\n0640 0 42 etc/shadow\n");
+    }
+
+    #[test]
+    fn a_tree_is_read_back_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut tree = Tree::default();
+        tree.file("a/file", "text");
+        tree.link("link", "/elsewhere");
+        tree.put("a/run", Node::File(b"#!".to_vec()), EXECUTABLE);
+        tree.put("a", Node::Folder, EXECUTABLE);
+        tree.put("empty", Node::Folder, EXECUTABLE);
+        tree.write(dir.path()).unwrap();
+        assert_eq!(Tree::read(dir.path(), "etc/", &BTreeMap::new()).unwrap(), tree);
+    }
+
+    #[test]
+    fn links_of_a_base_are_followed_inside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("usr/bin")).unwrap();
+        fs::write(dir.path().join("usr/bin/dash"), "").unwrap();
+        symlink("dash", dir.path().join("usr/bin/sh")).unwrap();
+        symlink("/usr/bin/sh", dir.path().join("usr/bin/posix")).unwrap();
+        symlink("loop", dir.path().join("usr/bin/loop")).unwrap();
+        assert_eq!(resolve_in(dir.path(), "/bin/posix").as_deref(), Some("usr/bin/dash"));
+        assert!(exists_in(dir.path(), "/bin/sh") && !exists_in(dir.path(), "/bin/zsh"));
+        assert!(!exists_in(dir.path(), "/usr/bin/loop"));
+    }
+}
