@@ -95,3 +95,26 @@ fn default_keyboard(keyboard: &Keyboard) -> String {
 fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() && !"\"`$\\".contains(*c)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locales_are_listed_once_and_those_of_the_c_library_never() {
+        let mut locale = Locale { lang: "de_DE.UTF-8".into(), ..Locale::default() };
+        for (category, name) in [("LC_TIME", "en_GB.UTF-8"), ("LC_PAPER", "de_DE.UTF-8"), ("LC_NUMERIC", "C")] {
+            locale.categories.insert(category.into(), name.into());
+        }
+        let names: Vec<String> = locales(&locale).into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, ["de_DE.UTF-8", "en_GB.UTF-8"]);
+        assert_eq!(locales(&Locale::default()), []);
+    }
+
+    #[test]
+    fn nothing_of_the_machine_file_reaches_a_shell() {
+        assert!(compile_locale("x'; rm -rf /; '").starts_with(r"name='x'\''; rm -rf /; '\'''; listed="));
+        let keyboard = Keyboard { layout: "de\"; reboot; $(x)`y`".into(), ..Keyboard::default() };
+        assert!(default_keyboard(&keyboard).contains("XKBLAYOUT=\"de; reboot; (x)y\"\n"));
+    }
+}

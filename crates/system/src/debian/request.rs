@@ -95,3 +95,50 @@ fn is_archive_word(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_alphanumeric())
         && word.bytes().all(|c| c.is_ascii_alphanumeric() || b"._/-".contains(&c))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(change: impl FnOnce(&mut Machine)) -> Machine {
+        let json = r#"{"version":1,"hostname":"m","source":{"debian":{"packages":["sudo"]}},"disks":{}}"#;
+        let mut machine = serde_json::from_str(json).unwrap();
+        change(&mut machine);
+        machine
+    }
+
+    #[test]
+    fn settings_ask_for_the_packages_that_they_need() {
+        let plain = requested(&machine(|_| ()));
+        for name in ["sudo", "systemd", "linux-image-cloud-amd64"] {
+            assert!(plain.contains(name), "{name}");
+        }
+        let more = requested(&machine(|m| {
+            m.timezone = "Europe/Berlin".into();
+            m.locale.lang = "de_DE.UTF-8".into();
+            m.keyboard.layout = "de".into();
+        }));
+        assert_eq!(more.difference(&plain).collect::<Vec<_>>(), ["console-setup", "locales", "tzdata"]);
+        assert_eq!(requested(&machine(|m| m.timezone = "Etc/UTC".into())), plain);
+    }
+
+    #[test]
+    fn a_package_has_its_place_in_the_file() {
+        let m = machine(|_| ());
+        assert_eq!(pointer(&m, "sudo").as_deref(), Some("/source/debian/packages/0"));
+        assert_eq!(pointer(&m, "linux-image-cloud-amd64").as_deref(), Some("/source/debian/kernel"));
+        assert_eq!(pointer(&m, "systemd"), None);
+    }
+
+    #[test]
+    fn what_apt_would_take_for_something_else_is_refused() {
+        for name in ["-oDir=/", "sudo=1.9", "sudo/sid", "?essential", "sudo:i386", "Sudo", "", "x"] {
+            let error = check(&machine(|m| m.source.debian.packages.push(name.into()))).unwrap_err();
+            assert_eq!(error.pointer(), Some("/source/debian/packages/1"), "{name}");
+        }
+        for name in ["g++", "libstdc++6", "python3.13", "0ad"] {
+            check(&machine(|m| m.source.debian.packages.push(name.into()))).unwrap();
+        }
+        assert!(check(&machine(|m| m.source.debian.suite = "trixie main\ndeb x".into())).is_err());
+    }
+}

@@ -65,3 +65,38 @@ fn encoded(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(version: &str) -> String {
+        let json = r#"{"version":1,"hostname":"m","source":{"debian":{}},"disks":{}}"#;
+        let package = Package {
+            name: "libstdc++6".into(),
+            version: version.into(),
+            architecture: "amd64".into(),
+            source: "gcc-14".into(),
+            source_version: "14.2.0-19".into(),
+            sha256: "ab".repeat(32),
+        };
+        cyclonedx(&serde_json::from_str(json).unwrap(), &[package])
+    }
+
+    #[test]
+    fn a_package_has_its_url_and_hash() {
+        let bom: Value = serde_json::from_str(&text("1:14.2.0-19+b1~x")).unwrap();
+        let component = &bom["components"][0];
+        assert_eq!(component["purl"], "pkg:deb/debian/libstdc%2B%2B6@1:14.2.0-19%2Bb1~x?arch=amd64&distro=trixie");
+        assert_eq!(component["hashes"][0]["content"], "ab".repeat(32));
+        assert_eq!(bom["dependencies"][0]["dependsOn"][0], component["bom-ref"]);
+    }
+
+    #[test]
+    fn the_serial_number_follows_the_contents() {
+        let serial = |text: &str| serde_json::from_str::<Value>(text).unwrap()["serialNumber"].clone();
+        assert_eq!(text("1"), text("1"));
+        assert_ne!(serial(&text("1")), serial(&text("2")));
+        assert!(serial(&text("1")).as_str().unwrap().starts_with("urn:uuid:"));
+    }
+}
