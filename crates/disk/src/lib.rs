@@ -16,9 +16,11 @@ pub mod tree;
 
 mod apply;
 mod error;
+mod kernel;
 
 pub use apply::{Contents, apply};
 pub use error::DiskError;
+pub use kernel::copy_range;
 pub use source::{FileSource, Region, Source};
 pub use target::{FileTarget, MemoryTarget, Target};
 pub use tree::{Content, Entry, Node, Tree};

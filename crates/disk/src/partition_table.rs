@@ -13,6 +13,9 @@ use crate::error::DiskError;
 use crate::source::{Region, Source};
 use crate::target::Target;
 
+/// The attribute that marks a partition whose file system grows with the disk (Discoverable Partitions Specification).
+pub const GROW_FILE_SYSTEM: u64 = 1 << 59;
+
 /// Writes the partition table of a plan, its copy, and the protective MBR.
 ///
 /// # Errors
@@ -44,7 +47,7 @@ fn partitions(plan: &DiskPlan) -> BTreeMap<u32, Partition> {
         part_guid: p.guid,
         first_lba: p.first_lba.0,
         last_lba: p.first_lba.0 + p.sectors.0 - 1,
-        flags: 0,
+        flags: if p.grow { GROW_FILE_SYSTEM } else { 0 },
         name: p.label.clone(),
     };
     plan.partitions.iter().map(|p| (p.number, entry(p))).collect()
@@ -128,6 +131,8 @@ pub struct FoundPartition {
     pub guid: Uuid,
     /// Its name.
     pub label: String,
+    /// Its attributes, such as [`GROW_FILE_SYSTEM`].
+    pub attributes: u64,
     /// Where it begins, in bytes.
     pub offset: u64,
     /// How long it is, in bytes.
@@ -168,6 +173,7 @@ pub fn read(source: &dyn Source) -> Result<Table, DiskError> {
                 type_guid: p.part_type_guid.guid,
                 guid: p.part_guid,
                 label: p.name.clone(),
+                attributes: p.flags,
                 offset,
                 bytes,
             });

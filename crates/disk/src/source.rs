@@ -74,7 +74,7 @@ impl<'a> Region<'a> {
 
     /// A reader with a position.
     pub fn cursor(self) -> Cursor<'a> {
-        Cursor { region: self, at: 0, buffer: Vec::new(), buffered_at: 0 }
+        Cursor { region: self, at: 0, buffer: Vec::new(), buffered_at: 0, reads: 0 }
     }
 }
 
@@ -106,11 +106,22 @@ pub struct Cursor<'a> {
     // FAT is read four bytes at a time.
     buffer: Vec<u8>,
     buffered_at: u64,
+    reads: u64,
+}
+
+impl Cursor<'_> {
+    /// A damaged directory can lead back into itself, and its reader goes round for ever. No reader has use for more
+    /// reads than this; the cursor ends them.
+    const MOST_READS: u64 = 100_000_000;
 }
 
 impl Read for Cursor<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         const BLOCK: u64 = 4096;
+        self.reads += 1;
+        if self.reads > Self::MOST_READS {
+            return Err(io::Error::other("it leads back into itself"));
+        }
         let left = self.region.len.saturating_sub(self.at);
         let buffered = self.at.checked_sub(self.buffered_at).filter(|into| *into < self.buffer.len() as u64);
         let into = match buffered {

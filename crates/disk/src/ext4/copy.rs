@@ -14,7 +14,7 @@ use nix::fcntl::OFlag;
 
 use crate::error::DiskError;
 use crate::ext4::BLOCK;
-use crate::ext4::kernel::Kernel;
+use crate::kernel::Kernel;
 use crate::target::Target;
 use crate::tree::{Content, Entry, Node, Tree};
 
@@ -84,7 +84,7 @@ struct Shared<'a> {
 
 impl Shared<'_> {
     fn work(&self) {
-        let mut buffer = Buffer { bytes: vec![0; BUFFER], len: 0, at: 0 };
+        let mut buffer = Buffer { bytes: vec![0; BUFFER + 1], len: 0, at: 0 };
         while !self.stop.load(Ordering::Relaxed) {
             let first = self.next.fetch_add(BATCH, Ordering::Relaxed);
             let Some(batch) = self.files.get(first..self.files.len().min(first + BATCH)).filter(|b| !b.is_empty())
@@ -116,14 +116,14 @@ impl Shared<'_> {
                 let found = bytes.len().to_string();
                 Err(DiskError::Changed { path: entry.path.clone().into(), expected: *len, found })
             }
-            Content::Bytes(bytes) => self.stream(&mut bytes.as_slice(), Path::new(&entry.path), *len, extents, buffer),
+            Content::Bytes(bytes) => self.bytes(bytes, extents, buffer),
             Content::Path(path) => {
                 let read = |source| DiskError::Read { path: path.clone(), source };
                 // No link is followed, and nothing waits for a pipe: it was a file when the tree was read.
                 let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
                 let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(read)?;
-                if *len < LARGE {
-                    return self.stream(&mut file, path, *len, extents, buffer);
+                if let ([(at, _)], true) = (extents, *len < LARGE) {
+                    return self.small(&mut file, path, *len, self.offset + at, buffer);
                 }
                 let found = file.metadata().map_err(read)?.len();
                 if found != *len {
@@ -189,39 +189,58 @@ impl Shared<'_> {
         Ok(())
     }
 
-    /// A small file, or one from memory: into the buffer, padded to whole blocks.
-    fn stream(
-        &self,
-        from: &mut dyn Read,
-        path: &Path,
-        len: u64,
-        extents: &[(u64, u64)],
-        buffer: &mut Buffer,
-    ) -> Result<(), DiskError> {
-        for &(at, mut count) in extents {
-            let mut at = self.offset + at;
-            while count > 0 {
-                let padded = count.next_multiple_of(BLOCK);
-                if buffer.at + buffer.len as u64 != at || buffer.len as u64 + padded > BUFFER as u64 {
-                    self.flush(buffer)?;
-                    buffer.at = at;
-                }
-                let room = BUFFER - buffer.len;
-                let take = usize::try_from(count).unwrap_or(room).min(room);
-                let end = buffer.len + take;
-                from.read_exact(&mut buffer.bytes[buffer.len..end]).map_err(|error| short(path, len, error))?;
-                let padded = end.next_multiple_of(BLOCK as usize);
-                buffer.bytes[end..padded].fill(0);
-                buffer.len = padded;
-                at += take as u64;
-                count -= take as u64;
+    /// A small file in one piece: one read that asks for a byte too many tells its length too.
+    fn small(&self, file: &mut File, path: &Path, len: u64, at: u64, buffer: &mut Buffer) -> Result<(), DiskError> {
+        let count = usize::try_from(len).unwrap_or(BUFFER);
+        let padded = count.next_multiple_of(BLOCK as usize);
+        self.make_room(at, padded, buffer)?;
+        let place = &mut buffer.bytes[buffer.len..];
+        let mut done = 0;
+        while done < count {
+            match file.read(&mut place[done..=count]) {
+                Ok(0) => break,
+                Ok(more) => done += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(DiskError::Read { path: path.to_path_buf(), source }),
             }
         }
-        match from.read(&mut [0; 1]) {
-            Ok(0) => Ok(()),
-            Ok(_) => Err(DiskError::Changed { path: path.to_path_buf(), expected: len, found: "more".into() }),
-            Err(error) => Err(short(path, len, error)),
+        if done != count {
+            let found = if done > count { "more".to_string() } else { done.to_string() };
+            return Err(DiskError::Changed { path: path.to_path_buf(), expected: len, found });
         }
+        place[count..padded].fill(0);
+        buffer.len += padded;
+        Ok(())
+    }
+
+    /// Bytes from memory.
+    fn bytes(&self, mut bytes: &[u8], extents: &[(u64, u64)], buffer: &mut Buffer) -> Result<(), DiskError> {
+        for &(at, count) in extents {
+            let (mut here, rest) = bytes.split_at(bytes.len().min(usize::try_from(count).unwrap_or(usize::MAX)));
+            bytes = rest;
+            let mut at = self.offset + at;
+            while !here.is_empty() {
+                let (piece, rest) = here.split_at(here.len().min(BUFFER));
+                let padded = piece.len().next_multiple_of(BLOCK as usize);
+                self.make_room(at, padded, buffer)?;
+                let place = &mut buffer.bytes[buffer.len..buffer.len + padded];
+                place[..piece.len()].copy_from_slice(piece);
+                place[piece.len()..].fill(0);
+                buffer.len += padded;
+                at += padded as u64;
+                here = rest;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is in the buffer, unless the next bytes fit behind it and belong there.
+    fn make_room(&self, at: u64, count: usize, buffer: &mut Buffer) -> Result<(), DiskError> {
+        if buffer.len == 0 || buffer.at + buffer.len as u64 != at || buffer.len + count > BUFFER {
+            self.flush(buffer)?;
+            buffer.at = at;
+        }
+        Ok(())
     }
 
     fn flush(&self, buffer: &mut Buffer) -> Result<(), DiskError> {

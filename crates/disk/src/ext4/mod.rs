@@ -5,7 +5,6 @@
 //! machine mounts it.
 
 mod copy;
-mod kernel;
 mod plan;
 mod reader;
 mod size;

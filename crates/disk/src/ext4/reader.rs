@@ -7,7 +7,7 @@ use mkext4::spec::inode::FileType;
 use uuid::Uuid;
 
 use crate::error::DiskError;
-use crate::source::Region;
+use crate::source::{Region, Source};
 
 const ROOT: u32 = 2;
 /// As the kernel has it.
@@ -47,6 +47,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`DiskError::BadFileSystem`] when it is damaged or uses what the reader does not know.
     pub fn open(region: Region<'a>) -> Result<Reader<'a>, DiskError> {
+        plausible(region)?;
         Ok(Reader { fs: Fs::open(region).map_err(bad)? })
     }
 
@@ -154,6 +155,21 @@ impl<'a> Reader<'a> {
         }
         Ok(at.last().copied())
     }
+}
+
+/// Looks at what the crate calculates with before it looks at it itself.
+fn plausible(region: Region<'_>) -> Result<(), DiskError> {
+    let wrong = |why: &str| DiskError::BadFileSystem { what: "ext4", why: why.to_string() };
+    let mut sb = [0; 1024];
+    region.read_at(1024, &mut sb).map_err(|_| wrong("it has no superblock"))?;
+    let n = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| sb[at + i]));
+    let checksums = n(0x64) & 0x400 != 0;
+    if checksums && mkext4::csum::superblock(&sb) != n(0x3fc) {
+        return Err(wrong("the checksum of its superblock is wrong"));
+    }
+    // First block, log2 of the block size, blocks in a group, size of a descriptor.
+    let sizes = n(0x14) <= 1 && n(0x14) < n(4) && n(0x18) <= 6 && n(0x20) > 0 && matches!(sb[0xfe], 0 | 32 | 64);
+    if sizes { Ok(()) } else { Err(wrong("its superblock has impossible numbers")) }
 }
 
 fn bad(error: mkext4::Error) -> DiskError {

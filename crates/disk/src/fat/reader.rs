@@ -7,7 +7,7 @@ use fatfs::{FatType, FileSystem, FsOptions};
 
 use super::clock;
 use crate::error::DiskError;
-use crate::source::{Cursor, Region};
+use crate::source::{Cursor, Region, Source};
 
 /// What a FAT volume says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl fmt::Debug for Reader<'_> {
 /// # Errors
 /// [`DiskError::BadFileSystem`] when it is none, or damaged.
 pub fn open(region: Region<'_>) -> Result<Reader<'_>, DiskError> {
-    // A directory that is damaged can be endless; this many reads are more than a volume has use for.
+    plausible(region)?;
     let options = FsOptions::new().update_accessed_date(false).time_provider(clock::stopped_at(0));
     Ok(Reader { volume: FileSystem::new(region.cursor(), options).map_err(bad)? })
 }
@@ -124,6 +124,29 @@ impl Reader<'_> {
         file.take(most).read_to_end(&mut bytes).map_err(bad)?;
         Ok(Some(bytes))
     }
+}
+
+/// Looks at what the crate calculates with before it does so itself.
+fn plausible(region: Region<'_>) -> Result<(), DiskError> {
+    let mut boot = [0; 512];
+    region.read_at(0, &mut boot).map_err(bad)?;
+    let n = |at: usize, len: usize| boot[at..at + len].iter().rev().fold(0_u64, |n, b| (n << 8) | u64::from(*b));
+    let either = |small: u64, large: u64| if small != 0 { small } else { large };
+    let (sector, cluster, reserved, fats) = (n(11, 2), n(13, 1), n(14, 2), n(16, 1));
+    let fat32 = n(22, 2) == 0;
+    let (total, fat) = (either(n(19, 2), n(32, 4)), either(n(22, 2), n(36, 4)));
+    let data = reserved + fats * fat + (n(17, 2) * 32).div_ceil(sector.max(1));
+    let clusters = total.saturating_sub(data) / cluster.max(1);
+    let sound = matches!(sector, 512 | 1024 | 2048 | 4096)
+        && cluster.is_power_of_two()
+        && (1..=2).contains(&fats)
+        && reserved > 0
+        && total * sector <= region.len()
+        && data < total
+        // Each cluster has its entry, and the root is one of them.
+        && (!fat32 || ((clusters + 2) * 4 <= fat * sector && (2..clusters + 2).contains(&n(44, 4))));
+    let why = "its boot sector has impossible numbers".to_string();
+    if sound { Ok(()) } else { Err(DiskError::BadFileSystem { what: "FAT", why }) }
 }
 
 fn bad(error: io::Error) -> DiskError {

@@ -65,6 +65,8 @@ fn found_again(plan: &DiskPlan, image: &dyn Source) {
             )
         );
     }
+    let grow = partition_table::GROW_FILE_SYSTEM;
+    assert_eq!(table.partitions.iter().map(|p| p.attributes).collect::<Vec<_>>(), [0, grow]);
     let esp = fat::open(Region::new(image, table.partitions[0].offset, table.partitions[0].bytes)).unwrap();
     let info = esp.info().unwrap();
     assert_eq!((info.bits, info.cluster, info.label.as_str()), (32, 4096, "ESP"));

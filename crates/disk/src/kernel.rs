@@ -4,12 +4,14 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::copy_file_range;
 
-use crate::ext4::BLOCK;
+/// What is shared is whole blocks; all file systems with reflinks have blocks of this size.
+const BLOCK: u64 = 4096;
 
 mod ioctl {
     //! `FICLONERANGE` of linux/fs.h.
@@ -28,18 +30,18 @@ mod ioctl {
 
 /// What the kernel was found to do for these files.
 #[derive(Debug)]
-pub(super) struct Kernel {
+pub(crate) struct Kernel {
     clones: AtomicBool,
     copies: AtomicBool,
 }
 
 impl Kernel {
-    pub(super) fn new() -> Kernel {
+    pub(crate) fn new() -> Kernel {
         Kernel { clones: AtomicBool::new(true), copies: AtomicBool::new(true) }
     }
 
     /// Copies up to `count` bytes and says how many: fewer where the file ends early or the kernel cannot do it.
-    pub(super) fn copy(&self, from: &File, from_at: u64, to: &File, to_at: u64, count: u64) -> io::Result<u64> {
+    pub(crate) fn copy(&self, from: &File, from_at: u64, to: &File, to_at: u64, count: u64) -> io::Result<u64> {
         let shared = self.share(from, from_at, to, to_at, count / BLOCK * BLOCK)?;
         if shared > 0 {
             // The tail, less than a block, is the caller's to write.
@@ -87,6 +89,23 @@ impl Kernel {
             }
         }
     }
+}
+
+/// Copies bytes between two files: shared where the file system can do that, by the kernel where it can, read and written
+/// otherwise.
+///
+/// # Errors
+/// The system's; `UnexpectedEof` when the first file ends too early.
+pub fn copy_range(from: &File, from_at: u64, to: &File, to_at: u64, count: u64) -> io::Result<()> {
+    let mut done = Kernel::new().copy(from, from_at, to, to_at, count)?;
+    let mut buffer = vec![0; usize::try_from((count - done).min(1 << 20)).unwrap_or(1 << 20)];
+    while done < count {
+        let piece = usize::try_from(count - done).unwrap_or(usize::MAX).min(buffer.len());
+        from.read_exact_at(&mut buffer[..piece], from_at + done)?;
+        to.write_all_at(&buffer[..piece], to_at + done)?;
+        done += piece as u64;
+    }
+    Ok(())
 }
 
 fn offset(at: u64) -> io::Result<i64> {
