@@ -1,13 +1,15 @@
 //! Raw and qcow2 images; run and verify in QEMU.
 
-pub mod output;
 mod console;
+pub mod image;
 pub mod image_file;
+pub mod inspect;
+pub mod output;
 pub mod probe;
+pub mod qcow2;
 pub mod qemu;
+pub mod root;
 pub mod run;
 mod scratch;
 mod screenshot;
-pub mod image;
-pub mod root;
 pub mod verify;

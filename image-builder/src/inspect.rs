@@ -1,0 +1,212 @@
+//! What is in an image: partitions, file systems, the boot menu, generations, the closure, packages. Only reads.
+//!
+//! An image of ours is told in full; of any other disk image as much as can be seen, with a note on what cannot.
+
+mod boot;
+mod file_systems;
+mod system;
+mod table;
+
+pub use boot::{Boot, BootFile, LoaderEntry};
+pub use file_systems::FileSystemInfo;
+pub use system::{GenerationInfo, Package, StorePathInfo, SystemInfo};
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use cairn_disk::ext4;
+use cairn_disk::partition_table::{self, FoundPartition, Table};
+use cairn_disk::{DiskError, FileSource, Region, Source, fat};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::image_file::{Format, ImageFile, ImageFileError};
+use crate::qcow2::{Qcow2Error, Qcow2Source};
+
+/// Why a file could not be looked into at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// It is not there, or no image.
+    #[error(transparent)]
+    File(#[from] ImageFileError),
+    /// A qcow2 image that cannot be read.
+    #[error(transparent)]
+    Qcow2(#[from] Qcow2Error),
+    /// It cannot be read.
+    #[error("reading {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Everything that was found. Displayed, it is a set of tables; serialised, one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Inspection {
+    /// The image.
+    pub path: PathBuf,
+    /// `raw` or `qcow2`.
+    pub format: &'static str,
+    /// The size of the disk, in bytes.
+    pub virtual_size: u64,
+    /// The bytes that the file takes where it is.
+    pub disk_usage: u64,
+    /// The size of a sector, where there is a partition table that tells.
+    pub sector_size: Option<u32>,
+    /// The GUID of the partition table.
+    pub disk_guid: Option<Uuid>,
+    /// The partitions.
+    pub partitions: Vec<PartitionInfo>,
+    /// What the boot loader finds.
+    pub boot: Option<Boot>,
+    /// The generations, by number.
+    pub generations: Vec<GenerationInfo>,
+    /// The current generation's system.
+    pub system: Option<SystemInfo>,
+    /// The store paths.
+    pub closure: Vec<StorePathInfo>,
+    /// The packages in the current system.
+    pub packages: Vec<Package>,
+    /// What could not be looked into, and why.
+    pub notes: Vec<String>,
+}
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartitionInfo {
+    /// Its number.
+    pub number: u32,
+    /// What its type is called: `esp`, `root-x86-64`.
+    #[serde(rename = "type")]
+    pub type_name: Option<&'static str>,
+    /// Its type.
+    pub type_guid: Uuid,
+    /// Its GUID.
+    pub guid: Uuid,
+    /// Its name.
+    pub label: String,
+    /// Where it begins, in bytes.
+    pub start: u64,
+    /// How large it is, in bytes.
+    pub size: u64,
+    /// Whether it is marked to grow with the disk.
+    pub grow: bool,
+    /// What is in it.
+    pub file_system: Option<FileSystemInfo>,
+}
+
+/// Looks into an image.
+///
+/// # Errors
+/// Only when nothing at all can be told; what is damaged inside is a note.
+pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
+    let image = ImageFile::open(path)?;
+    let io = |source| InspectError::Io { path: path.to_path_buf(), source };
+    let source: Box<dyn Source> = match image.format {
+        Format::Raw => Box::new(FileSource::new(File::open(&image.path).map_err(io)?).map_err(io)?),
+        Format::Qcow2 => Box::new(Qcow2Source::open(&image.path)?),
+    };
+    let mut found = Inspection {
+        path: path.to_path_buf(),
+        format: image.format.name(),
+        virtual_size: source.len(),
+        disk_usage: image.path.metadata().map_err(io)?.blocks() * 512,
+        sector_size: None,
+        disk_guid: None,
+        partitions: Vec::new(),
+        boot: None,
+        generations: Vec::new(),
+        system: None,
+        closure: Vec::new(),
+        packages: Vec::new(),
+        notes: Vec::new(),
+    };
+    match partition_table::read(&*source) {
+        Ok(table) => found.disk(&*source, &table),
+        Err(error) => found.notes.push(error.to_string()),
+    }
+    Ok(found)
+}
+
+impl Inspection {
+    fn disk(&mut self, source: &dyn Source, table: &Table) {
+        self.sector_size = Some(table.sector_size.into());
+        self.disk_guid = Some(table.disk_guid);
+        if table.damaged {
+            self.notes.push("one of the two copies of the partition table is damaged".into());
+        }
+        for partition in &table.partitions {
+            let info = PartitionInfo {
+                number: partition.number,
+                type_name: cairn_layout::type_name(partition.type_guid),
+                type_guid: partition.type_guid,
+                guid: partition.guid,
+                label: partition.label.clone(),
+                start: partition.offset,
+                size: partition.bytes,
+                grow: partition.attributes & partition_table::GROW_FILE_SYSTEM != 0,
+                file_system: None,
+            };
+            // The readers are other people's, and made for sound file systems: their headers are looked at first, and
+            // where that was not enough, a reader's panic ends with its partition.
+            let look = AssertUnwindSafe(|| self.contents(source, partition, info.type_name));
+            let result = catch_unwind(look).unwrap_or_else(|_| {
+                Err(DiskError::BadFileSystem { what: "damaged", why: "its reader gave up".into() })
+            });
+            let file_system = self.noted(partition, result);
+            self.partitions.push(PartitionInfo { file_system: file_system.flatten(), ..info });
+        }
+    }
+
+    /// A partition's file system; and what we know how to find in it.
+    fn contents(
+        &mut self,
+        source: &dyn Source,
+        partition: &FoundPartition,
+        type_name: Option<&str>,
+    ) -> Result<Option<FileSystemInfo>, DiskError> {
+        let region = Region::new(source, partition.offset, partition.bytes);
+        if region.len() < partition.bytes {
+            self.notes.push(format!("partition {} reaches beyond the end of the disk", partition.number));
+        }
+        let found = file_systems::look(region)?;
+        match found.as_ref().map(|fs| fs.format.as_str()) {
+            Some("vfat") if matches!(type_name, Some("esp" | "xbootldr")) => {
+                let boot = boot::look(&fat::open(region)?, type_name.unwrap_or_default())?;
+                self.boot.get_or_insert_default().merge(boot);
+            }
+            Some("ext4") if type_name != Some("home") => self.root(&ext4::Reader::open(region)?)?,
+            _ => {}
+        }
+        Ok(found)
+    }
+
+    fn root(&mut self, root: &ext4::Reader<'_>) -> Result<(), DiskError> {
+        let generations = system::generations(root)?;
+        if generations.is_empty() {
+            return Ok(());
+        }
+        self.closure = system::closure(root)?;
+        if let Some(current) = generations.iter().find(|g| g.current) {
+            self.system = Some(system::describe(root, &current.system)?);
+            self.packages = system::packages(root, &current.system)?;
+        }
+        self.generations = generations;
+        Ok(())
+    }
+
+    fn noted<T>(&mut self, partition: &FoundPartition, result: Result<T, DiskError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.notes.push(format!("partition {} ({}): {error}", partition.number, partition.label));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! An inspection for people.
+
+use std::fmt;
+
+use cairn_layout::human;
+
+use super::Inspection;
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}: {}, {} ({} on disk)",
+            self.path.display(),
+            self.format,
+            human(self.virtual_size),
+            human(self.disk_usage)
+        )?;
+        if let (Some(guid), Some(sector)) = (self.disk_guid, self.sector_size) {
+            writeln!(f, "GPT {guid}, sectors of {sector} bytes")?;
+        }
+        self.partitions(f)?;
+        self.boot(f)?;
+        self.system(f)?;
+        for note in &self.notes {
+            writeln!(f, "\nnote: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Inspection {
+    fn partitions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dash = || "-".to_string();
+        let size = |n: Option<u64>| n.map_or_else(dash, human);
+        let rows = self.partitions.iter().map(|p| {
+            let fs = p.file_system.as_ref();
+            vec![
+                p.number.to_string(),
+                p.type_name.map_or_else(|| p.type_guid.to_string(), str::to_string),
+                p.label.clone(),
+                human(p.start),
+                human(p.size),
+                fs.map_or_else(dash, |fs| fs.format.clone()),
+                size(fs.and_then(|fs| fs.used)),
+                size(fs.and_then(|fs| fs.free)),
+                fs.and_then(|fs| fs.uuid.clone()).unwrap_or_else(dash),
+                p.guid.to_string(),
+            ]
+        });
+        let headings = ["#", "type", "label", "start", "size", "format", "used", "free", "uuid", "partition guid"];
+        table(f, "partitions", &headings, rows.collect())
+    }
+
+    fn boot(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(boot) = &self.boot else { return Ok(()) };
+        if !boot.loader.is_empty() {
+            let settings: Vec<_> = boot.loader.iter().map(|(key, value)| format!("{key} {value}")).collect();
+            writeln!(f, "\nloader.conf: {}", settings.join(", "))?;
+        }
+        for entry in &boot.entries {
+            writeln!(f, "\nentry {}", entry.file)?;
+            let version = entry.version.as_deref().unwrap_or_default();
+            writeln!(f, "  title    {} {version}", entry.title.as_deref().unwrap_or("-"))?;
+            for path in entry.linux.iter().chain(&entry.initrd) {
+                let missing = if entry.missing.contains(path) { "  (MISSING)" } else { "" };
+                writeln!(f, "  loads    {path}{missing}")?;
+            }
+            writeln!(f, "  options  {}", entry.options)?;
+        }
+        let rows = boot.files.iter().map(|file| vec![file.partition.clone(), human(file.size), file.path.clone()]);
+        table(f, "boot files", &["partition", "size", "path"], rows.collect())
+    }
+
+    fn system(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.generations.iter().map(|g| {
+            let mark = if g.current { "*" } else { "" };
+            vec![g.number.to_string(), mark.to_string(), g.system.clone()]
+        });
+        table(f, "generations", &["#", "", "system"], rows.collect())?;
+        if let Some(system) = &self.system {
+            writeln!(f)?;
+            let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+            writeln!(f, "host name  {}", dash(&system.hostname))?;
+            writeln!(f, "system     {}", dash(&system.label))?;
+            writeln!(f, "kernel     {}", dash(&system.kernel))?;
+            writeln!(f, "parameters {}", system.kernel_parameters.join(" "))?;
+        }
+        let total: u64 = self.closure.iter().map(|path| path.nar_size).sum();
+        let title = format!("closure: {} paths, {}", self.closure.len(), human(total));
+        let rows = self.closure.iter().map(|path| vec![human(path.nar_size), path.path.clone()]);
+        table(f, &title, &["size", "path"], rows.collect())?;
+        let title = format!("packages: {}", self.packages.len());
+        let rows = self.packages.iter().map(|package| vec![package.name.clone(), package.version.clone()]);
+        table(f, &title, &["name", "version"], rows.collect())
+    }
+}
+
+/// Columns as wide as their widest cell; nothing at all without rows.
+fn table(f: &mut fmt::Formatter<'_>, title: &str, headings: &[&str], rows: Vec<Vec<String>>) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let widths: Vec<usize> = (0..headings.len())
+        .map(|i| rows.iter().map(|row| row[i].chars().count()).chain([headings[i].len()]).max().unwrap_or(0))
+        .collect();
+    let headings = headings.iter().map(ToString::to_string).collect();
+    writeln!(f, "\n{title}")?;
+    for row in std::iter::once(&headings).chain(&rows) {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        writeln!(f, "  {}", cells.collect::<Vec<String>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
