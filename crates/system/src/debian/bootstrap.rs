@@ -9,7 +9,7 @@ use cairn_machine::lock::Lock;
 use cairn_process::{Report, Tool, ToolError};
 
 use super::error::Error;
-use super::extras::{Extras, NO_LOCALE};
+use super::extras::{Extras, NO_LOCALE, quoted};
 use super::repository::{INITRD, Repository};
 use super::unpack::{Stopped, Unpacked, unpack};
 
@@ -28,13 +28,16 @@ pub(super) fn bootstrap(
 ) -> Result<Unpacked, Error> {
     let debian = &lock.debian;
     let include: Vec<&str> = debian.packages.iter().map(|p| p.name.as_str()).chain([INITRD]).collect();
+    // In a file: mmdebstrap's message about a script that fails has all of its command in it.
+    let script = packages.script(&extras.script())?;
+    let hook = format!("sh {} \"$1\"", quoted(&script.to_string_lossy()));
     let tool = Tool::new("mmdebstrap", "mmdebstrap", REASON)
         .arg(format!("--mode={}", mode()?))
         .arg("--variant=essential")
         .arg("--format=tar")
         .arg(format!("--architectures={}", debian.architecture))
         .arg(format!("--include={}", include.join(",")))
-        .arg(format!("--customize-hook={}", extras.script()))
+        .arg(format!("--customize-hook={hook}"))
         // Nothing is lost in a crash but a temporary folder.
         .arg("--dpkgopt=force-unsafe-io")
         .arg(&debian.suite)
@@ -65,11 +68,10 @@ pub(super) fn bootstrap(
 
 fn explain(error: ToolError, extras: &Extras) -> Error {
     let ToolError::Failed { stderr, .. } = error else { return error.into() };
-    if let Some((_, rest)) = stderr.split_once(NO_LOCALE) {
-        let name = rest.lines().next().unwrap_or_default();
-        if let Some((pointer, name)) = extras.locales.iter().find(|(_, n)| n == name) {
-            return Error::UnknownLocale { name: name.clone(), pointer: pointer.clone() };
-        }
+    if let Some(name) = stderr.lines().find_map(|line| line.strip_prefix(NO_LOCALE))
+        && let Some((pointer, name)) = extras.locales.iter().find(|(_, n)| n == name)
+    {
+        return Error::UnknownLocale { name: name.clone(), pointer: pointer.clone() };
     }
     // The command names every package, twice; what matters is before and after those lines.
     let said: Vec<String> = stderr.lines().map(|line| shortened(line, 240)).collect();

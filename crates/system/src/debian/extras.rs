@@ -62,7 +62,8 @@ fn compile_locale(name: &str) -> String {
     )
 }
 
-fn quoted(text: &str) -> String {
+/// As one word for a shell.
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

@@ -68,6 +68,13 @@ impl Repository {
         Ok(Repository { dir })
     }
 
+    /// Puts a script beside the packages, where an ordinary user's mmdebstrap can read it, and gives its path.
+    pub(super) fn script(&self, text: &str) -> Result<PathBuf, Error> {
+        let path = self.dir.path().join("customize");
+        write_readable(&path, text)?;
+        Ok(path)
+    }
+
     /// Where it is.
     pub(super) fn source_line(&self) -> String {
         source_line(self.dir.path())
