@@ -31,6 +31,8 @@ pub struct Generation {
     pub number: u64,
     /// The system's bootspec.
     pub bootspec: BootSpecV1,
+    /// The machine's name, for the menu.
+    pub name: String,
     /// When it was made, for the menu, as `YYYY-MM-DD`.
     pub date: String,
     /// The kernel's release, for the menu.
@@ -39,4 +41,30 @@ pub struct Generation {
     pub kernel: Artifact,
     /// The initrd, if there is one.
     pub initrd: Option<Artifact>,
+}
+
+/// The day of a moment (seconds since 1970, UTC) for the menu: `2026-11-15`.
+pub fn date(epoch: i64) -> String {
+    // Days from 1 March of year 0, so that the leap day is a year's last one.
+    let days = epoch.div_euclid(86_400) + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = (year + era * 400 + i64::from(month >= 10), if month < 10 { month + 3 } else { month - 9 });
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn a_moment_is_a_day() {
+        assert_eq!(date(0), "1970-01-01");
+        assert_eq!(date(1_709_251_199), "2024-02-29");
+        assert_eq!(date(1_709_251_200), "2024-03-01");
+        assert_eq!(date(-1), "1969-12-31");
+    }
 }

@@ -6,5 +6,5 @@
 mod generation;
 mod set;
 
-pub use generation::{Artifact, Generation};
+pub use generation::{Artifact, Generation, date};
 pub use set::{BootFile, BootSet, Content, Installation, Place, SetError, Settings};

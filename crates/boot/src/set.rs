@@ -159,7 +159,7 @@ fn entry(generation: &Generation, kernel: &str, initrd: Option<String>) -> Entry
     Entry {
         title: format!(
             "{}, generation {} (Linux {}, {})",
-            spec.label, generation.number, generation.kernel_release, generation.date
+            generation.name, generation.number, generation.kernel_release, generation.date
         ),
         version: generation.number.to_string(),
         sort_key: "cairn".into(),
@@ -192,6 +192,7 @@ mod tests {
                 system: "x86_64-linux".into(),
                 toplevel: SystemConfigurationRoot(format!("/nix/store/{system}").into()),
             },
+            name: "hello".into(),
             date: "2026-11-15".into(),
             kernel_release: "6.12.107".into(),
             kernel: artifact("k/vmlinuz", kernel),
