@@ -13,8 +13,16 @@ use crate::ui::event;
 /// How long a phase must have taken before its end is worth a time.
 const WORTH_A_TIME: Duration = Duration::from_secs(1);
 
+/// Progress as it is shown.
+pub trait Progress: Report {
+    /// The phase that runs is over: nothing of it may stand where data is printed next.
+    fn finish(&self) {}
+}
+
 /// Nothing.
 pub struct Silent;
+
+impl Progress for Silent {}
 
 impl Report for Silent {
     fn phase(&self, _name: &str, _total: Option<u64>) {}
@@ -37,7 +45,7 @@ impl Bars {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn finish(phase: Option<Phase>) {
+    fn end(phase: Option<Phase>) {
         if let Some(Phase { name, began, bar: Some(bar) }) = phase {
             bar.finish_and_clear();
             say(&done(&name, began.elapsed()));
@@ -45,10 +53,16 @@ impl Bars {
     }
 }
 
+impl Progress for Bars {
+    fn finish(&self) {
+        Self::end(self.lock().take());
+    }
+}
+
 impl Report for Bars {
     fn phase(&self, name: &str, total: Option<u64>) {
         let mut current = self.lock();
-        Self::finish(current.take());
+        Self::end(current.take());
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10)).with_style(style(total));
         bar.set_message(name.to_string());
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -92,14 +106,30 @@ fn style(total: Option<u64>) -> ProgressStyle {
 #[derive(Default)]
 pub struct Lines(Mutex<Option<Phase>>);
 
-impl Report for Lines {
-    fn phase(&self, name: &str, _total: Option<u64>) {
-        let mut current = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(Phase { name, began, .. }) = current.take()
+impl Progress for Lines {
+    fn finish(&self) {
+        Self::end(self.lock().take());
+    }
+}
+
+impl Lines {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Phase>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn end(phase: Option<Phase>) {
+        if let Some(Phase { name, began, .. }) = phase
             && began.elapsed() >= WORTH_A_TIME
         {
             say(&done(&name, began.elapsed()));
         }
+    }
+}
+
+impl Report for Lines {
+    fn phase(&self, name: &str, _total: Option<u64>) {
+        let mut current = self.lock();
+        Self::end(current.take());
         say(&format!("{name} ..."));
         *current = Some(Phase { name: name.into(), began: Instant::now(), bar: None });
     }
@@ -130,6 +160,8 @@ struct Count {
     total: Option<u64>,
     told: u64,
 }
+
+impl Progress for Events {}
 
 impl Report for Events {
     fn phase(&self, name: &str, total: Option<u64>) {

@@ -9,18 +9,18 @@ use cairn_process::Report;
 use serde_json::{Value, json};
 
 use crate::exit::OutputError;
-use crate::progress::{Bars, Events, Lines, Silent};
+use crate::progress::{Bars, Events, Lines, Progress, Silent};
 
 /// How this run talks.
 pub struct Ui {
-    report: Box<dyn Report + Send>,
+    progress: Box<dyn Progress>,
     json: bool,
 }
 
 impl Ui {
     /// `events`: the progress itself is the data, as JSON lines on standard output. `json`: the answer is JSON.
     pub fn new(quiet: bool, json: bool, events: bool) -> Ui {
-        let report: Box<dyn Report + Send> = if events {
+        let progress: Box<dyn Progress> = if events {
             Box::new(Events::default())
         } else if quiet {
             Box::new(Silent)
@@ -29,12 +29,12 @@ impl Ui {
         } else {
             Box::new(Lines::default())
         };
-        Ui { report, json: json || events }
+        Ui { progress, json: json || events }
     }
 
     /// Where long work tells how far it is.
     pub fn report(&self) -> &dyn Report {
-        &*self.report
+        &*self.progress
     }
 
     /// Whether the answer is JSON.
@@ -44,19 +44,19 @@ impl Ui {
 
     /// Prints a line of data.
     pub fn line(&self, text: impl Display) -> anyhow::Result<()> {
-        print(format_args!("{text}\n"))
+        self.print(format_args!("{text}\n"))
     }
 
     /// Prints data as it is.
     pub fn text(&self, text: impl Display) -> anyhow::Result<()> {
-        print(format_args!("{text}"))
+        self.print(format_args!("{text}"))
     }
 
     /// Tells what is allowed and probably not meant.
     pub fn warn(&self, warnings: &[Problem]) {
         for Problem { file, line, column, message, help } in warnings {
             let help = help.as_ref().map(|h| format!("\n  help: {h}")).unwrap_or_default();
-            self.report.note(&format!("{file}:{line}:{column}: warning: {message}{help}"));
+            self.progress.note(&format!("{file}:{line}:{column}: warning: {message}{help}"));
         }
     }
 
@@ -70,6 +70,12 @@ impl Ui {
     pub fn event(&self, name: &str, fields: Value) -> anyhow::Result<()> {
         self.line(event(name, fields))
     }
+
+    fn print(&self, text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+        self.progress.finish();
+        let mut out = io::stdout().lock();
+        out.write_fmt(text).and_then(|()| out.flush()).map_err(|e| OutputError(e).into())
+    }
 }
 
 /// One event as a line: `event` first, then its fields.
@@ -80,9 +86,4 @@ pub fn event(name: &str, fields: Value) -> String {
         object.extend(fields);
     }
     Value::Object(object).to_string()
-}
-
-fn print(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_fmt(text).and_then(|()| out.flush()).map_err(|e| OutputError(e).into())
 }
