@@ -83,6 +83,17 @@ pub fn placed(checked: &Checked, error: debian::Error) -> anyhow::Error {
     }
 }
 
+/// The packages of a machine with this lock: name and version, as dpkg there lists them.
+pub fn packages(lock: &Lock) -> impl Iterator<Item = (String, String)> {
+    with_stand_in(lock.debian.packages.iter().map(|p| (p.name.clone(), p.version.clone())))
+}
+
+/// These packages, and the one that every base has besides.
+pub fn with_stand_in(packages: impl Iterator<Item = (String, String)>) -> impl Iterator<Item = (String, String)> {
+    let (name, version) = debian::STAND_IN;
+    packages.chain([(name.to_string(), version.to_string())])
+}
+
 /// What a new lock changes, by name.
 pub fn changes(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
     let versions = |lock: &Lock| -> BTreeMap<String, String> {

@@ -11,6 +11,8 @@ use image_builder::inspect::inspect;
 use image_builder::qcow2::Qcow2Source;
 use image_builder::verify::Expected;
 
+use crate::lock_file;
+
 /// The current generation's system, through the profile's links.
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
 /// Nobody writes a machine file of this size by hand.
@@ -30,7 +32,7 @@ pub fn expected(image: &Path) -> anyhow::Result<Expected> {
     let checked = machine_file(&*source, image)?.with_context(|| {
         format!("{} has no machine file of its own; name one to hold it against with --against", image.display())
     })?;
-    let packages = found.packages.into_iter().map(|p| (p.name, p.version));
+    let packages = lock_file::with_stand_in(found.packages.into_iter().map(|p| (p.name, p.version)));
     let (system, kernel) = found.system.map(|s| (s.path, s.kernel)).unzip();
     // Files that the machine file takes from beside itself are not in the image under their names.
     let expected = Expected::from_machine(&checked, &mut |_| None);

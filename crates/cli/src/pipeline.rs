@@ -152,9 +152,8 @@ fn generation(store: &Store, checked: &Checked, lock: &Lock, system: &System) ->
 impl Prepared {
     /// What `verify` holds an image of this machine against.
     pub fn expected(&self) -> Expected {
-        let packages = self.lock.debian.packages.iter().map(|p| (p.name.clone(), p.version.clone()));
         Expected::from_machine(&self.checked, &mut |path| self.named.contents.get(path).cloned())
-            .with_packages(packages)
+            .with_packages(lock_file::packages(&self.lock))
             .with_system(Some(self.system.info.path.to_string()), Some(self.system.kernel_release.clone()))
     }
 

@@ -56,8 +56,8 @@ fn debian_sources() {
         ("components: [main, contirb]", "did you mean `contrib`?"),
         ("components: [main, main]", "listed twice"),
         ("kernel: linux-image-arm64", "not a kernel for x86-64"),
-        ("mirror: deb.debian.org/debian", "not a URI"),
-        ("mirror: ftp://deb.debian.org/debian", "scheme that is not supported"),
+        ("mirror: mirror.example.org/debian", "not a URI"),
+        ("mirror: ftp://mirror.example.org/debian", "scheme that is not supported"),
         ("mirror: 'https://'", "names no host"),
         ("mirror: https://me:secret@mirror/debian", "user name or a password"),
         ("mirror: file:debian", "no absolute path"),
@@ -69,7 +69,7 @@ fn debian_sources() {
     }
     for good in [
         "packages: [g++, libstdc++6, 0ad, linux-image-amd64]",
-        "mirror: http://deb.debian.org/debian",
+        "mirror: http://mirror.example.org/debian",
         "mirror: copy:///srv/debian",
         "mirror: file:/srv/debian",
         "components: [main, contrib, non-free, non-free-firmware]",

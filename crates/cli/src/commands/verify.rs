@@ -61,7 +61,7 @@ fn expected(file: &Path, checked: &Checked, lock: Option<&Lock>) -> Expected {
     let folder: PathBuf = file.parent().unwrap_or(Path::new("")).to_path_buf();
     let expected = Expected::from_machine(checked, &mut |name| std::fs::read(folder.join(name)).ok());
     match lock {
-        Some(lock) => expected.with_packages(lock.debian.packages.iter().map(|p| (p.name.clone(), p.version.clone()))),
+        Some(lock) => expected.with_packages(lock_file::packages(lock)),
         None => expected,
     }
 }

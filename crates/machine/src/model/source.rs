@@ -21,7 +21,7 @@ pub struct DebianSource {
     pub suite: String,
     /// The mirror's URI; without one, the default mirror of mmdebstrap. A snapshot mirror keeps old versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"https://snapshot.debian.org/archive/debian/20260101T000000Z")]
+    #[schemars(example = &"https://snapshot.example.org/archive/debian/20260101T000000Z")]
     pub mirror: Option<String>,
     /// Components of the archive.
     #[serde(default = "default_components")]

@@ -41,7 +41,7 @@ fn suite(suite: &str, f: &mut Findings) {
 }
 
 fn mirror_uri(uri: &str, f: &mut Findings) {
-    const HELP: &str = "write for example https://deb.debian.org/debian; http, https, file and copy are known";
+    const HELP: &str = "write for example https://mirror.example.org/debian; http, https, file and copy are known";
     let at = child(AT, "mirror");
     if uri.starts_with("deb ")
         || uri.contains(char::is_whitespace)

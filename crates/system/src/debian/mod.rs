@@ -43,6 +43,7 @@ mod unpack;
 pub use base::{Base, base, cached};
 pub use error::Error;
 pub use packages::Package;
+pub use repository::STAND_IN;
 pub use request::requested;
 pub use resolve::lock;
 pub use sbom::cyclonedx;

@@ -18,15 +18,19 @@ use super::temporary::Temporary;
 /// A package of our own without files. Debian's kernel depends on a program that makes an initrd; Cairn makes it
 /// itself, from outside. With this stand-in, initramfs-tools and its eight helpers stay out of the machine, and no
 /// initrd is made only to be thrown away.
-pub(super) const INITRD: &str = "cairn-initrd";
+pub(super) const INITRD: &str = STAND_IN.0;
+
+/// The name and version of that package: what dpkg lists in every machine besides the lock's packages.
+pub const STAND_IN: (&str, &str) = ("cairn-initrd", "1");
 
 /// The stand-in's control data, without the fields that say where its file is.
 pub(super) fn initrd_stanza() -> String {
     format!(
-        "Package: {INITRD}\nVersion: 1\nArchitecture: all\nMaintainer: Cairn <cairn@localhost>\n\
+        "Package: {INITRD}\nVersion: {}\nArchitecture: all\nMaintainer: Cairn <cairn@localhost>\n\
          Provides: linux-initramfs-tool\nSection: kernel\nPriority: optional\n\
          Description: the initrd is made by Cairn\n \
-         Stands in for a program that makes an initrd on the machine itself.\n"
+         Stands in for a program that makes an initrd on the machine itself.\n",
+        STAND_IN.1
     )
 }
 
