@@ -11,7 +11,7 @@
 //! | `sbom.cdx.json` | every package with version and hash, CycloneDX |
 //! | `system`, `cairn-version` | the platform in Nix's words; what the menu calls the system |
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -147,10 +147,11 @@ fn make(input: &SystemInput<'_>, path: &StorePath, report: &dyn Report) -> Resul
     etc.write(scratch.path())?;
     let etc_path = store.add("etc", scratch, &[])?.path;
 
-    let mut modes: BTreeSet<String> = etc.special("etc/").lines().map(str::to_string).collect();
-    let own = special.iter().filter(|(path, _)| !path.starts_with("etc/") && *path != "etc");
-    modes.extend(own.map(|(_, s)| s.line.clone()));
-    let modes = modes.into_iter().fold(String::new(), |text, line| text + &line + "\n");
+    // Sorted by path: those of the base are, and all of its /etc are replaced by those of ours.
+    let mut modes = etc.special("etc/");
+    for (_, special) in special.iter().filter(|(path, _)| !path.starts_with("etc/") && *path != "etc") {
+        let _ = writeln!(modes, "{}", special.line);
+    }
 
     let scratch = store.scratch()?;
     let folder = scratch.path();
@@ -240,6 +241,9 @@ fn kernel_parameters(input: &SystemInput<'_>) -> Vec<String> {
     let mut parameters = vec![
         format!("root={}", input.root),
         "rw".to_string(),
+        // Messages of the kernel are in the journal; on a slow console they cost seconds. systemd's are shown.
+        "quiet".to_string(),
+        "systemd.show_status=yes".to_string(),
         // If a power cut tears the table at the disk's beginning while it grows, the one at its end counts.
         "gpt".to_string(),
     ];

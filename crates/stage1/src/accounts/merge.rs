@@ -89,6 +89,10 @@ pub fn merge(input: Input) -> Merged {
     }
 
     merge_groups(&input, &gids, &mut accounts, &mut record);
+    // In the generation's order: a file that says the same then is the same, and need not be kept on the machine.
+    let declared = &input.declared;
+    accounts.shadows.sort_by_key(|s| position(declared.shadows.iter().map(|d| &d.name), &s.name));
+    accounts.group_shadows.sort_by_key(|s| position(declared.group_shadows.iter().map(|d| &d.name), &s.name));
     Merged {
         users: differing(input.declared.users.iter().map(|u| (u.uid, uids[&u.name]))),
         groups: differing(input.declared.groups.iter().map(|g| (g.gid, gids[&g.name]))),
@@ -96,6 +100,10 @@ pub fn merge(input: Input) -> Merged {
         record,
         notes,
     }
+}
+
+fn position<'a>(mut names: impl Iterator<Item = &'a String>, name: &str) -> usize {
+    names.position(|n| n == name).unwrap_or(usize::MAX)
 }
 
 fn merge_groups(input: &Input, gids: &BTreeMap<String, u32>, accounts: &mut Accounts, record: &mut Record) {
@@ -112,12 +120,9 @@ fn merge_groups(input: &Input, gids: &BTreeMap<String, u32>, accounts: &mut Acco
         let gid = gids[&group.name];
         let members = join(input.machine.group(&group.name).map_or(&[][..], |g| &g.members));
         let machine = input.machine.group_shadow(&group.name);
-        accounts.group_shadows.push(GroupShadow {
-            name: group.name.clone(),
-            password: machine.or(input.declared.group_shadow(&group.name)).map_or("!".into(), |g| g.password.clone()),
-            administrators: machine.map_or(String::new(), |g| g.administrators.clone()),
-            members: members.clone(),
-        });
+        if let Some(shadow) = machine.or(input.declared.group_shadow(&group.name)) {
+            accounts.group_shadows.push(GroupShadow { members: members.clone(), ..shadow.clone() });
+        }
         accounts.groups.push(Group { name: group.name.clone(), gid, members });
         let group_record = GroupRecord { gid, declared: true, members: group.members.clone() };
         record.groups.insert(group.name.clone(), group_record);

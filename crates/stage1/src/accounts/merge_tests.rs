@@ -29,6 +29,15 @@ fn a_fresh_machine_has_what_is_declared() {
 }
 
 #[test]
+fn what_is_as_declared_comes_out_as_declared_whatever_the_order_of_the_files() {
+    let passwd = "root:x:0:0:root:/root:/bin/bash\nann:x:1000:1000::/home/ann:/bin/sh\n";
+    let group = "root:x:0:\nsudo:x:27:ann\nann:x:1000:\n";
+    let d = Accounts::parse([passwd, group, "ann:*:::::::\nroot:*:20000:0:99999:7:::\n", "ann:!::\nsudo:*::ann\n"]);
+    let merged = boot(&d, &Accounts::default(), &Record::default());
+    assert_eq!(merged.accounts, d);
+}
+
+#[test]
 fn a_changed_password_stays_and_a_new_user_is_there() {
     let one = boot(&declared(&[("ann", 1000)], ""), &Accounts::default(), &Record::default());
     let mut machine = Accounts { shadows: one.accounts.shadows.clone(), ..Accounts::default() };

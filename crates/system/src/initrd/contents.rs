@@ -116,7 +116,7 @@ pub const MODULE_INDICES: [&str; 5] =
 
 /// Files that are the same in every initrd. An empty machine id stays empty here; `initrd-release` is what tells
 /// systemd where it is; the root has a home and a shell for the emergency.
-pub const FILES: [(&str, &str); 8] = [
+pub const FILES: [(&str, &str); 9] = [
     ("etc/machine-id", ""),
     ("etc/fstab", ""),
     ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
@@ -126,6 +126,17 @@ pub const FILES: [(&str, &str); 8] = [
     // There is no root password to ask for in an initrd.
     ("etc/systemd/system/emergency.service.d/cairn.conf", "[Service]\nEnvironment=SYSTEMD_SULOGIN_FORCE=1\n"),
     ("etc/systemd/system/rescue.service.d/cairn.conf", "[Service]\nEnvironment=SYSTEMD_SULOGIN_FORCE=1\n"),
+    // Only what may lead to a disk or a keyboard is looked at; the rest waits for the real system, which looks at
+    // everything. Under emulation this saves seconds.
+    (
+        "etc/systemd/system/systemd-udev-trigger.service.d/cairn.conf",
+        "[Service]\nExecStart=\nExecStart=-/usr/bin/udevadm trigger --type=all --action=add \\\n\
+         --prioritized-subsystem=module,block --subsystem-nomatch=tty --subsystem-nomatch=mem --subsystem-nomatch=vc \\\n\
+         --subsystem-nomatch=vtconsole --subsystem-nomatch=net --subsystem-nomatch=cpu --subsystem-nomatch=machinecheck \\\n\
+         --subsystem-nomatch=memory --subsystem-nomatch=node --subsystem-nomatch=workqueue --subsystem-nomatch=bdi \\\n\
+         --subsystem-nomatch=event_source --subsystem-nomatch=clocksource --subsystem-nomatch=clockevents \\\n\
+         --subsystem-nomatch=graphics --subsystem-nomatch=rtc --subsystem-nomatch=thermal --subsystem-nomatch=dmi\n",
+    ),
     ("etc/systemd/journald.conf", "[Journal]\nStorage=volatile\n"),
 ];
 

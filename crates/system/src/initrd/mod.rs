@@ -216,6 +216,8 @@ impl Initrd<'_> {
         for path in ["dev", "run", "sysroot", "var/tmp"] {
             self.archive.put(path, Entry::Folder(0o755));
         }
+        // systemd calls a system tainted that has none.
+        self.archive.put("var/run", Entry::Link("../run".into()));
         self.archive.put("init", Entry::Link("usr/lib/systemd/systemd".into()));
     }
 }
