@@ -79,7 +79,7 @@ pub fn install(text: &str) -> Install {
         let Some((key, value)) = line.split_once('=').filter(|_| inside && !line.starts_with(['#', ';'])) else {
             continue;
         };
-        let words = value.split_ascii_whitespace().map(str::to_string);
+        let mut words = value.split_ascii_whitespace().map(str::to_string);
         let list = match key.trim() {
             "WantedBy" => &mut install.wanted_by,
             "RequiredBy" => &mut install.required_by,
@@ -87,7 +87,7 @@ pub fn install(text: &str) -> Install {
             "Alias" => &mut install.aliases,
             "Also" => &mut install.also,
             "DefaultInstance" => {
-                install.default_instance = words.last();
+                install.default_instance = words.next_back();
                 continue;
             }
             _ => continue,

@@ -121,8 +121,9 @@ pub const FILES: [(&str, &str); 9] = [
     ("etc/fstab", ""),
     ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
     ("etc/shadow", "root:*:::::::\n"),
-    // A disk that is not there after half a minute will not come: then a shell is better than a dead screen.
-    ("etc/systemd/system.conf", "[Manager]\nDefaultDeviceTimeoutSec=30s\n"),
+    // A disk that is not there by then will not come: a shell is better than a dead screen. Half a minute was seen to
+    // be too short for an emulated machine on a busy computer.
+    ("etc/systemd/system.conf", "[Manager]\nDefaultDeviceTimeoutSec=120s\n"),
     // There is no root password to ask for in an initrd.
     ("etc/systemd/system/emergency.service.d/cairn.conf", "[Service]\nEnvironment=SYSTEMD_SULOGIN_FORCE=1\n"),
     ("etc/systemd/system/rescue.service.d/cairn.conf", "[Service]\nEnvironment=SYSTEMD_SULOGIN_FORCE=1\n"),

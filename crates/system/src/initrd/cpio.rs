@@ -33,12 +33,6 @@ impl Archive {
         self.entries.contains_key(path)
     }
 
-    /// The paths, sorted.
-    #[cfg(test)]
-    pub fn paths(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(String::as_str)
-    }
-
     /// The archive's bytes: sorted, owned by root, numbered from 1, so that the same contents are the same bytes.
     pub fn bytes(&self) -> Vec<u8> {
         let mut folders: BTreeSet<&str> = BTreeSet::new();
