@@ -72,7 +72,8 @@ impl Tree {
             let meta = entry.metadata().map_err(SystemError::io("reading", &path))?;
             let executable = meta.permissions().mode() & 0o111 != 0;
             let known = special.get(&format!("{prefix}{inner}"));
-            let usual = if executable { EXECUTABLE } else { FILE };
+            // A link has the permissions of what it leads to.
+            let usual = if executable && !meta.is_symlink() { EXECUTABLE } else { FILE };
             let access = known.map_or(usual, |s| Access { mode: s.mode, uid: s.uid, gid: s.gid });
             let node = if meta.is_symlink() {
                 let target = fs::read_link(&path).map_err(SystemError::io("reading", &path))?;

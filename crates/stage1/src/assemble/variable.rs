@@ -27,22 +27,26 @@ fn folder(from: &Path, path: &Path, root: &Path, special: &BTreeMap<&Path, &Spec
         let (source, target) = (entry.path(), root.join(&inner));
         let doing = || format!("making {}", target.display());
         let kind = entry.file_type().with_context(doing)?;
-        let missing = fs::symlink_metadata(&target).is_err();
-        if missing {
+        if fs::symlink_metadata(&target).is_err() {
+            // Made under another name and renamed when it is whole: a power cut leaves nothing half made.
+            let mut unfinished = target.as_os_str().to_owned();
+            unfinished.push(".cairn-new");
+            let _ = fs::remove_file(&unfinished).or_else(|_| fs::remove_dir(&unfinished));
             if kind.is_dir() {
-                fs::create_dir(&target).with_context(doing)?;
+                fs::create_dir(&unfinished).with_context(doing)?;
             } else if kind.is_symlink() {
-                fs::read_link(&source).and_then(|to| symlink(to, &target)).with_context(doing)?;
+                fs::read_link(&source).and_then(|to| symlink(to, &unfinished)).with_context(doing)?;
             } else {
-                fs::copy(&source, &target).with_context(doing)?;
+                fs::copy(&source, &unfinished).with_context(doing)?;
             }
             if !kind.is_symlink() {
                 let executable = entry.metadata().with_context(doing)?.permissions().mode() & 0o111 != 0;
                 let usual = if executable { 0o755 } else { 0o644 };
                 let (mode, uid, gid) = special.get(&*inner).map_or((usual, 0, 0), |s| (s.mode, s.uid, s.gid));
-                chown(&target, Some(uid), Some(gid)).with_context(doing)?;
-                fs::set_permissions(&target, fs::Permissions::from_mode(mode)).with_context(doing)?;
+                chown(&unfinished, Some(uid), Some(gid)).with_context(doing)?;
+                fs::set_permissions(&unfinished, fs::Permissions::from_mode(mode)).with_context(doing)?;
             }
+            fs::rename(&unfinished, &target).with_context(doing)?;
         }
         if kind.is_dir() {
             folder(&source, &inner, root, special)?;

@@ -1,7 +1,7 @@
 //! What an initrd holds, by name. Everything is taken from the base, under the path that it has there.
 
 /// Programs, with the libraries that they need. Without the first ones nothing boots.
-pub const PROGRAMS: [&str; 23] = [
+pub const PROGRAMS: [&str; 22] = [
     "usr/lib/systemd/systemd",
     "usr/lib/systemd/systemd-executor",
     "usr/lib/systemd/systemd-journald",
@@ -9,7 +9,6 @@ pub const PROGRAMS: [&str; 23] = [
     "usr/lib/systemd/systemd-fsck",
     "usr/lib/systemd/systemd-shutdown",
     "usr/lib/systemd/systemd-sulogin-shell",
-    "usr/lib/systemd/systemd-sysroot-fstab-check",
     "usr/lib/systemd/system-generators/systemd-fstab-generator",
     "usr/lib/systemd/system-generators/systemd-debug-generator",
     "usr/bin/systemctl",
@@ -110,13 +109,12 @@ pub const RULES: [&str; 6] = [
     "99-systemd.rules",
 ];
 
-/// The indices of modules that libkmod reads, below the kernel's folder.
-pub const MODULE_INDICES: [&str; 5] =
-    ["modules.dep.bin", "modules.alias.bin", "modules.builtin.bin", "modules.builtin.alias.bin", "modules.softdep"];
+/// The indices of what is built into the kernel, below the kernel's folder; those of modules are made anew.
+pub const BUILT_IN_INDICES: [&str; 2] = ["modules.builtin.bin", "modules.builtin.alias.bin"];
 
 /// Files that are the same in every initrd. An empty machine id stays empty here; `initrd-release` is what tells
 /// systemd where it is; the root has a home and a shell for the emergency.
-pub const FILES: [(&str, &str); 9] = [
+pub const FILES: [(&str, &str); 10] = [
     ("etc/machine-id", ""),
     ("etc/fstab", ""),
     ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
@@ -127,6 +125,11 @@ pub const FILES: [(&str, &str); 9] = [
     // There is no root password to ask for in an initrd.
     ("etc/systemd/system/emergency.service.d/cairn.conf", "[Service]\nEnvironment=SYSTEMD_SULOGIN_FORCE=1\n"),
     ("etc/systemd/system/rescue.service.d/cairn.conf", "[Service]\nEnvironment=SYSTEMD_SULOGIN_FORCE=1\n"),
+    // Nothing of the new root's fstab is mounted here, so nothing in it is looked for.
+    (
+        "etc/systemd/system/initrd-parse-etc.service.d/cairn.conf",
+        "[Service]\nExecStart=\nExecStart=systemctl --no-block start initrd-cleanup.service\n",
+    ),
     // Only what may lead to a disk or a keyboard is looked at; the rest waits for the real system, which looks at
     // everything. Under emulation this saves seconds.
     (

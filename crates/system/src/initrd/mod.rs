@@ -4,6 +4,7 @@
 mod contents;
 mod cpio;
 mod elf;
+mod index;
 mod modules;
 
 use std::collections::BTreeSet;
@@ -196,11 +197,23 @@ impl Initrd<'_> {
         let mut names: BTreeSet<String> = modules::ALWAYS.iter().map(ToString::to_string).collect();
         names.extend(wanted.hardware.as_deref().map_or_else(generic, named));
         names.extend(named(&wanted.more));
+        let mut held = BTreeSet::new();
         for file in modules.closure(names.iter().map(String::as_str)) {
             let path = format!("{folder}/{file}");
             self.copy(&path)?.ok_or_else(|| self.lacks(&path, "modules.dep names"))?;
+            held.insert(modules::name_of(&file));
         }
-        for index in contents::MODULE_INDICES {
+        let has = |name: &str| held.contains(name);
+        let read = |name: &str| fs::read_to_string(self.base.join(&folder).join(name)).unwrap_or_default();
+        let indices = [
+            ("modules.dep.bin", index::dependencies(&read("modules.dep"), &has)),
+            ("modules.alias.bin", index::aliases(&read("modules.alias"), &has)),
+            ("modules.softdep", index::soft_dependencies(&read("modules.softdep"), &has).into_bytes()),
+        ];
+        for (name, bytes) in indices {
+            self.archive.put(format!("{folder}/{name}"), Entry::File(bytes, false));
+        }
+        for index in contents::BUILT_IN_INDICES {
             self.copy(&format!("{folder}/{index}"))?;
         }
         Ok(())
