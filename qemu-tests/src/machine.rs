@@ -43,6 +43,11 @@ fn firmware() -> Result<(PathBuf, PathBuf)> {
 impl Machine {
     /// Boots a raw image, throwing away what it writes unless `persist`.
     pub fn boot(image: &Path, persist: bool) -> Result<Machine> {
+        Machine::boot_on(&["virtio-blk-pci"], image, persist)
+    }
+
+    /// The same with another disk controller: QEMU's devices, the disk itself last.
+    pub fn boot_on(devices: &[&str], image: &Path, persist: bool) -> Result<Machine> {
         let folder = tempfile::Builder::new().prefix("qemu-tests-").tempdir()?;
         let (code, vars) = firmware()?;
         let my_vars = folder.path().join("vars");
@@ -50,6 +55,12 @@ impl Machine {
         let listen = |name: &str| UnixListener::bind(folder.path().join(name));
         let (console, control) = (listen("console")?, listen("control")?);
         let socket = |name: &str| format!("path={}", folder.path().join(name).display());
+        let last = devices.len().saturating_sub(1);
+        let whole = |(n, device): (usize, &&str)| {
+            let disk = if n == last { ",drive=d,bootindex=0" } else { "" };
+            ["-device".to_string(), format!("{device}{disk}")]
+        };
+        let disk: Vec<String> = devices.iter().enumerate().flat_map(whole).collect();
         let snapshot = if persist { "off" } else { "on" };
         let qemu = Cmd::new("qemu-system-x86_64")
             .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-device", "VGA"])
@@ -62,7 +73,7 @@ impl Machine {
             .arg(format!("if=pflash,unit=1,format=raw,file={}", my_vars.display()))
             .arg("-drive")
             .arg(format!("if=none,id=d,format=raw,snapshot={snapshot},file={}", image.display()))
-            .args(["-device", "virtio-blk-pci,drive=d,bootindex=0"])
+            .args(disk)
             .arg("-chardev")
             .arg(format!("socket,id=c,{}", socket("console")))
             .args(["-serial", "chardev:c"])

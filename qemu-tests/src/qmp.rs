@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -56,14 +56,28 @@ impl Qmp {
         Ok(())
     }
 
-    /// What is on the screen, as PPM: the number of different colours tells whether it shows something.
-    pub fn screen(&mut self, to: &Path) -> Result<usize> {
-        self.ask("screendump", &json!({ "filename": to }))?;
-        let ppm = std::fs::read(to)?;
-        // Three lines of header; exactness is not needed to count.
-        let pixels = ppm.get(16..).unwrap_or_default();
-        let colours: std::collections::BTreeSet<&[u8]> = pixels.chunks_exact(3).collect();
-        Ok(colours.len())
+    /// How many pixels of the screen are not black.
+    pub fn lit(&mut self, scratch: &Path) -> Result<usize> {
+        self.ask("screendump", &json!({ "filename": scratch }))?;
+        let ppm = std::fs::read(scratch)?;
+        // Some bytes of header; exactness is not needed to see text come.
+        let pixels = ppm.get(16..).unwrap_or_default().chunks_exact(3);
+        Ok(pixels.filter(|pixel| pixel.iter().any(|byte| *byte > 64)).count())
+    }
+
+    /// Waits until this many more pixels are lit than `before`; a letter has some twenty.
+    pub fn wait_for_text(&mut self, scratch: &Path, before: usize, more: usize, patience: Duration) -> Result<()> {
+        let end = Instant::now() + patience;
+        loop {
+            let lit = self.lit(scratch)?;
+            if lit >= before + more {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                bail!("the screen shows no new text: {lit} pixels are lit, {before} were before");
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
 }
 

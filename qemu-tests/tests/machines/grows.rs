@@ -23,10 +23,10 @@ fn run(cairn: &Cairn) -> Result<()> {
     File::options().write(true).open(&disk)?.set_len(size)?;
     let mut machine = Machine::boot(&disk, true)?;
     crate::logs_in::log_in(&mut machine)?;
-    machine.type_line("echo size=$(df -B1 --output=size / | tail -n 1)=")?;
-    machine.wait_for("\nsize=", Duration::from_secs(30))?;
-    machine.wait_for("=", Duration::from_secs(30))?;
-    let said = machine.said.rsplit("\nsize=").next().and_then(|t| t.split('=').next()).unwrap_or_default();
+    // What is typed is echoed, so the last word is typed in two.
+    machine.type_line("echo grown-$(df -B1 --output=size / | tail -n 1)-by''tes")?;
+    machine.wait_for("-bytes", Duration::from_secs(60))?;
+    let said = machine.said.rsplit("grown-").next().and_then(|t| t.split('-').next()).unwrap_or_default();
     let bytes: u64 = said.trim().parse().with_context(|| format!("'{said}' is no size"))?;
     ensure!(bytes > 3 << 30, "the root file system has {bytes} bytes on a disk of {size}");
     machine.type_line("echo cairn | sudo -S poweroff")?;

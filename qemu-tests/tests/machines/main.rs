@@ -2,6 +2,7 @@
 
 mod bad_luck;
 mod builds_agree;
+mod controllers;
 mod grows;
 mod interrupted;
 mod judged_by_others;
@@ -21,6 +22,7 @@ const ALL: &[Scenario] = &[
     builds_agree::NO_NETWORK,
     builds_agree::ORDINARY_USER,
     grows::SCENARIO,
+    controllers::SCENARIO,
     logs_in::SERIAL,
     logs_in::SCREEN,
     run_shows_it::SCENARIO,
