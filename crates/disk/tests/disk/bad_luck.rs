@@ -116,3 +116,13 @@ fn a_damaged_partition_table_is_read_from_its_copy() {
     assert!(partition_table::read(&image).is_err());
     assert!(partition_table::read(&MemoryTarget::new(100, 0)).is_err());
 }
+
+#[test]
+fn what_was_in_the_file_before_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
+    std::fs::write(&path, vec![0x5a; 3 << 20]).unwrap();
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    drop(FileTarget::new(file, "the image", 2 << 20).unwrap());
+    assert!(std::fs::read(&path).unwrap() == vec![0; 2 << 20]);
+}
