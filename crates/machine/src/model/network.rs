@@ -50,7 +50,7 @@ pub struct Interface {
     pub optional: bool,
 }
 
-/// How an interface is recognised, in the words of systemd.network's [Match].
+/// How an interface is recognised, in the words of systemd.network's `[Match]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InterfaceMatch {

@@ -28,7 +28,7 @@ pub struct Services {
 pub struct Unit {
     /// The unit file's text.
     pub text: String,
-    /// Start it at boot, by its [Install] section.
+    /// Start it at boot, by its `[Install]` section.
     #[serde(default = "yes")]
     pub enable: bool,
 }
