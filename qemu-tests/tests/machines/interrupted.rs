@@ -1,7 +1,7 @@
 //! A build that is interrupted or killed leaves no half file, and the next one is not disturbed by it.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use qemu_tests::command::same_bytes;
@@ -30,6 +30,21 @@ fn whole_or_nothing(folder: &Path, hello: &Hello) -> Result<()> {
             Some("hello.qcow2") => same_bytes(&path, &hello.qcow2)?,
             _ => anyhow::bail!("{} was left behind", path.display()),
         }
+    }
+    Ok(())
+}
+
+/// Nothing is mounted below a folder: neither now nor a moment later, when the last child has ended.
+fn unmounted(folder: &Path) -> Result<()> {
+    let below = folder.to_string_lossy().into_owned();
+    let mounted = || -> Result<Vec<String>> {
+        let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+        Ok(mounts.lines().filter(|line| line.contains(&below)).map(str::to_string).collect())
+    };
+    let end = Instant::now() + Duration::from_secs(20);
+    while !mounted()?.is_empty() {
+        ensure!(Instant::now() < end, "still mounted: {:?}", mounted()?);
+        std::thread::sleep(Duration::from_millis(200));
     }
     Ok(())
 }
@@ -63,7 +78,12 @@ fn base(cairn: &Cairn) -> Result<()> {
     // The packages only: the base is made anew.
     Cmd::new("cp").args(["-r", "--"]).arg(cairn.cache().join("cairn/debs")).arg(cache.join("cairn")).ok()?;
     let out = folder.path().join("out");
-    let build = || cairn.cmd(["build"]).arg(&hello.file).arg("-o").arg(&out).env("XDG_CACHE_HOME", &cache);
+    let temporary = folder.path().join("tmp");
+    std::fs::create_dir(&temporary)?;
+    let build = || {
+        let build = cairn.cmd(["build"]).arg(&hello.file).arg("-o").arg(&out);
+        build.env("XDG_CACHE_HOME", &cache).env("TMPDIR", &temporary)
+    };
     for (signal, seconds) in [("INT", 4), ("KILL", 9)] {
         let mut started = build().start()?;
         if started.wait(Duration::from_secs(seconds))?.is_none() {
@@ -71,6 +91,7 @@ fn base(cairn: &Cairn) -> Result<()> {
         }
         started.wait(Duration::from_secs(60))?.with_context(|| format!("{signal} does not stop it"))?;
         whole_or_nothing(&out, &hello)?;
+        unmounted(&temporary).with_context(|| format!("{signal} after {seconds} s"))?;
     }
     build().run()?.must(0)?;
     same_bytes(&hello.raw, &out.join("hello.raw"))
