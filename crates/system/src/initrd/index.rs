@@ -39,16 +39,30 @@ pub fn dependencies(dep: &str, has: &dyn Fn(&str) -> bool) -> Vec<u8> {
 
 /// `modules.alias.bin` of the lines of `modules.alias` whose module `has` accepts.
 pub fn aliases(alias: &str, has: &dyn Fn(&str) -> bool) -> Vec<u8> {
-    let mut pairs = Pairs::new();
+    let mut found = Vec::new();
     for (rank, line) in (0..).zip(alias.lines()) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         if let ["alias", pattern, module] = words[..]
             && has(module)
         {
-            pairs.entry(pattern).or_default().push((rank, module));
+            found.push((underscores(pattern), rank, module));
         }
     }
+    let mut pairs = Pairs::new();
+    for (pattern, rank, module) in &found {
+        pairs.entry(pattern).or_default().push((*rank, module));
+    }
     index(&pairs)
+}
+
+/// Dashes as underscores, but for those of a range such as `[0-9]`: so are the patterns of an index, and what is asked.
+fn underscores(pattern: &str) -> String {
+    let mut inside = false;
+    let plain = |c: char| {
+        inside = (inside || c == '[') && c != ']';
+        if c == '-' && !inside { '_' } else { c }
+    };
+    pattern.chars().map(plain).collect()
 }
 
 /// The lines of `modules.softdep` about a module that `has` accepts.
@@ -157,14 +171,14 @@ mod tests {
     }
 
     const DEP: &str =
-        "kernel/a/virtio-blk.ko.xz: kernel/b/virtio.ko.xz\nkernel/b/virtio.ko.xz:\nkernel/c/virtio_net.ko:\n";
+        "kernel/a/cairn-disk.ko.xz: kernel/b/cairn.ko.xz\nkernel/b/cairn.ko.xz:\nkernel/c/cairn_net.ko:\n";
 
     #[test]
     fn modules_that_are_there_are_found_and_others_are_not() {
-        let index = dependencies(DEP, &|name| name != "virtio_net");
-        assert_eq!(find(&index, "virtio_blk"), ["kernel/a/virtio-blk.ko.xz: kernel/b/virtio.ko.xz"]);
-        assert_eq!(find(&index, "virtio"), ["kernel/b/virtio.ko.xz:"]);
-        for absent in ["virtio_net", "virt", "virtio_", "virtio_blk2", "x", ""] {
+        let index = dependencies(DEP, &|name| name != "cairn_net");
+        assert_eq!(find(&index, "cairn_disk"), ["kernel/a/cairn-disk.ko.xz: kernel/b/cairn.ko.xz"]);
+        assert_eq!(find(&index, "cairn"), ["kernel/b/cairn.ko.xz:"]);
+        for absent in ["cairn_net", "cair", "cairn_", "cairn_disk2", "x", ""] {
             assert_eq!(find(&index, absent), Vec::<String>::new(), "{absent}");
         }
     }
@@ -176,6 +190,9 @@ mod tests {
         assert_eq!(find(&index, "pci:v1*"), ["a", "b"]);
         assert_eq!(find(&index, "pci:v*"), ["c"]);
         assert_eq!(find(&index, "pci:v2*"), Vec::<String>::new());
+        let index = aliases("alias fs-overlay overlay\nalias dmi:*[0-9]x-y* z\n", &|_| true);
+        assert_eq!(find(&index, "fs_overlay"), ["overlay"]);
+        assert_eq!(find(&index, "dmi:*[0-9]x_y*"), ["z"]);
     }
 
     #[test]
@@ -187,7 +204,8 @@ mod tests {
         );
     }
 
-    /// modprobe itself, where it is installed, reads what was written.
+    /// modprobe itself, where it is installed, reads what was written. (The names are not those of real modules, because
+    /// it leaves out what the running kernel has.)
     #[test]
     fn modprobe_understands_the_index() {
         if cairn_process::find("modprobe").is_none() {
@@ -196,18 +214,22 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("lib/modules/6.0");
-        std::fs::create_dir_all(&folder).unwrap();
+        for file in ["kernel/a/cairn-disk.ko.xz", "kernel/b/cairn.ko.xz", "kernel/c/cairn_net.ko"] {
+            std::fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+            std::fs::write(folder.join(file), "").unwrap();
+        }
         std::fs::write(folder.join("modules.dep.bin"), dependencies(DEP, &|_| true)).unwrap();
-        let alias = "alias pci:v00001AF4d*sv* virtio_blk\n";
+        let alias = "alias pci:v00001AF4d*sv* cairn_disk\nalias my-disk cairn_disk\n";
         std::fs::write(folder.join("modules.alias.bin"), aliases(alias, &|_| true)).unwrap();
         let modprobe = |name: &str| {
             let tool = cairn_process::Tool::new("modprobe", "kmod", "test the index");
             let tool = tool.args(["--show-depends", "--set-version", "6.0", "--dirname"]);
             String::from_utf8(tool.arg(dir.path()).arg(name).output().unwrap()).unwrap()
         };
-        let blk = modprobe("virtio-blk");
-        let order: Vec<usize> = ["b/virtio.ko.xz", "a/virtio-blk.ko.xz"].map(|m| blk.find(m).unwrap()).to_vec();
-        assert!(order.is_sorted(), "{blk}");
+        let blk = modprobe("cairn-disk");
+        let order = ["b/cairn.ko.xz", "a/cairn-disk.ko.xz"].map(|m| blk.find(m));
+        assert!(order.is_sorted() && order[0].is_some(), "{blk}");
         assert_eq!(modprobe("pci:v00001AF4d00001001sv00001AF4"), blk);
+        assert_eq!(modprobe("my-disk"), blk);
     }
 }
