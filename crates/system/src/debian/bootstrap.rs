@@ -31,8 +31,9 @@ pub(super) fn bootstrap(
     // In a file: mmdebstrap's message about a script that fails has all of its command in it.
     let script = packages.script(&extras.script())?;
     let hook = format!("sh {} \"$1\"", quoted(&script.to_string_lossy()));
-    let tool = Tool::new("mmdebstrap", "mmdebstrap", REASON)
-        .arg(format!("--mode={}", mode()?))
+    let mode = mode()?;
+    let tool = program(mode)
+        .arg(format!("--mode={mode}"))
         .arg("--variant=essential")
         .arg("--format=tar")
         .arg(format!("--architectures={}", debian.architecture))
@@ -63,6 +64,17 @@ pub(super) fn bootstrap(
         (Err(Stopped::Here(error)), _) => Err(error),
         (_, Err(error)) => Err(explain(error, extras)),
         (Err(Stopped::Stream(error)), Ok(())) => Err(Error::Tree { what: format!("reading the tar stream: {error}") }),
+    }
+}
+
+/// mmdebstrap; root's in namespaces of its own. What root's mmdebstrap mounts would stay mounted on this computer if it
+/// were killed; so it goes with the namespace, and so do the processes. (An ordinary user's makes its own.)
+fn program(mode: &str) -> Tool {
+    if mode == "root" {
+        Tool::new("unshare", "util-linux", "keep mmdebstrap's mounts away from this computer's")
+            .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "mmdebstrap"])
+    } else {
+        Tool::new("mmdebstrap", "mmdebstrap", REASON)
     }
 }
 
@@ -116,9 +128,10 @@ fn has_range(ranges: &str, name: &str, user: u32) -> bool {
 /// Says early that a program is missing.
 pub(super) fn check_tools() -> Result<(), Error> {
     Tool::new("mmdebstrap", "mmdebstrap", REASON).check()?;
+    program(mode()?).check()?;
     Tool::new("dpkg-deb", "dpkg", "read what is in a package").check()?;
     Tool::new("/usr/lib/apt/apt-helper", "apt", "download packages").check()?;
-    mode().map(drop)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,9 +6,6 @@ use crate::verify::answer::Answer;
 use crate::verify::check::Check;
 use crate::verify::expected::Expected;
 
-/// Made by Cairn, not locked: an empty package that stands for the initrd, so that no other one is installed to make it.
-const OURS: &str = "cairn-initrd";
-
 pub(super) fn ask(expected: &Expected) -> Option<String> {
     let command = "dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\\n'";
     (!expected.packages.is_empty()).then(|| command.into())
@@ -28,7 +25,7 @@ pub(super) fn judge(expected: &Expected, answer: &Answer) -> Vec<Check> {
             None => complaints.push(format!("{name} is missing")),
         }
     }
-    let more = found.keys().filter(|name| *name != OURS && !expected.packages.contains_key(*name));
+    let more = found.keys().filter(|name| !expected.packages.contains_key(*name));
     complaints.extend(more.map(|name| format!("{name} is there too")));
     vec![Check::complaints(
         "packages",
@@ -45,7 +42,7 @@ mod tests {
     fn differences_are_named() {
         let packages = [("a", "1"), ("b", "2"), ("c", "3")].map(|(n, v)| (n.to_string(), v.to_string()));
         let expected = Expected { packages: packages.into(), ..Expected::default() };
-        let out = "installed a 1\ninstalled b 2.1\ninstalled d 4\ninstalled cairn-initrd 1\nconfig-files c 3\n";
+        let out = "installed a 1\ninstalled b 2.1\ninstalled d 4\nconfig-files c 3\n";
         let check = &judge(&expected, &Answer { out: out.into(), ..Answer::default() })[0];
         assert!(!check.ok);
         assert_eq!(check.found, "b 2.1 instead of 2; c is missing; d is there too");
