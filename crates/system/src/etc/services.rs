@@ -14,6 +14,10 @@ use crate::units::{NotEnabled, Units, full_name};
 /// When a unit is not there, or cannot be enabled.
 pub fn apply(tree: &mut Tree, machine: &Machine, units: &Units) -> Result<(), SystemError> {
     let services = &machine.services;
+    // Somebody who sits before the machine can log in; on serial consoles systemd sees to it by itself.
+    if let Ok(links) = units.enable("getty@tty1.service") {
+        enable(tree, links);
+    }
     for (name, unit) in &services.units {
         let name = full_name(name);
         tree.file(&format!("systemd/system/{name}"), unit.text.as_bytes());
@@ -58,4 +62,55 @@ fn unknown(pointer: String, name: &str, units: &Units) -> SystemError {
     let near = nearest(&full, units.names()).map(|n| format!("did you mean {n}?"));
     let help = near.or_else(|| Some("is the package that brings it in source.debian.packages?".into()));
     SystemError::refused_with(pointer, format!("the packages have no unit {full}"), help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Node;
+    use crate::units::UnitFile;
+
+    fn units() -> Units {
+        let file = |text: &str| UnitFile::File { folder: "/usr/lib/systemd/system", text: text.into() };
+        let mut units = Units::default();
+        units.0.insert("ssh.service".into(), file("[Install]\nWantedBy=multi-user.target\nAlias=sshd.service\n"));
+        units.0.insert("sshd.service".into(), UnitFile::Alias(Some("ssh.service".into())));
+        units.0.insert("off.service".into(), UnitFile::Alias(None));
+        units.0.insert("a@.service".into(), file("[Install]\nWantedBy=multi-user.target\n"));
+        units
+    }
+
+    fn machine(services: &str) -> Machine {
+        let text =
+            format!(r#"{{"version":1,"hostname":"h","source":{{"debian":{{}}}},"disks":{{}},"services":{services}}}"#);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn refused(services: &str) -> (String, String, String) {
+        let error = apply(&mut Tree::default(), &machine(services), &units()).unwrap_err();
+        (error.pointer().unwrap().into(), error.to_string(), error.help().unwrap_or_default().into())
+    }
+
+    #[test]
+    fn enabling_links_and_disabling_masks_under_every_name() {
+        let mut tree = Tree::default();
+        apply(&mut tree, &machine(r#"{"enable":["sshd"]}"#), &units()).unwrap();
+        let link = "systemd/system/multi-user.target.wants/ssh.service";
+        assert_eq!(tree.get(link), Some(&Node::Link("/usr/lib/systemd/system/ssh.service".into())));
+        apply(&mut tree, &machine(r#"{"disable":["sshd"]}"#), &units()).unwrap();
+        let left: Vec<_> = tree.iter().collect();
+        let null = Node::Link("/dev/null".into());
+        assert_eq!(left, [("systemd/system/ssh.service", &null), ("systemd/system/sshd.service", &null)]);
+    }
+
+    #[test]
+    fn what_cannot_be_enabled_is_refused_at_its_place() {
+        let (pointer, message, help) = refused(r#"{"enable":["ssh","shs"]}"#);
+        assert_eq!(pointer, "/services/enable/1");
+        assert_eq!(message, "the packages have no unit shs.service");
+        assert_eq!(help, "did you mean ssh.service?");
+        assert_eq!(refused(r#"{"disable":["nothing-like-it"]}"#).0, "/services/disable/0");
+        assert_eq!(refused(r#"{"enable":["off"]}"#).1, "the package masks off.service, it cannot be started");
+        assert_eq!(refused(r#"{"enable":["a@"]}"#).2, "write which instance: a@NAME.service");
+    }
 }

@@ -252,4 +252,29 @@ mod tests {
         let error = build(dir.path(), "6.1", &WantedModules::default()).unwrap_err();
         assert!(error.to_string().contains("usr/lib/systemd/systemd"), "{error}");
     }
+
+    /// systemd's own check, where it is installed, finds nothing wrong with the initrd's own units.
+    #[test]
+    fn systemd_has_nothing_to_say_about_the_units() {
+        if cairn_process::find("systemd-analyze").is_none() {
+            eprintln!("skipped: systemd-analyze is not installed");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let units = dir.path().join("usr/lib/systemd/system");
+        fs::create_dir_all(&units).unwrap();
+        fs::create_dir_all(dir.path().join("usr/lib/cairn")).unwrap();
+        let helper = dir.path().join("usr/lib/cairn/cairn-stage1");
+        fs::write(&helper, "").unwrap();
+        fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(units.join("emergency.target"), "[Unit]\nDescription=Emergency\n").unwrap();
+        for (name, text) in
+            [("cairn-grow.service", contents::GROW_UNIT), ("cairn-assemble.service", contents::ASSEMBLE_UNIT)]
+        {
+            fs::write(units.join(name), text).unwrap();
+            let tool = cairn_process::Tool::new("systemd-analyze", "systemd", "check units");
+            let root = format!("--root={}", dir.path().display());
+            tool.args(["verify", "--man=no", "--recursive-errors=no", &root, name]).run().unwrap();
+        }
+    }
 }
