@@ -71,8 +71,14 @@ pub(super) fn bootstrap(
 /// were killed; so it goes with the namespace, and so do the processes. (An ordinary user's makes its own.)
 fn program(mode: &str) -> Tool {
     if mode == "root" {
-        Tool::new("unshare", "util-linux", "keep mmdebstrap's mounts away from this computer's")
-            .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "mmdebstrap"])
+        Tool::new("unshare", "util-linux", "keep mmdebstrap's mounts away from this computer's").args([
+            "--mount",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "--kill-child",
+            "mmdebstrap",
+        ])
     } else {
         Tool::new("mmdebstrap", "mmdebstrap", REASON)
     }
