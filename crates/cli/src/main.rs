@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use cairn_machine::{Problem, Problems};
 use clap::Parser;
+use image_builder::qemu::QemuError;
 use serde_json::json;
 
 use crate::args::{Cli, Command};
@@ -78,7 +79,8 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             // Whoever reads has read enough: `cairn inspect IMAGE | head` is no failure.
             return if e.kind() == ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed };
         }
-        if cause.is::<Refusal>() {
+        let busy = matches!(cause.downcast_ref(), Some(QemuError::Busy { .. } | QemuError::PortTaken { .. }));
+        if busy || cause.is::<Refusal>() {
             return Exit::Refused;
         }
         if cause.is::<Usage>() {
