@@ -49,7 +49,7 @@ fn of(
     with_xbootldr: bool,
     seed: Uuid,
 ) -> Result<PartitionIds, PlanError> {
-    let kind = kinds::name(partition.kind);
+    let kind = partition.kind.name();
     // Counted among its own kind: a swap partition put in front does not rename the root.
     let name = format!("partition/{kind}/{ordinal}");
     let label = partition.label.clone().unwrap_or_else(|| kind.to_string());

@@ -57,19 +57,6 @@ pub fn type_guid(kind: PartitionKind, mount_point: Option<&str>) -> Uuid {
     TYPES[index].0
 }
 
-/// The kind's name in a machine file.
-pub(crate) fn name(kind: PartitionKind) -> &'static str {
-    match kind {
-        PartitionKind::Esp => "esp",
-        PartitionKind::Xbootldr => "xbootldr",
-        PartitionKind::BiosBoot => "bios-boot",
-        PartitionKind::Swap => "swap",
-        PartitionKind::Root => "root",
-        PartitionKind::Home => "home",
-        PartitionKind::Data => "data",
-    }
-}
-
 /// The file system of a partition that names none.
 pub(crate) fn default_format(kind: PartitionKind) -> Option<FileSystem> {
     match kind {

@@ -137,7 +137,7 @@ fn span(total: u64, given: bool, real: bool, claims: &[Claim], sector: SectorSiz
 
 /// What is wrong with a partition whatever its size.
 fn check(partition: &Partition, ids: &PartitionIds, index: usize, count: usize) -> Result<(), PlanError> {
-    let what = kinds::name(partition.kind).to_string();
+    let what = partition.kind.name().to_string();
     let at = |key: &str| format!("/partitions/{index}/{key}");
     let wrong = |format, instead| Err(PlanError::Format { what: what.clone(), pointer: at("format"), format, instead });
     match (partition.kind, partition.format) {
@@ -186,7 +186,7 @@ fn claim(
     needs: &Needs,
     named: bool,
 ) -> Result<Claim, PlanError> {
-    let what = kinds::name(partition.kind).to_string();
+    let what = partition.kind.name().to_string();
     let at = |key: &str| format!("/partitions/{index}/{key}");
     let contents = match partition.kind {
         PartitionKind::Esp => needs.esp,

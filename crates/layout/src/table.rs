@@ -4,7 +4,6 @@ use std::fmt;
 
 use cairn_machine::model::FileSystem;
 
-use crate::kinds;
 use crate::plan::{DiskPlan, PlannedPartition};
 use crate::units::human;
 
@@ -55,7 +54,7 @@ impl DiskPlan {
         let mount_point = p.mount_point.as_deref().unwrap_or("-");
         [
             p.number.to_string(),
-            kinds::name(p.kind).to_string(),
+            p.kind.name().to_string(),
             p.label.clone(),
             human(self.offset_of(p)),
             p.first_lba.to_string(),
