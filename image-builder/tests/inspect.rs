@@ -50,7 +50,7 @@ fn image(path: &Path, tree: &Tree) {
         FatFile::from_bytes("EFI/cairn/linux", vec![1; 5000]),
         FatFile::from_bytes("EFI/cairn/initrd", vec![2; 9000]),
     ];
-    let disk = Disk { layout: Some(NamedLayout::Uefi), size: None, free: Size::default(), partitions: Vec::new() };
+    let disk = Disk { free: Size::default(), ..Disk::of_layout(NamedLayout::Uefi) };
     let needs = Needs { esp: fat::needed(&files), root: ext4::needed(tree, 8 << 20).unwrap(), ..Needs::default() };
     let plan = plan(&disk, Uuid::from_u128(1), &needs, None).unwrap();
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).unwrap();

@@ -116,9 +116,9 @@ fn mounts(checked: &Checked, name: &str, disk: &Disk, seed: Uuid) -> anyhow::Res
         if partition.kind == PartitionKind::Root {
             root = Some(format!("UUID={}", fs.uuid));
         } else if let Some(target) = partition.mount_point {
-            mounts.push(Mount { device: format!("PARTUUID={}", partition.guid), target, format: fs.format });
+            mounts.push(Mount { device: format!("PARTUUID={}", partition.part_uuid), target, format: fs.format });
         } else if fs.format == FileSystem::Swap {
-            let device = format!("PARTUUID={}", partition.guid);
+            let device = format!("PARTUUID={}", partition.part_uuid);
             mounts.push(Mount { device, target: "none".into(), format: fs.format });
         }
     }

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut tree = Tree::new();
     tree.add_folder("", Path::new(folder), FolderOptions { owner: Some((0, 0)), mtime: Some(1) })?;
-    let disk = Disk { layout: Some(NamedLayout::Uefi), size: None, free: Size::default(), partitions: Vec::new() };
+    let disk = Disk { free: Size::default(), ..Disk::of_layout(NamedLayout::Uefi) };
     let needs = Needs { esp: LEAST_FAT, root: ext4::needed(&tree, free << 20)?, ..Needs::default() };
     let plan = plan(&disk, Uuid::nil(), &needs, None)?;
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(image)?;

@@ -10,11 +10,51 @@ pub enum PlanError {
     /// Neither of them.
     #[error("the disk has no partitions: add `layout: uefi`, or list `partitions`")]
     Empty,
-    /// A GPT has 128 entries.
-    #[error("the disk has {count} partitions, but a partition table holds 128")]
+    /// A GPT has 128 entries, an MBR 4.
+    #[error("the disk has {count} partitions, but its partition table holds {most}")]
     TooManyPartitions {
         /// How many there are.
         count: usize,
+        /// How many the table holds.
+        most: usize,
+    },
+    /// A layout that stands for one kind of table, with another one asked for.
+    #[error("the layout `{layout}` has a table of the kind {table}: remove `table`, or list `partitions`")]
+    LayoutTable {
+        /// The layout.
+        layout: &'static str,
+        /// Its kind of table.
+        table: &'static str,
+    },
+    /// A partition that begins or ends where an MBR does not reach.
+    #[error("the disk is {size}, but an MBR reaches no further than 2T: make the disk smaller, or use a GPT")]
+    BeyondMbr {
+        /// Where the size is given; the disk itself when it follows from the partitions.
+        pointer: String,
+        /// The disk's size.
+        size: String,
+    },
+    /// A partition that grows and is not the root, in a table that cannot mark it.
+    #[error("{what} cannot grow: in an MBR only the root can. Remove `grow`")]
+    GrowMbr {
+        /// The partition: its kind.
+        what: String,
+        /// Where `grow` is.
+        pointer: String,
+    },
+    /// A mirror of the EFI system partition that is mounted nowhere.
+    #[error(
+        "a second esp is a mirror of the first and needs a `mount_point` of its own, for example `mount_point: /efi2`"
+    )]
+    MirrorWithoutMountPoint {
+        /// The partition.
+        pointer: String,
+    },
+    /// A BIOS does not start disks with sectors of 4096 bytes.
+    #[error("the disk has sectors of {sector} bytes, from which no BIOS boots: use a layout with UEFI")]
+    BiosSectors {
+        /// The size of a sector.
+        sector: u64,
     },
     /// An exact size or an upper bound that is less than what must go into the partition.
     #[error("{what} is {size}, but its contents need {needed}: make it at least {needed}")]
@@ -135,7 +175,8 @@ impl PlanError {
     pub fn pointer(&self) -> &str {
         match self {
             PlanError::LayoutAndPartitions => "/layout",
-            PlanError::Empty => "",
+            PlanError::LayoutTable { .. } => "/table",
+            PlanError::Empty | PlanError::BiosSectors { .. } => "",
             PlanError::TooManyPartitions { .. } | PlanError::TooLarge => "/partitions",
             PlanError::PartitionTooSmall { pointer, .. }
             | PlanError::BelowFormat { pointer, .. }
@@ -143,10 +184,13 @@ impl PlanError {
             | PlanError::SizeAndShare { pointer, .. }
             | PlanError::SwapWithoutSize { pointer }
             | PlanError::DataWithoutMountPoint { pointer }
+            | PlanError::GrowMbr { pointer, .. }
             | PlanError::GrowNotLast { pointer, .. }
             | PlanError::GrowFormat { pointer, .. }
             | PlanError::Format { pointer, .. }
             | PlanError::LabelTooLong { pointer, .. }
+            | PlanError::BeyondMbr { pointer, .. }
+            | PlanError::MirrorWithoutMountPoint { pointer }
             | PlanError::DiskTooSmall { pointer, .. } => pointer,
         }
     }

@@ -1,6 +1,6 @@
 //! What follows from a partition's kind: GPT type, name, default file system and mount point, least size.
 
-use cairn_machine::model::{FileSystem, Partition, PartitionKind};
+use cairn_machine::model::{FileSystem, PartitionKind};
 use uuid::{Uuid, uuid};
 
 /// The least size of a FAT partition: 260 MiB.
@@ -57,27 +57,35 @@ pub fn type_guid(kind: PartitionKind, mount_point: Option<&str>) -> Uuid {
     TYPES[index].0
 }
 
-/// The file system of a partition that names none.
-pub(crate) fn default_format(kind: PartitionKind) -> Option<FileSystem> {
-    match kind {
-        PartitionKind::Esp | PartitionKind::Xbootldr => Some(FileSystem::Vfat),
-        PartitionKind::Swap => Some(FileSystem::Swap),
-        PartitionKind::BiosBoot => None,
-        PartitionKind::Root | PartitionKind::Home | PartitionKind::Data => Some(FileSystem::Ext4),
+/// The MBR partition type of a kind.
+///
+/// The partition at /boot is plain FAT32: firmware and GRUB of a time when MBRs were made know no other. An MBR has no
+/// BIOS boot partition (the machine file's check refuses one); where there is one all the same, nobody is to use it.
+pub fn mbr_type(kind: PartitionKind, format: Option<FileSystem>) -> u8 {
+    match (kind, format) {
+        (PartitionKind::Esp, _) => 0xEF,
+        (_, Some(FileSystem::Vfat)) => 0x0C,
+        (_, Some(FileSystem::Swap)) => 0x82,
+        (_, Some(FileSystem::Ext4)) => 0x83,
+        (_, None) => 0xDA,
     }
 }
 
-/// Where a partition is mounted. The ESP makes room at /boot for an XBOOTLDR partition.
-pub(crate) fn mount_point(partition: &Partition, with_xbootldr: bool) -> Option<String> {
-    let default = match partition.kind {
-        PartitionKind::Esp if with_xbootldr => "/efi",
-        PartitionKind::Esp | PartitionKind::Xbootldr => "/boot",
-        PartitionKind::Root => "/",
-        PartitionKind::Home => "/home",
-        PartitionKind::BiosBoot | PartitionKind::Swap => return None,
-        PartitionKind::Data => return partition.mount_point.clone(),
-    };
-    Some(partition.mount_point.clone().unwrap_or_else(|| default.to_string()))
+/// The name of an MBR partition type; those that Cairn makes, and what is often met beside them.
+pub fn mbr_type_name(kind: u8) -> Option<&'static str> {
+    Some(match kind {
+        0x05 | 0x0F | 0x85 => "extended",
+        0x07 => "ntfs",
+        0x0B | 0x0C => "fat32",
+        0x82 => "swap",
+        0x83 => "linux",
+        0x8E => "lvm",
+        0xEA => "xbootldr",
+        0xEE => "gpt",
+        0xEF => "esp",
+        0xFD => "raid",
+        _ => return None,
+    })
 }
 
 /// The least size of a file system, empty.

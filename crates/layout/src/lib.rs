@@ -15,8 +15,8 @@ mod table;
 mod units;
 
 pub use error::PlanError;
-pub use ids::{PartitionIds, disk_seed, identifiers};
-pub use kinds::{LEAST_FAT, type_guid, type_name};
+pub use ids::{PartUuid, PartitionIds, disk_seed, identifiers};
+pub use kinds::{LEAST_FAT, mbr_type, mbr_type_name, type_guid, type_name};
 pub use plan::{DiskPlan, FsPlan, FsUuid, PlannedPartition};
 pub use planner::{Needs, free_to_leave, plan, plan_with_sectors};
 pub use units::{ALIGNMENT, Lba, SectorSize, Sectors, human};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cairn_machine::model::{Disk, FileSystem, Partition, PartitionKind};
+use cairn_machine::model::{Disk, FileSystem, Partition, PartitionKind, TableKind};
 use cairn_machine::size::Size;
 use uuid::Uuid;
 
@@ -60,9 +60,8 @@ pub fn plan_with_sectors(
     sector: SectorSize,
 ) -> Result<DiskPlan, PlanError> {
     let partitions = ids::partitions(disk)?;
-    if partitions.len() > 128 {
-        return Err(PlanError::TooManyPartitions { count: partitions.len() });
-    }
+    let table = disk.table();
+    check_table(disk, table, sector)?;
     let ids = ids::identifiers(disk, seed)?;
     let named = disk.layout.is_some();
     let claims = partitions
@@ -71,6 +70,7 @@ pub fn plan_with_sectors(
         .enumerate()
         .map(|(i, (partition, ids))| {
             check(partition, ids, i, partitions.len())?;
+            check_in_table(partition, ids, i, table)?;
             claim(partition, ids, i, needs, named)
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -78,12 +78,15 @@ pub fn plan_with_sectors(
     let given = size.or(disk.size);
     let total = match given {
         Some(given) => given.bytes() / sector.bytes() * sector.bytes(),
-        None => whole(&claims)?,
+        None => whole(&claims, table)?,
     };
-    let sizes = share::divide(span(total, given.is_some(), size.is_some(), &claims, sector)?, &claims);
+    let reached = reached(total, table, if size.is_some() { None } else { Some(disk.size.is_some()) })?;
+    let tail = tail(table, sector);
+    let sizes =
+        share::divide(span(reached, tail, given.is_some(), size.is_some(), whole(&claims, table)?, &claims)?, &claims);
 
     let mut next = 1;
-    let planned = partitions.iter().zip(ids).zip(&sizes).enumerate().map(|(i, ((partition, ids), units))| {
+    let planned = ids.into_iter().zip(&sizes).enumerate().map(|(i, (ids, units))| {
         let first = next;
         next += units;
         PlannedPartition {
@@ -94,45 +97,98 @@ pub fn plan_with_sectors(
             label: ids.label,
             first_lba: Lba(sector.count(first * ALIGNMENT).0),
             sectors: sector.count(units * ALIGNMENT),
-            grow: grows(partition, i + 1 == partitions.len()),
+            grow: disk.grows(i),
             fs: ids.fs,
             mount_point: ids.mount_point,
         }
     });
     let partitions = planned.collect();
     Ok(DiskPlan {
-        disk_guid: ids::derive(seed, "partition-table"),
+        table,
+        disk_guid: ids::disk_guid(seed),
         sector_size: sector,
         sectors: sector.count(total),
         partitions,
     })
 }
 
-/// The last root grows by itself.
-fn grows(partition: &Partition, last: bool) -> bool {
-    partition.grow.unwrap_or(last && partition.kind == PartitionKind::Root)
-}
+/// How far an MBR reaches: 32 bits for the number of a sector.
+const MBR_REACH: u64 = 512 << 32;
 
-/// The size of a disk that is just large enough: the partitions, one unit in front for the partition table and one
-/// behind for its copy.
-fn whole(claims: &[Claim]) -> Result<u64, PlanError> {
-    let units = claims.iter().try_fold(2_u64, |sum, claim| sum.checked_add(claim.min)).ok_or(PlanError::TooLarge)?;
+/// The size of a disk that is just large enough: the partitions, one unit in front for the partition table and, for a
+/// GPT, one behind for its copy.
+fn whole(claims: &[Claim], table: TableKind) -> Result<u64, PlanError> {
+    let around = match table {
+        TableKind::Gpt => 2_u64,
+        TableKind::Mbr => 1,
+    };
+    let units = claims.iter().try_fold(around, |sum, claim| sum.checked_add(claim.min)).ok_or(PlanError::TooLarge)?;
     let bytes = units.checked_mul(ALIGNMENT).ok_or(PlanError::TooLarge)?;
     if i64::try_from(bytes).is_err() { Err(PlanError::TooLarge) } else { Ok(bytes) }
 }
 
+/// What must stay free behind the last partition: a GPT's copy has 128 entries of 128 bytes and the header's sector.
+fn tail(table: TableKind, sector: SectorSize) -> u64 {
+    match table {
+        TableKind::Gpt => 128 * 128 + sector.bytes(),
+        TableKind::Mbr => 0,
+    }
+}
+
+/// How much of a disk its table reaches. A real disk may be larger; one that is made to a size is a mistake then.
+/// `made`: the disk is not a real one, and whether the machine file gives its size.
+fn reached(total: u64, table: TableKind, made: Option<bool>) -> Result<u64, PlanError> {
+    match (table, made) {
+        (TableKind::Mbr, Some(given)) if total > MBR_REACH => {
+            let pointer = if given { "/size" } else { "" };
+            Err(PlanError::BeyondMbr { pointer: pointer.into(), size: human(total) })
+        }
+        (TableKind::Mbr, _) => Ok(total.min(MBR_REACH)),
+        (TableKind::Gpt, _) => Ok(total),
+    }
+}
+
 /// How many units of a disk the partitions may take.
-fn span(total: u64, given: bool, real: bool, claims: &[Claim], sector: SectorSize) -> Result<u64, PlanError> {
-    // 128 entries of 128 bytes and the header's sector stand behind the last partition.
-    let tail = 128 * 128 + sector.bytes();
+fn span(total: u64, tail: u64, given: bool, real: bool, needed: u64, claims: &[Claim]) -> Result<u64, PlanError> {
     let units = total.saturating_sub(tail) / ALIGNMENT;
-    let needed = whole(claims)?;
     let least: u64 = claims.iter().map(|claim| claim.min).sum();
     if given && units.saturating_sub(1) < least {
         let pointer = if real { "" } else { "/size" };
         return Err(PlanError::DiskTooSmall { pointer: pointer.into(), size: human(total), needed: need(needed) });
     }
     Ok(units.saturating_sub(1))
+}
+
+/// What is wrong with the partition table as a whole.
+fn check_table(disk: &Disk, table: TableKind, sector: SectorSize) -> Result<(), PlanError> {
+    if let Some(layout) = disk.layout.filter(|layout| layout.table() != table) {
+        return Err(PlanError::LayoutTable { layout: layout.name(), table: layout.table().name() });
+    }
+    let most = match table {
+        TableKind::Gpt => 128,
+        TableKind::Mbr => 4,
+    };
+    let count = disk.all_partitions().len();
+    if count > most {
+        return Err(PlanError::TooManyPartitions { count, most });
+    }
+    let for_bios = table == TableKind::Mbr || disk.has(PartitionKind::BiosBoot);
+    if sector == SectorSize::B4096 && for_bios && !disk.has(PartitionKind::Esp) {
+        return Err(PlanError::BiosSectors { sector: sector.bytes() });
+    }
+    Ok(())
+}
+
+/// What is wrong with a partition among the others, or in its kind of table.
+fn check_in_table(partition: &Partition, ids: &PartitionIds, index: usize, table: TableKind) -> Result<(), PlanError> {
+    let what = partition.kind.name().to_string();
+    if partition.kind == PartitionKind::Esp && ids.mount_point.is_none() {
+        return Err(PlanError::MirrorWithoutMountPoint { pointer: format!("/partitions/{index}") });
+    }
+    if table == TableKind::Mbr && partition.grow == Some(true) && partition.kind != PartitionKind::Root {
+        return Err(PlanError::GrowMbr { what, pointer: format!("/partitions/{index}/grow") });
+    }
+    Ok(())
 }
 
 /// What is wrong with a partition whatever its size.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cairn_machine::model::FileSystem;
+use cairn_machine::model::{FileSystem, TableKind};
 
 use crate::plan::{DiskPlan, PlannedPartition};
 use crate::units::human;
@@ -17,13 +17,14 @@ impl fmt::Display for DiskPlan {
             .map(|i| rows.iter().map(|r| r[i].chars().count()).chain([HEADINGS[i].len()]).max().unwrap_or(0))
             .collect();
         let sector = self.sector_size.bytes();
-        writeln!(
-            f,
-            "disk {}: {} ({} sectors of {sector} bytes), GPT",
-            self.disk_guid,
-            human(self.bytes()),
-            self.sectors
-        )?;
+        let (size, sectors) = (human(self.bytes()), self.sectors);
+        match self.table {
+            TableKind::Gpt => write!(f, "disk {}: {size} ({sectors} sectors of {sector} bytes), GPT", self.disk_guid)?,
+            TableKind::Mbr => {
+                write!(f, "disk {:08x}: {size} ({sectors} sectors of {sector} bytes), MBR", self.signature())?
+            }
+        }
+        writeln!(f)?;
         line(f, &HEADINGS.map(str::to_string), &widths)?;
         rows.iter().try_for_each(|row| line(f, row, &widths))
     }

@@ -12,25 +12,15 @@ fn mib(n: u64) -> Option<Size> {
 }
 
 fn disk(partitions: Vec<Partition>) -> Disk {
-    Disk { layout: None, size: None, free: Size::from_mib(256), partitions }
+    Disk::of_partitions(partitions)
 }
 
 fn uefi() -> Disk {
-    Disk { layout: Some(NamedLayout::Uefi), partitions: Vec::new(), ..disk(Vec::new()) }
+    Disk::of_layout(NamedLayout::Uefi)
 }
 
 fn part(kind: PartitionKind) -> Partition {
-    Partition {
-        kind,
-        label: None,
-        size: None,
-        size_min: None,
-        size_max: None,
-        weight: None,
-        format: None,
-        mount_point: None,
-        grow: None,
-    }
+    Partition::of_kind(kind)
 }
 
 fn needs() -> Needs {

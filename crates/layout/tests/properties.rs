@@ -1,7 +1,7 @@
 //! Random disks: whatever the planner accepts is aligned, in order, inside the disk, and adds up.
 
 use cairn_layout::{ALIGNMENT, DiskPlan, Needs, PlanError, SectorSize, plan_with_sectors};
-use cairn_machine::model::{Disk, Partition, PartitionKind};
+use cairn_machine::model::{Disk, Partition, PartitionKind, TableKind};
 use cairn_machine::size::Size;
 use uuid::Uuid;
 
@@ -71,7 +71,7 @@ fn holds(plan: &DiskPlan, disk: &Disk, needs: &Needs) {
         }
         end = offset + bytes;
     }
-    let tail = 16384 + plan.sector_size.bytes();
+    let tail = if plan.table == TableKind::Gpt { 16384 + plan.sector_size.bytes() } else { 0 };
     assert!(end + tail <= plan.bytes(), "the copy of the partition table has its place");
     let mut guids: Vec<_> = plan.partitions.iter().map(|p| p.guid).chain([plan.disk_guid]).collect();
     guids.sort();
@@ -87,6 +87,7 @@ fn every_accepted_disk_is_sound() {
         let count = numbers.below(6) + 1;
         let disk = Disk {
             layout: None,
+            table: numbers.maybe(|_| TableKind::Mbr),
             size: numbers.maybe(|n| Size::from_bytes(n.below(40 << 30))),
             free: Size::from_mib(256),
             partitions: (0..count).map(|_| partition(&mut numbers)).collect(),

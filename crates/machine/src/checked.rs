@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::model::{Hardware, Machine};
+use crate::model::{Hardware, Machine, PartitionKind, TableKind};
 use crate::pointer::child;
 use crate::problem::{Position, Problem};
 use crate::tree::Node;
@@ -54,6 +54,8 @@ pub struct NamedFile {
 pub enum FilePurpose {
     /// The contents of a file under /etc (its absolute path).
     EtcFile(String),
+    /// The contents of a file on the boot partition (its path there, without a `/` in front).
+    BootFile(String),
     /// The password hash of a user. It must not enter the store; [`crate::password_hash`] checks it.
     PasswordHash(String),
 }
@@ -84,15 +86,26 @@ impl Checked {
         once_each(hardware.chain(&self.machine.kernel_modules.load))
     }
 
-    /// The kernel parameters: `console=` for each console, then the hardware file's, then the machine file's.
+    /// The kernel parameters: `console=` for each console, `cairn.grow` where the partition table cannot say it, then the
+    /// hardware file's, then the machine file's.
     pub fn kernel_parameters(&self) -> Vec<String> {
+        // A GPT marks the partition that grows; in an MBR there is no room for that.
+        let grow = self.machine.disks.values().next().filter(|disk| {
+            let root = disk.all_partitions().iter().position(|partition| partition.kind == PartitionKind::Root);
+            disk.table() == TableKind::Mbr && root.is_some_and(|root| disk.grows(root))
+        });
+        let grow = grow.map(|_| "cairn.grow".to_owned());
         let consoles = self.machine.boot.consoles.iter().map(|console| format!("console={console}"));
         let hardware = self.hardware.iter().flat_map(|hardware| hardware.kernel_parameters.iter().cloned());
-        consoles.chain(hardware).chain(self.machine.boot.kernel_parameters.iter().cloned()).collect()
+        consoles.chain(grow).chain(hardware).chain(self.machine.boot.kernel_parameters.iter().cloned()).collect()
     }
 
     /// The files that the machine file names and that a caller must read: in the order of their pointers.
     pub fn named_files(&self) -> Vec<NamedFile> {
+        let on_boot_partition = self.machine.boot.files.iter().filter_map(|(path, file)| {
+            let pointer = child(child("/boot/files", path), "source");
+            Some(NamedFile { path: file.source.clone()?, pointer, purpose: FilePurpose::BootFile(path.clone()) })
+        });
         let sources = self.machine.files.iter().filter_map(|(path, file)| {
             let pointer = child(child("/files", path), "source");
             Some(NamedFile { path: file.source.clone()?, pointer, purpose: FilePurpose::EtcFile(path.clone()) })
@@ -102,7 +115,7 @@ impl Checked {
             let path = user.hashed_password_file.clone()?;
             Some(NamedFile { path, pointer, purpose: FilePurpose::PasswordHash(name.clone()) })
         });
-        sources.chain(hashes).collect()
+        on_boot_partition.chain(sources).chain(hashes).collect()
     }
 
     /// The name of the machine file, as it was given.

@@ -13,8 +13,8 @@ mod services;
 mod source;
 
 pub use accounts::{Group, User};
-pub use boot::{Boot, Loader};
-pub use disks::{Disk, FileSystem, NamedLayout, Partition, PartitionKind};
+pub use boot::{Boot, BootCheck, BootEntry, BootFile, ConsoleMode, Loader, Menu, Parity, SerialPort};
+pub use disks::{Disk, FileSystem, Firmware, NamedLayout, Partition, PartitionKind, TableKind};
 pub use hardware::Hardware;
 pub use network::{Interface, InterfaceMatch, Network};
 pub use region::{Keyboard, Locale};
@@ -53,7 +53,7 @@ pub struct Machine {
     /// The disks by name. An image is made of the one disk that holds the root file system.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
     pub disks: BTreeMap<String, Disk>,
-    /// The boot loader and the kernel's command line.
+    /// The boot loader, its menu, and the kernel's command line.
     #[serde(default)]
     pub boot: Boot,
     /// The language of messages and formats.

@@ -33,9 +33,12 @@ pub(crate) fn readable(pointer: &str) -> String {
         if !text.is_empty() {
             text.push('.');
         }
-        match token.contains(['.', ' ', '/']) {
-            true => text.push_str(&format!("\"{token}\"")),
-            false => text.push_str(&token),
+        // A key may be as long as a file, and have lines.
+        let cut: String = token.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let more = if cut.len() < token.len() { "..." } else { "" };
+        match cut.contains(['.', ' ', '/']) {
+            true => text.push_str(&format!("\"{cut}{more}\"")),
+            false => text.push_str(&format!("{cut}{more}")),
         }
     }
     text
@@ -57,6 +60,7 @@ mod tests {
         assert_eq!(tokens(&pointer), Some(vec!["a/b~c".to_owned(), "3".to_owned()]));
         assert_eq!(readable("/users/alice/groups/2"), "users.alice.groups[2]");
         assert_eq!(readable("/files/~1etc~1motd/mode"), "files.\"/etc/motd\".mode");
+        assert_eq!(readable("/users/a\nb/uid"), "users.\"a b\".uid");
         assert!(is_within("/a/b", "/a") && is_within("/a", "/a") && !is_within("/ab", "/a"));
     }
 }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod boot;
+mod boot_partitions;
 mod debian;
 mod disks;
 mod files;
@@ -63,7 +64,7 @@ pub(crate) fn machine(machine: &Machine) -> Vec<Found> {
     general::check(machine, &mut findings);
     debian::check(&machine.source.debian, &mut findings);
     disks::check(machine, &mut findings);
-    boot::check(&machine.boot, &mut findings);
+    boot::check(machine, &mut findings);
     network::check(&machine.network, &mut findings);
     accounts::check(machine, &mut findings);
     services::check(&machine.services, &mut findings);

@@ -136,8 +136,8 @@ impl<'a> Walk<'a> {
             .unwrap_or_else(|| format!("the keys here are {}", known().collect::<Vec<_>>().join(", ")));
         let place = readable(pointer);
         let message = match place.is_empty() {
-            true => format!("unknown key `{}`", entry.key),
-            false => format!("{place}: unknown key `{}`", entry.key),
+            true => format!("unknown key `{}`", words::short(&entry.key)),
+            false => format!("{place}: unknown key `{}`", words::short(&entry.key)),
         };
         self.problems.push(Problem::new(self.file, entry.key_at, message, Some(help)));
         nearest.inspect(|key| {

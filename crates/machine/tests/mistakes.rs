@@ -116,6 +116,15 @@ fn keys_that_are_unknown_or_missing() {
         ("users: {a: {password: x}}\n", "5:13:", &["`hashed_password_file`", "no secret"]),
         ("users: {a: {extraGroups: []}}\n", "5:13:", &["write `groups`"]),
         ("boot: {hostname: x}\n", "5:8:", &["belongs at the outermost level"]),
+        ("boot: {configurationLimit: 5}\n", "5:8:", &["write `generations`"]),
+        ("boot: {memtest86: true}\n", "5:8:", &["write `memtest`"]),
+        ("boot: {useOSProber: true}\n", "5:8:", &["write `other_systems`"]),
+        ("boot: {editro: true}\n", "5:8:", &["did you mean `editor`?"]),
+        ("boot: {password: x}\n", "5:8:", &["`password_hash`", "grub-mkpasswd-pbkdf2"]),
+        ("boot: {efiInstallAsRemovable: true}\n", "5:8:", &["write nothing: the removable path is always written"]),
+        ("boot: {grub: {enable: true}}\n", "5:8:", &["`loader: grub`"]),
+        ("grub: {}\n", "5:1:", &["write `boot: {loader: grub}`"]),
+        ("loader: grub\n", "5:1:", &["`loader` belongs under `boot`"]),
         ("tests: [{name: a}]\n", "5:9: tests[0]: the key `command` is missing", &["curl"]),
     ]);
     only("version: 1\nhostnmae: x\nsource: {debian: {}}\ndisks: {main: {layout: uefi}}\n", &["2:1: unknown key"]);

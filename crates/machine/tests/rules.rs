@@ -112,6 +112,128 @@ fn boot_and_kernel() {
     ]);
 }
 
+const HASH: &str = "grub.pbkdf2.sha512.10000.\
+    0011223344556677889900112233445566778899001122334455667788990011.\
+    AABBCCDDEEFF00112233445566778899AABBCCDDEEFF00112233445566778899";
+
+#[test]
+fn the_boot_menu() {
+    let grub = |more: &str| format!("boot: {{loader: grub, {more}}}");
+    refused(&[
+        ("boot: {loader: lilo}", "it is one of systemd-boot, grub"),
+        ("boot: {loader: grub, console_mode: max}", "a setting of systemd-boot"),
+        ("boot: {console_mode: 3}", "it is one of keep, auto, max, 0, 1, 2"),
+        ("boot: {timeout: 3601}", "from 0 to 3600"),
+        ("boot: {tries: 10}", "from 0 to 9"),
+        ("boot: {deadline: 5}", "from 30 to 86400"),
+        ("boot: {menu: shwon}", "did you mean `shown`?"),
+        ("boot: {checks: [{name: a, command: b}, {name: a, command: c}]}", "another check is called `a`"),
+        ("boot: {checks: [{name: '', command: b}]}", "one line that is not empty"),
+        ("boot: {checks: [{name: a, command: ' '}]}", "the command is empty"),
+        ("boot: {kernel_parameters: [cairn.trial]}", "cannot be set here"),
+        ("boot: {kernel_parameters: [cairn.generation=3]}", "cannot be set here"),
+        (&format!("boot: {{password_hash: {HASH}}}"), "is a feature of GRUB"),
+        (&grub(&format!("editor: true, password_hash: {HASH}")), "keep one of the two"),
+        (&grub("password_hash: secret"), "this is not the hash of a password"),
+        (&grub("password_hash: $6$salt$IxDD3jeSOb5eB1CX5LBsqZFVkJd"), "a hash for a login"),
+        (&grub("password_hash: grub.pbkdf2.sha256.10000.00.11"), "SHA-512"),
+        (&grub(&format!("password_hash: {}", &HASH[..HASH.len() - 1])), "damaged or cut off"),
+        (&grub("password_hash: grub.pbkdf2.sha512.10000.00"), "four parts"),
+        (&grub(&format!("password_hash: {}", HASH.replace("10000", "0"))), "number of rounds"),
+        (&grub(&format!("password_hash: {}", HASH.replace("10000", "+9000"))), "not a plain number"),
+        (&grub(&format!("password_hash: {}", HASH.replace("AABB", "AAXY"))), "hexadecimal"),
+    ]);
+    accepted(&[
+        "boot: {menu: hidden, timeout: 0, tries: 0, console_mode: 2, editor: true, nvram: true, memtest: true}",
+        "boot: {checks: [{name: the web server answers, command: curl localhost}], deadline: 30, watchdog: false}",
+        &grub(&format!("password_hash: {HASH}, firmware_setup: false, other_systems: false")),
+    ]);
+    let bios = |boot: &str| problems(&format!("{}boot: {{loader: grub, {boot}}}\n", LEAST.replace("uefi", "bios")));
+    assert!(bios("nvram: true").starts_with("5:29: there are no UEFI variables"), "{}", bios("nvram: true"));
+    assert!(bios("entries: {shell: {efi: shell.efi}}").contains("starts no EFI program"));
+    assert_eq!(bios("entries: {old: {linux: old/vmlinuz}}"), "");
+}
+
+#[test]
+fn entries_of_the_boot_menu() {
+    let entry = |text: &str| format!("boot: {{entries: {{other: {{{text}}}}}}}");
+    refused(&[
+        ("boot: {entries: {Other: {efi: a.efi}}}", "not a name for an entry"),
+        ("boot: {entries: {a+3: {efi: a.efi}}}", "not a name for an entry"),
+        ("boot: {entries: {cairn-1: {efi: a.efi}}}", "Cairn's"),
+        ("boot: {entries: {auto-windows: {efi: a.efi}}}", "systemd-boot's"),
+        (&entry(""), "the entry boots nothing"),
+        (&entry("efi: a.efi, linux: b"), "both `efi` and `linux`"),
+        (&entry("efi: a.efi, initrd: [b]"), "belongs to a kernel"),
+        (&entry("linux: a, initrd: b"), "write `initrd: [b]`"),
+        (&entry("efi: /EFI/a.efi"), "write `EFI/a.efi`"),
+        (&entry("linux: /boot/vmlinuz"), "write `vmlinuz`"),
+        (&entry("efi: 'EFI\\a.efi'"), "write `EFI/a.efi`"),
+        (&entry("efi: EFI/../a.efi"), "has `..` in it"),
+        (&entry("efi: ''"), "the path is empty"),
+        (&entry("linux: cairn/1a2b3c4d/x-linux"), "comes and goes"),
+        (&entry("linux: a, initrd: [b, c//d]"), "not a plain path"),
+        (&entry("efi: a.efi, title: ''"), "one line"),
+        (&entry("efi: a.efi, title: \"a\\nlinux b\""), "one line"),
+        (&entry("efi: a.efi, title: '\"a\"'"), "a quote"),
+        (&entry(&format!("efi: a.efi, title: {}", "x".repeat(71))), "more than 70"),
+        (&entry("linux: a, options: [a b]"), "has a blank"),
+        (&entry("linux: a, options: ['a\"b']"), "has the character"),
+        (&entry("efi: a, options: [\"'\"]"), "has the character"),
+    ]);
+    accepted(&[
+        &entry(
+            "title: 'Ein anderes System \u{2014} $x {y}', linux: a b/vmlinuz, initrd: [a/i.img], options: [root=/dev/sda1, ro]",
+        ),
+        "boot: {entries: {0-shell_x: {efi: EFI/Microsoft/Boot/bootmgfw.efi}}}",
+    ]);
+}
+
+#[test]
+fn files_on_the_boot_partition() {
+    let file = |path: &str| format!("boot: {{files: {{{path:?}: {{text: a}}}}}}");
+    refused(&[
+        (&file("/EFI/a.efi"), "write `EFI/a.efi`"),
+        (&file("EFI/../a"), "has `..` in it"),
+        (&file("a/"), "not a plain path"),
+        (&file("a//b"), "not a plain path"),
+        (&file("./a"), "not a plain path"),
+        (&file("a\\b"), "write `a/b`"),
+        (&file("a:b"), "has the character ':'"),
+        (&file("a?"), "has the character '?'"),
+        ("boot: {files: {\"a\\x01\": {text: a}}}", "has the character"),
+        (&file("\u{e4}"), "has the character"),
+        (&file("a."), "ends with a blank or a dot"),
+        (&file("a /b"), "ends with a blank or a dot"),
+        (&file(" a"), "begins with a blank"),
+        (&file(&"x".repeat(256)), "too long"),
+        (&file("cairn/x"), "Cairn's own"),
+        (&file("Cairn"), "Cairn's own"),
+        (&file("loader/entries/a.conf"), "use `boot.entries`"),
+        (&file("LOADER/Entries/cairn-1.conf"), "use `boot.entries`"),
+        (&file("loader/loader.conf"), "use `boot.timeout`"),
+        (&file("loader/random-seed"), "the boot loader's own"),
+        (&file("efi/boot/bootx64.EFI"), "the boot loader's own"),
+        (&file("EFI/systemd/a"), "the boot loader's own"),
+        (&file("EFI/cairn-1a2b3c4d/grubx64.efi"), "the boot loader's own"),
+        (&file("EFI"), "it is a folder"),
+        (&file("efi/tools/a"), "the folder `efi` is written `EFI` elsewhere / write `EFI/tools/a`"),
+        ("boot: {files: {A: {text: a}, a: {text: b}}}", "`A` and `a` are the same name on FAT"),
+        ("boot: {files: {a: {text: a}, A/b: {text: b}}}", "`A` is a folder"),
+        ("boot: {files: {a: {text: a}, a/b: {text: b}}}", "`a` is a file, so nothing can be in it"),
+        ("boot: {files: {a/b: {text: a}, A/c: {text: b}}}", "the folder `a` is written `A` elsewhere"),
+        ("boot: {files: {a: {}}}", "has no contents"),
+        ("boot: {files: {a: {text: a, source: b}}}", "`text` and `source`"),
+        ("boot: {files: {a: {source: ''}}}", "the path is empty"),
+    ]);
+    accepted(&[
+        &file("EFI/tools/shell.efi"),
+        &file("EFI/BOOT/other.efi"),
+        &file("loader/keys/auto/db.auth"),
+        "boot: {files: {a b/c.d: {source: ../x}, a b/e: {text: ''}, cairn.txt: {text: a}}}",
+    ]);
+}
+
 #[test]
 fn language_and_time() {
     refused(&[
@@ -310,6 +432,12 @@ fn what_is_allowed_and_doubtful_is_a_warning() {
         ("files: {/etc/a: {text: x, mode: '0600'}}", "in the store as well"),
         ("network: {interfaces: {eth0: {dhcp: false}}}", "neither DHCP nor an address"),
         ("services: {enable: [ssh, ssh.service]}", "listed twice"),
+        ("boot: {menu: wait, timeout: 5}", "whatever the timeout is"),
+        ("boot: {tries: 0, checks: [{name: a, command: b}]}", "that fails its checks stays"),
+        ("boot: {tries: 0, deadline: 60}", "no generation is on trial"),
+        ("boot: {kernel_parameters: [panic=10, panic=0]}", "would stand still"),
+        ("boot: {files: {EFI/Linux/a.efi: {text: a}}}", "lists what is in EFI/Linux by itself"),
+        (&format!("boot: {{loader: grub, password_hash: {}}}", HASH.replace("10000", "10")), "10 rounds are few"),
     ] {
         assert!(warnings(fragment).contains(words), "{fragment}: {}", warnings(fragment));
     }

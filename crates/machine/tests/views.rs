@@ -88,3 +88,24 @@ fn later_problems_get_the_place_of_their_value() {
     assert_eq!(checked.position_of(&named[0].pointer).unwrap().to_string(), "11:13");
     assert_eq!(named[1].purpose, FilePurpose::PasswordHash("alice".into()));
 }
+
+#[test]
+fn files_of_the_boot_partition_are_named_too() {
+    let text = format!("{LEAST}boot:\n  files:\n    EFI/tools/a.efi: {{source: a.efi}}\n    b: {{text: x}}\n");
+    let named = common::check(&text).unwrap().named_files();
+    assert_eq!(named.len(), 1);
+    assert_eq!((named[0].path.as_str(), named[0].pointer.as_str()), ("a.efi", "/boot/files/EFI~1tools~1a.efi/source"));
+    assert_eq!(named[0].purpose, FilePurpose::BootFile("EFI/tools/a.efi".into()));
+}
+
+#[test]
+fn a_root_in_an_mbr_grows_because_the_kernels_command_line_says_so() {
+    let parameters = |disk: &str| {
+        let text = format!("{}boot: {{loader: grub, consoles: []}}\n", LEAST.replace("{layout: uefi}", disk));
+        common::check(&text).unwrap().kernel_parameters()
+    };
+    assert_eq!(parameters("{layout: mbr}"), ["cairn.grow"]);
+    assert_eq!(parameters("{layout: bios}"), [""; 0]);
+    let fixed = "{table: mbr, partitions: [{type: xbootldr}, {type: root, grow: false}]}";
+    assert_eq!(parameters(fixed), [""; 0]);
+}

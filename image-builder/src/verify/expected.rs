@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cairn_machine::Checked;
-use cairn_machine::model::{EtcFile, NamedLayout, SysctlValue, Test, User, unit_name};
+use cairn_machine::model::{EtcFile, SysctlValue, Test, User, unit_name};
 
 /// What is checked. What is empty or `None` is not checked, so the default asks for a machine that boots and is well.
 #[derive(Debug, Clone, Default)]
@@ -110,11 +110,7 @@ impl Expected {
         }
         expected.files = machine.files.iter().map(|(path, f)| (path.clone(), file(f, read))).collect();
         for disk in machine.disks.values() {
-            if disk.layout == Some(NamedLayout::Uefi) {
-                expected.mounts.extend([("/".into(), "ext4".into()), ("/boot".into(), "vfat".into())]);
-                expected.root_grows = true;
-            }
-            for (n, partition) in disk.partitions.iter().enumerate() {
+            for (n, partition) in disk.all_partitions().iter().enumerate() {
                 let Some(format) = partition.file_system() else { continue };
                 let at = disk.mount_point(n);
                 if format == cairn_machine::model::FileSystem::Swap {
@@ -122,8 +118,7 @@ impl Expected {
                 } else if let Some(at) = &at {
                     expected.mounts.insert(at.clone(), format.name().into());
                 }
-                let last = n + 1 == disk.partitions.len();
-                expected.root_grows |= at.as_deref() == Some("/") && last && partition.grow.unwrap_or(true);
+                expected.root_grows |= at.as_deref() == Some("/") && disk.grows(n);
             }
         }
         expected

@@ -135,6 +135,6 @@ pub fn boot_files() -> Vec<FatFile> {
 }
 
 pub fn uefi(needs: &Needs, size: Option<Size>, sector: SectorSize) -> DiskPlan {
-    let disk = Disk { layout: Some(NamedLayout::Uefi), size: None, free: Size::from_mib(64), partitions: Vec::new() };
+    let disk = Disk { free: Size::from_mib(64), ..Disk::of_layout(NamedLayout::Uefi) };
     plan_with_sectors(&disk, SEED, needs, size, sector).unwrap()
 }

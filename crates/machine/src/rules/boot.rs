@@ -1,11 +1,18 @@
-//! The boot loader, the kernel's parameters, the consoles.
+//! The boot loader and its menu, the kernel's parameters, the consoles.
+
+mod entries;
+mod files;
+mod password;
+mod paths;
 
 use super::{Findings, repeated, short};
-use crate::model::Boot;
+use crate::model::{Boot, Firmware, Loader, Machine, Menu};
 use crate::pointer::child;
 
 /// Parameters that Cairn sets itself, and what says the same in the machine file.
-const OWN: [(&str, &str); 6] = [
+const OWN: [(&str, &str); 8] = [
+    ("cairn.generation", "it names the generation; Cairn sets it"),
+    ("cairn.trial", "Cairn sets it for a generation that has not booted yet"),
     ("init", "it names the generation; Cairn sets it"),
     ("initrd", "the boot loader sets it"),
     ("root", "it follows from `disks`; Cairn sets it"),
@@ -17,8 +24,82 @@ const OWN: [(&str, &str); 6] = [
 /// The kernel cuts its command line at 2048 bytes on x86; Cairn's own parameters need some of them.
 const MAX_LENGTH: usize = 1500;
 
-pub(super) fn check(boot: &Boot, f: &mut Findings) {
+pub(super) fn check(machine: &Machine, f: &mut Findings) {
+    let boot = &machine.boot;
+    // What a disk that is wrong would boot under is not known; that it is wrong is said elsewhere.
+    let disk = machine.disks.values().next().filter(|disk| !disk.all_partitions().is_empty());
+    let firmware = disk.map_or(Firmware { uefi: true, bios: true }, |disk| disk.firmware(boot.loader));
+    menu(boot, firmware, f);
+    counting(boot, f);
     kernel_parameters("/boot/kernel_parameters", &boot.kernel_parameters, f);
+    entries::check(&boot.entries, firmware, f);
+    files::check(boot, f);
+    consoles(boot, f);
+}
+
+/// What the boot loader, or the firmware under it, has no use for.
+fn menu(boot: &Boot, firmware: Firmware, f: &mut Findings) {
+    if boot.menu == Menu::Wait && boot.timeout != Boot::default().timeout {
+        let message = "`menu: wait` waits until somebody chooses, whatever the timeout is";
+        f.doubtful("/boot/timeout", message, "remove the line, or write `menu: shown`");
+    }
+    if boot.console_mode.is_some() && boot.loader != Loader::SystemdBoot {
+        let message = "`console_mode` is a setting of systemd-boot, and the loader is grub";
+        f.wrong("/boot/console_mode", message, "remove the line");
+    }
+    if boot.nvram && !firmware.uefi {
+        let message = "there are no UEFI variables: the disk has no partition of type esp, and boots under BIOS";
+        f.wrong("/boot/nvram", message, "remove the line");
+    }
+    let Some(hash) = &boot.password_hash else { return };
+    if boot.loader != Loader::Grub {
+        let message = "a password in the menu is a feature of GRUB, and the loader is systemd-boot";
+        f.wrong(
+            "/boot/password_hash",
+            message,
+            "remove the line (`editor` is off by default), or write `loader: grub`",
+        );
+    } else if boot.editor {
+        let message = "with `editor: true` everybody may edit entries, with a password only those who know it";
+        f.wrong("/boot/editor", message, "keep one of the two");
+    }
+    password::check(hash, f);
+}
+
+/// Boot counting, and what goes with it.
+fn counting(boot: &Boot, f: &mut Findings) {
+    for (i, check) in boot.checks.iter().enumerate() {
+        let at = child("/boot/checks", i);
+        if check.name.trim().is_empty() || check.name.contains(char::is_control) {
+            f.wrong(child(&at, "name"), "the name of a check is one line that is not empty", "");
+        }
+        if check.command.trim().is_empty() {
+            f.wrong(child(&at, "command"), "the command is empty", "write a shell command; exit status 0 passes");
+        }
+    }
+    for i in repeated(boot.checks.iter().map(|check| check.name.trim())) {
+        let at = child(child("/boot/checks", i), "name");
+        f.wrong(at, format!("another check is called `{}`", short(&boot.checks[i].name)), "give each its own name");
+    }
+    if boot.tries == 0 {
+        let help = "remove `tries: 0`, or these";
+        if !boot.checks.is_empty() {
+            let message = "with `tries: 0` a generation that fails its checks stays the one that is booted";
+            f.doubtful("/boot/checks", message, help);
+        }
+        if boot.deadline != Boot::default().deadline {
+            let message = "with `tries: 0` no generation is on trial, so the deadline has no meaning";
+            f.doubtful("/boot/deadline", message, "remove `tries: 0`, or this line");
+        }
+    } else if let Some(i) = boot.kernel_parameters.iter().rposition(|parameter| parameter.starts_with("panic="))
+        && boot.kernel_parameters[i] == "panic=0"
+    {
+        let message = "a kernel that panics would stand still, and the machine not go back to the last good one";
+        f.doubtful(child("/boot/kernel_parameters", i), message, "write for example panic=10");
+    }
+}
+
+fn consoles(boot: &Boot, f: &mut Findings) {
     for (i, console) in boot.consoles.iter().enumerate() {
         if !is_console(console) {
             let help = match console.strip_prefix("console=").or_else(|| console.strip_prefix("/dev/")) {
@@ -34,26 +115,34 @@ pub(super) fn check(boot: &Boot, f: &mut Findings) {
     }
 }
 
-/// A list of kernel parameters: nothing that a boot loader would have to quote, since they quote differently.
+/// A list of kernel parameters: nothing that a boot loader would have to quote, and nothing that is set elsewhere.
 pub(super) fn kernel_parameters(at: &str, parameters: &[String], f: &mut Findings) {
+    words(at, parameters, "kernel parameter", f);
+    for (i, parameter) in parameters.iter().enumerate() {
+        let key = parameter.split('=').next().unwrap_or_default();
+        if let Some((own, help)) = OWN.iter().find(|(own, _)| *own == key) {
+            f.wrong(child(at, i), format!("the kernel parameter `{own}` cannot be set here"), *help);
+        }
+    }
+}
+
+/// A list of parameters: nothing that a boot loader would have to quote, since they quote differently.
+fn words(at: &str, parameters: &[String], what: &str, f: &mut Findings) {
     for (i, parameter) in parameters.iter().enumerate() {
         let at = child(at, i);
-        let key = parameter.split('=').next().unwrap_or_default();
-        if parameter.is_empty() || key.is_empty() {
-            f.wrong(at, "a kernel parameter is `name` or `name=value`", "");
+        if parameter.is_empty() || parameter.starts_with('=') {
+            f.wrong(at, format!("a {what} is `name` or `name=value`"), "");
         } else if parameter.trim().contains(char::is_whitespace) {
             let help = "one parameter in each item; values with blanks in them are not supported";
             f.wrong(at, format!("`{}` has a blank in it", short(parameter)), help);
         } else if let Some(c) = parameter.chars().find(|c| !c.is_ascii_graphic() || "\\\"'".contains(*c)) {
             let help = "boot loaders read quotes, backslashes and characters beyond ASCII in different ways";
             f.wrong(at, format!("`{}` has the character {c:?} in it", short(parameter)), help);
-        } else if let Some((own, help)) = OWN.iter().find(|(own, _)| *own == key) {
-            f.wrong(at, format!("the kernel parameter `{own}` cannot be set here"), *help);
         }
     }
     let length: usize = parameters.iter().map(|parameter| parameter.len() + 1).sum();
     if length > MAX_LENGTH {
-        f.wrong(at, format!("the kernel parameters have {length} bytes, more than {MAX_LENGTH}"), "");
+        f.wrong(at, format!("the {what}s have {length} bytes, more than {MAX_LENGTH}"), "");
     }
 }
 

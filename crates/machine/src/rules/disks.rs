@@ -1,7 +1,7 @@
 //! The disks: how many, and how they are described.
 
 use super::{Findings, partitions, short};
-use crate::model::{Disk, Loader, Machine};
+use crate::model::{Disk, Loader, Machine, NamedLayout, TableKind};
 use crate::pointer::child;
 
 pub(super) fn check(machine: &Machine, f: &mut Findings) {
@@ -48,7 +48,30 @@ fn one(at: &str, disk: &Disk, loader: Loader, f: &mut Findings) {
         (None, true) => {
             f.wrong(at, "the disk has neither `layout` nor `partitions`", "write `layout: uefi`");
         }
-        (Some(_), true) => {}
+        (Some(named), true) => layout(at, named, disk.table, loader, f),
         (None, false) => partitions::check(at, disk, loader, f),
+    }
+    if disk.table() == TableKind::Mbr
+        && let Some(size) = disk.size.filter(|size| size.bytes() > MBR_REACH)
+    {
+        let message = format!("the disk is {size}, but an MBR reaches no further than 2T");
+        f.wrong(child(at, "size"), message, "make the disk smaller, or use a GPT: `layout: bios` boots under BIOS too");
+    }
+}
+
+/// How far an MBR reaches: 32 bits for a sector's number.
+pub(super) const MBR_REACH: u64 = 512 << 32;
+
+/// A ready-made layout: does it go with the boot loader, and with the kind of table that is asked for?
+fn layout(at: &str, layout: NamedLayout, table: Option<TableKind>, loader: Loader, f: &mut Findings) {
+    let name = layout.name();
+    if let Some(table) = table.filter(|table| *table != layout.table()) {
+        let message =
+            format!("the layout `{name}` has a table of the kind {}, not {}", layout.table().name(), table.name());
+        f.wrong(child(at, "table"), message, "remove the line, or list `partitions` of your own");
+    }
+    if loader == Loader::SystemdBoot && layout != NamedLayout::Uefi {
+        let message = format!("the layout `{name}` boots under BIOS, which systemd-boot cannot");
+        f.wrong(child(at, "layout"), message, "write `boot: {loader: grub}`, or `layout: uefi`");
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Findings, short};
-use crate::model::{Disk, FileSystem, Loader, Partition, PartitionKind};
+use super::{Findings, boot_partitions, short};
+use crate::model::{Disk, FileSystem, Loader, Partition, PartitionKind, TableKind};
 use crate::pointer::child;
 
 /// No partition is smaller: they begin and end at multiples of it.
@@ -11,6 +11,9 @@ const GRAIN: u64 = 1 << 20;
 
 /// What GPT has room for by default.
 const MAX_PARTITIONS: usize = 128;
+
+/// What an MBR has room for: logical partitions are not supported.
+const MBR_PARTITIONS: usize = 4;
 
 /// Folders that a file system of one's own cannot be mounted at or in.
 const TAKEN: [&str; 15] = [
@@ -40,11 +43,15 @@ pub(super) fn check(at: &str, disk: &Disk, loader: Loader, f: &mut Findings) {
     for (i, partition) in disk.partitions.iter().enumerate() {
         let at = child(&list, i);
         sizes(&at, partition, f);
-        kind(&at, partition, f);
+        kind(&at, partition, disk.is_mirror(i), f);
         label(&at, partition, f);
         growth(&at, partition, i + 1 == disk.partitions.len(), f);
     }
-    how_many(&list, disk, loader, f);
+    how_many(&list, disk, f);
+    boot_partitions::check(&list, disk, loader, f);
+    if disk.table() == TableKind::Mbr {
+        mbr(&list, disk, f);
+    }
     mount_points(&list, disk, f);
     labels(&list, disk, f);
     room(at, disk, f);
@@ -88,7 +95,7 @@ fn sizes(at: &str, partition: &Partition, f: &mut Findings) {
     }
 }
 
-fn kind(at: &str, partition: &Partition, f: &mut Findings) {
+fn kind(at: &str, partition: &Partition, mirror: bool, f: &mut Findings) {
     use PartitionKind::{BiosBoot, Data, Esp, Home, Root, Swap, Xbootldr};
     let name = partition.kind.name();
     let allowed: &[FileSystem] = match partition.kind {
@@ -118,6 +125,12 @@ fn kind(at: &str, partition: &Partition, f: &mut Findings) {
     let fixed: &[&str] = match partition.kind {
         Root => &["/"],
         Home => &["/home"],
+        Esp if mirror => {
+            if let Some((message, _)) = data_mount_point(path) {
+                f.wrong(at, message, "a mirror has a place of its own: write for example `mount_point: /efi2`");
+            }
+            return;
+        }
         Esp => &["/efi", "/boot", "/boot/efi"],
         Xbootldr => &["/boot"],
         Swap | BiosBoot => {
@@ -188,10 +201,10 @@ fn growth(at: &str, partition: &Partition, last: bool, f: &mut Findings) {
     }
 }
 
-fn how_many(list: &str, disk: &Disk, loader: Loader, f: &mut Findings) {
+fn how_many(list: &str, disk: &Disk, f: &mut Findings) {
     let mut first: BTreeMap<PartitionKind, usize> = BTreeMap::new();
     for (i, partition) in disk.partitions.iter().enumerate() {
-        if matches!(partition.kind, PartitionKind::Swap | PartitionKind::Data) {
+        if matches!(partition.kind, PartitionKind::Swap | PartitionKind::Data | PartitionKind::Esp) {
             continue;
         }
         if let Some(first) = first.insert(partition.kind, i) {
@@ -203,13 +216,22 @@ fn how_many(list: &str, disk: &Disk, loader: Loader, f: &mut Findings) {
     if !first.contains_key(&PartitionKind::Root) {
         f.wrong(list, "there is no partition of type root", "add `- type: root`");
     }
-    if !first.contains_key(&PartitionKind::Esp) {
-        if loader == Loader::SystemdBoot {
-            let help = "add `- {type: esp, size: 512M}` as the first partition";
-            f.wrong(list, "there is no partition of type esp, and systemd-boot needs one", help);
-        } else if let Some(i) = first.get(&PartitionKind::Xbootldr) {
-            let at = child(child(list, i), "type");
-            f.wrong(at, "a partition of type xbootldr needs one of type esp beside it", "write `type: esp`");
+}
+
+/// What an MBR has no room for.
+fn mbr(list: &str, disk: &Disk, f: &mut Findings) {
+    if disk.partitions.len() > MBR_PARTITIONS {
+        let message = format!("an MBR has room for {MBR_PARTITIONS} partitions, and this is one more");
+        f.wrong(child(list, MBR_PARTITIONS), message, "leave some out, or remove `table: mbr`");
+    }
+    for (i, partition) in disk.partitions.iter().enumerate() {
+        let at = child(list, i);
+        if partition.label.is_some() {
+            f.wrong(child(&at, "label"), "partitions in an MBR have no names", "remove the line, or `table: mbr`");
+        }
+        if partition.grow == Some(true) && partition.kind != PartitionKind::Root {
+            let message = "an MBR cannot mark a partition that is to grow; only the root can";
+            f.wrong(child(at, "grow"), message, "remove the line, or `table: mbr`");
         }
     }
 }
@@ -218,13 +240,14 @@ fn mount_points(list: &str, disk: &Disk, f: &mut Findings) {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for (i, _) in disk.partitions.iter().enumerate() {
         let Some(path) = disk.mount_point(i) else { continue };
-        if disk.partitions[i].kind == PartitionKind::Data && data_mount_point(&path).is_some() {
+        let free = disk.partitions[i].kind == PartitionKind::Data || disk.is_mirror(i);
+        if free && data_mount_point(&path).is_some() {
             continue;
         }
         // Two roots, two homes and the like have been said to be one too many.
         if let Some(other) = seen.insert(path.clone(), i)
             && (disk.partitions[i].kind != disk.partitions[other].kind
-                || disk.partitions[i].kind == PartitionKind::Data)
+                || matches!(disk.partitions[i].kind, PartitionKind::Data | PartitionKind::Esp))
         {
             let at = match disk.partitions[i].mount_point {
                 Some(_) => child(child(list, i), "mount_point"),

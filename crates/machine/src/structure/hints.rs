@@ -17,6 +17,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("filesystems", "`disks`"),
     ("fileSystems", "`disks`"),
     ("fqdn", "`hostname`"),
+    ("grub", "`boot: {loader: grub}`"),
     ("gecos", "`description`"),
     ("hashedPasswordFile", "`hashed_password_file`"),
     ("i18n", "`locale`"),
@@ -41,8 +42,50 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("ssh_keys", "`ssh_authorized_keys`"),
     ("sudo", "`groups: [sudo]` and the package sudo"),
     ("swap", "a partition with `type: swap`"),
+    ("systemd-boot", "`boot: {loader: systemd-boot}`"),
     ("systemd", "`services`"),
     ("write_files", "`files`"),
+];
+
+/// Words of NixOS and others for what stands under `boot`.
+const BOOT_SYNONYMS: &[(&str, &str)] = &[
+    ("append", "`kernel_parameters`"),
+    ("bootCounting", "`tries`"),
+    ("boot_counting", "`tries`"),
+    ("canTouchEfiVariables", "`nvram`"),
+    ("cmdline", "`kernel_parameters`"),
+    ("configurationLimit", "`generations`"),
+    ("configuration_limit", "`generations`"),
+    ("consoleMode", "`console_mode`"),
+    ("default", "nothing: the newest generation is the default, and `cairn rollback` chooses another"),
+    ("device", "nothing: the boot loader goes to the disk that holds the root"),
+    ("devices", "nothing: the boot loader goes to the disk that holds the root"),
+    ("edk2-uefi-shell", "an entry in `entries`, whose `efi` is a file in `files`"),
+    ("efiInstallAsRemovable", "nothing: the removable path is always written, and `nvram: true` adds the other"),
+    ("efi_variables", "`nvram`"),
+    ("enable", "nothing: there always is a boot loader, and `loader` says which"),
+    ("extraEntries", "`entries`"),
+    ("extraFiles", "`files`"),
+    ("grub", "`loader: grub`, with the settings beside it"),
+    ("hashedPassword", "`password_hash`, as `grub-mkpasswd-pbkdf2` prints it"),
+    ("kernelModules", "`kernel_modules` at the outermost level"),
+    ("kernelParams", "`kernel_parameters`"),
+    ("kernel_params", "`kernel_parameters`"),
+    ("limit", "`generations`"),
+    ("memtest86", "`memtest`"),
+    ("mirroredBoots", "a second partition with `type: esp` and a `mount_point` of its own"),
+    ("netbootxyz", "an entry in `entries`, whose `efi` is a file in `files`"),
+    ("osProber", "`other_systems`"),
+    ("os_prober", "`other_systems`"),
+    ("password", "`password_hash`, as `grub-mkpasswd-pbkdf2` prints it"),
+    ("rebootForBitlocker", "nothing: systemd-boot's `other_systems` finds Windows by itself"),
+    ("systemd-boot", "`loader: systemd-boot`, with the settings beside it"),
+    ("timeoutStyle", "`menu`"),
+    ("timeout_style", "`menu`"),
+    ("useOSProber", "`other_systems`"),
+    ("users", "`password_hash`, as `grub-mkpasswd-pbkdf2` prints it"),
+    ("windows", "nothing: `other_systems` finds other systems, and `entries` names those it does not"),
+    ("xbootldrMountPoint", "a partition with `type: xbootldr`"),
 ];
 
 /// Every key of a schema with the places that know it.
@@ -86,6 +129,11 @@ impl<'a> Hints<'a> {
 
 /// What a key of another tool is called here.
 pub(super) fn synonym(key: &str, pointer: &str) -> Option<&'static str> {
+    if pointer == "/boot"
+        && let Some((_, meant)) = BOOT_SYNONYMS.iter().find(|(word, _)| *word == key)
+    {
+        return Some(meant);
+    }
     let (_, meant) = SYNONYMS.iter().find(|(word, _)| *word == key)?;
     // `groups: [sudo]` is said of a user.
     (!meant.starts_with("`groups: [") || pointer.starts_with("/users")).then_some(meant)
