@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cairn_boot::{Artifact, BootSet, Content as BootContent, Place};
+use cairn_boot::{Artifact, BootSet, Content as BootContent, Place, Role};
 use cairn_disk::fat::FatFile;
 use cairn_disk::{Content, Contents, DiskError, FileTarget, Tree, apply, ext4, fat};
 use cairn_layout::{DiskPlan, Needs, PlanError, free_to_leave, identifiers, plan};
@@ -31,8 +31,6 @@ pub struct ImageContents<'a> {
     pub seed: Uuid,
     /// The files of the boot partition.
     pub boot: &'a BootSet,
-    /// The boot loader's program, on this machine.
-    pub loader: &'a Path,
     /// The root file system.
     pub root: RootContents<'a>,
 }
@@ -53,14 +51,6 @@ pub enum ImageError {
     /// The file that the image is written to.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// The boot loader's program is not where it should be.
-    #[error("reading the boot loader {}", .path.display())]
-    Loader {
-        /// Where it should be.
-        path: PathBuf,
-        /// Why it cannot be read.
-        source: std::io::Error,
-    },
     /// There is no partition to boot from.
     #[error("the disk has no EFI system partition, and systemd-boot needs one: add a partition of the type `esp`")]
     NoEsp,
@@ -114,7 +104,7 @@ impl Image {
         files.entry(boot.clone()).or_default();
         for file in &contents.boot.files {
             let at = if file.place == Place::Esp { &esp } else { &boot };
-            files.entry(at.clone()).or_default().push(fat_file(contents, &file.path, &file.content)?);
+            files.entry(at.clone()).or_default().push(fat_file(contents.root.store, &file.path, &file.content));
         }
         let with_spare = |at: &str| {
             let mut all = files.get(at).cloned().unwrap_or_default();
@@ -172,20 +162,15 @@ fn boot_mount_points(contents: &ImageContents<'_>) -> Result<(String, String), I
     Ok((esp, boot))
 }
 
-fn fat_file(contents: &ImageContents<'_>, path: &str, content: &BootContent) -> Result<FatFile, ImageError> {
-    Ok(match content {
-        BootContent::Text(text) => FatFile::from_bytes(path, text.as_bytes()),
+fn fat_file(store: &Store, path: &str, content: &BootContent) -> FatFile {
+    match content {
+        BootContent::Bytes(bytes) => FatFile::from_bytes(path, bytes.clone()),
         BootContent::Store(artifact) => FatFile {
             path: path.to_string(),
             len: artifact.size,
-            content: Content::Path(on_this_machine(contents.root.store, artifact)),
+            content: Content::Path(on_this_machine(store, artifact)),
         },
-        BootContent::Loader => {
-            let loader = contents.loader;
-            let metadata = loader.metadata().map_err(|source| ImageError::Loader { path: loader.into(), source })?;
-            FatFile { path: path.to_string(), len: metadata.len(), content: Content::Path(loader.into()) }
-        }
-    })
+    }
 }
 
 fn on_this_machine(store: &Store, artifact: &Artifact) -> PathBuf {
@@ -196,14 +181,9 @@ fn on_this_machine(store: &Store, artifact: &Artifact) -> PathBuf {
 fn spare(files: &[cairn_boot::BootFile]) -> Vec<FatFile> {
     let mut spare = Vec::new();
     for generation in 0..SPARE_GENERATIONS {
-        for file in files {
-            let len = match &file.content {
-                BootContent::Store(artifact) => artifact.size,
-                BootContent::Text(text) if file.path.starts_with("loader/entries/") => text.len() as u64,
-                _ => continue,
-            };
+        for file in files.iter().filter(|f| matches!(f.role, Role::Artifact | Role::Entry(_))) {
             let path = format!("{}.{generation}", file.path);
-            spare.push(FatFile { path, len, content: Content::Bytes(Vec::new()) });
+            spare.push(FatFile { path, len: file.content.len(), content: Content::Bytes(Vec::new()) });
         }
     }
     spare

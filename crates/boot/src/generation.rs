@@ -43,6 +43,25 @@ pub struct Generation {
     pub initrd: Option<Artifact>,
 }
 
+impl Generation {
+    /// The line in the menu.
+    pub fn title(&self) -> String {
+        format!("{}, generation {} (Linux {}, {})", self.name, self.number, self.kernel_release, self.date)
+    }
+
+    /// The kernel's command line, one parameter each: `init=` names the system, `cairn.generation=` the number. While a
+    /// generation has not booted well, `cairn.trial` makes everything that goes wrong end in a reboot.
+    pub fn command_line(&self, trial: bool) -> Vec<String> {
+        let mut line = vec![format!("init={}", self.bootspec.init.display())];
+        line.extend(self.bootspec.kernel_params.iter().cloned());
+        line.push(format!("cairn.generation={}", self.number));
+        if trial {
+            line.push("cairn.trial".into());
+        }
+        line
+    }
+}
+
 /// The day of a moment (seconds since 1970, UTC) for the menu: `2026-11-15`.
 pub fn date(epoch: i64) -> String {
     // Days from 1 March of year 0, so that the leap day is a year's last one.

@@ -1,10 +1,36 @@
-//! The boot set: what a boot partition must hold for the generations that are kept.
+//! The boot set, and the transaction that brings it onto a boot partition.
 //!
-//! Everything here is a pure function of the generations' bootspecs and the settings. Who writes the files, and in
-//! which order, is the business of whoever owns the partition: an image's file system in user space, or a mounted one.
+//! From the generations and what the machine remembers of them ([`Record`]) follows what boots ([`choose`]), from that the
+//! files that must be there ([`systemd_boot`]), from these and what is there ([`survey()`]) the steps in between ([`plan`]).
+//! All of that is pure. [`apply()`] carries the steps out on a [`Volume`]: a partition that is mounted ([`effects`]), or, for
+//! an image, one that is written in user space.
 
+pub mod effects;
+pub mod plan;
+pub mod systemd_boot;
+
+mod choice;
+mod entry_name;
 mod generation;
+mod installation;
+mod present;
+mod record;
 mod set;
+mod settings;
+mod space;
+mod survey;
+mod transaction;
+mod volume;
 
+pub use choice::{Choice, Situation, choose};
+pub use entry_name::{Counter, ENTRIES, EntryName};
 pub use generation::{Artifact, Generation, date};
-pub use set::{BootFile, BootSet, Content, Installation, Place, SetError, Settings};
+pub use installation::Installation;
+pub use plan::{PlanError, Shortage, Step, Update};
+pub use present::{FoundFile, Present, Space};
+pub use record::{RECORD_FILE, Record, RecordError};
+pub use set::{BootFile, BootSet, Content, Place, Role, SECTOR, SetError};
+pub use settings::Settings;
+pub use survey::{Partitions, fixed_paths, survey};
+pub use transaction::{ApplyError, Open, Target, apply};
+pub use volume::{Kind, ReadVolume, Volume};

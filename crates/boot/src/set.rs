@@ -1,43 +1,17 @@
-//! From generations and settings to the files of the boot partition.
-
-use std::collections::BTreeMap;
+//! The boot set: the files that a boot partition must hold, each with the part that it plays.
 
 use bootloader_templates::TemplateError;
-use bootloader_templates::systemd_boot::{Entry, LoaderConf};
-use uuid::Uuid;
+use sha2::{Digest, Sha256};
 
-use crate::generation::{Artifact, Generation, hex};
+use crate::entry_name::EntryName;
+use crate::generation::Artifact;
 
-/// Which installation the files belong to. Everything of ours on a shared boot partition carries this mark, so that
-/// two installations live side by side and only our own files are ever touched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Installation(Uuid);
-
-impl Installation {
-    /// The installation that this seed makes.
-    pub fn of_seed(seed: Uuid) -> Installation {
-        Installation(Uuid::new_v5(&seed, b"installation"))
-    }
-
-    /// Eight hex digits, for names of files. (systemd-boot matches entry names in lower case only.)
-    pub fn mark(&self) -> String {
-        hex(&self.0.as_bytes()[..4])
-    }
-}
-
-/// What the machine file says about the boot menu.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Seconds that the menu is shown.
-    pub timeout: u32,
-}
-
-/// Which partition a file belongs on. On a disk without XBOOTLDR both are the ESP.
+/// Which partition a file belongs on. On a disk with one boot partition both are that one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
-    /// The EFI system partition.
+    /// The EFI system partition: the firmware starts the loader from it.
     Esp,
-    /// XBOOTLDR where there is one, else the ESP.
+    /// Where the loader finds kernels and entries: XBOOTLDR where there is one, else the ESP.
     Boot,
 }
 
@@ -45,11 +19,47 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// These bytes.
-    Text(String),
+    Bytes(Vec<u8>),
     /// A file of the store.
     Store(Artifact),
-    /// The boot loader's program.
-    Loader,
+}
+
+impl Content {
+    /// The length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Store(artifact) => artifact.size,
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// SHA-256 of the contents.
+    pub fn sha256(&self) -> [u8; 32] {
+        match self {
+            Content::Bytes(bytes) => Sha256::digest(bytes).into(),
+            Content::Store(artifact) => artifact.sha256,
+        }
+    }
+}
+
+/// The part that a file plays, which decides how it may be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// A kernel or an initrd, named by its contents: written once, never overwritten.
+    Artifact,
+    /// A menu entry or a menu: written once when all that it names is there.
+    Entry(Option<EntryName>),
+    /// At most one sector, which is overwritten in place: after a power cut it says the old or the new.
+    Sector,
+    /// A boot loader's program, which the firmware finds by this very name.
+    Program,
+    /// A file of no consequence for what boots.
+    Plain,
 }
 
 /// One file of the boot set.
@@ -61,6 +71,8 @@ pub struct BootFile {
     pub path: String,
     /// What is in it.
     pub content: Content,
+    /// Its part.
+    pub role: Role,
 }
 
 /// Everything that a boot partition must hold, sorted by partition and path.
@@ -91,171 +103,50 @@ pub enum SetError {
     /// The loader's own configuration.
     #[error("writing the boot loader's configuration")]
     Loader(#[source] TemplateError),
+    /// More than one sector cannot be changed at once.
+    #[error(
+        "{path} would have {len} bytes, and only {SECTOR} can be replaced so that a power cut leaves the old or the new"
+    )]
+    TooLong {
+        /// The file.
+        path: String,
+        /// Its length.
+        len: usize,
+    },
+}
+
+/// The size of a file that is overwritten in place, in bytes: the smallest sector that a disk has.
+pub const SECTOR: usize = 512;
+
+/// A text made exactly one sector long by a comment at its end, so that it can be overwritten in place for ever.
+pub(crate) fn one_sector(path: &str, text: &str) -> Result<Vec<u8>, SetError> {
+    let mut bytes = text.as_bytes().to_vec();
+    if bytes.len() > SECTOR || (bytes.len() < SECTOR && !text.ends_with('\n')) {
+        return Err(SetError::TooLong { path: path.into(), len: bytes.len() });
+    }
+    bytes.resize(SECTOR, b'#');
+    if let Some(last) = bytes.last_mut() {
+        *last = b'\n';
+    }
+    Ok(bytes)
 }
 
 impl BootSet {
-    /// The boot set of these generations for systemd-boot.
-    ///
-    /// Kernels and initrds are named by their contents and shared between generations. An entry's name carries the
-    /// generation's number and a hash of what it starts, so that a number that is used again is never taken for the
-    /// old one.
-    ///
-    /// # Errors
-    /// See [`SetError`].
-    pub fn systemd_boot(
-        installation: Installation,
-        settings: &Settings,
-        generations: &[Generation],
-    ) -> Result<BootSet, SetError> {
-        if generations.is_empty() {
-            return Err(SetError::Empty);
-        }
-        let mut files = BTreeMap::new();
-        let mut put = |place, path: String, content| {
-            files.insert((place, path), content);
-        };
-        put(Place::Esp, "EFI/BOOT/BOOTX64.EFI".into(), Content::Loader);
-        put(Place::Esp, "EFI/systemd/systemd-bootx64.efi".into(), Content::Loader);
-        let conf = LoaderConf { timeout: settings.timeout }.render().map_err(SetError::Loader)?;
-        put(Place::Esp, "loader/loader.conf".into(), Content::Text(conf));
-        // What `bootctl` writes to say that the entries are of type #1.
-        put(Place::Boot, "loader/entries.srel".into(), Content::Text("type1\n".into()));
-
-        let folder = format!("cairn/{}", installation.mark());
-        let mut seen = Vec::new();
-        for generation in generations {
-            let number = generation.number;
-            if seen.contains(&number) {
-                return Err(SetError::Twice(number));
-            }
-            seen.push(number);
-            let kernel = format!("{folder}/{}-linux", generation.kernel.short_hash());
-            put(Place::Boot, kernel.clone(), Content::Store(generation.kernel.clone()));
-            let initrd = generation.initrd.as_ref().map(|initrd| {
-                let path = format!("{folder}/{}-initrd", initrd.short_hash());
-                put(Place::Boot, path.clone(), Content::Store(initrd.clone()));
-                path
-            });
-            let text =
-                entry(generation, &kernel, initrd).render().map_err(|source| SetError::Entry { number, source })?;
-            let name = format!("cairn-{}-{number}-{}.conf", installation.mark(), system_hash(generation));
-            put(Place::Boot, format!("loader/entries/{name}"), Content::Text(text));
-        }
-        let files = files.into_iter().map(|((place, path), content)| BootFile { place, path, content }).collect();
-        Ok(BootSet { files })
-    }
-}
-
-/// The start of the hash in the system's store path.
-fn system_hash(generation: &Generation) -> String {
-    let path = generation.bootspec.toplevel.0.display().to_string();
-    path.rsplit('/').next().unwrap_or_default().chars().take(8).collect()
-}
-
-fn entry(generation: &Generation, kernel: &str, initrd: Option<String>) -> Entry {
-    let spec = &generation.bootspec;
-    let mut options = vec![format!("init={}", spec.init.display())];
-    options.extend(spec.kernel_params.iter().cloned());
-    Entry {
-        title: format!(
-            "{}, generation {} (Linux {}, {})",
-            generation.name, generation.number, generation.kernel_release, generation.date
-        ),
-        version: generation.number.to_string(),
-        sort_key: "cairn".into(),
-        linux: format!("/{kernel}"),
-        initrd: initrd.map(|path| format!("/{path}")),
-        options,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bootspec::SystemConfigurationRoot;
-    use bootspec::v1::BootSpecV1;
-
-    fn artifact(path: &str, byte: u8) -> Artifact {
-        Artifact { store_path: format!("/nix/store/{path}"), sha256: [byte; 32], size: 10 }
+    /// The set with one file for each path, sorted.
+    pub(crate) fn new(mut files: Vec<BootFile>) -> BootSet {
+        files.sort_by(|a, b| (a.place, &a.path).cmp(&(b.place, &b.path)));
+        files.dedup_by(|a, b| (a.place, &a.path) == (b.place, &b.path));
+        BootSet { files }
     }
 
-    fn generation(number: u64, system: &str, kernel: u8) -> Generation {
-        Generation {
-            number,
-            bootspec: BootSpecV1 {
-                label: "hello".into(),
-                kernel: "/nix/store/k/vmlinuz".into(),
-                kernel_params: vec!["root=UUID=1".into(), "quiet".into()],
-                init: format!("/nix/store/{system}/init").into(),
-                initrd: Some("/nix/store/i/initrd".into()),
-                initrd_secrets: None,
-                system: "x86_64-linux".into(),
-                toplevel: SystemConfigurationRoot(format!("/nix/store/{system}").into()),
-            },
-            name: "hello".into(),
-            date: "2026-11-15".into(),
-            kernel_release: "6.12.107".into(),
-            kernel: artifact("k/vmlinuz", kernel),
-            initrd: Some(artifact("i/initrd", 7)),
-        }
+    /// The file at a place.
+    pub fn get(&self, place: Place, path: &str) -> Option<&BootFile> {
+        self.files.iter().find(|f| f.place == place && f.path == path)
     }
 
-    fn set(generations: &[Generation]) -> Result<BootSet, SetError> {
-        let seed = Uuid::from_bytes([9; 16]);
-        BootSet::systemd_boot(Installation::of_seed(seed), &Settings { timeout: 3 }, generations)
-    }
-
-    fn paths(set: &BootSet) -> Vec<&str> {
-        set.files.iter().map(|f| f.path.as_str()).collect()
-    }
-
-    #[test]
-    fn one_generation_is_an_entry_a_kernel_and_an_initrd() {
-        let set = set(&[generation(1, "abcdefghijk-system", 5)]).unwrap();
-        let mark = Installation::of_seed(Uuid::from_bytes([9; 16])).mark();
-        let k = "05".repeat(16);
-        let i = "07".repeat(16);
-        assert_eq!(
-            paths(&set),
-            [
-                "EFI/BOOT/BOOTX64.EFI",
-                "EFI/systemd/systemd-bootx64.efi",
-                "loader/loader.conf",
-                &format!("cairn/{mark}/{k}-linux"),
-                &format!("cairn/{mark}/{i}-initrd"),
-                "loader/entries.srel",
-                &format!("loader/entries/cairn-{mark}-1-abcdefgh.conf"),
-            ]
-        );
-        let Content::Text(entry) = &set.files[6].content else { panic!("an entry is text") };
-        assert!(entry.contains("options init=/nix/store/abcdefghijk-system/init root=UUID=1 quiet\n"), "{entry}");
-    }
-
-    #[test]
-    fn generations_with_the_same_kernel_share_it() {
-        let both = set(&[generation(1, "aaaaaaaaa-system", 5), generation(2, "bbbbbbbbb-system", 5)]).unwrap();
-        assert_eq!(paths(&both).iter().filter(|p| p.ends_with("-linux")).count(), 1);
-        let other = set(&[generation(1, "aaaaaaaaa-system", 5), generation(2, "bbbbbbbbb-system", 6)]).unwrap();
-        assert_eq!(paths(&other).iter().filter(|p| p.ends_with("-linux")).count(), 2);
-    }
-
-    #[test]
-    fn the_order_of_the_generations_changes_nothing() {
-        let (one, two) = (generation(1, "aaaaaaaaa-system", 5), generation(2, "bbbbbbbbb-system", 6));
-        assert_eq!(set(&[one.clone(), two.clone()]).unwrap(), set(&[two, one]).unwrap());
-    }
-
-    #[test]
-    fn no_generation_and_a_number_twice_are_refused() {
-        assert!(matches!(set(&[]), Err(SetError::Empty)));
-        let one = generation(1, "aaaaaaaaa-system", 5);
-        assert!(matches!(set(&[one.clone(), one]), Err(SetError::Twice(1))));
-    }
-
-    #[test]
-    fn names_are_lower_case_except_the_firmware_own() {
-        for path in paths(&set(&[generation(1, "abcdefghijk-system", 5)]).unwrap()) {
-            assert!(path.starts_with("EFI/") || path == path.to_lowercase(), "{path}");
-        }
+    /// The same set for a disk whose one boot partition is everything.
+    #[must_use]
+    pub fn on_one_partition(self, place: Place) -> BootSet {
+        BootSet::new(self.files.into_iter().map(|file| BootFile { place, ..file }).collect())
     }
 }

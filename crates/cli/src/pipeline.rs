@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cairn_boot::{BootSet, Generation, Installation, Settings};
+use cairn_boot::systemd_boot::SystemdBoot;
+use cairn_boot::{BootSet, Generation, Installation, Present, Record, Settings, Situation, choose};
 use cairn_layout::{disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
@@ -37,7 +38,6 @@ pub struct Prepared {
     /// The machine file, checked.
     pub checked: Checked,
     lock: Lock,
-    base: Base,
     system: System,
     store: Store,
     named: NamedFiles,
@@ -80,24 +80,9 @@ pub fn prepare(file: &Path, key: Option<&SigningKey>, report: &dyn Report) -> an
     let closure = closure(&store, &system)?;
     let links = profile::links(FIRST_GENERATION, &system.info.path);
     let generation = generation(&store, &checked, &lock, &system)?;
-    let settings = Settings { timeout: checked.machine.boot.timeout };
-    let boot = BootSet::systemd_boot(Installation::of_seed(checked.seed()), &settings, &[generation])?;
+    let boot = boot_set(&store, &checked, &base, &[generation])?;
     let mount_points = mounts.iter().filter(|m| m.format != FileSystem::Swap).map(|m| m.target.clone()).collect();
-    Ok(Prepared {
-        checked,
-        lock,
-        base,
-        system,
-        store,
-        named,
-        closure,
-        links,
-        boot,
-        disk,
-        disk_name,
-        disk_seed,
-        mount_points,
-    })
+    Ok(Prepared { checked, lock, system, store, named, closure, links, boot, disk, disk_name, disk_seed, mount_points })
 }
 
 /// The one disk of the machine, which holds the root file system.
@@ -149,6 +134,30 @@ fn generation(store: &Store, checked: &Checked, lock: &Lock, system: &System) ->
     })
 }
 
+/// The boot set of a new machine: its first generation is what boots.
+fn boot_set(store: &Store, checked: &Checked, base: &Base, generations: &[Generation]) -> anyhow::Result<BootSet> {
+    let boot = &checked.machine.boot;
+    let settings = Settings { timeout: boot.timeout, limit: boot.generations as usize, ..Settings::default() };
+    let record = Record::first(FIRST_GENERATION);
+    let usable = generations.iter().map(|g| g.number).collect();
+    let situation =
+        Situation { usable: &usable, record: &record, booted: None, limit: settings.limit, tries: settings.tries };
+    let program = store_path(&base.info.path, "usr/lib/systemd/boot/efi/systemd-bootx64.efi");
+    let set = SystemdBoot {
+        installation: Installation::of_seed(checked.seed()),
+        settings: &settings,
+        generations,
+        choice: &choose(&situation).context("there is no generation to boot")?,
+        present: &Present::default(),
+        program: &artifact::of(store, &program)?,
+    };
+    Ok(set.boot_set()?)
+}
+
+fn store_path(path: &cairn_store::StorePath, inside: &str) -> PathBuf {
+    Path::new(&path.to_string()).join(inside)
+}
+
 impl Prepared {
     /// What `verify` holds an image of this machine against.
     pub fn expected(&self) -> Expected {
@@ -160,12 +169,10 @@ impl Prepared {
     /// Writes the images that are not there yet, and gives the paths of all.
     pub fn write(&self, folder: &Path, formats: &[Format], report: &dyn Report) -> anyhow::Result<Vec<PathBuf>> {
         image_builder::output::prepare_folder(folder)?;
-        let loader = self.store.real_path(&self.base.info.path).join("usr/lib/systemd/boot/efi/systemd-bootx64.efi");
         let contents = ImageContents {
             disk: &self.disk,
             seed: self.disk_seed,
             boot: &self.boot,
-            loader: &loader,
             root: RootContents {
                 store: &self.store,
                 closure: &self.closure,

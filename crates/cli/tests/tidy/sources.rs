@@ -5,6 +5,14 @@ use crate::{files, nothing_wrong, read, rust_files};
 /// The crates that do no I/O, read no clock and no environment, and draw no random numbers.
 pub const PURE: [&str; 4] = ["crates/machine", "crates/layout", "crates/boot", "bootloader-templates"];
 
+/// The thin layer of the boot crate that touches the system, and what works on the partition that somebody brings.
+const EFFECTS: [&str; 4] = [
+    "crates/boot/src/effects/",
+    "crates/boot/src/survey.rs",
+    "crates/boot/src/transaction.rs",
+    "crates/boot/src/volume.rs",
+];
+
 #[test]
 fn every_file_says_what_it_is_about() {
     let wrong: Vec<String> = rust_files().filter(|(_, text)| !text.starts_with("//! ")).map(|(file, _)| file).collect();
@@ -25,6 +33,9 @@ fn the_pure_crates_are_pure() {
     let mut wrong = Vec::new();
     for (file, text) in rust_files() {
         if !PURE.iter().any(|folder| file.starts_with(&format!("{folder}/src/"))) {
+            continue;
+        }
+        if EFFECTS.iter().any(|folder| file.starts_with(folder)) {
             continue;
         }
         // What stands behind the tests' mark is not in the library.

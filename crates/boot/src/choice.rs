@@ -1,0 +1,146 @@
+//! Which generations have an entry, which one the menu begins with, and which is on trial. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::record::Record;
+
+/// What decides.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// The generations that can be booted, as far as one can tell by looking at them.
+    pub usable: &'a BTreeSet<u64>,
+    /// What the machine remembers.
+    pub record: &'a Record,
+    /// The generation that runs, if one of them does.
+    pub booted: Option<u64>,
+    /// How many have an entry, besides those that must have one.
+    pub limit: usize,
+    /// How often a new generation is tried; 0: it counts as good at once.
+    pub tries: u32,
+}
+
+/// The decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The generations that have an entry.
+    pub kept: BTreeSet<u64>,
+    /// Those of them that count as good: their entries have no counter.
+    pub good: BTreeSet<u64>,
+    /// Those of them that used up their tries.
+    pub failed: BTreeSet<u64>,
+    /// What boots when nothing is being tried, and when a trial fails.
+    pub ground: u64,
+    /// What is tried first, while it has tries left.
+    pub trial: Option<u64>,
+    /// Whether there are good generations newer than `ground`, which must not come before it.
+    pub pinned: bool,
+}
+
+/// Decides. `None` when no generation is usable: then nothing may be changed, for there would be nothing left to boot.
+pub fn choose(situation: &Situation<'_>) -> Option<Choice> {
+    let Situation { usable, record, booted, limit, tries } = *situation;
+    let newest = *usable.last()?;
+    let booted = booted.filter(|n| usable.contains(n));
+    let mut good: BTreeSet<u64> = record.good.intersection(usable).copied().collect();
+    let mut wanted = record.default.filter(|n| good.contains(n));
+    let mut trial = record.trial.filter(|n| usable.contains(n) && !good.contains(n));
+    if tries == 0 {
+        good.extend(usable.iter().filter(|n| !record.failed.contains(n)));
+        wanted = trial.take().or(wanted);
+    }
+    // Without a good one there is nothing to fall back to, and a counter would only lead to nowhere.
+    if good.is_empty() {
+        good.insert(booted.or(trial).unwrap_or(newest));
+        trial = trial.filter(|n| !good.contains(n));
+    }
+    let newest_good = good.last().copied().unwrap_or(newest);
+    let ground = wanted.unwrap_or(newest_good);
+    let last_good = record.last_good.filter(|n| good.contains(n));
+    let must = [Some(ground), trial, booted, last_good];
+    let kept: BTreeSet<u64> =
+        must.into_iter().flatten().chain(usable.iter().rev().take(limit.max(1)).copied()).collect();
+    good.retain(|n| kept.contains(n));
+    let failed = record.failed.iter().filter(|n| kept.contains(n) && !good.contains(n)).copied().collect();
+    let pinned = good.last().is_some_and(|n| *n > ground);
+    Some(Choice { kept, good, failed, ground, trial, pinned })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(numbers: &[u64]) -> BTreeSet<u64> {
+        numbers.iter().copied().collect()
+    }
+
+    fn decide(usable: &[u64], record: &Record, booted: Option<u64>, limit: usize) -> Option<Choice> {
+        choose(&Situation { usable: &set(usable), record, booted, limit, tries: 3 })
+    }
+
+    #[test]
+    fn a_new_generation_is_tried_and_the_last_good_one_is_the_ground() {
+        let mut record = Record::first(1);
+        record.try_next(2);
+        let choice = decide(&[1, 2], &record, Some(1), 10).unwrap();
+        assert_eq!((choice.ground, choice.trial, choice.pinned), (1, Some(2), false));
+        assert_eq!(choice.good, set(&[1]));
+    }
+
+    #[test]
+    fn what_failed_is_not_tried_again() {
+        let mut record = Record::first(1);
+        record.try_next(2);
+        record.failed(2);
+        let choice = decide(&[1, 2], &record, Some(1), 10).unwrap();
+        assert_eq!((choice.ground, choice.trial), (1, None));
+        assert_eq!(choice.kept, set(&[1, 2]));
+    }
+
+    #[test]
+    fn a_trial_that_fails_leads_back_to_what_was_chosen_and_not_to_what_was_left() {
+        let mut record = Record::first(1);
+        record.booted_well(2);
+        record.want(1);
+        record.try_next(3);
+        let choice = decide(&[1, 2, 3], &record, Some(1), 10).unwrap();
+        assert_eq!((choice.ground, choice.trial, choice.pinned), (1, Some(3), true));
+    }
+
+    #[test]
+    fn booted_default_and_last_good_are_kept_whatever_the_limit_says() {
+        let mut record = Record::first(1);
+        record.booted_well(2);
+        record.booted_well(3);
+        record.want(1);
+        let choice = decide(&[1, 2, 3, 4, 5, 6], &record, Some(2), 1).unwrap();
+        assert_eq!(choice.kept, set(&[1, 2, 3, 6]));
+    }
+
+    #[test]
+    fn without_a_good_one_what_runs_counts_as_good() {
+        let record = Record::default();
+        assert_eq!(decide(&[3, 4], &record, Some(3), 10).unwrap().ground, 3);
+        assert_eq!(decide(&[3, 4], &record, None, 10).unwrap().ground, 4);
+        assert_eq!(decide(&[], &record, None, 10), None);
+    }
+
+    #[test]
+    fn a_gone_generation_is_nobody_s_default() {
+        let mut record = Record::first(2);
+        record.good.insert(9);
+        record.default = Some(9);
+        record.last_good = Some(9);
+        let choice = decide(&[1, 2], &record, Some(9), 10).unwrap();
+        assert_eq!((choice.ground, choice.trial), (2, None));
+    }
+
+    #[test]
+    fn without_counting_the_new_one_is_simply_next() {
+        let mut record = Record::first(1);
+        record.try_next(2);
+        let usable = set(&[1, 2]);
+        let choice = choose(&Situation { usable: &usable, record: &record, booted: Some(1), limit: 5, tries: 0 });
+        let choice = choice.unwrap();
+        assert_eq!((choice.ground, choice.trial, choice.pinned), (2, None, false));
+    }
+}

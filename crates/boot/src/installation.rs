@@ -1,0 +1,81 @@
+//! Which installation files belong to, and the names that they have on a boot partition.
+
+use uuid::Uuid;
+
+use crate::generation::{Artifact, hex};
+
+/// Which installation the files belong to. Everything of ours on a shared boot partition carries this mark, so that
+/// two installations live side by side and only our own files are ever touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Installation(Uuid);
+
+impl Installation {
+    /// The installation that this seed makes.
+    pub fn of_seed(seed: Uuid) -> Installation {
+        Installation(Uuid::new_v5(&seed, b"installation"))
+    }
+
+    /// Eight hex digits, for names of files. (systemd-boot matches entry names in lower case only.)
+    pub fn mark(&self) -> String {
+        hex(&self.0.as_bytes()[..4])
+    }
+
+    /// The folder of this installation's kernels and initrds: nothing else on the partition is below it.
+    pub fn folder(&self) -> String {
+        format!("cairn/{}", self.mark())
+    }
+
+    /// The folder of this installation's GRUB.
+    pub fn grub_folder(&self) -> String {
+        format!("{}/grub", self.folder())
+    }
+
+    /// The folder of this installation's own copy of a boot loader's program for UEFI.
+    pub fn efi_folder(&self) -> String {
+        format!("EFI/cairn-{}", self.mark())
+    }
+
+    /// The name of a kernel: its contents decide it, so generations share it and it is never overwritten.
+    pub(crate) fn kernel(&self, kernel: &Artifact) -> String {
+        format!("{}/{}-linux", self.folder(), kernel.short_hash())
+    }
+
+    /// The name of an initrd.
+    pub(crate) fn initrd(&self, initrd: &Artifact) -> String {
+        format!("{}/{}-initrd", self.folder(), initrd.short_hash())
+    }
+
+    /// Whether a path is in the part of the partition that is this installation's alone.
+    pub fn owns(&self, path: &str) -> bool {
+        let below = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let entry = path
+            .strip_prefix("loader/entries/")
+            .is_some_and(|name| name.starts_with(&format!("cairn-{}-", self.mark())) && !name.contains('/'));
+        below(&self.folder()) || below(&self.efi_folder()) || entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_carries_the_mark_is_owned() {
+        let ours = Installation::of_seed(Uuid::from_bytes([9; 16]));
+        let other = Installation::of_seed(Uuid::from_bytes([8; 16]));
+        let mark = ours.mark();
+        for path in [
+            format!("cairn/{mark}/x-linux"),
+            format!("cairn/{mark}/grub/grub.cfg"),
+            format!("EFI/cairn-{mark}/grubx64.efi"),
+            format!("loader/entries/cairn-{mark}-1-abc.conf"),
+        ] {
+            assert!(ours.owns(&path) && !other.owns(&path), "{path}");
+        }
+        for path in ["cairn", "EFI/BOOT/BOOTX64.EFI", "loader/loader.conf", "loader/entries/debian.conf"] {
+            assert!(!ours.owns(path), "{path}");
+        }
+        assert!(!ours.owns(&format!("cairn/{mark}")));
+        assert!(!ours.owns(&format!("cairn/{mark}x/a")));
+    }
+}

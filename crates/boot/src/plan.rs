@@ -1,0 +1,370 @@
+//! From what should be on the boot partitions and what is there to the steps in between. Pure.
+//!
+//! The order is what makes it safe to cut the power anywhere. New files are written beside old ones and are not named by
+//! anything until they are whole; then the entries that name them; then what is changed in place; last of all, what
+//! nothing needs any more goes. Between the stages stands a [`Step::Barrier`]: all before it is on the disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::installation::Installation;
+use crate::present::{Present, Space};
+use crate::set::{BootFile, BootSet, Content, Place, Role, SECTOR};
+use crate::space;
+
+/// One step. Paths are relative to the partition's root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Writes a new file, directories and all; on the disk, read back and compared when the step is done.
+    Create {
+        /// The partition.
+        place: Place,
+        /// The path; nothing is there.
+        path: String,
+        /// The contents.
+        content: Content,
+    },
+    /// Overwrites a file of one sector in place, with one write.
+    Overwrite {
+        /// The partition.
+        place: Place,
+        /// The path.
+        path: String,
+        /// The bytes, [`SECTOR`] of them.
+        bytes: Vec<u8>,
+    },
+    /// Gives a name that is in use another file: the new one is written under `aside`, then the two are exchanged. The
+    /// old one stays there.
+    Exchange {
+        /// The partition.
+        place: Place,
+        /// The path.
+        path: String,
+        /// Where the new file is written and the old one stays.
+        aside: String,
+        /// The contents.
+        content: Content,
+    },
+    /// Removes a file. An entry is overwritten with zeros before: what is freed may become part of a new file that a
+    /// power cut leaves half written, and must not be taken for an entry then.
+    Remove {
+        /// The partition.
+        place: Place,
+        /// The path.
+        path: String,
+        /// How many bytes of it to overwrite first.
+        wipe: u64,
+    },
+    /// Everything before is on the disk before anything after is begun.
+    Barrier,
+}
+
+/// The steps, and what they cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// The steps, in their order. Empty when all is as it should be.
+    pub steps: Vec<Step>,
+    /// The bytes of file contents that they write.
+    pub written: u64,
+    /// Why files that are there are written anew: their contents are not what their names promise.
+    pub healed: Vec<String>,
+}
+
+/// What must be freed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// The partition.
+    pub place: Place,
+    /// The bytes that are needed on top of what is free.
+    pub missing: u64,
+    /// The bytes that the new files take.
+    pub needed: u64,
+    /// The bytes that are free.
+    pub free: u64,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The new files do not fit, whatever of ours that is not needed goes first.
+    #[error(
+        "the boot partition has {} free and {} more would be needed for what is to be written ({}); remove generations \
+         that are not needed (`cairn gc --keep N`), lower boot.generations in the machine file, or free room on it",
+        size(.0.free), size(.0.missing), size(.0.needed)
+    )]
+    Full(Shortage),
+    /// A directory stands where a file should be.
+    #[error("/{0} on the boot partition is a directory, and a file belongs there: remove or rename it")]
+    DirectoryInTheWay(String),
+    /// A file stands where a directory should be, or the only difference is in capitals.
+    #[error("/{0} on the boot partition is in the way of {1}: remove or rename it")]
+    InTheWay(String, String),
+    /// There is no such partition.
+    #[error("the machine has no {}", match .0 { Place::Esp => "EFI system partition", Place::Boot => "boot partition" })]
+    NoPartition(Place),
+}
+
+/// What a plan is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// Whose files may be removed.
+    pub installation: Installation,
+    /// What should be there.
+    pub wanted: &'a BootSet,
+    /// What is there.
+    pub present: &'a Present,
+    /// Files of the machine file's own from earlier, which may be removed when they are no longer wanted.
+    pub own_files: &'a BTreeSet<String>,
+    /// Whether anything may be removed at all: not while something about a generation is in doubt.
+    pub may_remove: bool,
+}
+
+/// Bytes for people.
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+impl Situation<'_> {
+    /// The steps.
+    ///
+    /// # Errors
+    /// See [`PlanError`]; then nothing may be written.
+    pub fn plan(&self) -> Result<Update, PlanError> {
+        self.look_for_obstacles()?;
+        let work = self.work();
+        // The usual order, if there is room for old and new together; else what nothing needs goes first.
+        let Err(shortage) = self.fits(&work, 0) else { return Ok(self.in_order(&work, false)) };
+        let freed = self.removable_bytes(&work, shortage.place);
+        self.fits(&work, freed).map_err(PlanError::Full)?;
+        Ok(self.in_order(&work, true))
+    }
+
+    fn look_for_obstacles(&self) -> Result<(), PlanError> {
+        let mut names: BTreeMap<(Place, String), &str> = BTreeMap::new();
+        for (place, path) in &self.present.directories {
+            names.insert((*place, path.to_lowercase()), path);
+        }
+        let files: BTreeMap<(Place, String), &str> =
+            self.present.files.keys().map(|(place, path)| ((*place, path.to_lowercase()), path.as_str())).collect();
+        for file in &self.wanted.files {
+            if !self.present.space.contains_key(&file.place) {
+                return Err(PlanError::NoPartition(file.place));
+            }
+            if let Some(found) = names.get(&(file.place, file.path.to_lowercase())) {
+                return Err(PlanError::DirectoryInTheWay((*found).to_string()));
+            }
+            for (at, _) in file.path.match_indices('/') {
+                if let Some(found) = files.get(&(file.place, file.path[..at].to_lowercase())) {
+                    return Err(PlanError::InTheWay((*found).to_string(), format!("/{}", file.path)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be done with each file.
+    fn work(&self) -> Work<'_> {
+        let mut work = Work::default();
+        for file in &self.wanted.files {
+            let key = (file.place, file.path.clone());
+            // FAT does not tell capitals from small letters, so the file is there under either name.
+            let found = self.present.files.get(&key).or_else(|| {
+                let mut same = self.present.files.iter();
+                same.find(|((p, path), _)| *p == file.place && path.eq_ignore_ascii_case(&file.path)).map(|(_, f)| f)
+            });
+            let Some(found) = found else {
+                work.create.push(file);
+                continue;
+            };
+            if found.len == file.content.len() && found.sha256 == Some(file.content.sha256()) {
+                continue;
+            }
+            match file.role {
+                Role::Sector if found.len <= SECTOR as u64 => work.overwrite.push(file),
+                Role::Program => work.exchange.push(file),
+                // What is damaged has no use: nothing is lost by writing it again in its place.
+                Role::Artifact | Role::Entry(_) | Role::Sector | Role::Plain => work.heal.push(file),
+            }
+        }
+        let wanted: BTreeSet<(Place, &str)> = self.wanted.files.iter().map(|f| (f.place, f.path.as_str())).collect();
+        for (place, path) in self.present.files.keys() {
+            let ours = self.installation.owns(path) || self.own_files.contains(path);
+            if !ours || !self.may_remove || wanted.contains(&(*place, path)) {
+                continue;
+            }
+            if self.is_stale_counter(path) {
+                work.stale.push((*place, path));
+            } else if path.starts_with(crate::entry_name::ENTRIES) {
+                work.entries.push((*place, path));
+            } else {
+                work.others.push((*place, path));
+            }
+        }
+        work
+    }
+
+    /// An entry that is wanted under another counter. The two may not stand beside each other: when the loader counts
+    /// the one down it would meet the name of the other, and then boots the bad one for ever.
+    fn is_stale_counter(&self, path: &str) -> bool {
+        let same = |file: &BootFile| match &file.role {
+            Role::Entry(Some(wanted)) => {
+                wanted.counter.is_some() && {
+                    let there = self.present.entries.iter().find(|e| e.path() == path);
+                    there.is_some_and(|e| e.same_entry(wanted) && e.counter.is_some())
+                }
+            }
+            _ => false,
+        };
+        self.wanted.files.iter().any(same)
+    }
+
+    fn fits(&self, work: &Work<'_>, freed: u64) -> Result<(), Shortage> {
+        for (place, space) in &self.present.space {
+            let files = work.create.iter().chain(&work.exchange).filter(|f| f.place == *place);
+            let exists = |directory: &str| self.has_directory(*place, directory);
+            let needed = space::needed(files.map(|f| (f.path.as_str(), f.content.len())), space.cluster, &exists);
+            // What is healed gives back what it takes, as far as it was as long as it should be.
+            let healed: u64 = work
+                .heal
+                .iter()
+                .filter(|f| f.place == *place)
+                .map(|f| {
+                    let old = self.present.files.get(&(f.place, f.path.clone())).map_or(0, |found| found.len);
+                    let clusters = |len: u64| len.div_ceil(space.cluster) * space.cluster;
+                    clusters(f.content.len()).saturating_sub(clusters(old))
+                })
+                .sum();
+            let needed = needed + healed;
+            let free = space.free + freed;
+            if needed > free {
+                let missing = needed - free;
+                return Err(Shortage { place: *place, missing, needed, free: space.free });
+            }
+        }
+        Ok(())
+    }
+
+    fn has_directory(&self, place: Place, path: &str) -> bool {
+        self.present.files.keys().any(|(p, file)| {
+            let below = file.get(path.len()..).is_some_and(|rest| rest.starts_with('/'));
+            *p == place && below && file[..path.len()].eq_ignore_ascii_case(path)
+        })
+    }
+
+    /// The bytes that come free when what nothing needs goes first.
+    fn removable_bytes(&self, work: &Work<'_>, place: Place) -> u64 {
+        let Some(Space { cluster, .. }) = self.present.space.get(&place) else { return 0 };
+        let gone = work.stale.iter().chain(&work.entries).chain(&work.others).filter(|(p, _)| *p == place);
+        gone.filter_map(|(p, path)| self.present.files.get(&(*p, (*path).to_string())))
+            .map(|found| found.len.div_ceil(*cluster) * cluster)
+            .sum()
+    }
+
+    fn in_order(&self, work: &Work<'_>, remove_first: bool) -> Update {
+        let mut steps = Vec::new();
+        let mut healed = Vec::new();
+        let removal = |steps: &mut Vec<Step>| {
+            self.remove(steps, &work.entries, true);
+            barrier(steps);
+            self.remove(steps, &work.others, false);
+            barrier(steps);
+        };
+        // Every entry of a generation that is kept stays, and so does all that it names: what goes here first is what
+        // would have gone last.
+        if remove_first {
+            removal(&mut steps);
+        }
+        for file in &work.heal {
+            healed.push(file.path.clone());
+            self.remove(&mut steps, &[(file.place, &file.path)], matches!(file.role, Role::Entry(_)));
+        }
+        barrier(&mut steps);
+        self.remove(&mut steps, &work.stale, true);
+        barrier(&mut steps);
+        let new: Vec<&BootFile> = work.create.iter().chain(&work.heal).copied().collect();
+        let is_entry = |f: &&&BootFile| matches!(f.role, Role::Entry(_));
+        for file in new.iter().filter(|f| !is_entry(f)) {
+            create(&mut steps, file);
+        }
+        barrier(&mut steps);
+        for file in new.iter().filter(is_entry) {
+            create(&mut steps, file);
+        }
+        barrier(&mut steps);
+        for file in &work.overwrite {
+            if let Content::Bytes(bytes) = &file.content {
+                steps.push(Step::Overwrite { place: file.place, path: file.path.clone(), bytes: bytes.clone() });
+                barrier(&mut steps);
+            }
+        }
+        for file in &work.exchange {
+            let (place, path, content) = (file.place, file.path.clone(), file.content.clone());
+            steps.push(Step::Exchange { place, aside: self.aside(file), path, content });
+            barrier(&mut steps);
+        }
+        if !remove_first {
+            removal(&mut steps);
+        }
+        let written = steps
+            .iter()
+            .map(|step| match step {
+                Step::Create { content, .. } | Step::Exchange { content, .. } => content.len(),
+                Step::Overwrite { bytes, .. } => bytes.len() as u64,
+                Step::Remove { .. } | Step::Barrier => 0,
+            })
+            .sum();
+        Update { steps, written, healed }
+    }
+
+    fn remove(&self, steps: &mut Vec<Step>, files: &[(Place, &str)], wipe: bool) {
+        for (place, path) in files {
+            let found = self.present.files.get(&(*place, (*path).to_string())).filter(|_| wipe);
+            let wipe = found.map_or(0, |found| found.len);
+            steps.push(Step::Remove { place: *place, path: (*path).to_string(), wipe });
+        }
+    }
+
+    /// The first free name beside a program: the one before is kept, and what a power cut has left may share its
+    /// clusters with the program itself, so it is never removed to make room.
+    fn aside(&self, file: &BootFile) -> String {
+        let stem = file.path.rsplit_once('.').map_or(file.path.as_str(), |(stem, _)| stem);
+        let there =
+            |path: &str| self.present.files.keys().any(|(p, f)| *p == file.place && f.eq_ignore_ascii_case(path));
+        let mut number = 1;
+        loop {
+            let name = format!("{stem}.old{number}");
+            if !there(&name) {
+                return name;
+            }
+            number += 1;
+        }
+    }
+}
+
+/// What is to be done, by kind.
+#[derive(Debug, Default)]
+struct Work<'a> {
+    create: Vec<&'a BootFile>,
+    heal: Vec<&'a BootFile>,
+    overwrite: Vec<&'a BootFile>,
+    exchange: Vec<&'a BootFile>,
+    stale: Vec<(Place, &'a str)>,
+    entries: Vec<(Place, &'a str)>,
+    others: Vec<(Place, &'a str)>,
+}
+
+fn create(steps: &mut Vec<Step>, file: &BootFile) {
+    let (place, path, content) = (file.place, file.path.clone(), file.content.clone());
+    steps.push(Step::Create { place, path, content });
+}
+
+/// A barrier, where there is something for it to stand behind.
+fn barrier(steps: &mut Vec<Step>) {
+    if !matches!(steps.last(), None | Some(Step::Barrier)) {
+        steps.push(Step::Barrier);
+    }
+}

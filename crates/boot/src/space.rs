@@ -1,0 +1,54 @@
+//! How much room new files take on a FAT volume, with whole clusters, directories included. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A directory entry.
+const SLOT: u64 = 32;
+
+/// The bytes in clusters that these new files (path, length) take at most; `exists` knows the directories that are there.
+///
+/// How full a directory is cannot be seen from outside (deleted entries may or may not be used again), so one that gets
+/// names is taken to be full.
+pub fn needed<'a>(files: impl IntoIterator<Item = (&'a str, u64)>, cluster: u64, exists: &dyn Fn(&str) -> bool) -> u64 {
+    // New slots by directory. A new directory has "." and "..", and ends with an empty slot.
+    let mut directories: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut made = BTreeSet::new();
+    let mut clusters = 0;
+    for (path, len) in files {
+        clusters += len.div_ceil(cluster);
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for end in ends {
+            let (parent, name) = path[..end].rsplit_once('/').unwrap_or(("", &path[..end]));
+            let is_new = end == path.len() || (!exists(&path[..end]) && made.insert(path[..end].to_lowercase()));
+            if is_new {
+                // A long name takes a slot for each 13 units, and the short one that always goes with it.
+                *directories.entry(parent).or_default() += name.encode_utf16().count().div_ceil(13) as u64 + 1;
+                if end < path.len() {
+                    *directories.entry(&path[..end]).or_default() += 3;
+                }
+            }
+        }
+    }
+    clusters += directories.values().map(|slots| (slots * SLOT).div_ceil(cluster)).sum::<u64>();
+    clusters * cluster
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_take_whole_clusters_and_directories_grow() {
+        let nothing = |_: &str| false;
+        assert_eq!(needed([], 4096, &nothing), 0);
+        // One for the file, one for the root.
+        assert_eq!(needed([("a", 1)], 4096, &nothing), 2 * 4096);
+        assert_eq!(needed([("a", 4096), ("b", 4097)], 4096, &nothing), 4 * 4096);
+        assert_eq!(needed([("a/b", 1), ("a/c", 1)], 4096, &nothing), 4 * 4096);
+        assert_eq!(needed([("a/b", 1)], 4096, &|path| path == "a"), 2 * 4096);
+        assert_eq!(needed([("empty", 0)], 4096, &nothing), 4096);
+        // 65 names of three slots each and the directory's own three are more than 6 KiB.
+        let names: Vec<String> = (0..65).map(|n| format!("x/a-name-of-15-{n:02}")).collect();
+        assert_eq!(needed(names.iter().map(|n| (n.as_str(), 0)), 4096, &nothing), 3 * 4096);
+    }
+}

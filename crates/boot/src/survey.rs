@@ -1,0 +1,171 @@
+//! Looks at boot partitions: what of this installation is there, whole or not.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+
+use sha2::{Digest, Sha256};
+
+use crate::entry_name::{ENTRIES, EntryName};
+use crate::installation::Installation;
+use crate::present::{FoundFile, Present};
+use crate::set::{BootSet, Place};
+use crate::volume::{Kind, ReadVolume};
+
+/// Longer texts are not ours.
+const MOST_TEXT: u64 = 1 << 20;
+
+/// The partitions of a machine.
+#[derive(Clone, Copy)]
+pub struct Partitions<'a> {
+    /// Where the firmware looks.
+    pub esp: Option<&'a dyn ReadVolume>,
+    /// Where entries and kernels are, if that is another one.
+    pub boot: Option<&'a dyn ReadVolume>,
+}
+
+impl std::fmt::Debug for Partitions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Partitions").field("esp", &self.esp.is_some()).field("boot", &self.boot.is_some()).finish()
+    }
+}
+
+/// Looks at everything that is ours, and at the files of `fixed` (those that loader or firmware name). Contents of
+/// foreign files are not read.
+///
+/// # Errors
+/// When a directory cannot be read. A file that cannot be read is told as such in the result.
+pub fn survey(partitions: Partitions<'_>, installation: Installation, fixed: &[String]) -> io::Result<Present> {
+    let mut present = Present::default();
+    let both = [(Place::Esp, partitions.esp), (Place::Boot, partitions.boot)];
+    for (place, volume) in both.into_iter().filter_map(|(place, volume)| Some((place, volume?))) {
+        present.space.insert(place, volume.space()?);
+        let mut look = Look { place, volume, installation, present: &mut present };
+        for folder in [installation.folder(), installation.grub_folder(), installation.efi_folder(), ENTRIES.into()] {
+            look.folder(&folder)?;
+        }
+        let fixed: BTreeSet<&String> = fixed.iter().collect();
+        for path in fixed {
+            look.fixed(path)?;
+        }
+    }
+    present.entries.sort_by_key(ToString::to_string);
+    Ok(present)
+}
+
+/// The paths of a set that are not in folders of our own, and what may stand beside them.
+pub fn fixed_paths(set: &BootSet, installation: Installation) -> Vec<String> {
+    set.files.iter().map(|f| f.path.clone()).filter(|path| !installation.owns(path)).collect()
+}
+
+struct Look<'a> {
+    place: Place,
+    volume: &'a dyn ReadVolume,
+    installation: Installation,
+    present: &'a mut Present,
+}
+
+impl Look<'_> {
+    fn folder(&mut self, folder: &str) -> io::Result<()> {
+        for (name, kind) in self.list(folder)? {
+            let path = format!("{folder}/{name}");
+            match kind {
+                Kind::Directory => {
+                    self.present.directories.insert((self.place, path));
+                }
+                Kind::File(len) if self.installation.owns(&path) => {
+                    self.found(path.clone(), len);
+                    self.ours(&path, &name, len)?;
+                }
+                Kind::File(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A file with a name that is not ours to choose, and the copies that were put aside beside it.
+    fn fixed(&mut self, path: &str) -> io::Result<()> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        for (found, kind) in self.list(folder)? {
+            let same = found.eq_ignore_ascii_case(name);
+            let aside = found.to_lowercase().starts_with(&format!("{}.old", stem.to_lowercase()));
+            let path = if folder.is_empty() { found } else { format!("{folder}/{found}") };
+            match kind {
+                Kind::Directory if same => {
+                    self.present.directories.insert((self.place, path));
+                }
+                Kind::File(len) if same => self.found(path, len),
+                Kind::File(len) if aside => {
+                    self.present.files.insert((self.place, path), FoundFile { len, sha256: None });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The directory's contents; a file on the way to it is remembered as being in the way.
+    fn list(&mut self, folder: &str) -> io::Result<Vec<(String, Kind)>> {
+        match self.volume.list(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                let ends = folder.match_indices('/').map(|(at, _)| at).chain([folder.len()]);
+                for end in ends {
+                    if let Ok(file) = self.volume.open(&folder[..end]) {
+                        drop(file);
+                        let found = FoundFile { len: 0, sha256: None };
+                        self.present.files.insert((self.place, folder[..end].to_string()), found);
+                    }
+                }
+                Ok(Vec::new())
+            }
+            other => other,
+        }
+    }
+
+    fn found(&mut self, path: String, len: u64) {
+        let sha256 = self.volume.open(&path).and_then(hash).ok();
+        self.present.files.insert((self.place, path), FoundFile { len, sha256 });
+    }
+
+    /// What our own texts say: which entries there are, and what they name.
+    fn ours(&mut self, path: &str, name: &str, len: u64) -> io::Result<()> {
+        if len > MOST_TEXT || path.ends_with("-linux") || path.ends_with("-initrd") {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        if self.volume.open(path).and_then(|file| file.take(MOST_TEXT).read_to_end(&mut bytes)).is_err() {
+            return Ok(());
+        }
+        if path.starts_with(ENTRIES)
+            && let Some(entry) = EntryName::parse(self.installation, name)
+        {
+            self.present.entries.push(entry);
+        }
+        if name == "grubenv" {
+            self.present.environment = Some(bytes);
+            return Ok(());
+        }
+        let folder = format!("{}/", self.installation.folder());
+        let text = String::from_utf8_lossy(&bytes);
+        for (at, _) in text.match_indices(&folder) {
+            let end = |c: char| !(c.is_ascii_alphanumeric() || "/-_.+".contains(c));
+            let path = text[at..].split(end).next().unwrap_or_default();
+            self.present.references.insert(path.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// SHA-256 of all that can be read.
+pub(crate) fn hash(mut file: impl Read) -> io::Result<[u8; 32]> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finalize().into()),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

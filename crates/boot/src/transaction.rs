@@ -1,0 +1,194 @@
+//! Carries out a plan on the boot partitions.
+//!
+//! Whatever interrupts it, running it again from a new survey completes it: no step depends on what an earlier run did.
+
+use std::io::{self, Read};
+
+use crate::plan::{Step, Update};
+use crate::set::{Content, Place};
+use crate::survey::hash;
+use crate::volume::Volume;
+
+/// The partitions to write to.
+#[derive(Debug)]
+pub struct Target<'a> {
+    /// The EFI system partition; on a machine with one boot partition, that one.
+    pub esp: Option<&'a mut dyn Volume>,
+    /// The partition with entries and kernels, if it is another one.
+    pub boot: Option<&'a mut dyn Volume>,
+}
+
+/// Why an update ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// A file that was to be written cannot be read.
+    #[error("reading {what}")]
+    Source {
+        /// The file.
+        what: String,
+        /// Whether something had been written before.
+        touched: bool,
+        /// Why.
+        source: io::Error,
+    },
+    /// The partition did not do what it should.
+    #[error("{doing} /{path} on the boot partition")]
+    Volume {
+        /// What was being done: "writing".
+        doing: &'static str,
+        /// The path.
+        path: String,
+        /// Whether something had been written before.
+        touched: bool,
+        /// Why.
+        source: io::Error,
+    },
+    /// What came back is not what was written.
+    #[error(
+        "/{path} on the boot partition does not read back as it was written: the disk is failing, or full of errors"
+    )]
+    Differs {
+        /// The path.
+        path: String,
+    },
+}
+
+impl ApplyError {
+    /// Whether anything on the partitions was changed before it. The machine boots what it booted before all the same.
+    pub fn touched(&self) -> bool {
+        match self {
+            ApplyError::Source { touched, .. } | ApplyError::Volume { touched, .. } => *touched,
+            ApplyError::Differs { .. } => true,
+        }
+    }
+}
+
+/// Opens what is to be written.
+pub type Open<'a> = dyn Fn(&Content) -> io::Result<Box<dyn Read>> + 'a;
+
+impl Target<'_> {
+    fn volume(&mut self, place: Place) -> io::Result<&mut dyn Volume> {
+        let found: Option<&mut dyn Volume> = match (place, &mut self.esp, &mut self.boot) {
+            (Place::Boot, _, Some(boot)) => Some(&mut **boot),
+            (Place::Esp, Some(esp), _) => Some(&mut **esp),
+            _ => None,
+        };
+        found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no such partition"))
+    }
+
+    fn barrier(&mut self) -> io::Result<()> {
+        // Kernels and entries before what the firmware reads first.
+        if let Some(boot) = &mut self.boot {
+            boot.barrier()?;
+        }
+        self.esp.as_mut().map_or(Ok(()), |esp| esp.barrier())
+    }
+}
+
+/// Carries out all steps. `done` hears of each one that is over.
+///
+/// # Errors
+/// See [`ApplyError`]. The partitions then hold what they held before and, perhaps, some of what is new.
+pub fn apply(
+    update: &Update,
+    target: &mut Target<'_>,
+    open: &Open<'_>,
+    done: &mut dyn FnMut(&Step),
+) -> Result<(), ApplyError> {
+    let mut touched = false;
+    for step in &update.steps {
+        one(step, target, open, &mut touched)?;
+        done(step);
+    }
+    Ok(())
+}
+
+fn one(step: &Step, target: &mut Target<'_>, open: &Open<'_>, touched: &mut bool) -> Result<(), ApplyError> {
+    match step {
+        Step::Create { place, path, content } => write_new(target, *place, path, content, open, touched),
+        Step::Exchange { place, path, aside, content } => {
+            write_new(target, *place, aside, content, open, touched)?;
+            volume(target, *place, "replacing", path, touched, |v| {
+                v.barrier()?;
+                v.exchange(aside, path)
+            })
+        }
+        Step::Overwrite { place, path, bytes } => {
+            volume(target, *place, "writing", path, touched, |v| v.overwrite(path, bytes))?;
+            compare(target, *place, path, &Content::Bytes(bytes.clone()), *touched)
+        }
+        Step::Remove { place, path, wipe } => volume(target, *place, "removing", path, touched, |v| {
+            if *wipe > 0 {
+                wipe_out(v, path, *wipe)?;
+            }
+            v.remove(path)
+        }),
+        Step::Barrier => target.barrier().map_err(|source| ApplyError::Volume {
+            doing: "syncing",
+            path: String::new(),
+            touched: *touched,
+            source,
+        }),
+    }
+}
+
+fn write_new(
+    target: &mut Target<'_>,
+    place: Place,
+    path: &str,
+    content: &Content,
+    open: &Open<'_>,
+    touched: &mut bool,
+) -> Result<(), ApplyError> {
+    let what = match content {
+        Content::Bytes(_) => path.to_string(),
+        Content::Store(artifact) => artifact.store_path.clone(),
+    };
+    let mut from = open(content).map_err(|source| ApplyError::Source { what, touched: *touched, source })?;
+    volume(target, place, "writing", path, touched, |v| v.create(path, &mut from))?;
+    compare(target, place, path, content, *touched)
+}
+
+/// Reads back what was written, from the disk.
+fn compare(
+    target: &mut Target<'_>,
+    place: Place,
+    path: &str,
+    content: &Content,
+    touched: bool,
+) -> Result<(), ApplyError> {
+    let error = |source| ApplyError::Volume { doing: "reading back", path: path.into(), touched, source };
+    let volume = target.volume(place).map_err(error)?;
+    let found = hash(volume.open_on_disk(path).map_err(error)?).map_err(error)?;
+    if found == content.sha256() { Ok(()) } else { Err(ApplyError::Differs { path: path.into() }) }
+}
+
+/// Entries are short. What is longer than this is none, and need not be wiped whole.
+const MOST_WIPED: u64 = 1 << 20;
+
+fn wipe_out(volume: &mut dyn Volume, path: &str, len: u64) -> io::Result<()> {
+    let len = usize::try_from(len.min(MOST_WIPED)).unwrap_or_default();
+    match volume.overwrite(path, &vec![0; len]) {
+        // A damaged file may have no cluster to write to; then there is nothing to wipe.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        other => other,
+    }
+}
+
+fn volume(
+    target: &mut Target<'_>,
+    place: Place,
+    doing: &'static str,
+    path: &str,
+    touched: &mut bool,
+    work: impl FnOnce(&mut dyn Volume) -> io::Result<()>,
+) -> Result<(), ApplyError> {
+    let before = *touched;
+    *touched = true;
+    target
+        .volume(place)
+        .map_err(|e| (before, e))
+        .and_then(|v| work(v).map_err(|e| (true, e)))
+        .map_err(|(touched, source)| ApplyError::Volume { doing, path: path.into(), touched, source })
+}

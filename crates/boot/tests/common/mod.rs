@@ -1,0 +1,346 @@
+//! A boot partition in memory that can break, generations to put on it, and a loader that reads it.
+#![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+
+use bootspec::SystemConfigurationRoot;
+use bootspec::v1::BootSpecV1;
+use cairn_boot::plan::Situation;
+use cairn_boot::systemd_boot::SystemdBoot;
+use cairn_boot::*;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+pub const CLUSTER: u64 = 4096;
+
+/// What stops the volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stop {
+    #[default]
+    Never,
+    /// The power goes before this write.
+    Cut(usize),
+    /// This write and all later ones say: no space.
+    Full(usize),
+    /// This call, reading or writing, fails once with an I/O error.
+    Broken(usize),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    pub files: BTreeMap<String, Vec<u8>>,
+    pub directories: BTreeSet<String>,
+    pub capacity: u64,
+    pub stop: Stop,
+    /// Writes so far: each is a moment at which the power may go.
+    pub writes: usize,
+    /// Reads and writes so far.
+    pub calls: std::cell::Cell<usize>,
+    pub writes_to: Vec<String>,
+}
+
+fn eio() -> io::Error {
+    io::Error::from_raw_os_error(5)
+}
+
+impl Memory {
+    pub fn new(capacity: u64) -> Memory {
+        Memory { capacity, ..Memory::default() }
+    }
+
+    pub fn used(&self) -> u64 {
+        self.files.values().map(|f| (f.len() as u64).div_ceil(CLUSTER) * CLUSTER).sum()
+    }
+
+    fn call(&self) -> io::Result<()> {
+        self.calls.set(self.calls.get() + 1);
+        if self.stop == Stop::Broken(self.calls.get()) { Err(eio()) } else { Ok(()) }
+    }
+
+    /// One write is to come: does it still happen?
+    fn write(&mut self, path: &str) -> io::Result<()> {
+        self.call()?;
+        self.writes += 1;
+        match self.stop {
+            Stop::Cut(at) if self.writes >= at => Err(io::ErrorKind::Interrupted.into()),
+            Stop::Full(at) if self.writes >= at => Err(io::ErrorKind::StorageFull.into()),
+            _ => {
+                self.writes_to.push(path.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn is_directory(&self, path: &str) -> bool {
+        path.is_empty()
+            || self.directories.contains(path)
+            || self.files.keys().any(|f| f.starts_with(&format!("{path}/")))
+    }
+}
+
+impl ReadVolume for Memory {
+    fn list(&self, directory: &str) -> io::Result<Vec<(String, Kind)>> {
+        self.call()?;
+        if self.files.contains_key(directory) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let mut found = BTreeMap::new();
+        let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
+        for path in self.files.keys().chain(&self.directories) {
+            // As on FAT, capitals make no difference.
+            let Some(rest) =
+                path.get(prefix.len()..).filter(|_| path.to_lowercase().starts_with(&prefix.to_lowercase()))
+            else {
+                continue;
+            };
+            match rest.split_once('/') {
+                Some((name, _)) => found.insert(name.to_string(), Kind::Directory),
+                None if self.directories.contains(path) => found.insert(rest.to_string(), Kind::Directory),
+                None => found.insert(rest.to_string(), Kind::File(self.files[path].len() as u64)),
+            };
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    fn open(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
+        self.call()?;
+        if self.is_directory(path) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let same = self.files.iter().find(|(p, _)| p.eq_ignore_ascii_case(path)).map(|(_, bytes)| bytes);
+        let bytes = same.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(bytes.as_slice()))
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        Ok(Space { cluster: CLUSTER, free: self.capacity.saturating_sub(self.used()) })
+    }
+}
+
+impl Volume for Memory {
+    /// The name first, then half of it, then all: each of these a power cut can leave.
+    fn create(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        contents.read_to_end(&mut bytes)?;
+        if self.files.keys().any(|p| p.eq_ignore_ascii_case(path)) || self.is_directory(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.write(path)?;
+        self.files.insert(path.into(), Vec::new());
+        let half = bytes[..bytes.len() / 2].to_vec();
+        let grown = self.write(path).map(|()| self.files.insert(path.into(), half));
+        let whole = grown.and_then(|_| self.write(path).map(|()| self.files.insert(path.into(), bytes)));
+        match whole {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // As a mounted partition does it; after a cut nobody is there to do it.
+                if !matches!(self.stop, Stop::Cut(_)) {
+                    self.files.remove(path);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn overwrite(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        assert!(self.files.contains_key(path), "{path}");
+        // Sector by sector, as the drive may do it.
+        for (n, sector) in bytes.chunks(SECTOR).enumerate() {
+            self.write(path)?;
+            let file = self.files.get_mut(path).unwrap();
+            let at = n * SECTOR;
+            if file.len() < at + sector.len() {
+                file.resize(at + sector.len(), 0);
+            }
+            file[at..at + sector.len()].copy_from_slice(sector);
+        }
+        Ok(())
+    }
+
+    fn exchange(&mut self, one: &str, other: &str) -> io::Result<()> {
+        self.write(other)?;
+        let (a, b) = (self.files.remove(one).unwrap(), self.files.remove(other).unwrap());
+        self.files.insert(one.into(), b);
+        self.files.insert(other.into(), a);
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &str) -> io::Result<()> {
+        self.write(path)?;
+        self.files.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn barrier(&mut self) -> io::Result<()> {
+        self.call()
+    }
+}
+
+pub fn installation() -> Installation {
+    Installation::of_seed(Uuid::from_bytes([9; 16]))
+}
+
+/// The bytes of a file in the store: a name, over and over.
+pub fn store_bytes(artifact: &Artifact) -> Vec<u8> {
+    artifact.store_path.bytes().cycle().take(usize::try_from(artifact.size).unwrap()).collect()
+}
+
+pub fn artifact(name: &str, size: u64) -> Artifact {
+    let mut artifact = Artifact { store_path: format!("/nix/store/{name}"), sha256: [0; 32], size };
+    artifact.sha256 = Sha256::digest(store_bytes(&artifact)).into();
+    artifact
+}
+
+pub fn generation(number: u64, kernel: &str, initrd: &str) -> Generation {
+    let system = format!("/nix/store/{number:08}-system");
+    Generation {
+        number,
+        bootspec: BootSpecV1 {
+            label: "hello".into(),
+            kernel: format!("/nix/store/{kernel}").into(),
+            kernel_params: vec!["root=UUID=1".into(), "quiet".into()],
+            init: format!("{system}/init").into(),
+            initrd: Some(format!("/nix/store/{initrd}").into()),
+            initrd_secrets: None,
+            system: "x86_64-linux".into(),
+            toplevel: SystemConfigurationRoot(system.into()),
+        },
+        name: "hello".into(),
+        date: "2026-11-15".into(),
+        kernel_release: "6.12.107".into(),
+        kernel: artifact(kernel, 20_000),
+        initrd: Some(artifact(initrd, 15_000)),
+    }
+}
+
+pub fn open(content: &Content) -> io::Result<Box<dyn Read>> {
+    Ok(match content {
+        Content::Bytes(bytes) => Box::new(io::Cursor::new(bytes.clone())),
+        Content::Store(artifact) => Box::new(io::Cursor::new(store_bytes(artifact))),
+    })
+}
+
+/// A machine: its generations, its record, its boot partition.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    pub generations: Vec<Generation>,
+    pub record: Record,
+    pub settings: Settings,
+    pub booted: Option<u64>,
+    pub program: Artifact,
+    pub may_remove: bool,
+    pub volume: Memory,
+}
+
+impl Machine {
+    pub fn new(capacity: u64) -> Machine {
+        Machine {
+            generations: vec![generation(1, "k1", "i1")],
+            record: Record::first(1),
+            settings: Settings::default(),
+            booted: None,
+            program: artifact("loader", 9000),
+            may_remove: true,
+            volume: Memory::new(capacity),
+        }
+    }
+
+    pub fn wanted(&self, present: &Present) -> BootSet {
+        let usable = self.generations.iter().map(|g| g.number).collect();
+        let choice = choose(&cairn_boot::Situation {
+            usable: &usable,
+            record: &self.record,
+            booted: self.booted,
+            limit: self.settings.limit,
+            tries: self.settings.tries,
+        })
+        .unwrap();
+        let set = SystemdBoot {
+            installation: installation(),
+            settings: &self.settings,
+            generations: &self.generations,
+            choice: &choice,
+            present,
+            program: &self.program,
+        };
+        set.boot_set().unwrap().on_one_partition(Place::Esp)
+    }
+
+    pub fn survey(&self) -> io::Result<Present> {
+        let empty = Present::default();
+        let fixed = fixed_paths(&self.wanted(&empty), installation());
+        survey(Partitions { esp: Some(&self.volume), boot: None }, installation(), &fixed)
+    }
+
+    pub fn plan(&self) -> Result<Update, PlanError> {
+        let present = self.survey().unwrap();
+        self.plan_for(&present)
+    }
+
+    pub fn plan_for(&self, present: &Present) -> Result<Update, PlanError> {
+        let wanted = self.wanted(present);
+        let own_files = BTreeSet::new();
+        let may_remove = self.may_remove;
+        Situation { installation: installation(), wanted: &wanted, present, own_files: &own_files, may_remove }.plan()
+    }
+
+    /// Brings the partition up to date, or as far as it gets.
+    pub fn update(&mut self) -> Result<Update, String> {
+        let present = self.survey().map_err(|e| e.to_string())?;
+        let plan = self.plan_for(&present).map_err(|e| e.to_string())?;
+        let mut target = Target { esp: Some(&mut self.volume), boot: None };
+        apply(&plan, &mut target, &open, &mut |_| ()).map_err(|e| e.to_string())?;
+        Ok(plan)
+    }
+
+    pub fn add(&mut self, generation: Generation) {
+        self.record.try_next(generation.number);
+        self.generations.push(generation);
+    }
+
+    /// The entries as systemd-boot would list them, the one that it boots first; only those whose files are whole.
+    pub fn menu(&self) -> Vec<String> {
+        menu(&self.volume, &self.generations)
+    }
+}
+
+/// What systemd-boot makes of a partition: sorted by tries, sort key, version.
+pub fn menu(volume: &Memory, generations: &[Generation]) -> Vec<String> {
+    let mut entries: Vec<(bool, String, std::cmp::Reverse<u64>, String)> = Vec::new();
+    for (path, bytes) in &volume.files {
+        let Some(name) = path.strip_prefix("loader/entries/").filter(|n| n.ends_with(".conf")) else { continue };
+        let text = String::from_utf8_lossy(bytes);
+        let get = |key: &str| text.lines().find_map(|l| l.strip_prefix(&format!("{key} "))).map(str::to_string);
+        let Some(linux) = get("linux") else { continue };
+        if !volume.files.contains_key(linux.trim_start_matches('/')) {
+            continue;
+        }
+        let tries = name.rsplit_once('+').map(|(_, c)| c.trim_end_matches(".conf").split('-').next().unwrap() == "0");
+        let version = std::cmp::Reverse(get("version").and_then(|v| v.parse().ok()).unwrap_or(0));
+        entries.push((tries.unwrap_or(false), get("sort-key").unwrap_or("~".into()), version, name.to_string()));
+    }
+    entries.sort();
+    let _ = generations;
+    entries.into_iter().map(|(.., name)| name).collect()
+}
+
+/// Whether an entry without a counter starts a good generation with whole files.
+pub fn is_safe(machine: &Machine, good: &[u64]) -> bool {
+    menu(&machine.volume, &machine.generations).iter().any(|name| {
+        let Some(parsed) = EntryName::parse(installation(), name) else { return false };
+        parsed.counter.is_none() && good.contains(&parsed.number) && is_whole(machine, &parsed)
+    })
+}
+
+pub fn is_whole(machine: &Machine, entry: &EntryName) -> bool {
+    let Some(generation) = machine.generations.iter().find(|g| g.number == entry.number) else { return false };
+    let text = &machine.volume.files[&entry.path()];
+    let folder = installation().folder();
+    let file = |artifact: &Artifact, ending: &str| {
+        let hash: String = artifact.sha256[..16].iter().map(|b| format!("{b:02x}")).collect();
+        machine.volume.files.get(&format!("{folder}/{hash}-{ending}")) == Some(&store_bytes(artifact))
+    };
+    *entry == EntryName::of(installation(), entry.number, &String::from_utf8_lossy(text), entry.counter)
+        && file(&generation.kernel, "linux")
+        && file(generation.initrd.as_ref().unwrap(), "initrd")
+}

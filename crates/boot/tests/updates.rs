@@ -1,0 +1,234 @@
+//! What an update writes and removes, without anything going wrong.
+
+mod common;
+
+use cairn_boot::*;
+use common::*;
+
+const ROOMY: u64 = 10 << 20;
+
+fn numbers(menu: &[String]) -> Vec<(u64, Option<Counter>)> {
+    menu.iter().map(|n| EntryName::parse(installation(), n).unwrap()).map(|e| (e.number, e.counter)).collect()
+}
+
+#[test]
+fn a_new_machine_has_a_loader_a_kernel_an_initrd_and_a_plain_entry() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    assert_eq!(numbers(&machine.menu()), [(1, None)]);
+    let paths: Vec<&str> = machine.volume.files.keys().map(String::as_str).collect();
+    for path in ["EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi", "loader/entries.srel", "loader/loader.conf"]
+    {
+        assert!(paths.contains(&path), "{paths:?}");
+    }
+    assert_eq!(paths.len(), 7, "{paths:?}");
+    assert_eq!(machine.volume.files["loader/loader.conf"].len(), SECTOR);
+    assert_eq!(machine.plan().unwrap().steps, [], "a second update has nothing to do");
+}
+
+#[test]
+fn a_new_generation_is_tried_first_and_writes_only_what_is_new() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.add(generation(2, "k1", "i2"));
+    let update = machine.update().unwrap();
+    assert_eq!(numbers(&machine.menu()), [(2, Some(Counter { left: 3, done: 0 })), (1, None)]);
+    let entry = machine.volume.files.iter().find(|(path, _)| path.contains("-2-")).unwrap().1.clone();
+    assert_eq!(update.written, 15_000 + entry.len() as u64);
+    let text = String::from_utf8(entry).unwrap();
+    assert!(text.contains(" cairn.generation=2 cairn.trial\n"), "{text}");
+    assert!(text.lines().last().unwrap().starts_with("linux "), "{text}");
+}
+
+#[test]
+fn a_counter_that_has_begun_goes_on() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.add(generation(2, "k1", "i1"));
+    machine.update().unwrap();
+    let old = machine.menu()[0].clone();
+    let bytes = machine.volume.files.remove(&format!("loader/entries/{old}")).unwrap();
+    machine.volume.files.insert(format!("loader/entries/{}", old.replace("+3", "+1-2")), bytes);
+    assert_eq!(machine.plan().unwrap().steps, []);
+}
+
+#[test]
+fn what_booted_well_gets_a_plain_entry_beside_the_counted_one_which_goes_last() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.add(generation(2, "k1", "i1"));
+    machine.update().unwrap();
+    machine.record.booted_well(2);
+    let update = machine.update().unwrap();
+    assert!(matches!(update.steps.first(), Some(Step::Create { .. })), "{:?}", update.steps);
+    assert!(matches!(update.steps[update.steps.len() - 2], Step::Remove { wipe: 1.., .. }), "{:?}", update.steps);
+    assert_eq!(numbers(&machine.menu()), [(2, None), (1, None)]);
+}
+
+#[test]
+fn a_choice_comes_first_without_a_default_in_the_loader_s_settings() {
+    let mut machine = Machine::new(ROOMY);
+    for number in 2..=4 {
+        machine.add(generation(number, "k1", "i1"));
+        machine.record.booted_well(number);
+    }
+    machine.update().unwrap();
+    machine.record.want(2);
+    machine.update().unwrap();
+    assert_eq!(numbers(&machine.menu()).iter().map(|(n, _)| *n).collect::<Vec<_>>(), [2, 4, 3, 1]);
+    machine.add(generation(5, "k1", "i1"));
+    machine.update().unwrap();
+    assert_eq!(numbers(&machine.menu()).iter().map(|(n, _)| *n).collect::<Vec<_>>(), [5, 2, 4, 3, 1]);
+    let conf = String::from_utf8_lossy(&machine.volume.files["loader/loader.conf"]).into_owned();
+    assert!(!conf.contains("default"), "{conf}");
+}
+
+#[test]
+fn a_trial_that_is_wanted_again_never_stands_beside_its_used_up_counter() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.add(generation(2, "k1", "i1"));
+    machine.update().unwrap();
+    let old = machine.menu()[0].clone();
+    let bytes = machine.volume.files.remove(&format!("loader/entries/{old}")).unwrap();
+    machine.volume.files.insert(format!("loader/entries/{}", old.replace("+3", "+0-3")), bytes);
+    machine.record.failed(2);
+    machine.update().unwrap();
+    // Neither what is tried first nor anything with tries left: it has become another entry, at the end of the menu.
+    assert_eq!(numbers(&machine.menu())[0], (1, None));
+    machine.record.want(2);
+    machine.update().unwrap();
+    assert_eq!(numbers(&machine.menu()), [(2, Some(Counter { left: 3, done: 0 })), (1, None)]);
+}
+
+#[test]
+fn generations_beyond_the_limit_lose_entry_and_files_and_those_that_matter_stay() {
+    let mut machine = Machine::new(ROOMY);
+    machine.settings.limit = 2;
+    machine.update().unwrap();
+    for number in 2..=6 {
+        machine.add(generation(number, &format!("k{number}"), &format!("i{number}")));
+        machine.record.booted_well(number);
+        machine.booted = Some(3);
+        machine.update().unwrap();
+    }
+    let mut there: Vec<u64> = numbers(&machine.menu()).iter().map(|(n, _)| *n).collect();
+    there.sort_unstable();
+    assert_eq!(there, [3, 5, 6], "two, and the one that runs");
+}
+
+#[test]
+fn foreign_files_are_never_touched() {
+    let mut machine = Machine::new(ROOMY);
+    let other = "loader/entries/cairn-01234567-1-aaaaaaaa.conf";
+    for path in [other, "loader/entries/debian.conf", "EFI/debian/grubx64.efi", "cairn/01234567/x-linux", "cairn.txt"] {
+        machine.volume.files.insert(path.into(), path.as_bytes().to_vec());
+    }
+    let before = machine.volume.files.clone();
+    machine.update().unwrap();
+    machine.settings.limit = 1;
+    machine.add(generation(2, "k2", "i2"));
+    machine.record.booted_well(2);
+    machine.update().unwrap();
+    assert!(before.iter().all(|(path, bytes)| machine.volume.files.get(path) == Some(bytes)));
+}
+
+#[test]
+fn damage_is_found_and_healed() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    let whole = machine.volume.files.clone();
+    for path in whole.keys() {
+        for damage in [vec![], b"garbage".to_vec(), {
+            let mut b = whole[path].clone();
+            b[5] ^= 1;
+            b
+        }] {
+            machine.volume.files.insert(path.clone(), damage);
+            let update = machine.update().unwrap_or_else(|e| panic!("{path}: {e}"));
+            assert!(!update.steps.is_empty(), "{path}");
+            assert_eq!(machine.volume.files[path], whole[path], "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_loader_s_program_is_replaced_by_an_exchange_and_the_old_one_kept() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    let old = store_bytes(&machine.program);
+    machine.program = artifact("loader-2", 9100);
+    machine.update().unwrap();
+    assert_eq!(machine.volume.files["EFI/BOOT/BOOTX64.EFI"], store_bytes(&machine.program));
+    assert_eq!(machine.volume.files["EFI/BOOT/BOOTX64.old1"], old);
+}
+
+#[test]
+fn nothing_is_removed_while_something_is_in_doubt() {
+    let mut machine = Machine::new(ROOMY);
+    machine.settings.limit = 1;
+    machine.update().unwrap();
+    machine.add(generation(2, "k2", "i2"));
+    machine.record.booted_well(2);
+    machine.may_remove = false;
+    let update = machine.update().unwrap();
+    assert!(!update.steps.iter().any(|s| matches!(s, Step::Remove { .. })), "{:?}", update.steps);
+}
+
+#[test]
+fn what_stands_in_the_way_is_named() {
+    let mut machine = Machine::new(ROOMY);
+    machine.volume.directories.insert("EFI/BOOT/bootx64.efi".into());
+    assert_eq!(machine.plan(), Err(PlanError::DirectoryInTheWay("EFI/BOOT/bootx64.efi".into())));
+    let mut machine = Machine::new(ROOMY);
+    machine.volume.files.insert("EFI/BOOT".into(), b"x".to_vec());
+    assert!(matches!(machine.plan(), Err(PlanError::InTheWay(..))), "{:?}", machine.plan());
+    let mut machine = Machine::new(ROOMY);
+    machine.volume.files.insert("efi/boot/bootx64.efi".into(), store_bytes(&machine.program));
+    machine.update().unwrap();
+    let same: Vec<&String> =
+        machine.volume.files.keys().filter(|p| p.eq_ignore_ascii_case("EFI/BOOT/BOOTX64.EFI")).collect();
+    assert_eq!(same.len(), 1, "FAT does not tell capitals: {same:?}");
+}
+
+#[test]
+fn a_full_partition_is_refused_before_anything_is_written_and_old_ones_make_room_first() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.add(generation(2, "k2", "i2"));
+    let used = machine.volume.used();
+    machine.volume.capacity = used + 30_000;
+    let before = machine.volume.files.clone();
+    let Err(PlanError::Full(shortage)) = machine.plan() else { panic!("{:?}", machine.plan()) };
+    assert!(shortage.missing > 0 && shortage.needed > shortage.free, "{shortage:?}");
+    assert_eq!(machine.volume.files, before);
+
+    // With an old generation that is kept for nothing, there is room.
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.add(generation(2, "k2", "i2"));
+    machine.record.booted_well(2);
+    machine.update().unwrap();
+    machine.volume.capacity = machine.volume.used() + 30_000;
+    machine.settings.limit = 1;
+    machine.add(generation(3, "k3", "i3"));
+    let update = machine.update().unwrap();
+    assert!(matches!(update.steps.first(), Some(Step::Remove { .. })), "{:?}", update.steps);
+    assert_eq!(numbers(&machine.menu()).iter().map(|(n, _)| *n).collect::<Vec<_>>(), [3, 2]);
+}
+
+#[test]
+fn a_hundred_generations_share_what_is_the_same() {
+    let mut machine = Machine::new(ROOMY);
+    machine.settings.limit = 100;
+    for number in 2..=100 {
+        machine.add(generation(number, "k1", "i1"));
+        machine.record.booted_well(number);
+    }
+    machine.update().unwrap();
+    assert_eq!(machine.menu().len(), 100);
+    machine.add(generation(101, "k1", "i1"));
+    let update = machine.update().unwrap();
+    assert!(update.written < 1000, "{}", update.written);
+    assert_eq!(machine.menu().len(), 100);
+}
