@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use cairn_machine::model::Boot;
+
 use crate::record::Record;
 
 /// What decides.
@@ -13,10 +15,9 @@ pub struct Situation<'a> {
     pub record: &'a Record,
     /// The generation that runs, if one of them does.
     pub booted: Option<u64>,
-    /// How many have an entry, besides those that must have one.
-    pub limit: usize,
-    /// How often a new generation is tried; 0: it counts as good at once.
-    pub tries: u32,
+    /// How many have an entry, besides those that must have one; how often a new one is tried, where 0 makes it count as
+    /// good at once.
+    pub boot: &'a Boot,
 }
 
 /// The decision.
@@ -38,13 +39,13 @@ pub struct Choice {
 
 /// Decides. `None` when no generation is usable: then nothing may be changed, for there would be nothing left to boot.
 pub fn choose(situation: &Situation<'_>) -> Option<Choice> {
-    let Situation { usable, record, booted, limit, tries } = *situation;
+    let Situation { usable, record, booted, boot: Boot { generations: limit, tries, .. } } = *situation;
     let newest = *usable.last()?;
     let booted = booted.filter(|n| usable.contains(n));
     let mut good: BTreeSet<u64> = record.good.intersection(usable).copied().collect();
     let mut wanted = record.default.filter(|n| good.contains(n));
     let mut trial = record.trial.filter(|n| usable.contains(n) && !good.contains(n));
-    if tries == 0 {
+    if *tries == 0 {
         good.extend(usable.iter().filter(|n| !record.failed.contains(n)));
         wanted = trial.take().or(wanted);
     }
@@ -58,7 +59,7 @@ pub fn choose(situation: &Situation<'_>) -> Option<Choice> {
     let last_good = record.last_good.filter(|n| good.contains(n));
     let must = [Some(ground), trial, booted, last_good];
     let kept: BTreeSet<u64> =
-        must.into_iter().flatten().chain(usable.iter().rev().take(limit.max(1)).copied()).collect();
+        must.into_iter().flatten().chain(usable.iter().rev().take((*limit).max(1) as usize).copied()).collect();
     good.retain(|n| kept.contains(n));
     let failed = record.failed.iter().filter(|n| kept.contains(n) && !good.contains(n)).copied().collect();
     let pinned = good.last().is_some_and(|n| *n > ground);
@@ -73,8 +74,9 @@ mod tests {
         numbers.iter().copied().collect()
     }
 
-    fn decide(usable: &[u64], record: &Record, booted: Option<u64>, limit: usize) -> Option<Choice> {
-        choose(&Situation { usable: &set(usable), record, booted, limit, tries: 3 })
+    fn decide(usable: &[u64], record: &Record, booted: Option<u64>, generations: u32) -> Option<Choice> {
+        let boot = Boot { generations, ..Boot::default() };
+        choose(&Situation { usable: &set(usable), record, booted, boot: &boot })
     }
 
     #[test]
@@ -139,8 +141,8 @@ mod tests {
         let mut record = Record::first(1);
         record.try_next(2);
         let usable = set(&[1, 2]);
-        let choice = choose(&Situation { usable: &usable, record: &record, booted: Some(1), limit: 5, tries: 0 });
-        let choice = choice.unwrap();
+        let boot = Boot { tries: 0, ..Boot::default() };
+        let choice = choose(&Situation { usable: &usable, record: &record, booted: Some(1), boot: &boot }).unwrap();
         assert_eq!((choice.ground, choice.trial, choice.pinned), (2, None, false));
     }
 }

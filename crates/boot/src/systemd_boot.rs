@@ -5,6 +5,7 @@
 //! entries without tries left come last (systemd-boot 257, measured).
 
 use bootloader_templates::systemd_boot::{Entry, LoaderConf};
+use cairn_machine::model::Boot;
 
 use crate::choice::Choice;
 use crate::entry_name::{Counter, EntryName};
@@ -12,7 +13,6 @@ use crate::generation::{Artifact, Generation};
 use crate::installation::Installation;
 use crate::present::Present;
 use crate::set::{BootFile, BootSet, Content, Place, Role, SetError, one_sector};
-use crate::settings::Settings;
 
 /// The path that firmware looks for on its own.
 pub const REMOVABLE: &str = "EFI/BOOT/BOOTX64.EFI";
@@ -28,8 +28,8 @@ pub const ENTRIES_SREL: &str = "loader/entries.srel";
 pub struct SystemdBoot<'a> {
     /// Whose files they are.
     pub installation: Installation,
-    /// The menu.
-    pub settings: &'a Settings,
+    /// What the machine file says about the menu.
+    pub boot: &'a Boot,
     /// All generations; those that the choice keeps get an entry.
     pub generations: &'a [Generation],
     /// What boots.
@@ -55,7 +55,7 @@ impl SystemdBoot<'_> {
         };
         put(Place::Esp, OWN, Content::Store(self.program.clone()), Role::Program);
         put(Place::Esp, REMOVABLE, Content::Store(self.program.clone()), Role::Program);
-        let conf = LoaderConf { timeout: self.settings.timeout }.render().map_err(SetError::Loader)?;
+        let conf = LoaderConf { timeout: self.boot.timeout }.render().map_err(SetError::Loader)?;
         put(Place::Esp, LOADER_CONF, Content::Bytes(one_sector(LOADER_CONF, &conf)?), Role::Sector);
         put(Place::Boot, ENTRIES_SREL, Content::Bytes(b"type1\n".into()), Role::Plain);
 
@@ -90,7 +90,7 @@ impl SystemdBoot<'_> {
             return plain;
         }
         let begun = self.present.entries.iter().filter(|e| e.same_entry(&plain)).filter_map(|e| e.counter);
-        let tries = self.settings.tries.max(1);
+        let tries = self.boot.tries.max(1);
         let fresh = match self.choice.failed.contains(&number) {
             true => Counter { left: 0, done: tries },
             false => Counter { left: tries, done: 0 },

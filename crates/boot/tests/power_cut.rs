@@ -19,7 +19,7 @@ const CHANGES: [Change; 7] = [
     (
         "a lower limit",
         |m| {
-            m.settings.limit = 1;
+            m.boot.generations = 1;
             m.booted = Some(3);
         },
         &[3],
@@ -28,7 +28,7 @@ const CHANGES: [Change; 7] = [
         "another loader, and other settings",
         |m| {
             m.program = artifact("loader-2", 9100);
-            m.settings.timeout = 9;
+            m.boot.timeout = 9;
         },
         &[1, 2, 3],
     ),
@@ -36,7 +36,7 @@ const CHANGES: [Change; 7] = [
         "a failed one that is tried again, and room only after something went",
         |m| {
             m.record.want(4);
-            m.settings.limit = 2;
+            m.boot.generations = 2;
             m.volume.capacity = m.volume.used() + 20_000;
         },
         &[3],

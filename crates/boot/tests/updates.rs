@@ -104,7 +104,7 @@ fn a_trial_that_is_wanted_again_never_stands_beside_its_used_up_counter() {
 #[test]
 fn generations_beyond_the_limit_lose_entry_and_files_and_those_that_matter_stay() {
     let mut machine = Machine::new(ROOMY);
-    machine.settings.limit = 2;
+    machine.boot.generations = 2;
     machine.update().unwrap();
     for number in 2..=6 {
         machine.add(generation(number, &format!("k{number}"), &format!("i{number}")));
@@ -126,7 +126,7 @@ fn foreign_files_are_never_touched() {
     }
     let before = machine.volume.files.clone();
     machine.update().unwrap();
-    machine.settings.limit = 1;
+    machine.boot.generations = 1;
     machine.add(generation(2, "k2", "i2"));
     machine.record.booted_well(2);
     machine.update().unwrap();
@@ -166,7 +166,7 @@ fn the_loader_s_program_is_replaced_by_an_exchange_and_the_old_one_kept() {
 #[test]
 fn nothing_is_removed_while_something_is_in_doubt() {
     let mut machine = Machine::new(ROOMY);
-    machine.settings.limit = 1;
+    machine.boot.generations = 1;
     machine.update().unwrap();
     machine.add(generation(2, "k2", "i2"));
     machine.record.booted_well(2);
@@ -210,7 +210,7 @@ fn a_full_partition_is_refused_before_anything_is_written_and_old_ones_make_room
     machine.record.booted_well(2);
     machine.update().unwrap();
     machine.volume.capacity = machine.volume.used() + 30_000;
-    machine.settings.limit = 1;
+    machine.boot.generations = 1;
     machine.add(generation(3, "k3", "i3"));
     let update = machine.update().unwrap();
     assert!(matches!(update.steps.first(), Some(Step::Remove { .. })), "{:?}", update.steps);
@@ -220,7 +220,7 @@ fn a_full_partition_is_refused_before_anything_is_written_and_old_ones_make_room
 #[test]
 fn a_hundred_generations_share_what_is_the_same() {
     let mut machine = Machine::new(ROOMY);
-    machine.settings.limit = 100;
+    machine.boot.generations = 100;
     for number in 2..=100 {
         machine.add(generation(number, "k1", "i1"));
         machine.record.booted_well(number);

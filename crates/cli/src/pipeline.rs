@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_boot::systemd_boot::SystemdBoot;
-use cairn_boot::{BootSet, Generation, Installation, Present, Record, Settings, Situation, choose};
+use cairn_boot::{BootSet, Generation, Installation, Present, Record, Situation, choose};
 use cairn_layout::{disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
@@ -137,15 +137,13 @@ fn generation(store: &Store, checked: &Checked, lock: &Lock, system: &System) ->
 /// The boot set of a new machine: its first generation is what boots.
 fn boot_set(store: &Store, checked: &Checked, base: &Base, generations: &[Generation]) -> anyhow::Result<BootSet> {
     let boot = &checked.machine.boot;
-    let settings = Settings { timeout: boot.timeout, limit: boot.generations as usize, ..Settings::default() };
     let record = Record::first(FIRST_GENERATION);
     let usable = generations.iter().map(|g| g.number).collect();
-    let situation =
-        Situation { usable: &usable, record: &record, booted: None, limit: settings.limit, tries: settings.tries };
+    let situation = Situation { usable: &usable, record: &record, booted: None, boot };
     let program = store_path(&base.info.path, "usr/lib/systemd/boot/efi/systemd-bootx64.efi");
     let set = SystemdBoot {
         installation: Installation::of_seed(checked.seed()),
-        settings: &settings,
+        boot,
         generations,
         choice: &choose(&situation).context("there is no generation to boot")?,
         present: &Present::default(),

@@ -9,6 +9,7 @@ use bootspec::v1::BootSpecV1;
 use cairn_boot::plan::Situation;
 use cairn_boot::systemd_boot::SystemdBoot;
 use cairn_boot::*;
+use cairn_machine::model::Boot;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -225,7 +226,7 @@ pub fn open(content: &Content) -> io::Result<Box<dyn Read>> {
 pub struct Machine {
     pub generations: Vec<Generation>,
     pub record: Record,
-    pub settings: Settings,
+    pub boot: Boot,
     pub booted: Option<u64>,
     pub program: Artifact,
     pub may_remove: bool,
@@ -237,7 +238,7 @@ impl Machine {
         Machine {
             generations: vec![generation(1, "k1", "i1")],
             record: Record::first(1),
-            settings: Settings::default(),
+            boot: Boot::default(),
             booted: None,
             program: artifact("loader", 9000),
             may_remove: true,
@@ -251,13 +252,12 @@ impl Machine {
             usable: &usable,
             record: &self.record,
             booted: self.booted,
-            limit: self.settings.limit,
-            tries: self.settings.tries,
+            boot: &self.boot,
         })
         .unwrap();
         let set = SystemdBoot {
             installation: installation(),
-            settings: &self.settings,
+            boot: &self.boot,
             generations: &self.generations,
             choice: &choice,
             present,
