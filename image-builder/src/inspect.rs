@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use cairn_disk::ext4;
 use cairn_disk::partition_table::{self, FoundPartition, Table};
 use cairn_disk::{DiskError, FileSource, Region, Source, fat};
+use cairn_machine::model::TableKind;
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::image_file::{Format, ImageFile, ImageFileError};
 use crate::qcow2::{Qcow2Error, Qcow2Source};
@@ -58,8 +58,10 @@ pub struct Inspection {
     pub disk_usage: u64,
     /// The size of a sector, where there is a partition table that tells.
     pub sector_size: Option<u32>,
-    /// The GUID of the partition table.
-    pub disk_guid: Option<Uuid>,
+    /// The kind of partition table.
+    pub table: Option<TableKind>,
+    /// What identifies the disk in it: a GPT's GUID, an MBR's signature.
+    pub disk_id: Option<String>,
     /// The partitions.
     pub partitions: Vec<PartitionInfo>,
     /// What the boot loader finds.
@@ -84,10 +86,10 @@ pub struct PartitionInfo {
     /// What its type is called: `esp`, `root-x86-64`.
     #[serde(rename = "type")]
     pub type_name: Option<&'static str>,
-    /// Its type.
-    pub type_guid: Uuid,
-    /// Its GUID.
-    pub guid: Uuid,
+    /// Its type: a GUID, or an MBR's two hexadecimal digits.
+    pub type_id: String,
+    /// What it is found by, as `PARTUUID=` has it.
+    pub part_uuid: String,
     /// Its name.
     pub label: String,
     /// Where it begins, in bytes.
@@ -117,7 +119,8 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
         virtual_size: source.len(),
         disk_usage: image.path.metadata().map_err(io)?.blocks() * 512,
         sector_size: None,
-        disk_guid: None,
+        table: None,
+        disk_id: None,
         partitions: Vec::new(),
         boot: None,
         generations: Vec::new(),
@@ -136,16 +139,17 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
 impl Inspection {
     fn disk(&mut self, source: &dyn Source, table: &Table) {
         self.sector_size = Some(table.sector_size.into());
-        self.disk_guid = Some(table.disk_guid);
+        self.table = Some(table.kind);
+        self.disk_id = Some(table.id.to_string());
         if table.damaged {
             self.notes.push("one of the two copies of the partition table is damaged".into());
         }
         for partition in &table.partitions {
             let info = PartitionInfo {
                 number: partition.number,
-                type_name: cairn_layout::type_name(partition.type_guid),
-                type_guid: partition.type_guid,
-                guid: partition.guid,
+                type_name: partition.kind.name(),
+                type_id: partition.kind.to_string(),
+                part_uuid: partition.id.to_string(),
                 label: partition.label.clone(),
                 start: partition.offset,
                 size: partition.bytes,
@@ -176,7 +180,7 @@ impl Inspection {
         }
         let found = file_systems::look(region)?;
         match found.as_ref().map(|fs| fs.format.as_str()) {
-            Some("vfat") if matches!(type_name, Some("esp" | "xbootldr")) => {
+            Some("vfat") if matches!(type_name, Some("esp" | "xbootldr" | "fat32")) => {
                 let boot = boot::look(&fat::open(region)?, type_name.unwrap_or_default())?;
                 self.boot.get_or_insert_default().merge(boot);
             }

@@ -103,6 +103,12 @@ pub enum DiskError {
         /// Why.
         source: gpt::GptError,
     },
+    /// Making the MBR failed.
+    #[error("writing the partition table")]
+    Mbr {
+        /// Why.
+        source: mbrman::Error,
+    },
     /// A partition table that cannot be read.
     #[error("reading the partition table: {why}")]
     BadPartitionTable {

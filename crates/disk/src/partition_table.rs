@@ -1,118 +1,55 @@
-//! GPT: the partition table, its copy at the end of the disk, and the protective MBR.
+//! Partition tables: GPT with its copy and protective MBR, and MBR. Whatever is written, the code for a BIOS in the
+//! disk's first 440 bytes stays.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+mod gpt;
+mod mbr;
 
-use cairn_layout::{DiskPlan, SectorSize};
-use gpt::disk::LogicalBlockSize;
-use gpt::partition::Partition;
-use gpt::{GptConfig, mbr::ProtectiveMBR, partition_types};
+use std::fmt;
+
+use cairn_layout::{DiskPlan, PartUuid, SectorSize};
+use cairn_machine::model::TableKind;
 use uuid::Uuid;
 
 use crate::error::DiskError;
-use crate::source::{Region, Source};
+use crate::source::Source;
 use crate::target::Target;
 
 /// The attribute that marks a partition whose file system grows with the disk (Discoverable Partitions Specification).
 pub const GROW_FILE_SYSTEM: u64 = 1 << 59;
 
-/// Writes the partition table of a plan, its copy, and the protective MBR.
+/// How many bytes at the beginning of a disk are code, in front of an MBR's signature and entries.
+pub const BOOT_CODE: usize = 440;
+
+/// Writes the partition table of a plan: an MBR, or a GPT with its copy and the protective MBR.
+///
+/// The first [`BOOT_CODE`] bytes of the disk, and what lies between an MBR and the first partition, stay as they are.
 ///
 /// # Errors
-/// [`DiskError::Full`] and [`DiskError::Write`]; [`DiskError::PartitionTable`] for a plan that no table can hold.
+/// [`DiskError::Full`] and [`DiskError::Write`]; [`DiskError::PartitionTable`] and [`DiskError::Mbr`] for a plan that no
+/// table can hold.
 pub fn write(plan: &DiskPlan, target: &dyn Target) -> Result<(), DiskError> {
-    let wrong = |source| DiskError::PartitionTable { source };
-    let mut device = Device { target, at: 0, failed: None };
-    // The MBR counts in 32 bits; a larger disk says "all ones".
-    let covered = u32::try_from(plan.sectors.0.saturating_sub(1)).unwrap_or(u32::MAX);
-    let written = ProtectiveMBR::with_lb_size(covered)
-        .overwrite_lba0(&mut device)
-        .map_err(|error| wrong(gpt::GptError::Io(io::Error::other(error))))
-        .and_then(|_| {
-            let config = GptConfig::new().writable(true).logical_block_size(block_size(plan.sector_size));
-            let mut table = config.create_from_device(&mut device, Some(plan.disk_guid)).map_err(wrong)?;
-            // The crate's own ways to add a partition draw a random GUID.
-            table.update_partitions(partitions(plan)).map_err(wrong)?;
-            table.write_inplace().map_err(wrong)
-        });
-    match device.failed {
-        Some((offset, error)) => Err(DiskError::write(target.name(), offset, error)),
-        None => written,
+    match plan.table {
+        TableKind::Gpt => gpt::write(plan, target),
+        TableKind::Mbr => mbr::write(plan, target),
     }
 }
 
-fn partitions(plan: &DiskPlan) -> BTreeMap<u32, Partition> {
-    let entry = |p: &cairn_layout::PlannedPartition| Partition {
-        part_type_guid: partition_types::Type { guid: p.type_guid, os: partition_types::OperatingSystem::None },
-        part_guid: p.guid,
-        first_lba: p.first_lba.0,
-        last_lba: p.first_lba.0 + p.sectors.0 - 1,
-        flags: if p.grow { GROW_FILE_SYSTEM } else { 0 },
-        name: p.label.clone(),
-    };
-    plan.partitions.iter().map(|p| (p.number, entry(p))).collect()
-}
-
-fn block_size(sector: SectorSize) -> LogicalBlockSize {
-    match sector {
-        SectorSize::B512 => LogicalBlockSize::Lb512,
-        SectorSize::B4096 => LogicalBlockSize::Lb4096,
-    }
-}
-
-/// A target with a position, as the crate wants it. It keeps the first error of a write, which the crate would put
-/// into words of its own.
-#[derive(Debug)]
-struct Device<'a> {
-    target: &'a dyn Target,
-    at: u64,
-    failed: Option<(u64, io::Error)>,
-}
-
-impl Read for Device<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.target.len().saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let count = buffer.len().min(left);
-        self.target.read_at(self.at, &mut buffer[..count])?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl Write for Device<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Err(error) = self.target.write_at(self.at, bytes) {
-            let kind = error.kind();
-            self.failed.get_or_insert((self.at, error));
-            return Err(kind.into());
-        }
-        self.at += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Seek for Device<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.target.len().checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
+/// The code for a BIOS that is on a disk.
+fn boot_code(target: &dyn Target) -> Result<[u8; BOOT_CODE], DiskError> {
+    let mut code = [0; BOOT_CODE];
+    let failed = |source| DiskError::Read { path: target.name().into(), source };
+    target.read_at(0, &mut code).map_err(failed)?;
+    Ok(code)
 }
 
 /// A partition table that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// The disk's GUID.
-    pub disk_guid: Uuid,
-    /// The size of a sector.
+    /// Of which kind it is.
+    pub kind: TableKind,
+    /// What identifies the disk.
+    pub id: DiskId,
+    /// The size of a sector. An MBR does not tell; 512 bytes are assumed.
     pub sector_size: SectorSize,
     /// Whether only one of the table and its copy is whole.
     pub damaged: bool,
@@ -126,12 +63,12 @@ pub struct FoundPartition {
     /// Its number.
     pub number: u32,
     /// Its type.
-    pub type_guid: Uuid,
-    /// Its GUID.
-    pub guid: Uuid,
-    /// Its name.
+    pub kind: PartitionType,
+    /// What it is found by, as `PARTUUID=` names it.
+    pub id: PartUuid,
+    /// Its name; an MBR has none.
     pub label: String,
-    /// Its attributes, such as [`GROW_FILE_SYSTEM`].
+    /// Its attributes, such as [`GROW_FILE_SYSTEM`]; an MBR has none.
     pub attributes: u64,
     /// Where it begins, in bytes.
     pub offset: u64,
@@ -139,67 +76,63 @@ pub struct FoundPartition {
     pub bytes: u64,
 }
 
-/// Reads the partition table of a disk; the copy at the end if the table itself is damaged.
+/// What identifies a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskId {
+    /// A GPT's GUID.
+    Guid(Uuid),
+    /// An MBR's signature.
+    Signature(u32),
+}
+
+impl fmt::Display for DiskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DiskId::Guid(guid) => guid.fmt(f),
+            DiskId::Signature(signature) => write!(f, "{signature:08x}"),
+        }
+    }
+}
+
+/// The type of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionType {
+    /// In a GPT.
+    Gpt(Uuid),
+    /// In an MBR.
+    Mbr(u8),
+}
+
+impl PartitionType {
+    /// The type's name, where it has one.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            PartitionType::Gpt(guid) => cairn_layout::type_name(guid),
+            PartitionType::Mbr(byte) => cairn_layout::mbr_type_name(byte),
+        }
+    }
+}
+
+impl fmt::Display for PartitionType {
+    /// The GUID, or the number in hexadecimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PartitionType::Gpt(guid) => guid.fmt(f),
+            PartitionType::Mbr(byte) => write!(f, "{byte:02x}"),
+        }
+    }
+}
+
+/// Reads the partition table of a disk: a GPT, also by its copy at the end if the table itself is damaged, or an MBR.
+/// Of an MBR only the four primary partitions are read.
 ///
 /// # Errors
 /// [`DiskError::BadPartitionTable`] when there is none, or none that is whole.
 pub fn read(source: &dyn Source) -> Result<Table, DiskError> {
     let bad = |why: String| DiskError::BadPartitionTable { why };
-    let mut problem = "there is no GPT".to_string();
-    for sector_size in [SectorSize::B512, SectorSize::B4096] {
-        match plausible(source, sector_size) {
-            Ok(true) => {}
-            Ok(false) => continue,
-            Err(why) => {
-                problem = why;
-                continue;
-            }
-        }
-        let device = Region::new(source, 0, source.len()).cursor();
-        let disk = GptConfig::new()
-            .logical_block_size(block_size(sector_size))
-            .open_from_device(device)
-            .map_err(|error| bad(error.to_string()))?;
-        let mut partitions = Vec::new();
-        for (&number, p) in disk.partitions() {
-            let sectors = p.last_lba.checked_sub(p.first_lba).and_then(|n| n.checked_add(1));
-            let offset = p.first_lba.checked_mul(sector_size.bytes());
-            let bytes = sectors.and_then(|n| n.checked_mul(sector_size.bytes()));
-            let (Some(offset), Some(bytes)) = (offset, bytes) else {
-                return Err(bad(format!("partition {number} ends before it begins")));
-            };
-            partitions.push(FoundPartition {
-                number,
-                type_guid: p.part_type_guid.guid,
-                guid: p.part_guid,
-                label: p.name.clone(),
-                attributes: p.flags,
-                offset,
-                bytes,
-            });
-        }
-        let damaged = disk.primary_header().is_err() || disk.backup_header().is_err();
-        return Ok(Table { disk_guid: *disk.guid(), sector_size, damaged, partitions });
+    match gpt::read(source) {
+        Ok(Some(table)) => Ok(table),
+        Ok(None) => mbr::read(source).ok_or_else(|| bad("there is neither a GPT nor an MBR".to_string())),
+        Err(why) => Err(bad(why)),
     }
-    Err(bad(problem))
-}
-
-/// Whether there is a table or its copy; an error when it has a shape on which the crate would panic or read without
-/// end.
-fn plausible(source: &dyn Source, sector_size: SectorSize) -> Result<bool, String> {
-    let sector = sector_size.bytes();
-    let mut found = false;
-    for offset in [sector, source.len().saturating_sub(sector) / sector * sector] {
-        let mut header = [0; 92];
-        if source.read_at(offset, &mut header).is_err() || !header.starts_with(b"EFI PART") {
-            continue;
-        }
-        let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let (entries, entry_size) = (number(80), number(84));
-        if entry_size != 128 || entries > 4096 {
-            return Err(format!("it has {entries} entries of {entry_size} bytes, which no tool makes"));
-        }
-        found = true;
-    }
-    Ok(found)
 }

@@ -16,8 +16,8 @@ impl fmt::Display for Inspection {
             human(self.virtual_size),
             human(self.disk_usage)
         )?;
-        if let (Some(guid), Some(sector)) = (self.disk_guid, self.sector_size) {
-            writeln!(f, "GPT {guid}, sectors of {sector} bytes")?;
+        if let (Some(table), Some(id), Some(sector)) = (self.table, &self.disk_id, self.sector_size) {
+            writeln!(f, "{} {id}, sectors of {sector} bytes", table.name().to_uppercase())?;
         }
         self.partitions(f)?;
         self.boot(f)?;
@@ -37,7 +37,7 @@ impl Inspection {
             let fs = p.file_system.as_ref();
             vec![
                 p.number.to_string(),
-                p.type_name.map_or_else(|| p.type_guid.to_string(), str::to_string),
+                p.type_name.map_or_else(|| p.type_id.clone(), str::to_string),
                 p.label.clone(),
                 human(p.start),
                 human(p.size),
@@ -45,10 +45,10 @@ impl Inspection {
                 size(fs.and_then(|fs| fs.used)),
                 size(fs.and_then(|fs| fs.free)),
                 fs.and_then(|fs| fs.uuid.clone()).unwrap_or_else(dash),
-                p.guid.to_string(),
+                p.part_uuid.clone(),
             ]
         });
-        let headings = ["#", "type", "label", "start", "size", "format", "used", "free", "uuid", "partition guid"];
+        let headings = ["#", "type", "label", "start", "size", "format", "used", "free", "uuid", "partition uuid"];
         table(f, "partitions", &headings, rows.collect())
     }
 

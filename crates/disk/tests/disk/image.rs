@@ -50,15 +50,16 @@ fn partitions_are_sound(plan: &DiskPlan, image: &dyn Source, dir: &std::path::Pa
 
 fn found_again(plan: &DiskPlan, image: &dyn Source) {
     let table = partition_table::read(image).unwrap();
-    assert_eq!((table.disk_guid, table.damaged), (plan.disk_guid, false));
+    assert_eq!((table.kind, table.damaged), (plan.table, false));
+    assert_eq!(table.id, partition_table::DiskId::Guid(plan.disk_guid));
     assert_eq!(table.sector_size, plan.sector_size);
     for (planned, found) in plan.partitions.iter().zip(&table.partitions) {
         assert_eq!(
-            (found.number, found.type_guid, found.guid, found.label.as_str(), found.offset, found.bytes),
+            (found.number, found.kind, found.id, found.label.as_str(), found.offset, found.bytes),
             (
                 planned.number,
-                planned.type_guid,
-                planned.guid,
+                partition_table::PartitionType::Gpt(planned.type_guid),
+                plan.part_uuid(planned),
                 planned.label.as_str(),
                 plan.offset_of(planned),
                 plan.bytes_of(planned)

@@ -6,4 +6,5 @@ mod bad_luck;
 mod ext4;
 mod fat;
 mod image;
+mod mbr;
 mod sizes;

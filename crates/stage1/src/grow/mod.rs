@@ -6,6 +6,7 @@
 
 mod device;
 mod ext4;
+mod mbr;
 mod table;
 
 use std::fs::{File, OpenOptions};

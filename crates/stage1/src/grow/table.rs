@@ -6,15 +6,16 @@
 
 use std::io;
 
+use super::mbr;
 use crate::error::{Context, Error};
 
 /// Bit 59 of a partition's attributes: grow the file system (Discoverable Partitions Specification).
 const GROW_FILE_SYSTEM: u64 = 1 << 59;
 const SIGNATURE: &[u8; 8] = b"EFI PART";
 /// A partition that grows ends on a multiple of this.
-const ALIGNMENT: u64 = 1 << 20;
+pub(super) const ALIGNMENT: u64 = 1 << 20;
 /// Less room than this is left alone: a plan may leave a little at the end of a disk.
-const WORTH_GROWING: u64 = 8 << 20;
+pub(super) const WORTH_GROWING: u64 = 8 << 20;
 /// No table is larger than this: 4096 entries.
 const LARGEST: usize = 4096 * 128;
 
@@ -52,9 +53,10 @@ pub fn plan(disk: Read<'_>, size: u64, sector: u64, forced: Option<u32>) -> Resu
     let primary = read(disk, 1, sector)?;
     let torn = primary.is_none();
     // After a power cut in the middle of writing the first copy, the one at the end is whole.
-    let Some(table) = primary.map_or_else(|| read(disk, last, sector), |t| Ok(Some(t)))? else { return Ok(None) };
-    let Some(number) = forced.or_else(|| table.marked()) else { return Ok(None) };
+    let table = primary.map_or_else(|| read(disk, last, sector), |t| Ok(Some(t)))?;
     let mbr = read_sector(disk, 0, sector)?;
+    let Some(table) = table else { return Ok(forced.map(|number| (number, mbr::grown(&mbr, number, size, sector)))) };
+    let Some(number) = forced.or_else(|| table.marked()) else { return Ok(None) };
     Ok(Some((number, table.grown(number, last, sector, torn, &mbr))))
 }
 
@@ -154,7 +156,7 @@ fn protective(mbr: &[u8], last: u64) -> Option<Vec<u8>> {
     })
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([0, 1, 2, 3].map(|i| bytes[at + i]))
 }
 

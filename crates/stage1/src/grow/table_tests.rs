@@ -126,6 +126,17 @@ fn a_partition_that_is_not_the_last_does_not_grow() {
 }
 
 #[test]
+fn without_a_gpt_only_the_partition_that_is_asked_for_grows() {
+    let mut bytes = vec![0; 64 * MIB as usize];
+    bytes[446 + 4] = 0x83;
+    bytes[446 + 8..446 + 16].copy_from_slice(&[0, 8, 0, 0, 0, 64, 0, 0]);
+    bytes[510..512].copy_from_slice(&[0x55, 0xAA]);
+    assert!(plan_for(&bytes).is_none());
+    let (number, edit) = plan_with(&bytes, Some(1)).unwrap();
+    assert_eq!((number, edit.unwrap().length), (1, 63 * 2048));
+}
+
+#[test]
 fn the_checksum_is_the_usual_one() {
     assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
 }
