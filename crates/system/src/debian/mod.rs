@@ -17,6 +17,7 @@
 //! | `usr/`, `etc/` | as the packages made them, without what belongs to one machine (host keys, machine id, …) |
 //! | `var/` | dpkg's database and the folders that the packages expect; no caches, no logs |
 //! | `boot/vmlinuz` | the kernel |
+//! | `boot/memtest86+x64.{bin,efi}` | the memory test for BIOS and for UEFI, where the package is among them |
 //! | `kernel-release` | its release, as `uname -r` says it, and a newline |
 //! | `modes` | owners and modes that a store path cannot carry: see [`modes`] |
 //! | `packages.json` | every package, with version and hash: see [`Package`] |

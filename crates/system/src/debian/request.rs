@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use cairn_machine::model::{Keyboard, Machine};
+use cairn_machine::model::{Firmware, Keyboard, Loader, Machine};
 
 use super::error::Error;
 use super::extras;
 
-/// What every machine needs on top of Debian's essential packages: to boot (systemd, udev, kmod, the boot loader's
-/// EFI program), to mend its root file system, to log somebody in (PAM with a session), to reach the network (DHCP is
+/// What every machine needs on top of Debian's essential packages: to boot (systemd, udev, kmod), to mend its root file system, to log somebody in (PAM with a session), to reach the network (DHCP is
 /// systemd-networkd's, names are systemd-resolved's) and to know the time. Everything else is the machine file's.
-const ALWAYS: [&str; 15] = [
+const ALWAYS: [&str; 14] = [
     "dbus",
     "e2fsprogs",
     "iproute2",
@@ -21,14 +20,41 @@ const ALWAYS: [&str; 15] = [
     "netbase",
     "passwd",
     "systemd",
-    "systemd-boot-efi",
     "systemd-resolved",
     "systemd-sysv",
     "systemd-timesyncd",
     "udev",
 ];
 
-/// The packages that a machine asks for by name: its own, its kernel, and what its settings need.
+/// systemd-boot's EFI program.
+const SYSTEMD_BOOT: &str = "systemd-boot-efi";
+/// GRUB's tools: `grub-mkimage` and its like. None of GRUB's packages that are asked for here installs a boot loader when
+/// it is configured, and none brings `grub-install`.
+const GRUB: &str = "grub-common";
+/// GRUB's modules for BIOS, with its boot sector.
+const GRUB_BIOS: &str = "grub-pc-bin";
+/// GRUB's modules for UEFI.
+const GRUB_UEFI: &str = "grub-efi-amd64-bin";
+/// A test of the memory, for BIOS and UEFI.
+const MEMTEST: &str = "memtest86+";
+
+/// The packages of the machine's boot loader, for the firmware that its disk boots under.
+fn boot_loader(machine: &Machine) -> impl Iterator<Item = &'static str> {
+    let loader = machine.boot.loader;
+    let firmware = machine.disks.values().next().map_or(Firmware::default(), |disk| disk.firmware(loader));
+    let grub = loader == Loader::Grub;
+    [
+        (SYSTEMD_BOOT, loader == Loader::SystemdBoot),
+        (GRUB, grub),
+        (GRUB_BIOS, grub && firmware.bios),
+        (GRUB_UEFI, grub && firmware.uefi),
+        (MEMTEST, machine.boot.memtest),
+    ]
+    .into_iter()
+    .filter_map(|(name, needed)| needed.then_some(name))
+}
+
+/// The packages that a machine asks for by name: its own, its kernel, its boot loader, and what its settings need.
 ///
 /// A time zone other than UTC needs `tzdata`, a language other than C.UTF-8 `locales`, a keyboard other than the plain
 /// US one `console-setup` (Debian's systemd has no vconsole-setup). Essential packages are not named; they always come.
@@ -38,6 +64,7 @@ pub fn requested(machine: &Machine) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = ALWAYS.iter().map(ToString::to_string).collect();
     names.extend(source.packages.iter().cloned());
     names.insert(source.kernel.clone());
+    names.extend(boot_loader(machine).map(str::to_owned));
     if !matches!(machine.timezone.as_str(), "UTC" | "Etc/UTC") {
         names.insert("tzdata".into());
     }
@@ -56,7 +83,11 @@ pub(super) fn pointer(machine: &Machine, name: &str) -> Option<String> {
     if let Some(i) = source.packages.iter().position(|p| p == name) {
         return Some(format!("/source/debian/packages/{i}"));
     }
-    (source.kernel == name).then(|| "/source/debian/kernel".into())
+    if source.kernel == name {
+        return Some("/source/debian/kernel".into());
+    }
+    let key = if name == MEMTEST { "memtest" } else { "loader" };
+    boot_loader(machine).any(|other| other == name).then(|| format!("/boot/{key}"))
 }
 
 /// Refuses what must not reach apt: options, patterns, other releases.
@@ -120,6 +151,28 @@ mod tests {
         }));
         assert_eq!(more.difference(&plain).collect::<Vec<_>>(), ["console-setup", "locales", "tzdata"]);
         assert_eq!(requested(&machine(|m| m.timezone = "Etc/UTC".into())), plain);
+    }
+
+    #[test]
+    fn a_boot_loader_brings_what_the_firmware_needs_and_no_other() {
+        let of = |layout: &str, loader: &str| {
+            let more = |m: &mut Machine| {
+                m.disks.insert("main".into(), serde_json::from_value(serde_json::json!({ "layout": layout })).unwrap());
+                m.boot.loader = serde_json::from_value(loader.into()).unwrap();
+            };
+            let all = requested(&machine(more));
+            ["grub-common", "grub-efi-amd64-bin", "grub-pc-bin", "systemd-boot-efi"].map(|name| all.contains(name))
+        };
+        assert_eq!(of("uefi", "systemd-boot"), [false, false, false, true]);
+        assert_eq!(of("uefi", "grub"), [true, true, false, false]);
+        assert_eq!(of("bios", "grub"), [true, false, true, false]);
+        assert_eq!(of("mbr", "grub"), [true, false, true, false]);
+        assert_eq!(of("hybrid", "grub"), [true, true, true, false]);
+        let memtest = machine(|m| m.boot.memtest = true);
+        assert!(requested(&memtest).contains("memtest86+"));
+        assert_eq!(pointer(&memtest, "memtest86+").as_deref(), Some("/boot/memtest"));
+        assert_eq!(pointer(&memtest, "systemd-boot-efi").as_deref(), Some("/boot/loader"));
+        assert_eq!(pointer(&memtest, "grub-pc-bin"), None);
     }
 
     #[test]

@@ -53,6 +53,9 @@ const DROPPED: [&str; 24] = [
     "var/lib/systemd/timesync/clock",
 ];
 
+/// The programs of memtest86+, which the boot loader starts.
+const MEMORY_TESTS: [&str; 2] = ["boot/memtest86+x64.bin", "boot/memtest86+x64.efi"];
+
 /// Decides about one path, which is relative, without `./`. `is_dir` tells whether it is a folder.
 pub(super) fn fate(path: &str, is_dir: bool) -> Fate<'_> {
     if let Some(release) = path.strip_prefix("boot/vmlinuz-") {
@@ -67,6 +70,7 @@ pub(super) fn fate(path: &str, is_dir: bool) -> Fate<'_> {
     let kept = match top {
         _ if DROPPED.contains(&path) => false,
         "usr" => true,
+        "boot" => MEMORY_TESTS.contains(&path),
         "etc" => is_dir || !is_machines_own(path, name),
         "var" => is_dir || !(EMPTIED.iter().any(|dir| path.starts_with(dir)) || is_old_copy(path, name)),
         // /bin and its like are links that the machine's root folder has; the rest is the machine's.
@@ -98,6 +102,7 @@ mod tests {
         for path in [
             "usr/bin/bash",
             "usr/lib/modules/6.12/modules.dep",
+            "boot/memtest86+x64.efi",
             "usr/lib/x-",
             "etc/passwd",
             "etc/ld.so.cache",
