@@ -1,7 +1,7 @@
 //! What a plan looks like, and what is refused, with the place in the machine file and the way out.
 
 use cairn_layout::{FsUuid, Needs, PlanError, SectorSize, free_to_leave, identifiers, plan, plan_with_sectors};
-use cairn_machine::model::{Disk, FileSystem, NamedLayout, Partition, PartitionKind};
+use cairn_machine::model::{Disk, FileSystem, NamedLayout, Partition, PartitionKind, TableKind};
 use cairn_machine::size::Size;
 use uuid::Uuid;
 
@@ -45,6 +45,125 @@ disk 43e62fcb-2a8d-5209-9d68-9bc6440e8e93: 1.1G (2199552 sectors of 512 bytes), 
 2  root  root    261M        534528  812M  1662976  ext4    / (grows)
 "
     );
+}
+
+fn drawn(layout: NamedLayout) -> String {
+    let needs = Needs { xbootldr: 120 << 20, ..needs() };
+    plan(&Disk::of_layout(layout), SEED, &needs, None).unwrap().to_string()
+}
+
+#[test]
+fn a_bios_starts_grub_from_a_partition_of_its_own() {
+    assert_eq!(
+        drawn(NamedLayout::Bios),
+        "\
+disk 43e62fcb-2a8d-5209-9d68-9bc6440e8e93: 1.1G (2201600 sectors of 512 bytes), GPT
+#  type       label      start  first sector  size  sectors  format  mounted at
+1  bios-boot  bios-boot     1M          2048    1M     2048  -       -
+2  xbootldr   xbootldr      2M          4096  260M   532480  vfat    /boot
+3  root       root        262M        536576  812M  1662976  ext4    / (grows)
+"
+    );
+}
+
+#[test]
+fn a_hybrid_disk_has_one_boot_partition_for_both_firmwares() {
+    assert_eq!(
+        drawn(NamedLayout::Hybrid),
+        "\
+disk 43e62fcb-2a8d-5209-9d68-9bc6440e8e93: 1.1G (2201600 sectors of 512 bytes), GPT
+#  type       label      start  first sector  size  sectors  format  mounted at
+1  bios-boot  bios-boot     1M          2048    1M     2048  -       -
+2  esp        esp           2M          4096  260M   532480  vfat    /boot
+3  root       root        262M        536576  812M  1662976  ext4    / (grows)
+"
+    );
+}
+
+#[test]
+fn an_mbr_needs_no_room_at_the_end_of_the_disk() {
+    assert_eq!(
+        drawn(NamedLayout::Mbr),
+        "\
+disk 43e62fcb: 1.1G (2197504 sectors of 512 bytes), MBR
+#  type      label     start  first sector  size  sectors  format  mounted at
+1  xbootldr  xbootldr     1M          2048  260M   532480  vfat    /boot
+2  root      root       261M        534528  812M  1662976  ext4    / (grows)
+"
+    );
+    let plan = plan(&Disk::of_layout(NamedLayout::Mbr), SEED, &needs(), mib(4096)).unwrap();
+    let root = plan.find(PartitionKind::Root).unwrap();
+    assert_eq!(plan.offset_of(root) + plan.bytes_of(root), 4096 << 20);
+    assert_eq!(plan.partitions.iter().map(|p| p.mbr_type()).collect::<Vec<_>>(), [0x0C, 0x83]);
+}
+
+#[test]
+fn partitions_are_named_as_their_table_names_them() {
+    let names = |layout| -> Vec<String> {
+        let disk = Disk::of_layout(layout);
+        let ids: Vec<String> = identifiers(&disk, SEED).unwrap().iter().map(|p| p.part_uuid.to_string()).collect();
+        let plan = plan(&disk, SEED, &needs(), None).unwrap();
+        assert_eq!(ids, plan.partitions.iter().map(|p| plan.part_uuid(p).to_string()).collect::<Vec<_>>());
+        ids
+    };
+    assert_eq!(names(NamedLayout::Mbr), ["43e62fcb-01", "43e62fcb-02"]);
+    assert_eq!(names(NamedLayout::Uefi)[1], "877fb8d6-2be4-5651-a4d0-4af90a40e45f");
+}
+
+#[test]
+fn a_mirror_is_as_large_as_its_original_and_has_its_own_names() {
+    let mut mirror = part(PartitionKind::Esp);
+    mirror.mount_point = Some("/efi2".into());
+    let all = disk(vec![part(PartitionKind::Esp), mirror, part(PartitionKind::Root)]);
+    let plan = plan(&all, SEED, &Needs { esp: 300 << 20, ..needs() }, None).unwrap();
+    let of = |i: usize| {
+        let p = &plan.partitions[i];
+        (
+            p.label.as_str(),
+            p.mount_point.as_deref().unwrap(),
+            p.fs.as_ref().unwrap().label.as_str(),
+            plan.bytes_of(p) >> 20,
+        )
+    };
+    assert_eq!([of(0), of(1)], [("esp", "/boot", "ESP", 300), ("esp-mirror", "/efi2", "ESP-MIRROR", 300)]);
+    assert_ne!(plan.partitions[0].guid, plan.partitions[1].guid);
+    assert_ne!(plan.partitions[0].fs.as_ref().unwrap().uuid, plan.partitions[1].fs.as_ref().unwrap().uuid);
+}
+
+#[test]
+fn what_a_table_cannot_hold_is_refused() {
+    let other = Disk { table: Some(TableKind::Mbr), ..uefi() };
+    refused(&other, "/table", "the layout `uefi` has a table of the kind gpt: remove `table`, or list `partitions`");
+    let mbr = |partitions| Disk { table: Some(TableKind::Mbr), ..disk(partitions) };
+    let mut swap = part(PartitionKind::Swap);
+    swap.size = mib(64);
+    let five = vec![part(PartitionKind::Esp), swap.clone(), swap.clone(), swap, part(PartitionKind::Root)];
+    refused(&mbr(five), "/partitions", "the disk has 5 partitions, but its partition table holds 4");
+    let mut data = part(PartitionKind::Data);
+    (data.mount_point, data.grow) = (Some("/srv".into()), Some(true));
+    refused(
+        &mbr(vec![part(PartitionKind::Xbootldr), part(PartitionKind::Root), data]),
+        "/partitions/2/grow",
+        "data cannot grow: in an MBR only the root can. Remove `grow`",
+    );
+    let large = Disk { size: Some(Size::from_bytes(3 << 40)), ..Disk::of_layout(NamedLayout::Mbr) };
+    let reach = "but an MBR reaches no further than 2T: make the disk smaller, or use a GPT";
+    refused(&large, "/size", &format!("the disk is 3T, {reach}"));
+    let mut root = part(PartitionKind::Root);
+    root.size = Some(Size::from_bytes(2 << 40));
+    let error = plan(&mbr(vec![part(PartitionKind::Xbootldr), root]), SEED, &needs(), None).unwrap_err();
+    assert_eq!(error.pointer(), "");
+    assert!(error.to_string().ends_with(reach), "{error}");
+    refused(
+        &disk(vec![part(PartitionKind::Esp), part(PartitionKind::Esp), part(PartitionKind::Root)]),
+        "/partitions/1",
+        "a second esp is a mirror of the first and needs a `mount_point` of its own, for example `mount_point: /efi2`",
+    );
+    for layout in [NamedLayout::Bios, NamedLayout::Mbr] {
+        let disk = Disk::of_layout(layout);
+        let error = plan_with_sectors(&disk, SEED, &needs(), None, SectorSize::B4096).unwrap_err();
+        assert_eq!(error, PlanError::BiosSectors { sector: 4096 });
+    }
 }
 
 #[test]
@@ -201,6 +320,10 @@ fn a_plan_survives_json() {
     let json = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<cairn_layout::DiskPlan>(&json).unwrap(), plan);
     assert!(json.contains("\"sector_size\":4096"), "{json}");
+    // A plan from before there was a choice.
+    let older = json.replace("\"table\":\"gpt\",", "");
+    assert_ne!(older, json);
+    assert_eq!(serde_json::from_str::<cairn_layout::DiskPlan>(&older).unwrap(), plan);
 }
 
 #[test]

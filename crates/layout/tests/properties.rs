@@ -114,3 +114,41 @@ fn every_accepted_disk_is_sound() {
     }
     assert!(accepted > 2000 && refused > 2000, "{accepted} accepted, {refused} refused: the generator is lopsided");
 }
+
+/// What the machine file's check lets pass, the planner can lay out, unless a size is in the way.
+#[test]
+fn the_check_and_the_planner_agree() {
+    let mut numbers = Numbers(3);
+    let (mut good, mut planned) = (0, 0);
+    for _ in 0..6000 {
+        let count = numbers.below(5) + 1;
+        let mut partitions: Vec<Partition> = (0..count).map(|_| partition(&mut numbers)).collect();
+        for (i, p) in partitions.iter_mut().enumerate() {
+            if p.kind == PartitionKind::Esp && i > 0 {
+                p.mount_point = numbers.maybe(|n| format!("/efi{}", n.below(3)));
+            }
+            if let Some(at) = p.mount_point.as_mut().filter(|_| p.kind == PartitionKind::Data) {
+                *at = format!("{at}{}", numbers.below(4));
+            }
+            p.grow = numbers.maybe(|n| n.below(2) == 0);
+        }
+        let disk = Disk { table: numbers.maybe(|_| TableKind::Mbr), ..Disk::of_partitions(partitions) };
+        let loader = if numbers.below(2) == 0 { "grub" } else { "systemd-boot" };
+        let file = serde_json::json!({
+            "version": 1, "hostname": "x", "source": {"debian": {}}, "boot": {"loader": loader}, "disks": {"main": disk},
+        });
+        let file = cairn_machine::SourceFile::new("m", file.to_string());
+        let Ok(checked) = cairn_machine::check(&file, &mut |_| Err(String::new())) else { continue };
+        good += 1;
+        let disk = &checked.machine.disks["main"];
+        match plan_with_sectors(disk, Uuid::from_u128(7), &Needs::default(), None, SectorSize::B512) {
+            Ok(plan) => {
+                holds(&plan, disk, &Needs::default());
+                planned += 1;
+            }
+            Err(PlanError::BelowFormat { .. } | PlanError::Bounds { .. } | PlanError::SwapWithoutSize { .. }) => {}
+            Err(error) => panic!("{}\n{error}", String::from_utf8_lossy(&file.bytes)),
+        }
+    }
+    assert!(good > 100 && planned > 60, "{good} good, {planned} planned: the generator is lopsided");
+}
