@@ -1,18 +1,19 @@
 //! From a closure and a boot set to a disk image: everything is planned first, then written in one pass.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use cairn_boot::{Artifact, BootSet, Content as BootContent, Place, Role};
-use cairn_disk::fat::FatFile;
-use cairn_disk::{Content, Contents, DiskError, FileTarget, Tree, apply, ext4, fat};
-use cairn_layout::{DiskPlan, Needs, PlanError, free_to_leave, identifiers, plan};
+use cairn_boot::plan::Situation;
+use cairn_boot::{BootSet, Installation, Place, PlanError, Present, Role, Space};
+use cairn_disk::fat::{FatContents, FatFile};
+use cairn_disk::{Content, Contents, DiskError, FileTarget, Tree, apply, ext4};
+use cairn_layout::{DiskPlan, Needs, PlanError as LayoutError, free_to_leave, identifiers, plan};
 use cairn_machine::model::{Disk, PartitionKind};
 use cairn_process::Report;
-use cairn_store::Store;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::boot_volume::NewBootPartition;
 use crate::output::{NewFile, OutputError};
 use crate::root::{self, RootContents, RootError};
 
@@ -20,7 +21,7 @@ use crate::root::{self, RootContents, RootError};
 const SPARE_GENERATIONS: usize = 3;
 
 /// A part of what decides an image's bytes that no input names: raise it when the writers change what they write.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// What an image is made of.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct ImageContents<'a> {
     pub disk: &'a Disk,
     /// The disk's seed ([`cairn_layout::disk_seed`]).
     pub seed: Uuid,
+    /// Whose files those of the boot partition are.
+    pub installation: Installation,
     /// The files of the boot partition.
     pub boot: &'a BootSet,
     /// The root file system.
@@ -39,9 +42,9 @@ pub struct ImageContents<'a> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
-    /// The disk cannot be laid out like this; [`PlanError::pointer`] says where in the machine file.
+    /// The disk cannot be laid out like this; [`LayoutError::pointer`] says where in the machine file.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] LayoutError),
     /// The root file system.
     #[error(transparent)]
     Root(#[from] RootError),
@@ -51,9 +54,12 @@ pub enum ImageError {
     /// The file that the image is written to.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The files of the boot partition.
+    #[error(transparent)]
+    Boot(#[from] PlanError),
     /// There is no partition to boot from.
-    #[error("the disk has no EFI system partition, and systemd-boot needs one: add a partition of the type `esp`")]
-    NoEsp,
+    #[error("the disk has no boot partition: add one of the type `esp` (or `xbootldr`, for GRUB under BIOS)")]
+    NoBootPartition,
 }
 
 /// A planned image: nothing is written yet, and nothing but the writing can fail.
@@ -62,7 +68,7 @@ pub struct Image {
     /// The disk.
     pub plan: DiskPlan,
     root: Tree,
-    boot: BTreeMap<String, Vec<FatFile>>,
+    boot: BTreeMap<String, NewBootPartition>,
     epoch: i64,
 }
 
@@ -99,29 +105,21 @@ impl Image {
     /// Everything that can be wrong before the first byte is written; see [`ImageError`].
     pub fn plan(contents: &ImageContents<'_>) -> Result<Image, ImageError> {
         let root = root::tree(&contents.root)?;
-        let (esp, boot) = boot_mount_points(contents)?;
-        let mut files: BTreeMap<String, Vec<FatFile>> = BTreeMap::from([(esp.clone(), Vec::new())]);
-        files.entry(boot.clone()).or_default();
-        for file in &contents.boot.files {
-            let at = if file.place == Place::Esp { &esp } else { &boot };
-            files.entry(at.clone()).or_default().push(fat_file(contents.root.store, &file.path, &file.content));
+        let partitions = BootPartitions::of(contents.disk, contents.seed)?;
+        let mut boot = BTreeMap::new();
+        for (at, set) in partitions.sets(contents.boot) {
+            boot.insert(at, new_boot_partition(contents, &set)?);
         }
-        let with_spare = |at: &str| {
-            let mut all = files.get(at).cloned().unwrap_or_default();
-            if at == boot {
-                all.extend(spare(&contents.boot.files));
-            }
-            fat::needed(&all)
-        };
+        let needed = |at: &Option<String>| at.as_ref().and_then(|at| boot.get(at)).map_or(0, FatContents::needed);
         let free = free_to_leave(contents.disk, None);
         let needs = Needs {
-            esp: with_spare(&esp),
-            xbootldr: if esp == boot { 0 } else { with_spare(&boot) },
+            esp: needed(&partitions.esp),
+            xbootldr: needed(&partitions.boot),
             root: ext4::needed(&root, free.bytes())?,
             ..Needs::default()
         };
         let plan = plan(contents.disk, contents.seed, &needs, None)?;
-        Ok(Image { plan, root, boot: files, epoch: contents.root.epoch })
+        Ok(Image { plan, root, boot, epoch: contents.root.epoch })
     }
 
     /// Writes the image to a file that stands under its name when it is whole.
@@ -145,7 +143,7 @@ impl Image {
         let file = new.file().try_clone().map_err(io("opening"))?;
         let target = FileTarget::new(file, path.display().to_string(), self.plan.bytes()).map_err(io("opening"))?;
         let contents = Contents {
-            files: self.boot.iter().map(|(at, files)| (at.clone(), files.as_slice())).collect(),
+            files: self.boot.iter().map(|(at, contents)| (at.clone(), contents as &dyn FatContents)).collect(),
             trees: BTreeMap::from([("/".to_string(), &self.root)]),
         };
         apply(&self.plan, &contents, self.epoch, &target, threads, report)?;
@@ -153,38 +151,72 @@ impl Image {
     }
 }
 
-/// Where the ESP and the partition with the entries are mounted: one place, or two with XBOOTLDR.
-fn boot_mount_points(contents: &ImageContents<'_>) -> Result<(String, String), ImageError> {
-    let ids = identifiers(contents.disk, contents.seed)?;
-    let of = |kind| ids.iter().find(|p| p.kind == kind).map(|p| p.mount_point.clone().unwrap_or_default());
-    let esp = of(PartitionKind::Esp).ok_or(ImageError::NoEsp)?;
-    let boot = of(PartitionKind::Xbootldr).unwrap_or_else(|| esp.clone());
-    Ok((esp, boot))
+/// Where the boot partitions are mounted.
+#[derive(Debug)]
+struct BootPartitions {
+    /// The EFI system partition.
+    esp: Option<String>,
+    /// The partition with kernels and entries, if it is another one.
+    boot: Option<String>,
+    /// Mirrors of the EFI system partition.
+    mirrors: Vec<String>,
 }
 
-fn fat_file(store: &Store, path: &str, content: &BootContent) -> FatFile {
-    match content {
-        BootContent::Bytes(bytes) => FatFile::from_bytes(path, bytes.clone()),
-        BootContent::Store(artifact) => FatFile {
-            path: path.to_string(),
-            len: artifact.size,
-            content: Content::Path(on_this_machine(store, artifact)),
-        },
-    }
-}
-
-fn on_this_machine(store: &Store, artifact: &Artifact) -> PathBuf {
-    store.root().join(artifact.store_path.trim_start_matches('/'))
-}
-
-/// Files of the size that the next generations will have, none of which shares a kernel or an initrd with another.
-fn spare(files: &[cairn_boot::BootFile]) -> Vec<FatFile> {
-    let mut spare = Vec::new();
-    for generation in 0..SPARE_GENERATIONS {
-        for file in files.iter().filter(|f| matches!(f.role, Role::Artifact | Role::Entry(_))) {
-            let path = format!("{}.{generation}", file.path);
-            spare.push(FatFile { path, len: file.content.len(), content: Content::Bytes(Vec::new()) });
+impl BootPartitions {
+    fn of(disk: &Disk, seed: Uuid) -> Result<BootPartitions, ImageError> {
+        let mut found = BootPartitions { esp: None, boot: None, mirrors: Vec::new() };
+        for partition in identifiers(disk, seed)? {
+            let Some(at) = partition.mount_point else { continue };
+            match partition.kind {
+                PartitionKind::Esp if found.esp.is_none() => found.esp = Some(at),
+                PartitionKind::Esp => found.mirrors.push(at),
+                PartitionKind::Xbootldr => found.boot = Some(at),
+                _ => {}
+            }
+        }
+        match (&found.esp, &found.boot) {
+            (None, None) => Err(ImageError::NoBootPartition),
+            _ => Ok(found),
         }
     }
-    spare
+
+    /// The part of the set that goes onto each partition, as if it were the only one.
+    fn sets(&self, set: &BootSet) -> Vec<(String, BootSet)> {
+        let whole = set.clone().on_one_partition(Place::Esp);
+        let mut sets: Vec<(String, BootSet)> = self.mirrors.iter().map(|at| (at.clone(), whole.clone())).collect();
+        match (&self.esp, &self.boot) {
+            (Some(esp), Some(boot)) => {
+                let part = |place| {
+                    let files = set.files.iter().filter(|f| f.place == place).cloned().collect();
+                    BootSet { files }.on_one_partition(Place::Esp)
+                };
+                sets.push((esp.clone(), part(Place::Esp)));
+                sets.push((boot.clone(), part(Place::Boot)));
+            }
+            (Some(one), None) | (None, Some(one)) => sets.push((one.clone(), whole)),
+            (None, None) => {}
+        }
+        sets
+    }
+}
+
+/// The steps that fill a new partition, and the room that it must have.
+fn new_boot_partition(contents: &ImageContents<'_>, set: &BootSet) -> Result<NewBootPartition, ImageError> {
+    // The partition is made as large as it must be, so there is room without end.
+    let space = Space { cluster: 4096, free: u64::MAX / 2 };
+    let situation = Situation {
+        installation: contents.installation,
+        wanted: set,
+        present: &Present::empty([(Place::Esp, space)]),
+        own_files: &BTreeSet::new(),
+        may_remove: false,
+    };
+    let file = |path: String, len| FatFile { path, len, content: Content::Bytes(Vec::new()) };
+    let mut room_for: Vec<FatFile> = set.files.iter().map(|f| file(f.path.clone(), f.content.len())).collect();
+    // Files of the size that the next generations will have, none of which shares a kernel or an initrd with another.
+    for generation in 0..SPARE_GENERATIONS {
+        let grows = set.files.iter().filter(|f| matches!(f.role, Role::Artifact | Role::Entry(_)));
+        room_for.extend(grows.map(|f| file(format!("{}.{generation}", f.path), f.content.len())));
+    }
+    Ok(NewBootPartition { steps: situation.plan()?.steps, room_for, store: contents.root.store.root().to_path_buf() })
 }

@@ -1,5 +1,6 @@
 //! Raw and qcow2 images; run and verify in QEMU.
 
+pub mod boot_volume;
 mod console;
 pub mod image;
 pub mod image_file;

@@ -55,7 +55,10 @@ fn image(path: &Path, tree: &Tree) {
     let plan = plan(&disk, Uuid::from_u128(1), &needs, None).unwrap();
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).unwrap();
     let target = FileTarget::new(file, path.to_string_lossy(), plan.bytes()).unwrap();
-    let contents = Contents { files: [("/boot".into(), files.as_slice())].into(), trees: [("/".into(), tree)].into() };
+    let contents = Contents {
+        files: [("/boot".into(), &files as &dyn fat::FatContents)].into(),
+        trees: [("/".into(), tree)].into(),
+    };
     apply(&plan, &contents, 1_700_000_000, &target, 1, &Quiet).unwrap();
 }
 

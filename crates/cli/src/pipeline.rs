@@ -170,6 +170,7 @@ impl Prepared {
         let contents = ImageContents {
             disk: &self.disk,
             seed: self.disk_seed,
+            installation: Installation::of_seed(self.checked.seed()),
             boot: &self.boot,
             root: RootContents {
                 store: &self.store,

@@ -9,18 +9,24 @@ use uuid::Uuid;
 
 use crate::error::DiskError;
 use crate::ext4::{Ext4Options, Ext4Plan, Ext4Size};
-use crate::fat::{self, FatFile, FatOptions};
+use crate::fat::{self, FatContents, FatOptions};
 use crate::target::Target;
 use crate::tree::Tree;
 use crate::{partition_table, swap};
 
 /// What goes into the partitions, by mount point. A partition that is not named gets an empty file system.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Contents<'a> {
-    /// Files for FAT partitions.
-    pub files: BTreeMap<String, &'a [FatFile]>,
+    /// What goes onto FAT partitions.
+    pub files: BTreeMap<String, &'a dyn FatContents>,
     /// Trees for ext4 partitions.
     pub trees: BTreeMap<String, &'a Tree>,
+}
+
+impl std::fmt::Debug for Contents<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Contents").field("files", &self.files.keys()).field("trees", &self.trees.keys()).finish()
+    }
 }
 
 /// Writes a whole disk. The partition table comes last: a disk that was not finished does not look as if it were.
@@ -68,7 +74,9 @@ fn file_system(
                 epoch,
                 sector_size: plan.sector_size,
             };
-            fat::write(target, offset, bytes, contents.files.get(at).copied().unwrap_or_default(), &options)
+            let nothing: [fat::FatFile; 0] = [];
+            let files = contents.files.get(at).copied().unwrap_or(&nothing);
+            fat::fill(target, offset, bytes, files, &options)
         }
         FileSystem::Ext4 => {
             let empty = Tree::new();

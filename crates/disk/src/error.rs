@@ -97,6 +97,12 @@ pub enum DiskError {
         /// Why.
         source: io::Error,
     },
+    /// What was to go onto a boot partition did not.
+    #[error("filling the boot partition")]
+    Contents {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Making the partition table failed.
     #[error("writing the partition table")]
     PartitionTable {

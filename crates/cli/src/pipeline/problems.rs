@@ -31,7 +31,7 @@ pub fn of_plan(checked: &Checked, disk: &str, error: PlanError) -> anyhow::Error
 pub fn of_image(checked: &Checked, disk: &str, error: ImageError) -> anyhow::Error {
     match error {
         ImageError::Plan(error) => of_plan(checked, disk, error),
-        ImageError::NoEsp => checked.problem(&child("/disks", disk), error.to_string(), None).into(),
+        ImageError::NoBootPartition => checked.problem(&child("/disks", disk), error.to_string(), None).into(),
         other => other.into(),
     }
 }

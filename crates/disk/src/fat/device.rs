@@ -29,7 +29,12 @@ impl<'a> Device<'a> {
     /// A region of the target that nobody has written to.
     pub(super) fn new(target: &'a dyn Target, start: u64, len: u64) -> io::Result<Device<'a>> {
         target.zeros(start, len)?;
-        Ok(Device { target, start, len, at: 0, pages: BTreeMap::new(), piece: Vec::new(), piece_at: 0, failed: None })
+        Ok(Device::existing(target, start, len))
+    }
+
+    /// A region with a volume in it.
+    pub(super) fn existing(target: &'a dyn Target, start: u64, len: u64) -> Device<'a> {
+        Device { target, start, len, at: 0, pages: BTreeMap::new(), piece: Vec::new(), piece_at: 0, failed: None }
     }
 
     pub(super) fn take_failure(&mut self) -> Option<(u64, io::Error)> {

@@ -9,11 +9,14 @@ mod device;
 mod dots;
 mod reader;
 mod size;
+mod volume;
 mod write;
 
-pub use reader::{FatInfo, Reader, open};
+pub use reader::{FatEntry, FatInfo, Reader, open};
 pub use size::needed;
-pub use write::{FatOptions, write};
+pub use volume::FatVolume;
+pub(crate) use write::fill;
+pub use write::{FatContents, FatOptions, write};
 
 use crate::tree::Content;
 

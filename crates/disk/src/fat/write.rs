@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use cairn_layout::{LEAST_FAT, SectorSize};
-use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions};
 
-use super::device::Device;
-use super::{FatFile, clock, cluster_size, dots, size};
+use super::volume::FatVolume;
+use super::{FatFile, size};
 use crate::error::DiskError;
 use crate::target::Target;
 use crate::tree::Content;
@@ -39,86 +38,113 @@ pub fn write(
     files: &[FatFile],
     options: &FatOptions,
 ) -> Result<(), DiskError> {
-    let files = sorted(files)?;
-    let needed = size::needed(files.values().copied().cloned().collect::<Vec<_>>().as_slice());
+    // What is wrong with the files is known before anything is written.
+    sorted(files)?;
+    fill(target, offset, len, &files, options)
+}
+
+/// What goes onto a new volume.
+pub trait FatContents {
+    /// The least size of a volume for it, in bytes.
+    fn needed(&self) -> u64;
+
+    /// Puts it there.
+    ///
+    /// # Errors
+    /// See [`DiskError`].
+    fn put(&self, volume: &mut FatVolume<'_>) -> Result<(), DiskError>;
+}
+
+impl<T: AsRef<[FatFile]>> FatContents for T {
+    fn needed(&self) -> u64 {
+        size::needed(self.as_ref())
+    }
+
+    fn put(&self, volume: &mut FatVolume<'_>) -> Result<(), DiskError> {
+        for file in sorted(self.as_ref())?.values() {
+            let mut from = Counted::open(file)?;
+            let written = volume.create(&file.path, &mut from);
+            // What is wrong with the source is told in its own words.
+            from.judge(written.is_ok())?;
+            written.map_err(|source| DiskError::Fat { source })?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a FAT32 volume with these contents.
+pub(crate) fn fill(
+    target: &dyn Target,
+    offset: u64,
+    len: u64,
+    contents: &dyn FatContents,
+    options: &FatOptions,
+) -> Result<(), DiskError> {
+    let needed = contents.needed();
     if len < needed.max(LEAST_FAT) {
         return Err(DiskError::TooSmall { what: "the FAT file system", size: len, needed });
     }
-    let fat = |source| DiskError::Fat { source };
-    let mut device = Device::new(target, offset, len).map_err(fat)?;
-    let made = make(&mut device, len, options)
-        .map_err(fat)
-        .and_then(|()| fill(&mut device, &files, options))
-        .and_then(|()| dots::mend(&mut device).map_err(fat))
-        .and_then(|()| device.finish().map_err(fat));
-    match device.take_failure() {
-        Some((at, error)) => Err(DiskError::write(target.name(), at, error)),
-        None => made,
+    let mut volume = FatVolume::format(target, offset, len, options)?;
+    let put = contents.put(&mut volume);
+    match (put, volume.finish()) {
+        // Why the target did not take more, in its own words.
+        (Err(_), Err(error @ (DiskError::Full { .. } | DiskError::Write { .. }))) => Err(error),
+        (put, finished) => put.and(finished),
     }
 }
 
-fn make(device: &mut Device<'_>, len: u64, options: &FatOptions) -> io::Result<()> {
-    let sector = u32::from(options.sector_size);
-    let too_large = |_| io::Error::other("a FAT file system has at most 2^32 sectors");
-    let mut label = [b' '; 11];
-    let text = &options.label.as_bytes()[..options.label.len().min(11)];
-    label[..text.len()].copy_from_slice(text);
-    let format = FormatVolumeOptions::new()
-        .fat_type(FatType::Fat32)
-        .bytes_per_sector(u16::try_from(sector).map_err(io::Error::other)?)
-        .bytes_per_cluster(u32::try_from(cluster_size(len)).map_err(io::Error::other)?)
-        .total_sectors(u32::try_from(len / u64::from(sector)).map_err(too_large)?)
-        .volume_id(options.volume_id)
-        .volume_label(label);
-    fatfs::format_volume(device, format)
+/// The bytes of a file, which must be as many as were planned.
+struct Counted<'a> {
+    from: Box<dyn Read + 'a>,
+    path: &'a Path,
+    expected: u64,
+    done: u64,
+    failure: Option<io::Error>,
 }
 
-fn fill(device: &mut Device<'_>, files: &BTreeMap<String, &FatFile>, options: &FatOptions) -> Result<(), DiskError> {
-    let fat = |source| DiskError::Fat { source };
-    let clock = clock::stopped_at(options.epoch);
-    io::Seek::seek(device, io::SeekFrom::Start(0)).map_err(fat)?;
-    let volume = FileSystem::new(device, FsOptions::new().time_provider(clock)).map_err(fat)?;
-    // Counts the free clusters; from here on fatfs keeps the count, and writes it at the end.
-    volume.stats().map_err(fat)?;
-    for file in files.values() {
-        let root = volume.root_dir();
-        for (end, _) in file.path.match_indices('/') {
-            root.create_dir(&file.path[..end]).map_err(fat)?;
-        }
-        let mut out = root.create_file(&file.path).map_err(fat)?;
-        match &file.content {
-            Content::Bytes(bytes) => {
-                copy(&mut bytes.as_slice(), &mut out, Path::new(&file.path), file.len)?;
-            }
+impl<'a> Counted<'a> {
+    fn open(file: &'a FatFile) -> Result<Counted<'a>, DiskError> {
+        let (from, path): (Box<dyn Read>, &Path) = match &file.content {
+            Content::Bytes(bytes) => (Box::new(bytes.as_slice()), Path::new(&file.path)),
             Content::Path(path) => {
-                let mut from = File::open(path).map_err(|source| DiskError::Read { path: path.clone(), source })?;
-                copy(&mut from, &mut out, path, file.len)?;
+                let open = File::open(path).map_err(|source| DiskError::Read { path: path.clone(), source })?;
+                (Box::new(open), path)
             }
-        }
-        out.flush().map_err(fat)?;
+        };
+        Ok(Counted { from, path, expected: file.len, done: 0, failure: None })
     }
-    // Drop would do it too, and say nothing when it fails.
-    volume.unmount().map_err(fat)
+
+    /// Whether the source gave what was expected. Less than that may be the target's doing: it stopped taking.
+    fn judge(self, whole: bool) -> Result<(), DiskError> {
+        let path = self.path.to_path_buf();
+        if let Some(source) = self.failure {
+            return Err(DiskError::Read { path, source });
+        }
+        let expected = self.expected;
+        if self.done > expected {
+            return Err(DiskError::Changed { path, expected, found: "more".into() });
+        }
+        if whole && self.done < expected {
+            return Err(DiskError::Changed { path, expected, found: self.done.to_string() });
+        }
+        Ok(())
+    }
 }
 
-fn copy(from: &mut dyn Read, to: &mut dyn Write, path: &Path, expected: u64) -> Result<(), DiskError> {
-    let mut buffer = vec![0; 256 << 10];
-    let mut done = 0;
-    loop {
-        let count = match from.read(&mut buffer) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(source) => return Err(DiskError::Read { path: path.to_path_buf(), source }),
-        };
-        done += count as u64;
-        if done > expected || (count == 0 && done < expected) {
-            let found = if done > expected { "more".to_string() } else { done.to_string() };
-            return Err(DiskError::Changed { path: path.to_path_buf(), expected, found });
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.from.read(buffer) {
+            Ok(count) => {
+                self.done += count as u64;
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let kind = error.kind();
+                self.failure = Some(error);
+                Err(kind.into())
+            }
         }
-        if count == 0 {
-            return Ok(());
-        }
-        to.write_all(&buffer[..count]).map_err(|source| DiskError::Fat { source })?;
     }
 }
 
@@ -150,7 +176,7 @@ fn sorted(files: &[FatFile]) -> Result<BTreeMap<String, &FatFile>, DiskError> {
     Ok(sorted)
 }
 
-fn check_name(name: &str) -> Result<(), &'static str> {
+pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() || name.encode_utf16().count() > 255 {
         return Err("a name has 1 to 255 characters");
     }

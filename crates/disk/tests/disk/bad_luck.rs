@@ -30,7 +30,7 @@ fn broken(fault: Fault) -> (Result<(), DiskError>, FileTarget) {
     let file = tempfile::tempfile().unwrap();
     let image = FaultTarget::new(FileTarget::new(file, "the image", plan.bytes()).unwrap(), fault);
     let contents = Contents {
-        files: BTreeMap::from([("/boot".to_string(), files.as_slice())]),
+        files: BTreeMap::from([("/boot".to_string(), &files as &dyn fat::FatContents)]),
         trees: BTreeMap::from([("/".to_string(), &tree)]),
     };
     let result = apply(&plan, &contents, EPOCH, &image, 2, &Quiet);

@@ -19,7 +19,7 @@ fn other_programs_find_nothing_wrong() {
     let path = dir.path().join("image.raw");
     let image = target(&path, plan.bytes());
     let contents = Contents {
-        files: BTreeMap::from([("/boot".to_string(), files.as_slice())]),
+        files: BTreeMap::from([("/boot".to_string(), &files as &dyn fat::FatContents)]),
         trees: BTreeMap::from([("/".to_string(), &tree)]),
     };
     apply(&plan, &contents, EPOCH, &image, 2, &Quiet).unwrap();
@@ -99,7 +99,7 @@ fn sectors_of_4096_bytes_are_as_good() {
     let path = dir.path().join("image.raw");
     let image = target(&path, plan.bytes());
     let contents = Contents {
-        files: BTreeMap::from([("/boot".to_string(), files.as_slice())]),
+        files: BTreeMap::from([("/boot".to_string(), &files as &dyn fat::FatContents)]),
         trees: BTreeMap::from([("/".to_string(), &tree)]),
     };
     apply(&plan, &contents, EPOCH, &image, 2, &Quiet).unwrap();
@@ -130,7 +130,7 @@ fn the_same_input_gives_the_same_bytes() {
     let image = |files: &[fat::FatFile], fill, threads| {
         let image = MemoryTarget::new(usize::try_from(plan.bytes()).unwrap(), fill);
         let contents = Contents {
-            files: BTreeMap::from([("/boot".to_string(), files)]),
+            files: BTreeMap::from([("/boot".to_string(), &files as &dyn fat::FatContents)]),
             trees: BTreeMap::from([("/".to_string(), &tree)]),
         };
         apply(&plan, &contents, EPOCH, &image, threads, &Quiet).unwrap();
@@ -147,7 +147,7 @@ fn the_same_input_gives_the_same_bytes() {
     // A file, where the kernel copies, is the same again.
     let on_disk = target(&dir.path().join("image.raw"), plan.bytes());
     let contents = Contents {
-        files: BTreeMap::from([("/boot".to_string(), files.as_slice())]),
+        files: BTreeMap::from([("/boot".to_string(), &files as &dyn fat::FatContents)]),
         trees: BTreeMap::from([("/".to_string(), &tree)]),
     };
     apply(&plan, &contents, EPOCH, &on_disk, 2, &Quiet).unwrap();

@@ -1,0 +1,95 @@
+//! A FAT volume in user space as the boot transaction wants it: an image's boot partition is written by the same engine as
+//! that of a running machine.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use cairn_boot::{Artifact, Content, Kind, ReadVolume, Space, Step, Target, Volume, apply};
+use cairn_disk::DiskError;
+use cairn_disk::fat::{self, FatContents, FatFile, FatVolume};
+
+/// The volume.
+#[derive(Debug)]
+pub struct BootVolume<'v, 'd>(pub &'v mut FatVolume<'d>);
+
+impl ReadVolume for BootVolume<'_, '_> {
+    fn list(&self, directory: &str) -> io::Result<Vec<(String, Kind)>> {
+        let entries = self.0.list(directory)?.unwrap_or_default();
+        let kind = |entry: &fat::FatEntry| if entry.is_dir { Kind::Directory } else { Kind::File(entry.len) };
+        Ok(entries.iter().map(|entry| (entry.name.clone(), kind(entry))).collect())
+    }
+
+    fn open(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
+        Ok(Box::new(self.0.read(path)?))
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let (cluster, free) = self.0.space()?;
+        Ok(Space { cluster, free })
+    }
+}
+
+impl Volume for BootVolume<'_, '_> {
+    fn create(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()> {
+        self.0.create(path, contents)
+    }
+
+    fn overwrite(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        self.0.overwrite(path, bytes)
+    }
+
+    fn exchange(&mut self, one: &str, other: &str) -> io::Result<()> {
+        self.0.exchange(one, other)
+    }
+
+    fn remove(&mut self, path: &str) -> io::Result<()> {
+        self.0.remove(path)
+    }
+
+    /// An image counts when it is whole, and has no name before that.
+    fn barrier(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a new boot partition gets: the steps of the boot transaction, from nothing.
+#[derive(Debug, Clone, Default)]
+pub struct NewBootPartition {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// What the partition must have room for: these files and those of the next generations.
+    pub room_for: Vec<FatFile>,
+    /// The root of the store that kernels come from.
+    pub store: PathBuf,
+}
+
+impl FatContents for NewBootPartition {
+    fn needed(&self) -> u64 {
+        fat::needed(&self.room_for)
+    }
+
+    fn put(&self, volume: &mut FatVolume<'_>) -> Result<(), DiskError> {
+        let update = cairn_boot::Update { steps: self.steps.clone(), written: 0, healed: Vec::new() };
+        let mut volume = BootVolume(volume);
+        let mut target = Target { esp: Some(&mut volume), boot: None };
+        let open = |content: &Content| open(&self.store, content);
+        apply(&update, &mut target, &open, &mut |_| ()).map_err(|error| DiskError::Contents { source: error.into() })
+    }
+}
+
+/// Opens what goes onto a boot partition; a store's files are below `root`.
+///
+/// # Errors
+/// The system's.
+pub fn open(root: &Path, content: &Content) -> io::Result<Box<dyn Read>> {
+    Ok(match content {
+        Content::Bytes(bytes) => Box::new(Cursor::new(bytes.clone())),
+        Content::Store(artifact) => Box::new(File::open(real_path(root, artifact))?),
+    })
+}
+
+/// Where a file of the store really is.
+fn real_path(root: &Path, artifact: &Artifact) -> PathBuf {
+    root.join(artifact.store_path.trim_start_matches('/'))
+}
