@@ -2,7 +2,7 @@
 //!
 //! From the generations and what the machine remembers of them ([`Record`]) follows what boots ([`choose`]), from that the
 //! files that must be there ([`systemd_boot`]), from these and what is there ([`survey()`]) the steps in between ([`plan`]).
-//! All of that is pure. [`apply()`] carries the steps out on a [`Volume`]: a partition that is mounted ([`effects`]), or, for
+//! [`Menu`] puts these in a row. All of that is pure. [`apply()`] carries the steps out on a [`Volume`]: a partition that is mounted ([`effects`]), or, for
 //! an image, one that is written in user space.
 
 pub mod effects;
@@ -13,6 +13,7 @@ mod choice;
 mod entry_name;
 mod generation;
 mod installation;
+mod menu;
 mod present;
 mod record;
 mod set;
@@ -25,6 +26,7 @@ pub use choice::{Choice, Situation, choose};
 pub use entry_name::{Counter, ENTRIES, EntryName};
 pub use generation::{Artifact, Generation, date};
 pub use installation::Installation;
+pub use menu::{Layout, Menu, MenuError, Program, settle};
 pub use plan::{PlanError, Shortage, Step, Update};
 pub use present::{FoundFile, Present, Space};
 pub use record::{RECORD_FILE, Record, RecordError};

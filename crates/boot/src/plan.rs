@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::installation::Installation;
-use crate::present::{Present, Space};
+use crate::present::{FoundFile, Present, Space};
 use crate::set::{BootFile, BootSet, Content, Place, Role, SECTOR};
 use crate::space;
 
@@ -99,6 +99,11 @@ pub enum PlanError {
     /// A file stands where a directory should be, or the only difference is in capitals.
     #[error("/{0} on the boot partition is in the way of {1}: remove or rename it")]
     InTheWay(String, String),
+    /// A file of the machine file's own would replace one that is not ours.
+    #[error(
+        "/{0} is on the boot partition already and is not Cairn's: remove it, or give the file in boot.files another name"
+    )]
+    Foreign(String),
     /// There is no such partition.
     #[error("the machine has no {}", match .0 { Place::Esp => "EFI system partition", Place::Boot => "boot partition" })]
     NoPartition(Place),
@@ -157,6 +162,10 @@ impl Situation<'_> {
             if let Some(found) = names.get(&(file.place, file.path.to_lowercase())) {
                 return Err(PlanError::DirectoryInTheWay((*found).to_string()));
             }
+            let there = files.get(&(file.place, file.path.to_lowercase()));
+            if file.role == Role::Own && there.is_some() && !self.own_files.contains(&file.path) && self.differs(file) {
+                return Err(PlanError::Foreign(file.path.clone()));
+            }
             for (at, _) in file.path.match_indices('/') {
                 if let Some(found) = files.get(&(file.place, file.path[..at].to_lowercase())) {
                     return Err(PlanError::InTheWay((*found).to_string(), format!("/{}", file.path)));
@@ -166,28 +175,36 @@ impl Situation<'_> {
         Ok(())
     }
 
+    /// Whether a file is there with other contents.
+    fn differs(&self, file: &BootFile) -> bool {
+        self.found(file).is_some_and(|f| f.len != file.content.len() || f.sha256 != Some(file.content.sha256()))
+    }
+
+    /// The file under its name. FAT does not tell capitals from small letters, so either spelling is the same file.
+    fn found(&self, file: &BootFile) -> Option<&FoundFile> {
+        self.present.files.get(&(file.place, file.path.clone())).or_else(|| {
+            let mut same = self.present.files.iter();
+            same.find(|((place, path), _)| *place == file.place && path.eq_ignore_ascii_case(&file.path))
+                .map(|(_, f)| f)
+        })
+    }
+
     /// What is to be done with each file.
     fn work(&self) -> Work<'_> {
         let mut work = Work::default();
         for file in &self.wanted.files {
-            let key = (file.place, file.path.clone());
-            // FAT does not tell capitals from small letters, so the file is there under either name.
-            let found = self.present.files.get(&key).or_else(|| {
-                let mut same = self.present.files.iter();
-                same.find(|((p, path), _)| *p == file.place && path.eq_ignore_ascii_case(&file.path)).map(|(_, f)| f)
-            });
-            let Some(found) = found else {
+            let Some(found) = self.found(file) else {
                 work.create.push(file);
                 continue;
             };
-            if found.len == file.content.len() && found.sha256 == Some(file.content.sha256()) {
+            if !self.differs(file) {
                 continue;
             }
             match file.role {
                 Role::Sector if found.len <= SECTOR as u64 => work.overwrite.push(file),
                 Role::Program => work.exchange.push(file),
                 // What is damaged has no use: nothing is lost by writing it again in its place.
-                Role::Artifact | Role::Entry(_) | Role::Sector | Role::Plain => work.heal.push(file),
+                Role::Artifact | Role::Entry(_) | Role::Sector | Role::Plain | Role::Own => work.heal.push(file),
             }
         }
         let wanted: BTreeSet<(Place, &str)> = self.wanted.files.iter().map(|f| (f.place, f.path.as_str())).collect();

@@ -60,6 +60,8 @@ pub enum Role {
     Program,
     /// A file of no consequence for what boots.
     Plain,
+    /// A file of the machine file's own, which must not take the place of somebody else's.
+    Own,
 }
 
 /// One file of the boot set.

@@ -232,3 +232,29 @@ fn a_hundred_generations_share_what_is_the_same() {
     assert!(update.written < 1000, "{}", update.written);
     assert_eq!(machine.menu().len(), 100);
 }
+
+#[test]
+fn files_of_the_machine_file_come_and_go_and_never_replace_somebody_else_s() {
+    let path = "EFI/tools/shell.efi";
+    let file = |text: &str| BootFile {
+        place: Place::Esp,
+        path: path.into(),
+        content: Content::Bytes(text.into()),
+        role: Role::Own,
+    };
+    let mut machine = Machine::new(ROOMY);
+    machine.files = vec![file("one")];
+    machine.update().unwrap();
+    machine.record.files.insert(path.into(), String::new());
+    machine.files = vec![file("two")];
+    machine.update().unwrap();
+    assert_eq!(machine.volume.files[path], b"two");
+    machine.files.clear();
+    machine.update().unwrap();
+    assert!(!machine.volume.files.contains_key(path));
+
+    let mut machine = Machine::new(ROOMY);
+    machine.volume.files.insert(path.into(), b"theirs".to_vec());
+    machine.files = vec![file("one")];
+    assert_eq!(machine.plan(), Err(PlanError::Foreign(path.into())));
+}

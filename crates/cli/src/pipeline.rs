@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cairn_boot::systemd_boot::SystemdBoot;
-use cairn_boot::{BootSet, Generation, Installation, Present, Record, Situation, choose};
+use cairn_boot::{BootSet, Generation, Installation, Layout, Menu, Present, Program, Record};
 use cairn_layout::{disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
@@ -136,20 +135,21 @@ fn generation(store: &Store, checked: &Checked, lock: &Lock, system: &System) ->
 
 /// The boot set of a new machine: its first generation is what boots.
 fn boot_set(store: &Store, checked: &Checked, base: &Base, generations: &[Generation]) -> anyhow::Result<BootSet> {
-    let boot = &checked.machine.boot;
-    let record = Record::first(FIRST_GENERATION);
-    let usable = generations.iter().map(|g| g.number).collect();
-    let situation = Situation { usable: &usable, record: &record, booted: None, boot };
     let program = store_path(&base.info.path, "usr/lib/systemd/boot/efi/systemd-bootx64.efi");
-    let set = SystemdBoot {
+    let two =
+        checked.machine.disks.values().any(|disk| disk.has(PartitionKind::Esp) && disk.has(PartitionKind::Xbootldr));
+    let menu = Menu {
         installation: Installation::of_seed(checked.seed()),
-        boot,
+        boot: &checked.machine.boot,
         generations,
-        choice: &choose(&situation).context("there is no generation to boot")?,
-        present: &Present::default(),
-        program: &artifact::of(store, &program)?,
+        record: &Record::first(FIRST_GENERATION),
+        booted: None,
+        program: &Program::SystemdBoot(artifact::of(store, &program)?),
+        layout: if two { Layout::Two } else { Layout::One },
+        files: &[],
+        complete: true,
     };
-    Ok(set.boot_set()?)
+    Ok(menu.boot_set(&Present::default())?)
 }
 
 fn store_path(path: &cairn_store::StorePath, inside: &str) -> PathBuf {

@@ -6,8 +6,6 @@ use std::io::{self, Read};
 
 use bootspec::SystemConfigurationRoot;
 use bootspec::v1::BootSpecV1;
-use cairn_boot::plan::Situation;
-use cairn_boot::systemd_boot::SystemdBoot;
 use cairn_boot::*;
 use cairn_machine::model::Boot;
 use sha2::{Digest, Sha256};
@@ -230,6 +228,7 @@ pub struct Machine {
     pub booted: Option<u64>,
     pub program: Artifact,
     pub may_remove: bool,
+    pub files: Vec<BootFile>,
     pub volume: Memory,
 }
 
@@ -242,33 +241,27 @@ impl Machine {
             booted: None,
             program: artifact("loader", 9000),
             may_remove: true,
+            files: Vec::new(),
             volume: Memory::new(capacity),
         }
     }
 
-    pub fn wanted(&self, present: &Present) -> BootSet {
-        let usable = self.generations.iter().map(|g| g.number).collect();
-        let choice = choose(&cairn_boot::Situation {
-            usable: &usable,
-            record: &self.record,
-            booted: self.booted,
-            boot: &self.boot,
-        })
-        .unwrap();
-        let set = SystemdBoot {
+    fn menu_of<T>(&self, ask: impl FnOnce(&Menu<'_>) -> T) -> T {
+        ask(&Menu {
             installation: installation(),
             boot: &self.boot,
             generations: &self.generations,
-            choice: &choice,
-            present,
-            program: &self.program,
-        };
-        set.boot_set().unwrap().on_one_partition(Place::Esp)
+            record: &self.record,
+            booted: self.booted,
+            program: &Program::SystemdBoot(self.program.clone()),
+            layout: Layout::One,
+            files: &self.files,
+            complete: self.may_remove,
+        })
     }
 
     pub fn survey(&self) -> io::Result<Present> {
-        let empty = Present::default();
-        let fixed = fixed_paths(&self.wanted(&empty), installation());
+        let fixed = self.menu_of(|menu| menu.fixed_paths().unwrap());
         survey(Partitions { esp: Some(&self.volume), boot: None }, installation(), &fixed)
     }
 
@@ -278,10 +271,11 @@ impl Machine {
     }
 
     pub fn plan_for(&self, present: &Present) -> Result<Update, PlanError> {
-        let wanted = self.wanted(present);
-        let own_files = BTreeSet::new();
-        let may_remove = self.may_remove;
-        Situation { installation: installation(), wanted: &wanted, present, own_files: &own_files, may_remove }.plan()
+        match self.menu_of(|menu| menu.plan(present)) {
+            Ok((_, update)) => Ok(update),
+            Err(MenuError::Plan(error)) => Err(error),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Brings the partition up to date, or as far as it gets.

@@ -1,0 +1,166 @@
+//! The whole decision in one place: from a machine's generations, its record and what is on its boot partitions to the
+//! steps that bring these up to date. Pure.
+
+use std::collections::BTreeSet;
+
+use cairn_machine::model::Boot;
+
+use crate::choice::{Choice, Situation, choose};
+use crate::generation::{Artifact, Generation};
+use crate::installation::Installation;
+use crate::plan::{self, PlanError, Update};
+use crate::present::Present;
+use crate::record::Record;
+use crate::set::{BootFile, BootSet, Place, SetError};
+use crate::survey::fixed_paths;
+use crate::systemd_boot::SystemdBoot;
+
+/// A boot loader, with what of it goes onto the partition.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Program {
+    /// systemd-boot: its EFI program.
+    SystemdBoot(Artifact),
+}
+
+/// Which boot partitions a machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// One for everything: an ESP, or, where there is only BIOS, any FAT partition.
+    One,
+    /// An ESP for the loader, and XBOOTLDR for entries and kernels.
+    Two,
+}
+
+/// What decides.
+#[derive(Debug, Clone, Copy)]
+pub struct Menu<'a> {
+    /// Whose files they are.
+    pub installation: Installation,
+    /// What the machine file says.
+    pub boot: &'a Boot,
+    /// The generations that can be booted, as far as one can tell by looking at them.
+    pub generations: &'a [Generation],
+    /// What the machine remembers.
+    pub record: &'a Record,
+    /// The generation that runs, if it is one of this machine's.
+    pub booted: Option<u64>,
+    /// The loader.
+    pub program: &'a Program,
+    /// The partitions.
+    pub layout: Layout,
+    /// Files of the machine file's own.
+    pub files: &'a [BootFile],
+    /// Whether every generation could be read. Nothing is removed while one is in doubt.
+    pub complete: bool,
+}
+
+/// Why there are no steps.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MenuError {
+    /// What should be on the partition cannot be said.
+    #[error(transparent)]
+    Set(#[from] SetError),
+    /// It cannot be brought there.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl Menu<'_> {
+    /// What boots.
+    ///
+    /// # Errors
+    /// [`SetError::Empty`] without a generation.
+    pub fn choice(&self) -> Result<Choice, SetError> {
+        let usable = self.generations.iter().map(|g| g.number).collect();
+        let situation = Situation { usable: &usable, record: self.record, booted: self.booted, boot: self.boot };
+        choose(&situation).ok_or(SetError::Empty)
+    }
+
+    /// What the partitions must hold, given what has been counted on them already.
+    ///
+    /// # Errors
+    /// See [`SetError`].
+    pub fn boot_set(&self, present: &Present) -> Result<BootSet, SetError> {
+        let choice = self.choice()?;
+        let mut set = match self.program {
+            Program::SystemdBoot(program) => SystemdBoot {
+                installation: self.installation,
+                boot: self.boot,
+                generations: self.generations,
+                choice: &choice,
+                present,
+                program,
+            }
+            .boot_set()?,
+        };
+        set.files.extend(self.files.iter().cloned());
+        Ok(match self.layout {
+            Layout::One => set.on_one_partition(Place::Esp),
+            Layout::Two => BootSet::new(set.files),
+        })
+    }
+
+    /// The paths outside our own folders that a survey must look at: the loader's, the machine file's, and files of it
+    /// that are there from before.
+    ///
+    /// # Errors
+    /// See [`SetError`].
+    pub fn fixed_paths(&self) -> Result<Vec<String>, SetError> {
+        let set = self.boot_set(&Present::default())?;
+        let mut paths = fixed_paths(&set, self.installation);
+        paths.extend(self.record.files.keys().cloned());
+        Ok(paths)
+    }
+
+    /// The steps.
+    ///
+    /// # Errors
+    /// See [`MenuError`]; then nothing may be written.
+    pub fn plan(&self, present: &Present) -> Result<(BootSet, Update), MenuError> {
+        let wanted = self.boot_set(present)?;
+        let own_files: BTreeSet<String> = self.record.files.keys().cloned().collect();
+        let situation = plan::Situation {
+            installation: self.installation,
+            wanted: &wanted,
+            present,
+            own_files: &own_files,
+            may_remove: self.complete,
+        };
+        let update = situation.plan()?;
+        Ok((wanted, update))
+    }
+}
+
+/// Takes over what the loader has counted: a trial whose tries are used up has failed, unless it is what runs now.
+/// Returns the generation that failed.
+pub fn settle(record: &mut Record, present: &Present, booted: Option<u64>) -> Option<u64> {
+    let trial = record.trial.filter(|n| booted != Some(*n))?;
+    let counters = present.entries.iter().filter(|e| e.number == trial).filter_map(|e| e.counter);
+    let used_up = counters.map(|c| c.left).min() == Some(0);
+    used_up.then(|| record.failed(trial))?;
+    Some(trial)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry_name::{Counter, EntryName};
+    use uuid::Uuid;
+
+    #[test]
+    fn a_trial_without_tries_left_has_failed_unless_it_runs() {
+        let installation = Installation::of_seed(Uuid::from_bytes([9; 16]));
+        let entry = |left| EntryName::of(installation, 2, "text", Some(Counter { left, done: 3 - left }));
+        let with = |left| Present { entries: vec![entry(left)], ..Present::default() };
+        let mut record = Record::first(1);
+        record.try_next(2);
+        assert_eq!(settle(&mut record.clone(), &with(1), Some(1)), None);
+        assert_eq!(settle(&mut record.clone(), &with(0), Some(2)), None);
+        assert_eq!(settle(&mut record.clone(), &Present::default(), Some(1)), None);
+        assert_eq!(settle(&mut record, &with(0), Some(1)), Some(2));
+        assert_eq!((record.trial, record.failed.contains(&2)), (None, true));
+        assert_eq!(settle(&mut record, &with(0), Some(1)), None);
+    }
+}
