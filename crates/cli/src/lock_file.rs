@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_machine::lock::{Lock, LockedPackage};
-use cairn_machine::{Checked, SourceFile};
+use cairn_machine::{Checked, Problems, SourceFile};
 use cairn_process::Report;
 use cairn_system::debian;
 use image_builder::output::NewFile;
@@ -72,14 +72,21 @@ pub fn make(machine_file: &Path, checked: &Checked, report: &dyn Report) -> anyh
     Ok(lock)
 }
 
-/// An error whose cause stands in the machine file is told with its place there.
+/// An error whose cause stands in the machine file is told with its place there; of several each.
 pub fn placed(checked: &Checked, error: debian::Error) -> anyhow::Error {
-    match error.pointer().map(str::to_string) {
-        Some(pointer) => {
-            let text = format!("{:#}", anyhow::Error::from(error));
-            checked.problem(&pointer, text, None).into()
-        }
-        None => error.into(),
+    let mut parts = error.into_parts();
+    if let [one] = parts.as_mut_slice()
+        && one.pointer().is_none()
+    {
+        return parts.remove(0).into();
+    }
+    let problem = |error: debian::Error| {
+        let pointer = error.pointer().unwrap_or("/source/debian").to_string();
+        checked.problem(&pointer, format!("{:#}", anyhow::Error::from(error)), None)
+    };
+    match Problems::new(parts.into_iter().map(problem).collect()) {
+        Some(problems) => problems.into(),
+        None => anyhow::anyhow!("the packages cannot be had"),
     }
 }
 

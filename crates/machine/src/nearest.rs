@@ -1,7 +1,7 @@
 //! "Did you mean": the known word that is nearest to a mistyped one.
 
 /// The nearest of the candidates, if one is near enough to be what was meant. Case and the difference between `-`
-/// and `_` count little. Of several equally near ones the first wins.
+/// and `_` count little. Of several equally near ones that wins which begins like the word for longest, then the first.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = normalise(word);
     let limit = match plain.len() {
@@ -10,18 +10,20 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         4..=7 => 2,
         n => n / 3,
     };
-    let mut best: Option<(usize, &str)> = None;
+    let mut best: Option<(usize, usize, &str)> = None;
     for candidate in candidates {
         let other = normalise(candidate);
         if other.len().abs_diff(plain.len()) > limit {
             continue;
         }
         let distance = distance(&plain, &other);
-        if distance <= limit && distance < other.len() && best.is_none_or(|(d, _)| distance < d) {
-            best = Some((distance, candidate));
+        let differs_at = plain.iter().zip(&other).take_while(|(a, b)| a == b).count();
+        let nearer = |(d, at, _)| (distance, usize::MAX - differs_at) < (d, usize::MAX - at);
+        if distance <= limit && distance < other.len() && best.is_none_or(nearer) {
+            best = Some((distance, differs_at, candidate));
         }
     }
-    best.map(|(_, candidate)| candidate)
+    best.map(|(_, _, candidate)| candidate)
 }
 
 fn normalise(word: &str) -> Vec<char> {
@@ -57,6 +59,7 @@ mod tests {
         assert_eq!(nearest("hostName", keys), Some("hostname"));
         assert_eq!(nearest("user", keys), Some("users"));
         assert_eq!(nearest("ssh-authorized-key", keys), Some("ssh_authorized_keys"));
+        assert_eq!(nearest("wgettt", ["fgetty", "mgetty", "wget"]), Some("wget"));
         assert_eq!(nearest("networking", keys), None);
         assert_eq!(nearest("x", ["y"]), None);
         assert_eq!(nearest("", keys), None);

@@ -42,6 +42,9 @@ pub enum Error {
         /// The packages that provide it, sorted.
         providers: Vec<String>,
     },
+    /// Several names that are no packages, or virtual ones.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Names(Vec<Error>),
     /// The packages cannot be installed together.
     #[error("the packages cannot be installed together; apt says:\n{detail}")]
     Unsatisfiable {
@@ -180,6 +183,15 @@ impl Error {
             Error::UnknownPackage { pointer, .. } | Error::VirtualPackage { pointer, .. } => pointer.as_deref(),
             Error::NoMirror | Error::Lists { .. } => Some("/source/debian"),
             _ => None,
+        }
+    }
+
+    /// The errors in one that holds several, each with a place of its own.
+    #[must_use]
+    pub fn into_parts(self) -> Vec<Error> {
+        match self {
+            Error::Names(errors) => errors,
+            other => vec![other],
         }
     }
 

@@ -76,6 +76,14 @@ impl Index {
         Ok(())
     }
 
+    /// The index of one list.
+    #[cfg(test)]
+    pub(super) fn of_text(text: &str) -> Result<Index, Error> {
+        let mut index = Index::default();
+        index.add(text, Path::new("Packages"))?;
+        Ok(index)
+    }
+
     /// The packages that Debian marks as essential.
     pub(super) fn essential(&self) -> &BTreeSet<String> {
         &self.essential
@@ -145,9 +153,7 @@ mod tests {
             stanza("bash", "5", "./b_5.deb", "Essential: yes\n"),
         ]
         .join("\n");
-        let mut index = Index::default();
-        index.add(&text, Path::new("Packages")).unwrap();
-        index
+        Index::of_text(&text).unwrap()
     }
 
     #[test]

@@ -83,16 +83,23 @@ fn local_list(dir: &Path) -> Result<String, Error> {
     Ok(super::repository::source_line(&local))
 }
 
+/// Every name that is no package, so that nobody has to ask once for each.
 fn check_names(machine: &Machine, requested: &BTreeSet<String>, index: &Index) -> Result<(), Error> {
-    let Some(name) = requested.iter().find(|name| !index.has(name)) else { return Ok(()) };
-    let pointer = request::pointer(machine, name);
-    let providers = index.providers(name);
-    if !providers.is_empty() {
-        return Err(Error::VirtualPackage { name: name.clone(), pointer, providers });
-    }
     let source = &machine.source.debian;
     let suite = format!("{} ({})", source.suite, source.components.join(", "));
-    Err(Error::UnknownPackage { nearest: index.nearest(name), name: name.clone(), pointer, suite })
+    let mut wrong = requested.iter().filter(|name| !index.has(name)).map(|name| {
+        let (name, pointer, providers) = (name.clone(), request::pointer(machine, name), index.providers(name));
+        if providers.is_empty() {
+            Error::UnknownPackage { nearest: index.nearest(&name), name, pointer, suite: suite.clone() }
+        } else {
+            Error::VirtualPackage { name, pointer, providers }
+        }
+    });
+    match (wrong.next(), wrong.next()) {
+        (None, _) => Ok(()),
+        (Some(one), None) => Err(one),
+        (Some(one), Some(two)) => Err(Error::Names([one, two].into_iter().chain(wrong).collect())),
+    }
 }
 
 fn newest_release(apt: &Apt) -> Result<i64, Error> {
@@ -133,4 +140,40 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}"); // Writing to a String cannot fail.
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unknown_name_is_told_with_its_place_and_its_neighbours() {
+        let json = r#"{"version":1,"hostname":"m","disks":{},
+            "source":{"debian":{"kernel":"linux","packages":["curll","bash","ssh-server","wgett"]}}}"#;
+        let machine: Machine = serde_json::from_str(json).unwrap();
+        let stanza = |name: &str, more: &str| {
+            format!(
+                "Package: {name}\nVersion: 1\nArchitecture: all\n{more}Filename: x\nSize: 1\nSHA256: {}\n",
+                "0".repeat(64)
+            )
+        };
+        let text =
+            [stanza("bash", ""), stanza("curl", ""), stanza("wget", ""), stanza("sshd", "Provides: ssh-server\n")];
+        let index = Index::of_text(&text.join("\n")).unwrap();
+        let names: BTreeSet<String> = machine.source.debian.packages.iter().cloned().chain(["linux".into()]).collect();
+        let error = check_names(&machine, &names, &index).unwrap_err();
+        let told: Vec<(String, String)> =
+            error.into_parts().iter().map(|e| (e.pointer().unwrap_or_default().to_string(), e.to_string())).collect();
+        let told: Vec<(&str, &str)> = told.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("/source/debian/packages/0", "there is no package 'curll' in trixie (main); did you mean curl?"),
+                ("/source/debian/kernel", "there is no package 'linux' in trixie (main)"),
+                ("/source/debian/packages/2", "'ssh-server' is a virtual package; choose one that provides it: sshd"),
+                ("/source/debian/packages/3", "there is no package 'wgett' in trixie (main); did you mean wget?"),
+            ]
+        );
+        assert!(check_names(&machine, &["bash".to_string()].into(), &index).is_ok());
+    }
 }
