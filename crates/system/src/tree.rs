@@ -1,6 +1,6 @@
 //! A tree of files in memory: how `/etc` is made before it becomes a store path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -41,6 +41,8 @@ pub const EXECUTABLE: Access = Access { mode: 0o755, uid: 0, gid: 0 };
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
     nodes: BTreeMap<String, (Node, Access)>,
+    /// Files whose permissions somebody has asked for: 0644 is then not the 0444 that a store path makes of it.
+    exact: BTreeSet<String>,
 }
 
 impl Tree {
@@ -115,6 +117,11 @@ impl Tree {
         self.nodes.insert(path.to_string(), (node, access));
     }
 
+    /// Gives a file the very permissions that it was put with.
+    pub fn insist(&mut self, path: &str) {
+        self.exact.insert(path.to_string());
+    }
+
     /// Removes a path and all that is below it.
     pub fn remove(&mut self, path: &str) {
         let below = format!("{path}/");
@@ -154,7 +161,11 @@ impl Tree {
             let usual = match node {
                 Node::Link(_) => true,
                 Node::Folder => *access == EXECUTABLE,
-                Node::File(_) => matches!(access.mode, 0o644 | 0o755 | 0o444 | 0o555) && access.uid + access.gid == 0,
+                Node::File(_) => {
+                    let as_stored = matches!(access.mode, 0o444 | 0o555);
+                    let usual = matches!(access.mode, 0o644 | 0o755) && !self.exact.contains(path);
+                    (as_stored || usual) && access.uid + access.gid == 0
+                }
             };
             if !usual {
                 let path = escape(&format!("{prefix}{path}"));
@@ -253,7 +264,10 @@ mod tests {
         tree.put("run", Node::File(vec![]), EXECUTABLE);
         tree.put("shadow", Node::File(vec![]), Access { mode: 0o640, uid: 0, gid: 42 });
         tree.put("own dir", Node::Folder, Access { mode: 0o700, uid: 0, gid: 0 });
-        assert_eq!(tree.special("etc/"), "0700 0 0 etc/own\\040dir\n0640 0 42 etc/shadow\n");
+        tree.put("asked", Node::File(vec![]), EXECUTABLE);
+        tree.insist("asked");
+        let special = "0755 0 0 etc/asked\n0700 0 0 etc/own\\040dir\n0640 0 42 etc/shadow\n";
+        assert_eq!(tree.special("etc/"), special);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use cairn_machine::pointer::child;
 
 use super::accounts::Ids;
 use crate::error::SystemError;
-use crate::tree::{Access, FILE, Node, Tree};
+use crate::tree::{FILE, Node, Tree};
 
 /// Puts every file of `files`.
 ///
@@ -46,7 +46,10 @@ pub fn apply(
             let unknown = || SystemError::refused(child(&pointer, "group"), format!("there is no group {group}"));
             access.gid = *ids.groups.get(group).ok_or_else(unknown)?;
         }
-        tree.put(inside, Node::File(bytes), Access { ..access });
+        tree.put(inside, Node::File(bytes), access);
+        if file.mode.is_some() {
+            tree.insist(inside);
+        }
     }
     Ok(())
 }
