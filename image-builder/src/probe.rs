@@ -71,6 +71,7 @@ pub fn run_guest(accel: Accel, deadline: Duration) -> Result<(), String> {
             unsafe_cache: true,
         }],
         network: Network::Closed,
+        cards: Vec::new(),
         display: Display::None,
         serial: Serial::File(console.path()),
         smbios: Vec::new(),

@@ -70,6 +70,7 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
             unsafe_cache: false,
         }],
         network: Network::User { ssh_port: options.ssh_port },
+        cards: Vec::new(),
         display: if options.graphics { Display::Window } else { Display::None },
         serial: Serial::Terminal,
         smbios: Vec::new(),

@@ -5,6 +5,7 @@
 //! machine that switches itself off are failures.
 
 mod answer;
+mod cards;
 mod check;
 mod expected;
 mod output;
@@ -122,6 +123,7 @@ fn attempt(
             snapshot: false,
             unsafe_cache: true,
         },
+        cards: expected.network.as_ref().map(cards::cards).unwrap_or_default(),
         deadline: options.deadline,
     };
     let mut checks = Vec::new();

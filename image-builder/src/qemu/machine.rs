@@ -78,7 +78,7 @@ pub enum Display {
     Window,
 }
 
-/// The network card.
+/// The network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Network {
     /// QEMU's own network: DHCP, name service, the outside, this computer's port forwarded to port 22.
@@ -124,8 +124,10 @@ pub struct Machine {
     pub cpus: u32,
     /// Disks; booted in this order.
     pub disks: Vec<Drive>,
-    /// Network card.
+    /// What the network cards hang on.
     pub network: Network,
+    /// Hardware addresses of the network cards; one with QEMU's own where there is none.
+    pub cards: Vec<String>,
     /// Screen.
     pub display: Display,
     /// Serial console.
@@ -170,7 +172,7 @@ impl Machine {
         for (n, disk) in self.disks.iter().enumerate() {
             args.disk(n, disk);
         }
-        args.network(self.network);
+        args.network(self.network, &self.cards);
         match self.display {
             Display::None => args.add("-display").add("none"),
             Display::Headless => args.add("-display").add("none").add("-device").add("VGA"),
@@ -252,14 +254,23 @@ impl Args {
         self.add("-device").add(&format!("{device},drive=disk{n},bootindex={n}"));
     }
 
-    fn network(&mut self, network: Network) {
+    fn network(&mut self, network: Network, cards: &[String]) {
         let netdev = match network {
             Network::User { ssh_port: None } => "user,id=net".to_string(),
             Network::User { ssh_port: Some(port) } => format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"),
             Network::Closed => "user,id=net,restrict=on".to_string(),
         };
-        // Without its ROM the card is not tried for booting.
-        self.add("-netdev").add(&netdev).add("-device").add("virtio-net-pci,netdev=net,romfile=");
+        // Without its ROM a card is not tried for booting.
+        const CARD: &str = "virtio-net-pci,romfile=,netdev=net";
+        self.add("-netdev").add(&netdev).add("-device");
+        match cards.split_first() {
+            None => self.add(CARD),
+            Some((first, _)) => self.add(&format!("{CARD},mac={first}")),
+        };
+        for (n, mac) in cards.iter().enumerate().skip(1) {
+            let netdev = netdev.split(",hostfwd").next().unwrap_or_default().replace("id=net", &format!("id=net{n}"));
+            self.add("-netdev").add(&netdev).add("-device").add(&format!("{CARD}{n},mac={mac}"));
+        }
     }
 }
 
@@ -282,6 +293,7 @@ mod tests {
                 unsafe_cache: false,
             }],
             network: Network::User { ssh_port: Some(2222) },
+            cards: Vec::new(),
             display: Display::None,
             serial: Serial::Terminal,
             smbios: vec!["/c".into()],
@@ -303,6 +315,17 @@ mod tests {
         let line = machine().tool().to_string();
         assert!(line.contains("snapshot=on,file=/images/a,,b.raw"), "{line}");
         assert!(line.contains("nvme,serial=cairn0,drive=disk0,bootindex=0"), "{line}");
+    }
+
+    #[test]
+    fn every_hardware_address_is_a_card_and_the_port_leads_to_the_first() {
+        let cards = vec!["52:54:00:00:00:01".into(), "52:54:00:00:00:02".into()];
+        let line = Machine { cards, ..machine() }.tool().to_string();
+        assert!(line.contains("user,id=net,hostfwd=tcp:127.0.0.1:2222-:22 -device virtio-net-pci,romfile=,netdev=net,mac=52:54:00:00:00:01 "), "{line}");
+        assert!(
+            line.contains("user,id=net1 -device virtio-net-pci,romfile=,netdev=net1,mac=52:54:00:00:00:02 "),
+            "{line}"
+        );
     }
 
     #[test]

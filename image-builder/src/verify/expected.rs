@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cairn_machine::Checked;
-use cairn_machine::model::{EtcFile, SysctlValue, Test, User, unit_name};
+use cairn_machine::model::{EtcFile, Network, SysctlValue, Test, User, unit_name};
 
 /// What is checked. What is empty or `None` is not checked, so the default asks for a machine that boots and is well.
 #[derive(Debug, Clone, Default)]
@@ -51,8 +51,8 @@ pub struct Expected {
     pub lang: Option<String>,
     /// The layout of the keyboard.
     pub keyboard: Option<String>,
-    /// An address from DHCP.
-    pub dhcp: bool,
+    /// The network.
+    pub network: Option<Network>,
     /// The machine file's own checks.
     pub tests: Vec<Test>,
 }
@@ -100,8 +100,7 @@ impl Expected {
             lang: Some(machine.locale.lang.clone()),
             keyboard: Some(machine.keyboard.layout.clone()),
             tests: machine.tests.clone(),
-            // An interface that is named may not be in the virtual machine; without any, every one asks DHCP.
-            dhcp: machine.network.interfaces.is_empty(),
+            network: Some(machine.network.clone()),
             ..Expected::default()
         };
         for (name, unit) in &machine.services.units {

@@ -1,8 +1,9 @@
-//! What goes into the machine: two units as systemd credentials (system.extra-unit, SMBIOS type 11), and over the port
-//! of our own the shell script that asks.
+//! What goes into the machine: two units as systemd credentials (system.extra-unit, SMBIOS type 11), the names of network
+//! cards in the same way (network.link), and over the port of our own the shell script that asks.
 //!
 //! The script is not a credential itself: SMBIOS tables end at 64 KiB.
 
+use super::cards::Card;
 use super::topics::{Boot, Question};
 
 /// The port's name inside.
@@ -35,7 +36,7 @@ pub(super) fn script(questions: &[Question], boot: Boot) -> String {
 }
 
 /// The strings for SMBIOS type 11, one for each file that is handed to QEMU.
-pub(super) fn credentials(script: &str) -> [String; 2] {
+pub(super) fn credentials(script: &str, cards: &[Card]) -> Vec<String> {
     // Type=exec: a oneshot would be waited for by the very state that the script waits for.
     let unit = format!(
         "[Unit]\nDescription=Questions of cairn verify\n\n[Service]\nType=exec\nStandardInput=null\n\
@@ -46,10 +47,17 @@ pub(super) fn credentials(script: &str) -> [String; 2] {
     let dropin = "[Unit]\nWants=cairn-verify.service\n";
     let credential =
         |name: &str, text: &str| format!("io.systemd.credential.binary:{name}={}", encode(text.as_bytes()));
-    [
+    let mut all = vec![
         credential("systemd.extra-unit.cairn-verify.service", &unit),
         credential("systemd.unit-dropin.multi-user.target", dropin),
-    ]
+    ];
+    for card in cards {
+        let Some(name) = &card.name else { continue };
+        // Before the machine's own files, of which the first that matches counts.
+        let link = format!("[Match]\nMACAddress={}\n\n[Link]\nName={name}\n", card.mac);
+        all.push(credential(&format!("network.link.00-cairn-verify-{name}"), &link));
+    }
+    all
 }
 
 /// A word that a shell takes back as it is.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use cairn_process::Running;
 
 use super::answer::{Answer, Line};
+use super::cards::Card;
 use super::check::Check;
 use super::script::{PORT, credentials, script};
 use super::topics::{Answers, Boot, Question};
@@ -26,6 +27,7 @@ pub(super) struct Hardware {
     pub memory: u64,
     pub cpus: u32,
     pub disk: Drive,
+    pub cards: Vec<Card>,
     pub deadline: Duration,
 }
 
@@ -105,8 +107,8 @@ impl Session {
         let script = script(&self.questions, self.boot);
         let scratch = |bytes: &[u8]| Scratch::holding(bytes).map_err(QemuError::io("making a scratch file"));
         let console = scratch(b"")?;
-        let credentials = credentials(&script);
-        let [unit, dropin] = [scratch(credentials[0].as_bytes())?, scratch(credentials[1].as_bytes())?];
+        let credentials = credentials(&script, &hardware.cards);
+        let credentials = credentials.iter().map(|c| scratch(c.as_bytes())).collect::<Result<Vec<_>, _>>()?;
         // The socket needs a name only until QEMU is there.
         let folder = tempfile::Builder::new()
             .prefix("cairn-")
@@ -122,9 +124,10 @@ impl Session {
             cpus: hardware.cpus,
             disks: vec![hardware.disk.clone()],
             network: Network::Closed,
+            cards: hardware.cards.iter().map(|card| card.mac.clone()).collect(),
             display: Display::Headless,
             serial: Serial::File(console.path()),
-            smbios: vec![unit.path(), dropin.path()],
+            smbios: credentials.iter().map(Scratch::path).collect(),
             port: Some(Port { name: PORT, socket }),
             control: true,
         };

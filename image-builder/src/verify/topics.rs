@@ -4,6 +4,7 @@ mod accounts;
 mod files;
 mod health;
 mod identity;
+mod network;
 mod own;
 mod packages;
 mod services;
@@ -58,7 +59,7 @@ struct Topic {
 }
 
 /// `health` is first: it waits until the machine has started.
-const TOPICS: [Topic; 8] = [
+const TOPICS: [Topic; 9] = [
     Topic { id: "health", again: true, seconds: 900, ask: health::ask, judge: health::judge },
     Topic { id: "identity", again: true, seconds: 60, ask: identity::ask, judge: identity::judge },
     Topic { id: "storage", again: true, seconds: 60, ask: storage::ask, judge: storage::judge },
@@ -66,6 +67,7 @@ const TOPICS: [Topic; 8] = [
     Topic { id: "services", again: true, seconds: 60, ask: services::ask, judge: services::judge },
     Topic { id: "files", again: false, seconds: 120, ask: files::ask, judge: files::judge },
     Topic { id: "settings", again: false, seconds: 120, ask: settings::ask, judge: settings::judge },
+    Topic { id: "network", again: false, seconds: 120, ask: network::ask, judge: network::judge },
     Topic { id: "packages", again: false, seconds: 120, ask: packages::ask, judge: packages::judge },
 ];
 

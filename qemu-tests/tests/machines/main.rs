@@ -3,6 +3,7 @@
 mod bad_luck;
 mod builds_agree;
 mod controllers;
+mod fixed_addresses;
 mod grows;
 mod interrupted;
 mod judged_by_others;
@@ -18,6 +19,7 @@ const ALL: &[Scenario] = &[
     judged_by_others::SCENARIO,
     verified::AS_DECLARED,
     verified::AGAINST_ANOTHER,
+    fixed_addresses::SCENARIO,
     builds_agree::FOLDERS,
     builds_agree::NO_NETWORK,
     builds_agree::ORDINARY_USER,

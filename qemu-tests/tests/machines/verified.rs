@@ -19,7 +19,7 @@ pub const AGAINST_ANOTHER: Scenario = Scenario {
 };
 
 /// The result, and the names of the checks that failed.
-fn result(done: &Done) -> Result<(Value, Vec<String>)> {
+pub fn result(done: &Done) -> Result<(Value, Vec<String>)> {
     let json: Value = serde_json::from_str(&done.stdout).with_context(|| format!("{done}\nno JSON"))?;
     let checks = json["checks"].as_array().context("no checks")?;
     let whole = |c: &Value| {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
-    /// Interfaces by name; the name is what is matched unless `match` says otherwise. Without any, every Ethernet
-    /// interface asks DHCP.
+    /// Interfaces by name; the name is what is matched unless `match` says otherwise. Where several match, a hardware
+    /// address goes before a name, a name before a pattern. Without any, every Ethernet interface asks DHCP.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub interfaces: BTreeMap<String, Interface>,
     /// Name servers besides those that DHCP tells.
@@ -66,4 +66,37 @@ pub struct InterfaceMatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"virtio_net")]
     pub driver: Option<String>,
+}
+
+impl Network {
+    /// The interfaces with their names, in the order in which they are tried: a card belongs to the first that matches
+    /// it. A hardware address is tried before a name, a name before a pattern or a driver.
+    pub fn in_order(&self) -> Vec<(&str, &Interface)> {
+        let mut interfaces: Vec<_> = self.interfaces.iter().map(|(name, found)| (name.as_str(), found)).collect();
+        interfaces.sort_by_key(|(_, interface)| interface.vagueness());
+        interfaces
+    }
+}
+
+impl Interface {
+    /// How little `match` says: 0 for a hardware address, 1 for a plain name, 2 for a pattern or a driver.
+    pub fn vagueness(&self) -> u8 {
+        let plain = |name: &String| !name.contains(['*', '?', '[', '!']);
+        match &self.matches {
+            Some(InterfaceMatch { mac_address: Some(_), .. }) => 0,
+            Some(found) if *found != InterfaceMatch::default() => {
+                if found.name.as_ref().is_some_and(plain) {
+                    1
+                } else {
+                    2
+                }
+            }
+            _ => 1,
+        }
+    }
+
+    /// Whether it asks DHCP.
+    pub fn asks_dhcp(&self) -> bool {
+        self.dhcp.unwrap_or(self.addresses.is_empty())
+    }
 }

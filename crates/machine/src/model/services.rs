@@ -15,7 +15,7 @@ pub struct Services {
     pub enable: Vec<String>,
     /// Units of the packages not to start (masked).
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("examples" = [["apt-daily.timer"]]))]
+    #[schemars(extend("examples" = [["fstrim.timer"]]))]
     pub disable: Vec<String>,
     /// Units of the machine's own, by unit name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -54,7 +54,7 @@ pub struct EtcFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"/run/motd")]
     pub link: Option<String>,
-    /// The permissions in octal, such as "0640". Default: "0644".
+    /// The permissions in octal, such as "0640". Default: readable by everybody, writable by nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^0?[0-7]{3}$"), example = &"0640")]
     pub mode: Option<String>,

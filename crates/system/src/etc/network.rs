@@ -20,7 +20,7 @@ pub fn apply(tree: &mut Tree, machine: &Machine, units: &Units) {
         tree.file("systemd/system/systemd-networkd-wait-online.service.d/cairn.conf", any);
     }
     for (name, interface) in &network.interfaces {
-        tree.file(&format!("systemd/network/50-{name}.network"), network_file(name, interface));
+        tree.file(&file_name(name, interface), network_file(name, interface));
     }
     if !network.nameservers.is_empty() || !network.search.is_empty() {
         let mut text = "[Resolve]\n".to_string();
@@ -48,6 +48,11 @@ pub fn apply(tree: &mut Tree, machine: &Machine, units: &Units) {
     }
 }
 
+/// networkd takes the first file that matches, in the order of their names.
+fn file_name(name: &str, interface: &Interface) -> String {
+    format!("systemd/network/{}0-{name}.network", 4 + interface.vagueness())
+}
+
 /// One interface as a systemd.network(5) file.
 fn network_file(name: &str, interface: &Interface) -> String {
     let mut text = "[Match]\n".to_string();
@@ -58,8 +63,7 @@ fn network_file(name: &str, interface: &Interface) -> String {
     for (key, value) in [("Name", found.name), ("MACAddress", found.mac_address), ("Driver", found.driver)] {
         lines(&mut text, key, value.as_slice());
     }
-    let dhcp = interface.dhcp.unwrap_or(interface.addresses.is_empty());
-    let _ = writeln!(text, "\n[Network]\nDHCP={}", if dhcp { "yes" } else { "no" });
+    let _ = writeln!(text, "\n[Network]\nDHCP={}", if interface.asks_dhcp() { "yes" } else { "no" });
     lines(&mut text, "Address", &interface.addresses);
     lines(&mut text, "Gateway", &interface.gateways);
     lines(&mut text, "DNS", &interface.nameservers);
@@ -104,5 +108,21 @@ mod tests {
             "[Match]\nMACAddress=52:54:00:00:00:01\n\n[Network]\nDHCP=no\nAddress=192.0.2.2/24\n\
              Address=2001:db8::2/64\nGateway=192.0.2.1\nDNS=192.0.2.53\n\n[Link]\nRequiredForOnline=no\n"
         );
+    }
+    #[test]
+    fn what_says_more_is_tried_first() {
+        let matched = |name: Option<&str>, mac: Option<&str>| Interface {
+            matches: Some(InterfaceMatch {
+                name: name.map(Into::into),
+                mac_address: mac.map(Into::into),
+                ..InterfaceMatch::default()
+            }),
+            ..Interface::default()
+        };
+        let name = |interface: &Interface| file_name("a", interface);
+        assert_eq!(name(&matched(Some("en*"), Some("52:54:00:00:00:01"))), "systemd/network/40-a.network");
+        assert_eq!(name(&Interface::default()), "systemd/network/50-a.network");
+        assert_eq!(name(&matched(Some("eth0"), None)), "systemd/network/50-a.network");
+        assert_eq!(name(&matched(Some("en*"), None)), "systemd/network/60-a.network");
     }
 }
