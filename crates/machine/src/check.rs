@@ -8,8 +8,9 @@ use crate::model::{Hardware, Machine};
 use crate::pointer::is_within;
 use crate::problem::{Position, Problem, Problems};
 use crate::rules::{self, Found};
+use crate::schema;
 use crate::structure::{self, Structure};
-use crate::{schema, yaml};
+use crate::yaml::{self, Yaml};
 
 /// A file's name, for messages, and what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +36,8 @@ impl SourceFile {
 /// # Errors
 /// All problems of both files at once.
 pub fn check(main: &SourceFile, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> Result<Checked, Problems> {
-    let tree = yaml::parse(&main.name, &main.bytes).map_err(problems)?;
-    let place = Place { name: main.name.clone(), tree };
-    let structure = structure::check(&place.name, &place.tree, schema::machine());
-    other_version(&structure)?;
-
-    let mut found = Vec::new();
+    let (place, structure, refused) = read_as(main, schema::machine())?;
+    let mut found: Vec<Finding> = refused.into_iter().map(Finding::Error).collect();
     let machine: Machine = typed(&place, &structure.value)?;
     sort(&place, &structure, rules::machine(&machine), &mut found);
     found.extend(structure.problems.into_iter().map(Finding::Error));
@@ -93,6 +90,22 @@ pub fn check_hardware(file: &SourceFile) -> Result<Hardware, Problems> {
     Problems::new(errors.collect()).map_or(Ok(hardware), Err)
 }
 
+/// A file's tree, what of it fits the schema, and what the reader of YAML has to say. Where the text ends too early for
+/// more than that, everything that was found until there.
+fn read_as(file: &SourceFile, schema: &Json) -> Result<(Place, Structure, Vec<Problem>), Problems> {
+    let Yaml { tree, whole, problems: mut refused } = yaml::parse(&file.name, &file.bytes);
+    let Some(tree) = tree else { return Err(problems(refused)) };
+    let place = Place { name: file.name.clone(), tree };
+    let structure = structure::check(&place.name, &place.tree, schema, whole);
+    other_version(&structure)?;
+    if !whole {
+        // What should follow from the rest of the file cannot be said.
+        refused.extend(structure.problems);
+        return Err(problems(refused));
+    }
+    Ok((place, structure, refused))
+}
+
 enum Finding {
     Error(Problem),
     Warning(Problem),
@@ -103,10 +116,8 @@ fn included(
     machine: Option<&Machine>,
     found: &mut Vec<Finding>,
 ) -> Result<(Hardware, Place), Problems> {
-    let tree = yaml::parse(&file.name, &file.bytes).map_err(problems)?;
-    let place = Place { name: file.name.clone(), tree };
-    let structure = structure::check(&place.name, &place.tree, schema::hardware());
-    other_version(&structure)?;
+    let (place, structure, refused) = read_as(file, schema::hardware())?;
+    found.extend(refused.into_iter().map(Finding::Error));
     let hardware = typed(&place, &structure.value)?;
     sort(&place, &structure, rules::hardware(&hardware, machine), found);
     found.extend(structure.problems.into_iter().map(Finding::Error));

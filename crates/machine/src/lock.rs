@@ -198,7 +198,7 @@ impl Lock {
             return Ok(());
         }
         // Only a damaged lock is read a second time, for the places.
-        let tree = yaml::parse(&file.name, &file.bytes).ok();
+        let tree = yaml::parse(&file.name, &file.bytes).tree;
         let problems = found.into_iter().map(|(pointer, message)| {
             let at = tree.as_ref().map_or(Position::START, |tree| tree.nearest_position_of(&pointer));
             Problem::new(&file.name, at, format!("the lock file is damaged: {message}"), Some(HELP.to_owned()))

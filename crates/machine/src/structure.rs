@@ -26,10 +26,10 @@ pub(crate) struct Structure {
     pub broken: BTreeSet<String>,
 }
 
-/// Checks a tree against a schema.
-pub(crate) fn check(file: &str, tree: &Node, schema: &Json) -> Structure {
-    let mut walk =
-        Walk { file, root: schema, hints: Hints::new(schema), problems: Vec::new(), broken: BTreeSet::new() };
+/// Checks a tree against a schema. `whole` says that the file was read to its end: only then is a key missing.
+pub(crate) fn check(file: &str, tree: &Node, schema: &Json, whole: bool) -> Structure {
+    let hints = Hints::new(schema);
+    let mut walk = Walk { file, root: schema, whole, hints, problems: Vec::new(), broken: BTreeSet::new() };
     let value = walk.node(tree, schema, "").unwrap_or_else(|| walk.stand_in(schema));
     Structure { value, problems: walk.problems, broken: walk.broken }
 }
@@ -37,6 +37,7 @@ pub(crate) fn check(file: &str, tree: &Node, schema: &Json) -> Structure {
 struct Walk<'a> {
     file: &'a str,
     root: &'a Json,
+    whole: bool,
     hints: Hints<'a>,
     problems: Vec<Problem>,
     broken: BTreeSet<String>,
@@ -60,6 +61,10 @@ impl<'a> Walk<'a> {
     /// Checks one node. `None` if it is broken, which has been said then.
     fn node(&mut self, node: &Node, schema: &'a Json, pointer: &str) -> Option<Json> {
         let schema = resolve(self.root, schema);
+        if node.value == Value::Refused {
+            self.broken.insert(pointer.to_owned());
+            return None;
+        }
         if schema["format"] == size::FORMAT {
             return self.size(node, schema, pointer);
         }
@@ -92,23 +97,30 @@ impl<'a> Walk<'a> {
         let mut object = Map::new();
         let properties = schema["properties"].as_object();
         let mut meant = BTreeSet::new();
+        let mut whole = self.whole;
         for entry in entries {
-            let at = child(pointer, &entry.key);
-            let known = properties.and_then(|p| p.get(&entry.key));
+            let Some(key) = &entry.key else {
+                whole = false; // What was meant there may be what is missing.
+                continue;
+            };
+            let at = child(pointer, key);
+            let known = properties.and_then(|p| p.get(key));
             let value_schema = match (known, schema.get("additionalProperties")) {
                 (Some(schema), _) => schema,
                 (None, Some(any @ Json::Object(_))) => any,
                 (None, _) => {
-                    meant.extend(self.unknown_key(entry, schema, pointer));
+                    meant.extend(self.unknown_key(entry, key, schema, pointer));
                     continue;
                 }
             };
-            match self.node(&entry.value, value_schema, &at) {
-                Some(value) => object.insert(entry.key.clone(), value),
+            let value = match self.node(&entry.value, value_schema, &at) {
+                Some(value) => value,
                 // A key of the model that is left out has its default; an entry of a table needs a stand-in.
                 None if known.is_some() => continue,
-                None => object.insert(entry.key.clone(), self.stand_in(value_schema)),
+                None => self.stand_in(value_schema),
             };
+            // Of a key that is given twice the first counts.
+            object.entry(key).or_insert(value);
         }
         for required in schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str) {
             if object.contains_key(required) {
@@ -116,7 +128,7 @@ impl<'a> Walk<'a> {
             }
             let at = child(pointer, required);
             let value_schema = &schema["properties"][required];
-            if !meant.contains(required) && self.broken.insert(at.clone()) {
+            if !meant.contains(required) && self.broken.insert(at.clone()) && whole {
                 self.missing(node, value_schema, pointer, required);
             }
             self.broken.insert(at);
@@ -126,18 +138,18 @@ impl<'a> Walk<'a> {
     }
 
     /// Says that a key is unknown; gives the known key that was probably meant.
-    fn unknown_key(&mut self, entry: &Entry, schema: &'a Json, pointer: &str) -> Option<&'a str> {
+    fn unknown_key(&mut self, entry: &Entry, key: &str, schema: &'a Json, pointer: &str) -> Option<&'a str> {
         let known = || schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str);
-        let nearest = crate::nearest(&entry.key, known());
-        let help = hints::synonym(&entry.key, pointer)
+        let nearest = crate::nearest(key, known());
+        let help = hints::synonym(key, pointer)
             .map(|meant| format!("write {meant}"))
             .or_else(|| nearest.map(|nearest| format!("did you mean `{nearest}`?")))
-            .or_else(|| self.hints.for_key(&entry.key))
+            .or_else(|| self.hints.for_key(key))
             .unwrap_or_else(|| format!("the keys here are {}", known().collect::<Vec<_>>().join(", ")));
         let place = readable(pointer);
         let message = match place.is_empty() {
-            true => format!("unknown key `{}`", words::short(&entry.key)),
-            false => format!("{place}: unknown key `{}`", words::short(&entry.key)),
+            true => format!("unknown key `{}`", words::short(key)),
+            false => format!("{place}: unknown key `{}`", words::short(key)),
         };
         self.problems.push(Problem::new(self.file, entry.key_at, message, Some(help)));
         nearest.inspect(|key| {

@@ -19,8 +19,10 @@ pub(crate) enum Value {
     Scalar(Scalar),
     /// A list.
     Sequence(Vec<Node>),
-    /// Keys and values, in the file's order.
+    /// Keys and values, in the file's order. A key may stand here more than once, which has been said then.
     Mapping(Vec<Entry>),
+    /// Something that a machine file cannot have, which has been said: an alias, or what stands at a key that is none.
+    Refused,
 }
 
 /// One value as it was written.
@@ -35,8 +37,8 @@ pub(crate) struct Scalar {
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// The key.
-    pub key: String,
+    /// The key; `None` for what cannot be one, which has been said then.
+    pub key: Option<String>,
     /// Where the key begins.
     pub key_at: Position,
     /// The value.
@@ -101,7 +103,7 @@ fn is_float(text: &str) -> bool {
 impl Node {
     fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.value {
-            Value::Mapping(entries) => entries.iter().find(|entry| entry.key == key),
+            Value::Mapping(entries) => entries.iter().find(|entry| entry.key.as_deref() == Some(key)),
             _ => None,
         }
     }
@@ -141,7 +143,7 @@ impl Node {
                     (key_at, node) = (Some(entry.key_at), &entry.value);
                 }
                 Value::Sequence(items) => (key_at, node) = (None, items.get(token.parse::<usize>().ok()?)?),
-                Value::Scalar(_) => return None,
+                Value::Scalar(_) | Value::Refused => return None,
             }
         }
         Some((key_at, node))

@@ -10,12 +10,25 @@ use crate::tree::{Entry, Node, Scalar, Value};
 /// How deep lists and mappings may nest. The schemas need six.
 const MAX_DEPTH: usize = 32;
 
+/// What a text holds.
+#[derive(Debug)]
+pub(crate) struct Yaml {
+    /// The document, or what is there of it.
+    pub tree: Option<Node>,
+    /// The document was read to its end. Otherwise the tree has the whole entries that stand before the problem.
+    pub whole: bool,
+    /// Everything that is wrong with the text: encoding, syntax, duplicate keys, anchors, aliases, tags, a second
+    /// document.
+    pub problems: Vec<Problem>,
+}
+
 /// Reads one document.
-///
-/// # Errors
-/// Everything that is wrong with the text: encoding, syntax, duplicate keys, anchors, aliases, tags, several documents.
-pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Node, Vec<Problem>> {
-    let text = text_of(file, bytes).map_err(|problem| vec![problem])?;
+pub(crate) fn parse(file: &str, bytes: &[u8]) -> Yaml {
+    let nothing = |problem| Yaml { tree: None, whole: false, problems: vec![problem] };
+    let text = match text_of(file, bytes) {
+        Ok(text) => text,
+        Err(problem) => return nothing(problem),
+    };
     let mut builder = Builder { file, problems: Vec::new(), open: Vec::new(), root: None, documents: 0 };
     for event in Parser::new_from_str(text) {
         let keep_on = match event {
@@ -29,10 +42,19 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Node, Vec<Problem>> {
             break;
         }
     }
-    match builder.root {
-        Some(root) if builder.problems.is_empty() => Ok(root),
-        None if builder.problems.is_empty() => Err(vec![empty(file)]),
-        _ => Err(builder.problems),
+    let whole = builder.root.is_some() && builder.documents == 1;
+    match builder.root.or_else(|| cut_off(builder.open)) {
+        None if builder.problems.is_empty() => nothing(empty(file)),
+        tree => Yaml { tree, whole, problems: builder.problems },
+    }
+}
+
+/// The outermost entries that were whole when the reading ended: where a quote or bracket is missing, nobody knows what
+/// the text around it means.
+fn cut_off(open: Vec<Open>) -> Option<Node> {
+    match open.into_iter().next() {
+        Some(Open::Mapping { at, entries, .. }) => Some(Node { at, value: Value::Mapping(entries) }),
+        _ => None,
     }
 }
 
@@ -119,8 +141,16 @@ fn alias(file: &str, at: Position) -> Problem {
 
 /// A list or mapping that is not finished.
 enum Open {
-    Sequence { at: Position, items: Vec<Node> },
-    Mapping { at: Position, entries: Vec<Entry>, seen: BTreeMap<String, Position>, key: Option<(String, Position)> },
+    Sequence {
+        at: Position,
+        items: Vec<Node>,
+    },
+    Mapping {
+        at: Position,
+        entries: Vec<Entry>,
+        seen: BTreeMap<String, Position>,
+        key: Option<(Option<String>, Position)>,
+    },
 }
 
 struct Builder<'a> {
@@ -149,7 +179,7 @@ impl Builder<'_> {
             Event::Alias(_) => {
                 let problem = alias(self.file, at);
                 self.problems.push(problem);
-                self.add(Node { at, value: Value::Scalar(Scalar { text: String::new(), plain: false }) });
+                self.add(Node { at, value: Value::Refused });
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.extras(at, anchor, tag.as_deref().map(ToString::to_string));
@@ -225,22 +255,26 @@ impl Builder<'_> {
     }
 }
 
-/// The text of a key, and what is wrong with it.
-fn key_text(file: &str, node: &Node, seen: &mut BTreeMap<String, Position>) -> (String, Option<Problem>) {
-    let Value::Scalar(scalar) = &node.value else {
-        let help = "a `[` or `{` at the beginning of a text needs quotes around it".to_owned();
-        let problem = Problem::new(file, node.at, "a list or mapping cannot be a key", Some(help));
-        return (String::new(), Some(problem));
+/// The text of a key, unless it cannot be one, and what is wrong with it.
+fn key_text(file: &str, node: &Node, seen: &mut BTreeMap<String, Position>) -> (Option<String>, Option<Problem>) {
+    let scalar = match &node.value {
+        Value::Scalar(scalar) => scalar,
+        Value::Refused => return (None, None),
+        _ => {
+            let help = "a `[` or `{` at the beginning of a text needs quotes around it".to_owned();
+            let problem = Problem::new(file, node.at, "a list or mapping cannot be a key", Some(help));
+            return (None, Some(problem));
+        }
     };
     let text = scalar.text.clone();
     if text == "<<" && scalar.plain {
         let help = "write the keys out".to_owned();
-        return (text, Some(Problem::new(file, node.at, "merge keys (`<<`) are not supported", Some(help))));
+        return (None, Some(Problem::new(file, node.at, "merge keys (`<<`) are not supported", Some(help))));
     }
     let problem = seen.get(&text).map(|first| {
         let help = format!("its first place is line {}, column {}; keep one of the two", first.line, first.column);
         Problem::new(file, node.at, format!("the key `{text}` is given twice"), Some(help))
     });
     seen.entry(text.clone()).or_insert(node.at);
-    (text, problem)
+    (Some(text), problem)
 }

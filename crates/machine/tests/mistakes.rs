@@ -57,17 +57,51 @@ fn texts_that_are_no_yaml() {
 
 #[test]
 fn what_yaml_allows_and_people_misread() {
-    only("a: &x 1\nb: *x\n", &["1:4: anchors", "2:4: aliases"]);
-    assert!(problems("a: *x\n").starts_with("1:4: aliases"));
-    assert!(problems("<<: {a: 1}\n").contains("1:1: merge keys"));
+    only(&format!("{LEAST}timezone: &x UTC\nlocale: {{lang: *x}}\n"), &["5:11: anchors", "6:16: aliases"]);
+    assert!(problems("a: *x\n").contains("1:4: aliases"));
+    only("<<: {a: 1}\nversion: 1\n", &["1:1: merge keys"]);
     assert!(problems("a: !!str 1\n").contains("1:4: tags"));
     assert!(problems("a: !secret x\n").contains("1:4: tags (`!secret`)"));
-    assert!(problems("? [a]\n: b\n").contains("1:3: a list or mapping cannot be a key"));
+    only("? [a]\n: b\n", &["1:3: a list or mapping cannot be a key"]);
     let twice = problems(&format!("{LEAST}hostname: other\n"));
     assert_eq!(
         twice,
         "5:1: the key `hostname` is given twice / its first place is line 2, column 1; keep one of the two"
     );
+}
+
+#[test]
+fn a_key_given_twice_hides_nothing() {
+    let text = "version: 1\nhostname: -x\nhostname: y\nhostname: z\nsource: {debian: {suite: 1, suite: [a], zzz: 2}}\n\
+                disks: {main: {layout: uefi}}\nusers: {a: {uid: 0}, a: {uid: x}}\nzzz: 1\ntimezone: 12\n";
+    only(
+        text,
+        &[
+            "2:11: `-x` is not a host name",
+            "3:1: the key `hostname` is given twice",
+            "4:1: the key `hostname` is given twice",
+            "5:29: the key `suite` is given twice",
+            "5:36: source.debian.suite: expected text",
+            "5:41: source.debian: unknown key `zzz`",
+            "7:22: the key `a` is given twice",
+            "7:31: users.a.uid: expected a whole number",
+            "8:1: unknown key `zzz`",
+            "9:11: `12` is not the name",
+        ],
+    );
+}
+
+#[test]
+fn what_stands_before_an_error_of_syntax_is_told_with_it() {
+    // Nothing is said to be missing, and nothing of the entry in which the reading ended.
+    only(
+        "version: 1\nhostnmae: x\nversion: 1\nboot: {timeout: x}\nusers: {a: {uid: [}}\ndisks: {}\n",
+        &["2:1: unknown key", "3:1: the key `version` is given twice", "4:17: boot.timeout", "5:19: not YAML"],
+    );
+    only("version: 1\nseed: abc\nhostname: x\n\tusers: {}\n", &["2:7: seed", "4:1: a tab"]);
+    only(&format!("{LEAST}zzz: 1\n---\nversion: 1\n"), &["5:1: unknown key", "6:1: a second document"]);
+    let found = problems("hostname: 'x\n");
+    assert_eq!(found.lines().count(), 1, "{found}");
 }
 
 #[test]

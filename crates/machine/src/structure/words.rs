@@ -61,6 +61,7 @@ pub(super) fn found(node: &Node) -> String {
         Value::Sequence(items) if items.is_empty() => "an empty list".into(),
         Value::Sequence(_) => "a list".into(),
         Value::Mapping(_) => "a mapping".into(),
+        Value::Refused => "something else".into(),
         Value::Scalar(scalar) => match scalar.kind() {
             ScalarKind::Null => "nothing".into(),
             ScalarKind::Bool(_) => format!("`{}`", scalar.text),
