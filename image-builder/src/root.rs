@@ -1,10 +1,11 @@
-//! The root file system of a machine that has not booted yet: the store, its database, the profile, the first passwords.
+//! The root file system of a machine that has not booted yet: the store, its database and records, the profile, the first
+//! passwords.
 //! Everything else on it the machine makes by itself at its first boot.
 
 use std::collections::{BTreeMap, HashMap};
 
 use cairn_disk::{Content, DiskError, Entry, Node, Tree};
-use cairn_store::{EntryKind, PathInfo, Store, StoreError, database, profile};
+use cairn_store::{EntryKind, PathInfo, RECORD_DIRS, Store, StoreError, database, profile};
 
 /// The time of everything in the store, as Nix has it.
 const STORE_MTIME: i64 = 1;
@@ -51,6 +52,7 @@ pub fn tree(contents: &RootContents<'_>) -> Result<Tree, RootError> {
         add_path(&mut tree, contents.store, info, &mut seen)?;
     }
     add_database(&mut tree, contents)?;
+    add_records(&mut tree, contents)?;
     for link in contents.links {
         let path = link.path.to_string_lossy().into_owned();
         add_parents(&mut tree, &path, epoch)?;
@@ -109,6 +111,18 @@ fn add_database(tree: &mut Tree, contents: &RootContents<'_>) -> Result<(), Root
     push_bytes(tree, "nix/var/nix/db/schema".into(), 0o644, epoch, database::SCHEMA.into())?;
     let registration = database::registration(contents.closure)?.into_bytes();
     push_bytes(tree, "nix-path-registration".into(), 0o644, epoch, registration)?;
+    Ok(())
+}
+
+/// What Cairn's own store writes down about its paths: with it the machine can build on what it has, offline.
+fn add_records(tree: &mut Tree, contents: &RootContents<'_>) -> Result<(), RootError> {
+    let epoch = contents.epoch;
+    for dir in RECORD_DIRS {
+        tree.dirs(dir, epoch)?;
+    }
+    for file in contents.store.records(contents.closure)? {
+        push_bytes(tree, file.path, 0o644, epoch, file.bytes)?;
+    }
     Ok(())
 }
 

@@ -1,16 +1,18 @@
 //! Is a path still what was put there? Quickly, by what `lstat` says of each file; or thoroughly, by reading all.
 
+use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::canonical::below;
-use crate::fingerprint::{self, Stamp};
+use crate::fingerprint::{self, Fingerprint, Stamp};
 use crate::hash::{buffer, hash_file, nar_hash};
 use crate::info::to_hex;
 use crate::local::Store;
 use crate::publish::put;
+use crate::record::Record;
 use crate::{Entry, EntryKind, Listing, Scratch, StoreError, StorePath};
 
 /// From how many entries on a second thread is worth it.
@@ -19,25 +21,36 @@ const TWO_THREADS: usize = 4096;
 impl Store {
     /// Finds out whether `path` is as it was when it was added, reading only the files that somebody has touched since.
     ///
+    /// A path that came with an image is only looked at the first time: its entries must have the kinds, sizes, modes and
+    /// times that they were written with, and its folders no other names. When there is no fingerprint at all, or a
+    /// broken one, everything is read once.
+    ///
     /// # Errors
     /// [`StoreError::Damaged`] naming the first file that differs, [`StoreError::Missing`], [`StoreError::Io`].
     pub fn check_quick(&self, path: &StorePath) -> Result<(), StoreError> {
-        let suspects = self.suspects(path)?;
-        if suspects.indices.is_empty() {
+        let record = self.valid(path)?;
+        let known = self.known_stamps(path);
+        // In the usual case nothing was touched, and no folder of our own is needed.
+        let mut place = match known {
+            Some(Fingerprint::Stamps(_)) => None,
+            _ => self.time_and_place()?,
+        };
+        let now = place.as_ref().map_or(0, |(now, _)| *now);
+        let suspects = self.suspects(path, &record, known, now)?;
+        if suspects.nothing_to_do() {
             return Ok(());
         }
-        let before = match self.scratch() {
-            Ok(scratch) => Some((scratch.now()?, scratch)),
-            // A store that cannot be written to is checked all the same; what was found out is not kept.
-            Err(_) => None,
-        };
-        self.compare(path, suspects, before.as_ref().map(|(now, scratch)| (*now, scratch)))
+        if place.is_none() {
+            place = self.time_and_place()?;
+        }
+        self.compare(path, suspects, place.as_ref().map(|(now, scratch)| (*now, scratch)))
     }
 
     /// The same with a scratch folder at hand, while the store's lock is held.
     pub(crate) fn check_under(&self, path: &StorePath, scratch: &Scratch) -> Result<(), StoreError> {
-        let suspects = self.suspects(path)?;
+        let record = self.valid(path)?;
         let now = scratch.now()?;
+        let suspects = self.suspects(path, &record, self.known_stamps(path), now)?;
         self.compare(path, suspects, Some((now, scratch)))
     }
 
@@ -54,49 +67,71 @@ impl Store {
         // The listing can name the file.
         let listing = self.listing(path)?;
         let indices = (0..listing.entries().len()).collect();
-        self.compare(path, Suspects { listing, stamps: None, indices }, None)?;
+        self.compare(path, Suspects { listing, stamps: None, indices, new: false }, None)?;
         let (expected, found) = (to_hex(&record.info.nar_hash), to_hex(&nar.nar_sha256));
         Err(self.damaged(path, format!("its NAR differs (expected sha256 {expected}, found {found})")))
     }
 
-    /// The entries of which `lstat` does not say what it said before.
-    fn suspects(&self, path: &StorePath) -> Result<Suspects, StoreError> {
-        let listing = self.listing(path)?;
-        let stamps = fs::read_to_string(self.fingerprint_file(path)).ok().and_then(|t| fingerprint::parse(&t));
-        let stamps = stamps.filter(|s| s.len() == listing.entries().len());
-        let indices = match &stamps {
-            None => (0..listing.entries().len()).collect(),
-            Some(stamps) => {
-                let top = self.real_path(path);
-                let all: Vec<_> = listing.iter().zip(stamps).enumerate().collect();
-                let look = |part: &[(usize, (&Entry, &Stamp))]| -> Vec<usize> {
-                    let holds = |entry: &Entry, stamp: &Stamp| {
-                        fs::symlink_metadata(below(&top, &entry.path)).is_ok_and(|meta| stamp.still_holds(&meta))
-                    };
-                    part.iter().filter(|(_, (entry, stamp))| !holds(entry, stamp)).map(|(index, _)| *index).collect()
+    /// A folder of our own and the file system's time. A store that cannot be written to is checked all the same; what
+    /// was found out is not kept.
+    fn time_and_place(&self) -> Result<Option<(i128, Scratch)>, StoreError> {
+        match self.scratch() {
+            Ok(scratch) => Ok(Some((scratch.now()?, scratch))),
+            Err(_) => Ok(None),
+        }
+    }
+
+    pub(crate) fn known_stamps(&self, path: &StorePath) -> Option<Fingerprint> {
+        fs::read_to_string(self.fingerprint_file(path)).ok().and_then(|text| fingerprint::parse(&text))
+    }
+
+    /// The entries of which `lstat` does not say what it said before, or what it should say.
+    fn suspects(
+        &self,
+        path: &StorePath,
+        record: &Record,
+        known: Option<Fingerprint>,
+        now: i128,
+    ) -> Result<Suspects, StoreError> {
+        let listing = self.listing_of(path, record)?;
+        let top = self.real_path(path);
+        let count = listing.entries().len();
+        let all = || (0..count).collect();
+        Ok(match known {
+            Some(Fingerprint::Stamps(stamps)) if stamps.len() == count => {
+                let look = |index: &usize| {
+                    let meta = fs::symlink_metadata(below(&top, &listing.entries()[*index].path));
+                    let holds = meta.is_ok_and(|meta| stamps[*index].still_holds(&meta));
+                    (!holds).then_some(*index)
                 };
-                if all.len() < TWO_THREADS {
-                    look(&all)
-                } else {
-                    let (left, right) = all.split_at(all.len() / 2);
-                    std::thread::scope(|scope| {
-                        let other = scope.spawn(|| look(right));
-                        let mut indices = look(left);
-                        indices.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-                        indices
-                    })
-                }
+                let indices = in_two_halves(count, look);
+                Suspects { listing, stamps: Some(stamps), indices, new: false }
             }
-        };
-        Ok(Suspects { listing, stamps, indices })
+            Some(Fingerprint::AsListed) => {
+                let children = children(&listing);
+                let look = |index: &usize| {
+                    let entry = &listing.entries()[*index];
+                    Some((*index, first_look(&below(&top, &entry.path), entry, &children, now)))
+                };
+                let looks = in_two_halves(count, look);
+                let indices = looks.iter().filter(|(_, stamp)| stamp.is_none()).map(|(index, _)| *index).collect();
+                // Those that did not look right get their stamps when they have been read.
+                let stamps = looks.into_iter().map(|(_, stamp)| stamp.unwrap_or(Stamp::NONE)).collect();
+                Suspects { listing, stamps: Some(stamps), indices, new: true }
+            }
+            _ => {
+                let indices = all();
+                Suspects { listing, stamps: None, indices, new: true }
+            }
+        })
     }
 
     /// Reads the suspects; if they are what they should be, their stamps are renewed.
     fn compare(&self, path: &StorePath, suspects: Suspects, renew: Option<(i128, &Scratch)>) -> Result<(), StoreError> {
-        let Suspects { listing, stamps, indices } = suspects;
-        if indices.is_empty() {
+        if suspects.nothing_to_do() {
             return Ok(());
         }
+        let Suspects { listing, stamps, indices, .. } = suspects;
         let top = self.real_path(path);
         let mut buffer = buffer();
         let mut renewed = Vec::with_capacity(indices.len());
@@ -134,6 +169,58 @@ struct Suspects {
     stamps: Option<Vec<Stamp>>,
     /// Of entries, ascending.
     indices: Vec<usize>,
+    /// Whether the stamps are to be written even when nothing had to be read.
+    new: bool,
+}
+
+impl Suspects {
+    fn nothing_to_do(&self) -> bool {
+        self.indices.is_empty() && !self.new
+    }
+}
+
+/// Does `look` for each index, on two threads when there are many, and gives what it gave in order.
+fn in_two_halves<T: Send>(count: usize, look: impl Fn(&usize) -> Option<T> + Sync) -> Vec<T> {
+    let all: Vec<usize> = (0..count).collect();
+    if count < TWO_THREADS {
+        return all.iter().filter_map(look).collect();
+    }
+    let (left, right) = all.split_at(count / 2);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| right.iter().filter_map(&look).collect::<Vec<T>>());
+        let mut found: Vec<T> = left.iter().filter_map(&look).collect();
+        found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        found
+    })
+}
+
+/// How many names each folder has.
+fn children(listing: &Listing) -> HashMap<&str, usize> {
+    let mut children = HashMap::new();
+    for entry in listing.iter().filter(|e| !e.path.is_empty()) {
+        let parent = entry.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        *children.entry(parent).or_default() += 1;
+    }
+    children
+}
+
+/// The stamp of an entry that looks as the listing says, without reading a file.
+fn first_look(real: &Path, entry: &Entry, children: &HashMap<&str, usize>, now: i128) -> Option<Stamp> {
+    let meta = fs::symlink_metadata(real).ok()?;
+    let mode = meta.mode() & 0o7777;
+    let as_listed = match &entry.kind {
+        EntryKind::Directory => {
+            meta.is_dir() && mode == 0o555 && {
+                let names = fs::read_dir(real).ok()?.count();
+                names == children.get(entry.path.as_str()).copied().unwrap_or(0)
+            }
+        }
+        EntryKind::Symlink { target } => meta.is_symlink() && fs::read_link(real).ok()?.as_os_str() == target.as_str(),
+        EntryKind::File { size, executable, .. } => {
+            meta.is_file() && meta.size() == *size && mode == if *executable { 0o555 } else { 0o444 }
+        }
+    };
+    (as_listed && (meta.mtime(), meta.mtime_nsec()) == (1, 0)).then(|| Stamp::listed(&meta, now))
 }
 
 fn shown(entry: &Entry) -> &str {

@@ -2,7 +2,11 @@
 //!
 //! Whoever writes to a file changes its change time, and no program can put that back. The one hole is a write within
 //! the same tick of the file system's clock as the last change that we know of; as Git does, an entry that was changed
-//! so shortly before it was looked at is marked `unsure`, and is read the next time.
+//! so shortly before it was looked at is marked unsure, and is read the next time.
+//!
+//! An image cannot know what `lstat` will say where it is used, so it brings [`AS_LISTED`] instead: whoever checks the
+//! path first looks at every entry (kind, size, mode, time, the names in each folder) without reading any, and stamps
+//! what is as the listing says.
 
 use std::fmt::Write;
 use std::fs::Metadata;
@@ -10,17 +14,43 @@ use std::os::unix::fs::MetadataExt;
 
 const HEADER: &str = "cairn-fingerprint 1\n";
 
+/// The fingerprint of a tree that was written by somebody whom we trust and that nobody here has looked at yet.
+pub(crate) const AS_LISTED: &str = "cairn-fingerprint 1\nas listed\n";
+
+/// What a fingerprint file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fingerprint {
+    /// One stamp for each entry of the listing.
+    Stamps(Vec<Stamp>),
+    /// Nobody has looked yet.
+    AsListed,
+}
+
+/// What is known of the contents behind a stamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// They were read, and nobody has changed them since.
+    Read,
+    /// They may have been changed after they were read.
+    Unsure,
+    /// Nobody has changed them since they were first looked at; they were not read then.
+    Listed,
+}
+
 /// The stamp of one entry of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    ino: u64,
+    pub(crate) ino: u64,
     size: u64,
     mtime: i128,
     ctime: i128,
-    pub(crate) unsure: bool,
+    pub(crate) trust: Trust,
 }
 
 impl Stamp {
+    /// Holds for nothing.
+    pub(crate) const NONE: Stamp = Stamp { ino: 0, size: 0, mtime: 0, ctime: 0, trust: Trust::Unsure };
+
     /// `before` is the file system's time ([`crate::Scratch::now`]) before the contents were read.
     pub(crate) fn new(meta: &Metadata, before: i128) -> Stamp {
         let nanoseconds = |s: i64, ns: i64| i128::from(s) * 1_000_000_000 + i128::from(ns);
@@ -31,13 +61,19 @@ impl Stamp {
             size: if meta.is_dir() { 0 } else { meta.size() },
             mtime: nanoseconds(meta.mtime(), meta.mtime_nsec()),
             ctime,
-            unsure: ctime >= before,
+            trust: if ctime >= before { Trust::Unsure } else { Trust::Read },
         }
+    }
+
+    /// The stamp of something whose contents were not read.
+    pub(crate) fn listed(meta: &Metadata, before: i128) -> Stamp {
+        let stamp = Stamp::new(meta, before);
+        Stamp { trust: if stamp.trust == Trust::Read { Trust::Listed } else { stamp.trust }, ..stamp }
     }
 
     /// Whether the entry is certainly the one that was stamped, unchanged.
     pub(crate) fn still_holds(&self, meta: &Metadata) -> bool {
-        !self.unsure && Stamp::new(meta, i128::MAX) == *self
+        self.trust != Trust::Unsure && Stamp { trust: self.trust, ..Stamp::new(meta, i128::MAX) } == *self
     }
 }
 
@@ -47,14 +83,23 @@ pub(crate) fn to_text(stamps: &[Stamp]) -> String {
     text.push_str(HEADER);
     for s in stamps {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{} {} {} {} {}", s.ino, s.size, s.mtime, s.ctime, u8::from(s.unsure));
+        let trust = match s.trust {
+            Trust::Read => 0,
+            Trust::Unsure => 1,
+            Trust::Listed => 2,
+        };
+        let _ = writeln!(text, "{} {} {} {} {trust}", s.ino, s.size, s.mtime, s.ctime);
     }
     text
 }
 
 /// Reads what [`to_text`] wrote; nothing when it is anything else, which costs no more than reading the tree.
-pub(crate) fn parse(text: &str) -> Option<Vec<Stamp>> {
-    text.strip_prefix(HEADER)?.split_terminator('\n').map(parse_line).collect()
+pub(crate) fn parse(text: &str) -> Option<Fingerprint> {
+    if text == AS_LISTED {
+        return Some(Fingerprint::AsListed);
+    }
+    let stamps: Option<_> = text.strip_prefix(HEADER)?.split_terminator('\n').map(parse_line).collect();
+    stamps.map(Fingerprint::Stamps)
 }
 
 fn parse_line(line: &str) -> Option<Stamp> {
@@ -64,9 +109,10 @@ fn parse_line(line: &str) -> Option<Stamp> {
         size: words.next()?.parse().ok()?,
         mtime: words.next()?.parse().ok()?,
         ctime: words.next()?.parse().ok()?,
-        unsure: match words.next()? {
-            "0" => false,
-            "1" => true,
+        trust: match words.next()? {
+            "0" => Trust::Read,
+            "1" => Trust::Unsure,
+            "2" => Trust::Listed,
             _ => return None,
         },
     };
@@ -79,10 +125,18 @@ mod tests {
 
     #[test]
     fn stamps_come_back_and_damage_does_not() {
-        let stamp = Stamp { ino: u64::MAX, size: 3, mtime: -1, ctime: 1_700_000_000_123_456_789, unsure: true };
-        let text = to_text(&[stamp, Stamp { unsure: false, ..stamp }]);
-        assert_eq!(parse(&text), Some(vec![stamp, Stamp { unsure: false, ..stamp }]));
-        assert_eq!(parse(&text.replace(" 1\n", " 2\n")), None);
+        let ctime = 1_700_000_000_123_456_789;
+        let stamps = [Trust::Read, Trust::Unsure, Trust::Listed].map(|trust| Stamp {
+            ino: u64::MAX,
+            size: 3,
+            mtime: -1,
+            ctime,
+            trust,
+        });
+        let text = to_text(&stamps);
+        assert_eq!(parse(&text), Some(Fingerprint::Stamps(stamps.to_vec())));
+        assert_eq!(parse(AS_LISTED), Some(Fingerprint::AsListed));
+        assert_eq!(parse(&text.replace(" 1\n", " 3\n")), None);
         assert_eq!(parse(&text.replace("fingerprint 1", "fingerprint 2")), None);
     }
 

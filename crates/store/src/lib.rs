@@ -28,6 +28,7 @@ mod local;
 mod path;
 pub mod profile;
 mod publish;
+mod record;
 mod remove;
 mod scratch;
 
@@ -37,6 +38,7 @@ pub use key::SigningKey;
 pub use listing::{Entry, EntryKind, Listing};
 pub use local::Store;
 pub use path::StorePath;
+pub use record::{RECORD_DIRS, RecordFile, read_record, recorded_path};
 pub use scratch::Scratch;
 
 /// The folder in which every store path lies, as the files inside say it. Where the files really are is the

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::canonical::below;
 use crate::info::to_hex;
+use crate::record::{self, Record, recorded_path};
 use crate::scratch::claim_dead;
 use crate::{Entry, Listing, PathInfo, STORE_DIR, Scratch, StoreError, StorePath};
 
@@ -22,22 +22,6 @@ use crate::{Entry, Listing, PathInfo, STORE_DIR, Scratch, StoreError, StorePath}
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
-}
-
-/// The contents of an info file. The checksum finds damage in it, and the listing's in the listing.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InfoFile {
-    info: PathInfo,
-    listing: String,
-    checksum: String,
-}
-
-/// A valid path's metadata, with what belongs to it.
-pub(crate) struct Record {
-    pub(crate) info: PathInfo,
-    /// SHA-256 of the listing, in base 16.
-    pub(crate) listing: String,
 }
 
 impl Store {
@@ -105,8 +89,7 @@ impl Store {
         let mut paths = Vec::new();
         for entry in fs::read_dir(&dir).map_err(StoreError::io("reading", &dir))? {
             let name = entry.map_err(StoreError::io("reading", &dir))?.file_name();
-            let path = name.to_str().and_then(|n| n.strip_suffix(".json")).map(StorePath::from_basename);
-            if let Some(Ok(path)) = path
+            if let Some(path) = name.to_str().and_then(recorded_path)
                 && self.real_path(&path).symlink_metadata().is_ok()
             {
                 paths.push(path);
@@ -142,6 +125,17 @@ impl Store {
     /// [`StoreError::Missing`], [`StoreError::Damaged`], [`StoreError::Io`].
     pub fn listing(&self, path: &StorePath) -> Result<Listing, StoreError> {
         let record = self.valid(path)?;
+        self.listing_of(path, &record)
+    }
+
+    /// The same for a path whose record is at hand.
+    pub(crate) fn listing_of(&self, path: &StorePath, record: &Record) -> Result<Listing, StoreError> {
+        let damaged = || self.damaged(path, format!("{} was changed", self.listing_file(path).display()));
+        Listing::parse(&self.listing_text(path, record)?).ok_or_else(damaged)
+    }
+
+    /// The text of the listing, which is what it was when the path was added.
+    pub(crate) fn listing_text(&self, path: &StorePath, record: &Record) -> Result<String, StoreError> {
         let file = self.listing_file(path);
         let damaged = || self.damaged(path, format!("{} was changed", file.display()));
         let bytes = match fs::read(&file) {
@@ -152,8 +146,7 @@ impl Store {
         if to_hex(&Sha256::digest(&bytes)) != record.listing {
             return Err(damaged());
         }
-        let text = String::from_utf8(bytes).map_err(|_| damaged())?;
-        Listing::parse(&text).ok_or_else(damaged)
+        String::from_utf8(bytes).map_err(|_| damaged())
     }
 
     /// Takes `path` out of the store, whether or not something else refers to it.
@@ -185,18 +178,7 @@ impl Store {
             return Ok(None);
         }
         let damaged = || self.damaged(path, format!("{} was changed", file.display()));
-        let read: InfoFile = serde_json::from_slice(&text).map_err(|_| damaged())?;
-        if read.checksum != checksum(&read.info, &read.listing) || read.info.path != *path {
-            return Err(damaged());
-        }
-        Ok(Some(Record { info: read.info, listing: read.listing }))
-    }
-
-    /// The text of the info file.
-    pub(crate) fn info_text(info: &PathInfo, listing: &str) -> String {
-        let listing = to_hex(&Sha256::digest(listing));
-        let checksum = checksum(info, &listing);
-        json(&InfoFile { info: info.clone(), listing, checksum })
+        record::parse(&text).filter(|read| read.info.path == *path).map(Some).ok_or_else(damaged)
     }
 
     pub(crate) fn damaged(&self, path: &StorePath, what: String) -> StoreError {
@@ -256,13 +238,4 @@ impl Store {
     fn meta(&self, name: &str) -> PathBuf {
         self.root.join("nix/var/cairn").join(name)
     }
-}
-
-fn checksum(info: &PathInfo, listing: &str) -> String {
-    to_hex(&Sha256::digest(json(&(info, listing))))
-}
-
-/// These values have string keys only and no floats, so there is nothing that JSON could not say.
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }

@@ -13,6 +13,7 @@ use crate::canonical::{below, canonicalise, seal};
 use crate::fingerprint::{self, Stamp};
 use crate::hash::{Hashed, hash_tree};
 use crate::local::Store;
+use crate::record::info_text;
 use crate::{Listing, PathInfo, Scratch, SigningKey, StoreError, StorePath};
 
 /// Every path was registered one second after 1970: an image's bytes must not tell when it was made.
@@ -118,7 +119,7 @@ impl Store {
         };
         put(&scratch, &self.fingerprint_file(&path), &fingerprint::to_text(&stamps))?;
         put(&scratch, &self.listing_file(&path), &listing)?;
-        put(&scratch, &self.info_file(&path), &Store::info_text(&info, &listing))?;
+        put(&scratch, &self.info_file(&path), &info_text(&info, &listing))?;
         // The scratch folder may hold a damaged tree now, whose removal takes a while.
         drop(lock);
         Ok(info)

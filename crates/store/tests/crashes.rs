@@ -77,7 +77,8 @@ fn a_process_may_be_killed_before_any_change_it_makes() {
         }
         kills += 1;
     }
-    assert!(kills > 100, "{kills}");
+    // An ordinary user needs some more.
+    assert!(kills > 80, "{kills}");
 }
 
 fn can_trace() -> bool {

@@ -1,0 +1,88 @@
+//! A store that somebody else wrote from our records, as an image has it, and the first look at it.
+
+mod common;
+
+use std::fs::{self, FileTimes};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use cairn_store::{PathInfo, RECORD_DIRS, Store, read_record, recorded_path};
+use common::{add_leaf, store};
+
+/// Copies the leaf and its records to where another store is to be.
+fn bring(store: &Store, info: &PathInfo, to: &Path) -> Store {
+    for dir in RECORD_DIRS {
+        fs::create_dir_all(to.join(dir)).unwrap();
+    }
+    for file in store.records(std::slice::from_ref(info)).unwrap() {
+        fs::write(to.join(file.path), file.bytes).unwrap();
+    }
+    fs::create_dir_all(to.join("nix/store")).unwrap();
+    let copy = cairn_process::Tool::new("cp", "coreutils", "copy a tree");
+    copy.arg("-a").arg(store.real_path(&info.path)).arg(to.join("nix/store")).run().unwrap();
+    Store::open(to).unwrap()
+}
+
+fn change(store: &Store, info: &PathInfo, path: &str, text: &str) {
+    let file = store.real_path(&info.path).join(path);
+    let mode = fs::metadata(&file).unwrap().permissions();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, mode).unwrap();
+    let one = UNIX_EPOCH + Duration::from_secs(1);
+    fs::File::open(file).unwrap().set_times(FileTimes::new().set_modified(one)).unwrap();
+}
+
+#[test]
+fn the_first_look_finds_what_has_another_size_or_name_and_later_ones_find_everything() {
+    let (store, dir) = store();
+    let info = add_leaf(&store);
+    let complaint = |store: &Store| store.check_quick(&info.path).unwrap_err().to_string();
+
+    let shorter = bring(&store, &info, &dir.path().join("shorter"));
+    change(&shorter, &info, "share/hello", "hi\n");
+    assert!(complaint(&shorter).contains("share/hello differs"));
+
+    let more = bring(&store, &info, &dir.path().join("more"));
+    let folder = more.real_path(&info.path).join("share");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.join("stranger"), "").unwrap();
+    assert!(complaint(&more).contains("share/stranger does not belong there"));
+
+    let good = bring(&store, &info, &dir.path().join("good"));
+    good.check_quick(&info.path).unwrap();
+    change(&good, &info, "share/hello", "hallo\n");
+    assert!(complaint(&good).contains("share/hello differs"));
+
+    // What a first look cannot see, reading everything does.
+    let flipped = bring(&store, &info, &dir.path().join("flipped"));
+    change(&flipped, &info, "share/hello", "hallo\n");
+    flipped.check_quick(&info.path).unwrap();
+    flipped.check_contents(&info.path).unwrap_err();
+}
+
+#[test]
+fn a_look_that_finds_other_times_reads_the_files() {
+    let (store, dir) = store();
+    let info = add_leaf(&store);
+    let there = bring(&store, &info, &dir.path().join("there"));
+    let file = there.real_path(&info.path).join("share/hello");
+    fs::File::open(&file).unwrap().set_times(FileTimes::new().set_modified(UNIX_EPOCH)).unwrap();
+    there.check_quick(&info.path).unwrap();
+    there.check_quick(&info.path).unwrap();
+}
+
+#[test]
+fn records_are_read_without_the_store() {
+    let (store, _dir) = store();
+    let info = add_leaf(&store);
+    let files = store.records(std::slice::from_ref(&info)).unwrap();
+    let [_, json, listing] = files.as_slice() else { panic!("{files:?}") };
+    assert_eq!(recorded_path(json.path.rsplit('/').next().unwrap()), Some(info.path.clone()));
+    assert_eq!(recorded_path("lock"), None);
+    let (read, list) = read_record(&json.bytes, &listing.bytes).unwrap();
+    assert_eq!((read, list), (info.clone(), store.listing(&info.path).unwrap()));
+    assert_eq!(read_record(&json.bytes, b"cairn-listing 1\nd \n"), None);
+    assert_eq!(read_record(b"{}", &listing.bytes), None);
+}
