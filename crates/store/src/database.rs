@@ -20,7 +20,7 @@ pub const SCHEMA: &str = "10";
 
 /// The tables that a Nix without content-addressed derivations uses. Without the trigger, garbage collection could not
 /// delete a path that refers to itself.
-const TABLES: &str = "
+pub(crate) const TABLES: &str = "
 create table ValidPaths (
     id integer primary key autoincrement not null,
     path text unique not null,

@@ -101,6 +101,70 @@ pub enum StoreError {
         /// What is wrong. Never holds any part of the key.
         why: &'static str,
     },
+    /// The database of a machine could not be used.
+    #[error("{action} the Nix database {}", path.display())]
+    NixDatabase {
+        /// What was being done: "writing".
+        action: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// Why it did not work.
+        source: rusqlite::Error,
+    },
+    /// Somebody else keeps the database to himself.
+    #[error(
+        "the Nix database {} is in use: another program has kept it locked for a minute; \
+         wait until it is done (`fuser {}` says which one it is) and try again",
+        path.display(),
+        path.display()
+    )]
+    NixDatabaseBusy {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A database that is newer or older than we know.
+    #[error(
+        "{} says that the Nix database has schema '{found}', and Cairn knows schema 10 only; nothing was changed. \
+         A Nix that knows this schema can use the store, and a newer Cairn may",
+        path.display()
+    )]
+    NixSchema {
+        /// The file `schema`.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// A row of the database that we do not understand.
+    #[error("the Nix database {} does not make sense about {path}: {what}", file.display())]
+    NixRow {
+        /// The path it is about.
+        path: StorePath,
+        /// The database.
+        file: PathBuf,
+        /// What is odd.
+        what: String,
+    },
+    /// The database knows a path with other contents.
+    #[error(
+        "{path} is in the Nix database with other contents (there {database}, in the store {store}); \
+         `nix-store --verify --check-contents` says which one is right"
+    )]
+    Disagree {
+        /// The path.
+        path: StorePath,
+        /// The hash that the database has.
+        database: String,
+        /// The hash of what is in the store.
+        store: String,
+    },
+    /// Something that is to stay refers to a path that is to go.
+    #[error("{path} cannot go: {referrer} refers to it")]
+    StillReferenced {
+        /// The path.
+        path: StorePath,
+        /// What needs it.
+        referrer: String,
+    },
     /// The database could not be made.
     #[error("writing the Nix database")]
     Database(#[source] rusqlite::Error),

@@ -6,12 +6,13 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
 use crate::canonical::below;
+use crate::durable::sync_file_system;
 use crate::info::to_hex;
+use crate::lock::wait_for;
 use crate::record::{self, Record, recorded_path};
 use crate::scratch::claim_dead;
 use crate::{Entry, Listing, PathInfo, STORE_DIR, Scratch, StoreError, StorePath};
@@ -160,6 +161,15 @@ impl Store {
         self.move_away(path, &scratch)
     }
 
+    /// Waits until everything in the store is on the disk. Whatever is to name a path (Nix's database, a generation's
+    /// link, a boot entry) is written after this.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], also when something written earlier could not be put on the disk.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        sync_file_system(&self.store_dir())
+    }
+
     // What the other modules of this crate share.
 
     pub(crate) fn valid(&self, path: &StorePath) -> Result<Record, StoreError> {
@@ -200,19 +210,13 @@ impl Store {
     /// Waits until no other process changes the store, and keeps others waiting while the result lives.
     pub(crate) fn lock(&self) -> Result<Flock<File>, StoreError> {
         let path = self.meta("lock");
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&path)
             .map_err(StoreError::io("opening", &path))?;
-        loop {
-            match Flock::lock(file, FlockArg::LockExclusive) {
-                Ok(lock) => return Ok(lock),
-                Err((again, Errno::EINTR)) => file = again,
-                Err((_, errno)) => return Err(StoreError::errno("locking", path)(errno)),
-            }
-        }
+        wait_for(file, FlockArg::LockExclusive, &path)
     }
 
     pub(crate) fn info_file(&self, path: &StorePath) -> PathBuf {

@@ -85,3 +85,64 @@ pub fn skip(why: &str) {
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
+
+/// A real Nix that works on the store at a root, as on a chroot store.
+pub struct Nix {
+    root: PathBuf,
+    conf: tempfile::TempDir,
+}
+
+impl Nix {
+    /// Nothing, and a counted skip, where there is no Nix.
+    pub fn new(root: &Path) -> Option<Nix> {
+        if cairn_process::find("nix-store").is_none() {
+            skip("nix-bin is needed, to show the store to a real Nix");
+            return None;
+        }
+        let conf = tempfile::tempdir().unwrap();
+        let text = "build-users-group =\nsubstituters =\nexperimental-features = nix-command ca-derivations\n";
+        fs::write(conf.path().join("nix.conf"), text).unwrap();
+        Some(Nix { root: root.to_path_buf(), conf })
+    }
+
+    pub fn tool(&self, program: &str, args: &[&str]) -> Tool {
+        let store = format!("local?root={}", self.root.display());
+        Tool::new(program, "nix-bin", "test with a real Nix")
+            .args(["--store", &store])
+            .args(args)
+            .env("NIX_CONF_DIR", self.conf.path())
+            .env("NIX_REMOTE", "")
+            .env("HOME", self.conf.path())
+    }
+
+    /// What the command prints.
+    pub fn run(&self, program: &str, args: &[&str]) -> String {
+        String::from_utf8(self.tool(program, args).output().unwrap()).unwrap()
+    }
+
+    /// Nix finds nothing wrong, whatever it looks at.
+    #[track_caller]
+    pub fn verify(&self) {
+        self.run("nix-store", &["--verify", "--check-contents"]);
+        self.run("nix", &["store", "verify", "--all", "--no-trust"]);
+    }
+
+    /// The paths that Nix holds to be valid, sorted.
+    pub fn valid(&self) -> Vec<String> {
+        let mut paths: Vec<String> = self.run("nix", &["path-info", "--all"]).lines().map(String::from).collect();
+        paths.sort();
+        paths
+    }
+}
+
+/// A small system that names itself and refers to `base`, with `files` of its own.
+pub fn add_system(store: &Store, number: u32, references: &[cairn_store::StorePath]) -> PathInfo {
+    let inputs = format!("{number} {references:?}");
+    let path = Store::input_addressed_path("system", inputs.as_bytes()).unwrap();
+    let scratch = store.scratch().unwrap();
+    fs::write(scratch.path().join("init"), format!("{path} {number}\n")).unwrap();
+    for (n, reference) in references.iter().enumerate() {
+        symlink(reference.to_string(), scratch.path().join(format!("link-{n}"))).unwrap();
+    }
+    store.add_input_addressed(&path, scratch, references, None).unwrap()
+}
