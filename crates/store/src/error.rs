@@ -165,6 +165,14 @@ pub enum StoreError {
         /// What needs it.
         referrer: String,
     },
+    /// A generation that is not as it must be for what was asked.
+    #[error("generation {number}: {why}")]
+    Generation {
+        /// Which.
+        number: u64,
+        /// What is wrong, and what can be done.
+        why: String,
+    },
     /// The database could not be made.
     #[error("writing the Nix database")]
     Database(#[source] rusqlite::Error),

@@ -21,6 +21,7 @@ pub mod database;
 mod durable;
 mod error;
 mod fingerprint;
+mod generations;
 mod hash;
 mod info;
 mod key;
@@ -36,6 +37,7 @@ mod remove;
 mod scratch;
 
 pub use error::StoreError;
+pub use generations::{Generation, Generations};
 pub use info::PathInfo;
 pub use key::SigningKey;
 pub use listing::{Entry, EntryKind, Listing};

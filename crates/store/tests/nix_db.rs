@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 use cairn_store::{NixDb, PathInfo, SigningKey, Store, StoreError, StorePath, database};
@@ -32,8 +33,8 @@ fn journal(root: &Path) -> u8 {
 fn machine() -> (Store, tempfile::TempDir, PathInfo, PathInfo) {
     let (store, dir) = store();
     let leaf = add_leaf(&store);
-    let system = add_system(&store, 1, std::slice::from_ref(&leaf.path));
-    let infos = store.closure(std::slice::from_ref(&system.path)).unwrap();
+    let system = add_system(&store, 1, from_ref(&leaf.path));
+    let infos = store.closure(from_ref(&system.path)).unwrap();
     database::write(&dir.path().join(database::DATABASE_DIR), &infos).unwrap();
     (store, dir, leaf, system)
 }
@@ -43,8 +44,8 @@ fn a_second_system_is_registered_and_nix_agrees_before_and_after_it_touched_the_
     let (store, dir, leaf, one) = machine();
     let Some(nix) = Nix::new(dir.path()) else { return };
     let register = |number| {
-        let system = add_system(&store, number, std::slice::from_ref(&leaf.path));
-        let infos = store.closure(std::slice::from_ref(&system.path)).unwrap();
+        let system = add_system(&store, number, from_ref(&leaf.path));
+        let infos = store.closure(from_ref(&system.path)).unwrap();
         let mut db = NixDb::open(dir.path()).unwrap();
         assert_eq!(db.register(&infos, 1_700_000_000).unwrap(), 1);
         assert_eq!(db.register(&infos, 1).unwrap(), 0);
@@ -71,7 +72,7 @@ fn a_second_system_is_registered_and_nix_agrees_before_and_after_it_touched_the_
 fn a_database_is_made_where_there_is_none() {
     let (store, dir) = store();
     let system = add_system(&store, 1, &[add_leaf(&store).path]);
-    let infos = store.closure(std::slice::from_ref(&system.path)).unwrap();
+    let infos = store.closure(from_ref(&system.path)).unwrap();
     assert!(NixDb::read(dir.path()).unwrap().is_none());
     NixDb::open(dir.path()).unwrap().register(&infos, 1).unwrap();
     assert_eq!(fs::read(dir.path().join(database::DATABASE_DIR).join("schema")).unwrap(), b"10");
@@ -93,11 +94,11 @@ fn rows_that_are_there_keep_what_they_say() {
     assert_eq!(PathInfo { signatures: Vec::new(), ..kept }, system);
     // What comes anew comes with its signatures.
     db.unregister([&system.path]).unwrap();
-    db.register(&[signed.clone()], 5).unwrap();
+    db.register(from_ref(&signed), 5).unwrap();
     assert_eq!(db.info(&system.path).unwrap().unwrap(), PathInfo { registration_time: 5, ..signed.clone() });
     assert_eq!(db.info(&leaf.path).unwrap().unwrap().ca, leaf.ca);
     // Other contents under the same name are a contradiction, and nothing of the rest is registered either.
-    let other = add_system(&store, 2, std::slice::from_ref(&leaf.path));
+    let other = add_system(&store, 2, from_ref(&leaf.path));
     let error = db.register(&[other.clone(), PathInfo { nar_hash: [7; 32], ..signed }], 5).unwrap_err();
     assert!(matches!(&error, StoreError::Disagree { path, .. } if *path == system.path), "{error}");
     assert_eq!(db.info(&other.path).unwrap(), None);
@@ -107,9 +108,9 @@ fn rows_that_are_there_keep_what_they_say() {
 fn a_set_that_is_not_closed_is_refused_whole() {
     let (store, dir, _, _) = machine();
     let missing = StorePath::from_basename("9qxbjpzswk14yhndpqi63h7c97gyjl9d-missing").unwrap();
-    let system = add_system(&store, 2, &[missing.clone()]);
+    let system = add_system(&store, 2, from_ref(&missing));
     let mut db = NixDb::open(dir.path()).unwrap();
-    let error = db.register(&[system.clone()], 1).unwrap_err();
+    let error = db.register(from_ref(&system), 1).unwrap_err();
     assert!(matches!(&error, StoreError::NotClosed { path, .. } if *path == missing), "{error}");
     assert_eq!(db.references().unwrap().paths.len(), 2);
 }
@@ -120,7 +121,7 @@ fn paths_go_together_and_never_under_something_that_stays() {
     let Some(nix) = Nix::new(dir.path()) else { return };
     let two = add_system(&store, 2, &[leaf.path.clone(), one.path.clone()]);
     let mut db = NixDb::open(dir.path()).unwrap();
-    db.register(&[two.clone()], 1).unwrap();
+    db.register(from_ref(&two), 1).unwrap();
     nix.verify();
     let references = db.references().unwrap();
     assert_eq!(references.paths[&two.path], BTreeSet::from([leaf.path.clone(), one.path.clone(), two.path.clone()]));
@@ -145,7 +146,7 @@ fn a_nix_that_knows_realisations_loses_only_those_of_what_goes() {
     if Connection::open(db_file(dir.path())).unwrap().execute(sql, []).is_err() {
         return common::skip("this Nix keeps no realisations");
     }
-    let two = add_system(&store, 2, &[leaf.path.clone()]);
+    let two = add_system(&store, 2, from_ref(&leaf.path));
     let mut db = NixDb::open(dir.path()).unwrap();
     db.register(&[two], 1).unwrap();
     db.unregister([&system.path]).unwrap();
@@ -166,8 +167,8 @@ fn a_nix_that_has_the_database_open_sees_the_change_and_is_not_in_the_way() {
     let mut greeting = [0; 16];
     std::io::Read::read_exact(&mut from, &mut greeting).unwrap();
 
-    let two = add_system(&store, 2, &[leaf.path.clone()]);
-    NixDb::open(dir.path()).unwrap().register(&[two.clone()], 1).unwrap();
+    let two = add_system(&store, 2, from_ref(&leaf.path));
+    NixDb::open(dir.path()).unwrap().register(from_ref(&two), 1).unwrap();
     // "Which of these paths are valid?" (no lock, no substitution, one path)
     let path = two.path.to_string();
     let mut question = [number(1), number(0), number(0), number(1), number(path.len() as u64)].concat();
@@ -205,9 +206,9 @@ fn reading_changes_nothing_whatever_state_the_database_was_left_in() {
     let Some(nix) = Nix::new(dir.path()) else { return };
     nix.verify();
     // A process that was killed leaves its log behind.
-    let two = add_system(&store, 2, &[leaf.path.clone()]);
+    let two = add_system(&store, 2, from_ref(&leaf.path));
     let mut db = NixDb::open(dir.path()).unwrap();
-    db.register(&[two.clone()], 1).unwrap();
+    db.register(from_ref(&two), 1).unwrap();
     let left = dir.path().join("left");
     let nix_db = left.join(database::DATABASE_DIR);
     fs::create_dir_all(&nix_db).unwrap();
