@@ -34,6 +34,21 @@ pub fn write(dir: &Path) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// What a machine gets of them, by its path below `/usr`.
+pub fn below_usr() -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let place = |path: &Path| {
+        let name = path.file_name()?.to_str()?;
+        match (path.parent()?.to_str()?, name) {
+            ("man", page) => Some(format!("share/man/man1/{page}")),
+            ("completions", "cairn.bash") => Some("share/bash-completion/completions/cairn".into()),
+            ("completions", "_cairn") => Some("share/zsh/vendor-completions/_cairn".into()),
+            ("completions", "cairn.fish") => Some("share/fish/vendor_completions.d/cairn.fish".into()),
+            _ => None,
+        }
+    };
+    Ok(all()?.into_iter().filter_map(|(path, bytes)| Some((place(&path)?, bytes))).collect())
+}
+
 fn all() -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
     let mut files = BTreeMap::new();
     let command = tree();

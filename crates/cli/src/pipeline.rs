@@ -18,14 +18,14 @@ use cairn_machine::model::{Disk, FileSystem, PartitionKind};
 use cairn_process::Report;
 use cairn_store::{PathInfo, SigningKey, Store, profile};
 use cairn_system::debian::Base;
-use cairn_system::{Mount, System, SystemInput};
+use cairn_system::{Mount, Program, System, SystemInput};
 use image_builder::image::{Image, ImageContents};
 use image_builder::root::RootContents;
 use image_builder::verify::Expected;
 use uuid::Uuid;
 
 use crate::args::Format;
-use crate::{cache, lock_file, machine_file};
+use crate::{cache, docs, lock_file, machine_file};
 use files::NamedFiles;
 
 /// The number of a new machine's generation.
@@ -63,12 +63,16 @@ pub fn prepare(file: &Path, key: Option<&SigningKey>, report: &dyn Report) -> an
     let disk_seed = disk_seed(checked.seed(), &disk_name);
     let (root, mounts) = mounts(&checked, &disk_name, &disk, disk_seed)?;
     let made_from = files::made_from(file, &checked)?;
+    let program = std::env::current_exe().context("finding the running program")?;
     let input = SystemInput {
         checked: &checked,
         base: &base,
         root: &root,
         mounts: &mounts,
         sources: &named.sources,
+        named: &named.contents,
+        program: Program::File(&program),
+        usr: &docs::below_usr()?,
         files: &made_from.iter().map(|(name, bytes)| (*name, bytes.clone())).collect(),
         store: &store,
         cache: &cache,

@@ -13,6 +13,10 @@ pub struct Parameters {
     pub root: Option<String>,
     /// `cairn.grow`, `cairn.grow=0`: grow the root partition, or nothing at all, whatever the partition table says.
     pub grow: Option<bool>,
+    /// `cairn.generation=`: the generation's number.
+    pub generation: Option<u64>,
+    /// `cairn.trial`: the generation has not booted well yet.
+    pub trial: bool,
 }
 
 impl Parameters {
@@ -27,6 +31,8 @@ impl Parameters {
                 ("init", Some(value)) => found.init = Some(value.into()),
                 ("root", Some(value)) => found.root = Some(value.into()),
                 ("cairn.grow", value) => found.grow = Some(!matches!(value, Some("0" | "no" | "false" | "off"))),
+                ("cairn.trial", _) => found.trial = true,
+                ("cairn.generation", Some(value)) => found.generation = value.parse().ok(),
                 _ => {}
             }
         }
@@ -76,6 +82,8 @@ mod tests {
         assert_eq!(p.grow, Some(true));
         assert_eq!(p.root_device(), Some("/dev/disk/by-uuid/abc".into()));
         assert_eq!(p.system().unwrap(), PathBuf::from("/nix/store/x-y"));
+        let trial = Parameters::parse("cairn.generation=7 cairn.trial");
+        assert_eq!((trial.generation, trial.trial, p.trial), (Some(7), true, false));
         assert_eq!(Parameters::parse("cairn.grow=0").grow, Some(false));
         assert_eq!(Parameters::parse("quiet").grow, None);
     }

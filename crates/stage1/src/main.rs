@@ -1,5 +1,6 @@
-//! The helper that the initrd runs: `grow` enlarges the partition and its file system when the disk has grown,
-//! `assemble` makes the root file system out of store paths.
+//! The helper of the boot. In the initrd, `grow` enlarges the partition and its file system when the disk has grown,
+//! and `assemble` makes the root file system out of store paths. `trial`, `good` and `failed` see to a generation that
+//! has not proved itself yet, there and in the running system.
 //!
 //! One static binary instead of a script: under emulation the script's forks took ten seconds, this takes a fraction
 //! of one. What is to be done is worked out by pure functions (`grow::table`, `accounts::merge`, `assemble::plan`)
@@ -10,6 +11,7 @@ mod assemble;
 mod cmdline;
 mod error;
 mod grow;
+mod trial;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,7 +24,10 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "grow" => parameters().and_then(|p| grow::run(&p)),
         "assemble" => parameters().and_then(|p| assemble::run(&p, Path::new("/sysroot"))),
-        _ => Err(Error::new("usage: cairn-stage1 grow|assemble")),
+        "trial" => trial::begin(),
+        "good" => trial::good(),
+        "failed" => parameters().and_then(|p| trial::failed(&p)),
+        _ => Err(Error::new("usage: cairn-stage1 grow|assemble|trial|good|failed")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

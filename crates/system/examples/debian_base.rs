@@ -85,7 +85,7 @@ fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
             let store = Store::open(Path::new(root))?;
             let base = debian::cached(&lock, &machine, &store, cache)?.ok_or("no base yet")?;
             let packages = debian::Package::of_base(&store.real_path(&base.info.path))?;
-            print!("{}", debian::cyclonedx(&machine, &packages));
+            print!("{}", debian::cyclonedx(&machine, &packages, None));
         }
         _ => return Err("see the head of this example".into()),
     }

@@ -13,7 +13,7 @@ use cairn_machine::{FilePurpose, SourceFile};
 use cairn_process::{Report, Tool};
 use cairn_store::{Store, StorePath};
 use cairn_system::debian::Base;
-use cairn_system::{Mount, SystemInput};
+use cairn_system::{Mount, Program, SystemInput};
 
 struct Talk;
 
@@ -50,12 +50,19 @@ fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let main = SourceFile::new(machine_file.as_str(), bytes.clone());
     let checked = cairn_machine::check(&main, &mut |name| std::fs::read(folder.join(name)).map_err(|e| e.to_string()))
         .map_err(|problems| problems.to_string())?;
-    let mut sources = BTreeMap::new();
+    let (mut sources, mut named) = (BTreeMap::new(), BTreeMap::new());
     for file in checked.named_files() {
-        if let FilePurpose::EtcFile(path) = file.purpose {
-            sources.insert(path, std::fs::read(folder.join(file.path))?);
+        if let FilePurpose::PasswordHash(_) = file.purpose {
+            continue;
         }
+        let bytes = std::fs::read(folder.join(&file.path))?;
+        if let FilePurpose::EtcFile(path) = file.purpose {
+            sources.insert(path, bytes.clone());
+        }
+        named.insert(file.path, bytes);
     }
+    // Any program will do for looking at the system that comes out.
+    let program = std::env::current_exe()?;
     let store = Store::open(Path::new(store))?;
     let info = if Path::new(base).is_dir() {
         let scratch = store.scratch()?;
@@ -76,6 +83,9 @@ fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
         root,
         mounts: &mounts,
         sources: &sources,
+        named: &named,
+        program: Program::File(&program),
+        usr: &BTreeMap::new(),
         files: &files,
         store: &store,
         cache: Path::new(cache),

@@ -27,6 +27,16 @@ pub enum SystemError {
         /// What needs it.
         reason: &'static str,
     },
+    /// The machine could not run the program that makes its next generation.
+    #[error("{} {why}", program.display())]
+    Program {
+        /// The program.
+        program: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// What to do about it.
+        help: Option<String>,
+    },
     /// A file of the base is not what it should be.
     #[error("{} is not {what}", path.display())]
     Malformed {
@@ -64,7 +74,7 @@ impl SystemError {
     #[must_use]
     pub fn help(&self) -> Option<&str> {
         match self {
-            SystemError::Refused { help, .. } => help.as_deref(),
+            SystemError::Refused { help, .. } | SystemError::Program { help, .. } => help.as_deref(),
             _ => None,
         }
     }

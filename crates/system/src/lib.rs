@@ -8,13 +8,18 @@ pub mod debian;
 mod error;
 pub mod etc;
 pub mod initrd;
+mod memory;
+mod program;
 mod special;
 mod system;
 mod tree;
 mod units;
+mod usr;
 
 pub use error::SystemError;
 pub use etc::Mount;
+pub use etc::made_from::left_out;
+pub use program::{Carried, Program};
 pub use special::Special;
 pub use system::{System, SystemInput, build};
 pub use tree::{Access, Node, Tree};

@@ -3,12 +3,14 @@
 //! | path | what |
 //! | --- | --- |
 //! | `kernel`, `initrd`, `etc`, `base` | links to where they are |
+//! | `usr` | a link to what lies over the base's `/usr`: the `cairn` program, its manual, the boot's helper |
+//! | `cairn` | a link to the store path of the `cairn` program, for the machine's own upgrades |
 //! | `init` | a link to systemd; `init=` on the kernel's command line names the generation by it |
 //! | `kernel-params` | the kernel's command line without `init=` |
 //! | `boot.json` | the bootspec, version 1 |
 //! | `modes` | owners and permissions that a store path cannot carry, for the initrd's helper |
 //! | `machine.yaml`, `hardware.yaml`, `machine.lock` | the files that the system was made from |
-//! | `sbom.cdx.json` | every package with version and hash, CycloneDX |
+//! | `sbom.cdx.json` | every package with version and hash, and the program, CycloneDX |
 //! | `system`, `cairn-version` | the platform in Nix's words; what the menu calls the system |
 
 use std::collections::BTreeMap;
@@ -22,14 +24,16 @@ use cairn_machine::Checked;
 use cairn_machine::model::Architecture;
 use cairn_machine::pointer::child;
 use cairn_process::Report;
-use cairn_store::{PathInfo, SigningKey, Store, StoreError, StorePath};
+use cairn_store::{PathInfo, SigningKey, Store, StorePath};
 use sha2::{Digest, Sha256};
 
 use crate::debian::{self, Base};
 use crate::error::SystemError;
 use crate::etc::{self, EtcInput, Mount};
-use crate::initrd::{self, WantedModules};
-use crate::{bootjson, special};
+use crate::initrd::{self, Wanted, WantedModules};
+use crate::memory::{Memory, present};
+use crate::program::{self, Carried, Program};
+use crate::{bootjson, special, usr};
 
 /// What a system is made from.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +48,13 @@ pub struct SystemInput<'a> {
     pub mounts: &'a [Mount],
     /// Contents of the files that `files` names as `source`, by their path under `/etc`.
     pub sources: &'a BTreeMap<String, Vec<u8>>,
+    /// Contents of the files that the machine file names, by the name that they have there; /etc/cairn gets them. What
+    /// is a password's hash is passed over.
+    pub named: &'a BTreeMap<String, Vec<u8>>,
+    /// The `cairn` program that the machine gets.
+    pub program: Program<'a>,
+    /// More files for the system's own `/usr`, by their path below it: the program's man pages, completions.
+    pub usr: &'a BTreeMap<String, Vec<u8>>,
     /// The files that the system is made from, by the name that they get in it.
     pub files: &'a BTreeMap<&'a str, Vec<u8>>,
     /// Where base and system are.
@@ -71,13 +82,16 @@ pub struct System {
 /// See [`SystemError`].
 pub fn build(input: &SystemInput<'_>, report: &dyn Report) -> Result<System, SystemError> {
     let name = format!("cairn-system-{}", input.checked.machine.hostname);
-    let path = Store::input_addressed_path(&name, inputs(input).as_bytes())?;
+    // Refused first, if it is.
+    let base = input.store.real_path(&input.base.info.path);
+    let program = program::add(input.program, input.store, &base, input.cache)?;
+    let path = Store::input_addressed_path(&name, inputs(input, &program).as_bytes())?;
     let info = match present(input.store, &path)? {
         Some(info) => {
             report.note("the system is there already");
             info
         }
-        None => make(input, &path, report)?,
+        None => make(input, &program, &path, report)?,
     };
     let info = match input.key {
         Some(key) => {
@@ -92,12 +106,12 @@ pub fn build(input: &SystemInput<'_>, report: &dyn Report) -> Result<System, Sys
 }
 
 /// Everything that the system depends on, in words. This code is part of it.
-fn inputs(input: &SystemInput<'_>) -> String {
+fn inputs(input: &SystemInput<'_>, program: &Carried) -> String {
     let machine = &input.checked.machine;
     let digest = |bytes: &[u8]| Sha256::digest(bytes).iter().fold(String::new(), |s, b| s + &format!("{b:02x}"));
     let mut text = format!("cairn system 1\ncode {}\n", env!("CAIRN_SYSTEM_CODE"));
     let _ = writeln!(text, "helper {}", digest(initrd::STAGE1));
-    let _ = writeln!(text, "base {}\nroot {}", input.base.info.path, input.root);
+    let _ = writeln!(text, "base {}\nroot {}\nprogram {}", input.base.info.path, input.root, program.path);
     // The values, too: a default that changes with this program makes another system of the same file.
     let _ = writeln!(text, "machine {}", serde_json::json!([machine, input.checked.hardware]));
     for Mount { device, target, format } in input.mounts {
@@ -109,24 +123,22 @@ fn inputs(input: &SystemInput<'_>) -> String {
     for (name, bytes) in input.files {
         let _ = writeln!(text, "file {name} {}", digest(bytes));
     }
+    // Named files that are passed over make no other system, but telling them apart is not this function's business.
+    for (name, bytes) in input.named {
+        let _ = writeln!(text, "named {name} {}", digest(bytes));
+    }
+    for (path, bytes) in input.usr {
+        let _ = writeln!(text, "usr {path} {}", digest(bytes));
+    }
     text
 }
 
-/// The path's information, if it and all that it refers to are in the store and whole.
-fn present(store: &Store, path: &StorePath) -> Result<Option<PathInfo>, SystemError> {
-    let check = || -> Result<Option<PathInfo>, StoreError> {
-        let Some(info) = store.info(path)? else { return Ok(None) };
-        store.closure(std::slice::from_ref(path))?;
-        store.check_quick(path)?;
-        Ok(Some(info))
-    };
-    match check() {
-        Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) => Ok(None),
-        other => Ok(other?),
-    }
-}
-
-fn make(input: &SystemInput<'_>, path: &StorePath, report: &dyn Report) -> Result<PathInfo, SystemError> {
+fn make(
+    input: &SystemInput<'_>,
+    program: &Carried,
+    path: &StorePath,
+    report: &dyn Report,
+) -> Result<PathInfo, SystemError> {
     let (store, checked) = (input.store, input.checked);
     let base = store.real_path(&input.base.info.path);
     let special = special::read(&base)?;
@@ -135,17 +147,27 @@ fn make(input: &SystemInput<'_>, path: &StorePath, report: &dyn Report) -> Resul
     report.phase("making the system", None);
     let modules = initrd::modules_of(&base, &input.base.kernel_release);
     let etc = etc::build(&EtcInput {
-        machine: &checked.machine,
-        hardware: checked.hardware.as_ref(),
+        checked,
         base: &base,
         special: &special,
         mounts: input.mounts,
         sources: input.sources,
+        named: input.named,
+        files: input.files,
         modules: &modules,
     })?;
     let scratch = store.scratch()?;
     etc.write(scratch.path())?;
     let etc_path = store.add("etc", scratch, &[])?.path;
+    for name in etc::made_from::left_out(checked) {
+        report.note(&format!(
+            "{name} is not below the machine file's folder: the machine will not have it in /etc/cairn, and an upgrade \
+             there will miss it"
+        ));
+    }
+    let scratch = store.scratch()?;
+    usr::tree(program, &checked.machine.boot, input.usr).write(scratch.path())?;
+    let usr_path = store.add("usr", scratch, std::slice::from_ref(&program.path))?.path;
 
     // Sorted by path: those of the base are, and all of its /etc are replaced by those of ours.
     let mut modes = etc.special("etc/");
@@ -170,6 +192,8 @@ fn make(input: &SystemInput<'_>, path: &StorePath, report: &dyn Report) -> Resul
     link("kernel", files.kernel.clone())?;
     link("initrd", files.initrd.clone())?;
     link("etc", etc_path.to_string())?;
+    link("usr", usr_path.to_string())?;
+    link("cairn", program.path.to_string())?;
     link("base", input.base.info.path.to_string())?;
     link("init", "/usr/lib/systemd/systemd".into())?;
     text("kernel-params", format!("{}\n", params.join(" ")).as_bytes())?;
@@ -184,16 +208,16 @@ fn make(input: &SystemInput<'_>, path: &StorePath, report: &dyn Report) -> Resul
     let bytes = fs::read(&packages).map_err(SystemError::io("reading", &packages))?;
     let list: Vec<debian::Package> = serde_json::from_slice(&bytes)
         .map_err(|_| SystemError::Malformed { path: packages, what: "a list of packages" })?;
-    text("sbom.cdx.json", debian::cyclonedx(&checked.machine, &list).as_bytes())?;
+    text("sbom.cdx.json", debian::cyclonedx(&checked.machine, &list, Some(program)).as_bytes())?;
 
-    let candidates = [input.base.info.path.clone(), initrd, etc_path];
+    let candidates = [input.base.info.path.clone(), initrd, etc_path, usr_path, program.path.clone()];
     Ok(store.add_input_addressed(path, scratch, &candidates, None)?)
 }
 
 /// The initrd, from the store if it was made before.
 fn initrd(input: &SystemInput<'_>, base: &Path, report: &dyn Report) -> Result<StorePath, SystemError> {
     let (checked, store, release) = (input.checked, input.store, &input.base.kernel_release);
-    let wanted = WantedModules {
+    let modules = WantedModules {
         hardware: checked.hardware.as_ref().filter(|h| !h.initrd_modules.is_empty()).map(|h| {
             let pointer = |i| child("/hardware/initrd_modules", i);
             h.initrd_modules.iter().enumerate().map(|(i, m)| (pointer(i), m.clone())).collect()
@@ -204,18 +228,15 @@ fn initrd(input: &SystemInput<'_>, base: &Path, report: &dyn Report) -> Result<S
             modules.map(|(i, m)| (pointer(i), m.clone())).collect()
         },
     };
+    let wanted = Wanted { modules, watchdog: checked.machine.boot.watchdog };
     let mut key = Sha256::new();
     key.update(env!("CAIRN_SYSTEM_CODE"));
     key.update(initrd::STAGE1);
     key.update(format!("\n{}\n{release}\n{}\n", input.base.info.path, wanted.key()));
     let key = key.finalize().iter().fold(String::new(), |s, b| s + &format!("{b:02x}"));
 
-    let folder = input.cache.join("initrds");
-    let remembered = folder.join(key);
-    if let Ok(text) = fs::read_to_string(&remembered)
-        && let Ok(path) = StorePath::from_basename(text.trim())
-        && present(store, &path)?.is_some()
-    {
+    let memory = Memory::new(input.cache, "initrds", &key);
+    if let Some(path) = memory.path(store)? {
         return Ok(path);
     }
     report.phase("making the initrd", None);
@@ -224,15 +245,7 @@ fn initrd(input: &SystemInput<'_>, base: &Path, report: &dyn Report) -> Result<S
     let file = scratch.path().join("initrd");
     fs::write(&file, bytes).map_err(SystemError::io("writing", &file))?;
     let path = store.add(&format!("initrd-linux-{release}"), scratch, &[])?.path;
-
-    fs::create_dir_all(&folder).map_err(SystemError::io("making", &folder))?;
-    let remember = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-        std::io::Write::write_all(&mut file, path.base_name().as_bytes())?;
-        file.persist(&remembered)?;
-        Ok(())
-    };
-    remember().map_err(SystemError::io("writing", &remembered))?;
+    memory.remember(&path)?;
     Ok(path)
 }
 
@@ -246,6 +259,8 @@ fn kernel_parameters(input: &SystemInput<'_>) -> Vec<String> {
         "systemd.show_status=yes".to_string(),
         // If a power cut tears the table at the disk's beginning while it grows, the one at its end counts.
         "gpt".to_string(),
+        // A kernel that has panicked does nothing any more; by itself it would do so for ever.
+        "panic=10".to_string(),
     ];
     parameters.extend(input.checked.kernel_parameters());
     parameters

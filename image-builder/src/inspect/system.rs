@@ -131,7 +131,8 @@ pub(super) fn packages(root: &ext4::Reader<'_>, system: &str) -> Result<Vec<Pack
         why: format!("{system}/sbom.cdx.json is malformed: {error}"),
     })?;
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_string();
-    let components = list["components"].as_array().into_iter().flatten();
+    // The program that the machine carries is no package.
+    let components = list["components"].as_array().into_iter().flatten().filter(|c| c["type"] != "application");
     let mut packages: Vec<_> =
         components.map(|c| Package { name: text(&c["name"]), version: text(&c["version"]) }).collect();
     packages.sort();

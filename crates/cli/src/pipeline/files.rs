@@ -46,6 +46,9 @@ impl NamedFiles {
                     }
                     Err(e) => problems.push(checked.problem(&named.pointer, format!("{}: {e}", named.path), None)),
                 },
+                FilePurpose::BootFile(_) => {
+                    files.contents.insert(named.path, bytes);
+                }
                 _ => {}
             }
         }

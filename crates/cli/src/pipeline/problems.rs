@@ -17,7 +17,10 @@ pub fn of_system(checked: &Checked, error: SystemError) -> anyhow::Error {
                 None => checked.problem(pointer, error.to_string(), help).into(),
             }
         }
-        None => error.into(),
+        None => match error.help() {
+            Some(help) => anyhow::anyhow!("{error}\n  help: {help}"),
+            None => error.into(),
+        },
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,6 +51,22 @@ pub fn read(root: &Path, system: &Path) -> Result<(Facts, Input), Error> {
         first_passwords: first_passwords(&below(root, Path::new(FIRST_PASSWORDS)))?,
     };
     Ok((facts, accounts))
+}
+
+/// Whether the system's init can be started, once the root is put together: a program, or a script.
+pub fn check_init(root: &Path, system: &Path) -> Result<(), Error> {
+    let named = system.join("init");
+    let target = fs::read_link(below(root, &named)).unwrap_or_else(|_| named.clone());
+    let path = below(root, &named.parent().unwrap_or(system).join(target));
+    let doing = || format!("reading the system's init {}", path.display());
+    let mut head = [0; 4];
+    let mut file = fs::File::open(&path).with_context(doing)?;
+    let length = file.read(&mut head).with_context(doing)?;
+    let executable = file.metadata().with_context(doing)?.permissions().mode() & 0o111 != 0;
+    if executable && (head[..length].starts_with(b"\x7fELF") || head[..length].starts_with(b"#!")) {
+        return Ok(());
+    }
+    Err(Error::new(format!("the system's init {} is no program", path.display())))
 }
 
 /// The text of a file; empty if there is none, or none that is a file (a deletion in an overlay is a device node).
@@ -128,6 +146,27 @@ mod tests {
         let fstab = "# x\nUUID=1 /home ext4 defaults 0 2\nPARTUUID=AB-2 /var ext4 defaults 0 2\n";
         assert_eq!(var_device(fstab), Some(("/dev/disk/by-partuuid/ab-2".into(), "ext4".into())));
         assert_eq!(var_device("UUID=1 /var/log ext4 defaults 0 2\n"), None);
+    }
+
+    #[test]
+    fn an_init_that_cannot_be_started_is_told() {
+        let root = std::env::temp_dir().join(format!("cairn-stage1-init-{}", std::process::id()));
+        let system = Path::new("/nix/store/s-system");
+        fs::create_dir_all(below(&root, system)).unwrap();
+        fs::create_dir_all(root.join("usr/lib")).unwrap();
+        let told = || check_init(&root, system).map_err(|e| e.to_string()).err();
+        assert!(told().unwrap().starts_with("reading the system's init"));
+        std::os::unix::fs::symlink("/usr/lib/systemd", below(&root, &system.join("init"))).unwrap();
+        assert!(told().unwrap().contains("/usr/lib/systemd: No such file"));
+        let program = root.join("usr/lib/systemd");
+        fs::write(&program, "\x7fELF...").unwrap();
+        assert!(told().unwrap().ends_with("is no program"));
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o555)).unwrap();
+        assert_eq!(told(), None);
+        fs::remove_file(&program).unwrap();
+        fs::write(&program, "").unwrap();
+        assert!(told().unwrap().ends_with("is no program"));
+        fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod apply;
 mod facts;
+mod kept;
 pub mod modes;
 mod plan;
 mod upper;
@@ -18,9 +19,11 @@ pub fn run(parameters: &Parameters, root: &Path) -> Result<(), Error> {
     let system = parameters.system()?;
     facts::mount_var(root, &system)?;
     let (mut facts, mut accounts) = facts::read(root, &system)?;
-    let upper = upper::prepare(root, &mut accounts, &mut facts.special)?;
+    let etc = (!parameters.trial).then(|| facts.etc.clone());
+    let upper = upper::prepare(root, etc.as_deref(), &mut accounts, &mut facts.special)?;
     for step in plan::steps(&facts) {
         apply::apply(&step, root, &upper, &facts.special)?;
     }
-    Ok(())
+    // Told here, it ends in a message and an emergency; later it would leave a machine without its first process.
+    facts::check_init(root, &system)
 }

@@ -3,10 +3,12 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::facts::{RECORD, below, text_or_empty};
+use super::kept;
 use super::modes::Special;
+use super::plan::UPPER;
 use crate::accounts::files::{Accounts, NAMES};
 use crate::accounts::merge::{Input, merge};
 use crate::error::{Context, Error};
@@ -16,11 +18,14 @@ use crate::error::{Context, Error};
 pub struct Upper {
     /// File name, contents (`None`: the generation's file serves), mode, group.
     files: Vec<(&'static str, Option<String>, u32, u32)>,
+    /// Files that the generation has as well.
+    drop: Vec<PathBuf>,
     record: String,
 }
 
-/// Merges the accounts, and translates the numbers of special files to those in use on this machine.
-pub fn prepare(root: &Path, accounts: &mut Input, special: &mut [Special]) -> Result<Upper, Error> {
+/// Merges the accounts, and translates the numbers of special files to those in use on this machine. `etc` is that
+/// of a generation that is here to stay, if it is.
+pub fn prepare(root: &Path, etc: Option<&Path>, accounts: &mut Input, special: &mut [Special]) -> Result<Upper, Error> {
     let input = std::mem::take(accounts);
     let declared = input.declared.clone();
     let first_machine = input.machine.clone();
@@ -38,7 +43,8 @@ pub fn prepare(root: &Path, accounts: &mut Input, special: &mut [Special]) -> Re
     if record == text_or_empty(&below(root, Path::new(RECORD)))? {
         record.clear();
     }
-    Ok(Upper { files, record })
+    let drop = etc.map(|etc| kept::same(&below(root, Path::new(UPPER)), &below(root, etc))).unwrap_or_default();
+    Ok(Upper { files, drop, record })
 }
 
 /// A file is in the upper layer only if it differs from the generation's.
@@ -77,6 +83,9 @@ pub fn write(upper: &Upper, root: &Path, folder: &Path) -> Result<(), Error> {
                 _ => {}
             },
         }
+    }
+    for path in &upper.drop {
+        fs::remove_file(path).with_context(|| format!("removing {}", path.display()))?;
     }
     let id = folder.join("machine-id");
     if text_or_empty(&id)?.trim().len() != 32 {

@@ -5,15 +5,17 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::packages::Package;
+use crate::program::Carried;
 
-/// Every package with version, hash and package URL, as the text of a CycloneDX 1.6 file.
+/// Every package with version, hash and package URL, and the `cairn` program that the machine carries, as the text of a
+/// CycloneDX 1.6 file.
 ///
 /// The same packages for the same machine give the same bytes: there is no time in it, and the serial number is made
 /// from the contents (UUIDv5).
 #[must_use]
-pub fn cyclonedx(machine: &Machine, packages: &[Package]) -> String {
+pub fn cyclonedx(machine: &Machine, packages: &[Package], program: Option<&Carried>) -> String {
     let suite = &machine.source.debian.suite;
-    let components: Vec<Value> = packages.iter().map(|p| component(p, suite)).collect();
+    let components: Vec<Value> = packages.iter().map(|p| component(p, suite)).chain(program.map(application)).collect();
     let refs: Vec<&Value> = components.iter().map(|c| &c["bom-ref"]).collect();
     let root = format!("machine:{}", machine.hostname);
     let mut bom = json!({
@@ -53,6 +55,21 @@ fn component(package: &Package, suite: &str) -> Value {
     })
 }
 
+/// The program, which no package of Debian brings.
+fn application(program: &Carried) -> Value {
+    let Carried { version, sha256, path } = program;
+    let purl = format!("pkg:generic/cairn@{}", encoded(version));
+    json!({
+        "type": "application",
+        "bom-ref": purl,
+        "name": "cairn",
+        "version": version,
+        "purl": purl,
+        "hashes": [{ "alg": "SHA-256", "content": sha256 }],
+        "properties": [{ "name": "cairn:store-path", "value": path.to_string() }],
+    })
+}
+
 /// Percent-encoding as package URLs want it: all but letters, digits, `.`, `-`, `_`, `~` and the colon.
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -80,7 +97,9 @@ mod tests {
             source_version: "14.2.0-19".into(),
             sha256: "ab".repeat(32),
         };
-        cyclonedx(&serde_json::from_str(json).unwrap(), &[package])
+        let path = cairn_store::StorePath::from_basename("0123456789abcdfghijklmnpqrsvwxyz-cairn-1.2").unwrap();
+        let program = Carried { path, version: "1.2".into(), sha256: "cd".repeat(32) };
+        cyclonedx(&serde_json::from_str(json).unwrap(), &[package], Some(&program))
     }
 
     #[test]
@@ -90,6 +109,10 @@ mod tests {
         assert_eq!(component["purl"], "pkg:deb/debian/libstdc%2B%2B6@1:14.2.0-19%2Bb1~x?arch=amd64&distro=trixie");
         assert_eq!(component["hashes"][0]["content"], "ab".repeat(32));
         assert_eq!(bom["dependencies"][0]["dependsOn"][0], component["bom-ref"]);
+        let cairn = &bom["components"][1];
+        assert_eq!((&cairn["purl"], &cairn["type"]), (&json!("pkg:generic/cairn@1.2"), &json!("application")));
+        assert_eq!(cairn["hashes"][0]["content"], "cd".repeat(32));
+        assert_eq!(bom["dependencies"][0]["dependsOn"][1], cairn["bom-ref"]);
     }
 
     #[test]

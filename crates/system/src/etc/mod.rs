@@ -4,11 +4,14 @@
 //! is not known here: it lies in the overlay's upper layer, and the initrd's helper merges the accounts.
 
 mod accounts;
+pub(crate) mod completion;
 mod files;
 mod fstab;
 mod hosts;
 mod kernel;
 mod locale;
+pub(crate) mod made_from;
+pub(crate) mod manager;
 mod network;
 mod quiet;
 mod services;
@@ -18,7 +21,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use cairn_machine::model::{FileSystem, Hardware, Machine};
+use cairn_machine::Checked;
+use cairn_machine::model::FileSystem;
 
 use crate::error::SystemError;
 use crate::initrd::Modules;
@@ -40,10 +44,8 @@ pub struct Mount {
 /// What `/etc` is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct EtcInput<'a> {
-    /// The machine file.
-    pub machine: &'a Machine,
-    /// The hardware file.
-    pub hardware: Option<&'a Hardware>,
+    /// The machine, checked.
+    pub checked: &'a Checked,
     /// The base's folder.
     pub base: &'a Path,
     /// The base's list of special files.
@@ -52,6 +54,10 @@ pub struct EtcInput<'a> {
     pub mounts: &'a [Mount],
     /// Contents of the files that `files` names as `source`, by their path under `/etc`.
     pub sources: &'a BTreeMap<String, Vec<u8>>,
+    /// Contents of the files that the machine file names, by the name that they have there.
+    pub named: &'a BTreeMap<String, Vec<u8>>,
+    /// The machine file, hardware file and lock, by the names that they have in a system.
+    pub files: &'a BTreeMap<&'a str, Vec<u8>>,
     /// The kernel's modules.
     pub modules: &'a Modules,
 }
@@ -61,22 +67,26 @@ pub struct EtcInput<'a> {
 /// # Errors
 /// [`SystemError::Refused`] with its place in the machine file, and what reading the base gives.
 pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
+    let machine = &input.checked.machine;
     let mut tree = Tree::read(&input.base.join("etc"), "etc/", input.special)?;
     let has = |path: &str| exists_in(input.base, path);
     let units = units(input)?;
 
     quiet::clean(&mut tree);
     quiet::mask_units(&mut tree, &units);
-    hosts::apply(&mut tree, input.machine);
-    locale::apply(&mut tree, input.machine, &has)?;
-    network::apply(&mut tree, input.machine, &units);
+    hosts::apply(&mut tree, machine);
+    locale::apply(&mut tree, machine, &has)?;
+    network::apply(&mut tree, machine, &units);
     fstab::apply(&mut tree, input.mounts)?;
-    kernel::apply(&mut tree, input.machine, input.hardware, input.modules)?;
-    ssh::apply(&mut tree, input.machine, &has, &units);
-    let ids = accounts::apply(&mut tree, input.machine, &has)?;
+    kernel::apply(&mut tree, machine, input.checked.hardware.as_ref(), input.modules)?;
+    ssh::apply(&mut tree, machine, &has, &units);
+    let ids = accounts::apply(&mut tree, machine, &has)?;
+    completion::apply(&mut tree, &machine.boot, &units);
+    tree.file("systemd/system.conf.d/50-cairn.conf", manager::settings(machine.boot.watchdog));
+    made_from::apply(&mut tree, input.checked, input.files, input.named)?;
     // The machine file's own words come last, so that they win.
-    services::apply(&mut tree, input.machine, &units)?;
-    files::apply(&mut tree, input.machine, input.sources, &ids)?;
+    services::apply(&mut tree, machine, &units)?;
+    files::apply(&mut tree, machine, input.sources, &ids)?;
     Ok(tree)
 }
 
@@ -106,7 +116,7 @@ fn units(input: &EtcInput<'_>) -> Result<Units, SystemError> {
             units.0.insert(name, unit);
         }
     }
-    for (name, unit) in &input.machine.services.units {
+    for (name, unit) in &input.checked.machine.services.units {
         let unit = UnitFile::File { folder: "/etc/systemd/system", text: unit.text.clone() };
         units.0.insert(crate::units::full_name(name), unit);
     }

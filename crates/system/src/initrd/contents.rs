@@ -112,19 +112,28 @@ pub const RULES: [&str; 6] = [
 /// The indices of what is built into the kernel, below the kernel's folder; those of modules are made anew.
 pub const BUILT_IN_INDICES: [&str; 2] = ["modules.builtin.bin", "modules.builtin.alias.bin"];
 
+/// Of systemd's own settings. A disk that is not there by then will not come: a shell is better than a dead screen. Half
+/// a minute was seen to be too short for an emulated machine on a busy computer.
+pub const DEVICE_TIMEOUT: &str = "DefaultDeviceTimeoutSec=120s\n";
+
+/// There is no root password to ask for in an initrd. A generation on trial gets no shell; see [`FAILED_UNIT`].
+const SHELL: &str = "\
+[Unit]
+ConditionKernelCommandLine=!cairn.trial
+
+[Service]
+Environment=SYSTEMD_SULOGIN_FORCE=1
+";
+
 /// Files that are the same in every initrd. An empty machine id stays empty here; `initrd-release` is what tells
 /// systemd where it is; the root has a home and a shell for the emergency.
-pub const FILES: [(&str, &str); 10] = [
+pub const FILES: [(&str, &str); 9] = [
     ("etc/machine-id", ""),
     ("etc/fstab", ""),
     ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
     ("etc/shadow", "root:*:::::::\n"),
-    // A disk that is not there by then will not come: a shell is better than a dead screen. Half a minute was seen to
-    // be too short for an emulated machine on a busy computer.
-    ("etc/systemd/system.conf", "[Manager]\nDefaultDeviceTimeoutSec=120s\n"),
-    // There is no root password to ask for in an initrd.
-    ("etc/systemd/system/emergency.service.d/cairn.conf", "[Service]\nEnvironment=SYSTEMD_SULOGIN_FORCE=1\n"),
-    ("etc/systemd/system/rescue.service.d/cairn.conf", "[Service]\nEnvironment=SYSTEMD_SULOGIN_FORCE=1\n"),
+    ("etc/systemd/system/emergency.service.d/cairn.conf", SHELL),
+    ("etc/systemd/system/rescue.service.d/cairn.conf", SHELL),
     // Nothing of the new root's fstab is mounted here, so nothing in it is looked for.
     (
         "etc/systemd/system/initrd-parse-etc.service.d/cairn.conf",
@@ -144,8 +153,16 @@ pub const FILES: [(&str, &str); 10] = [
     ("etc/systemd/journald.conf", "[Journal]\nStorage=volatile\n"),
 ];
 
+/// Our own units, each with the folders that have a link to it.
+pub const OWN_UNITS: [(&str, &str, &[&str]); 4] = [
+    ("cairn-grow.service", GROW_UNIT, &["sysroot.mount.wants"]),
+    ("cairn-assemble.service", ASSEMBLE_UNIT, &["initrd-root-fs.target.requires"]),
+    ("cairn-trial.service", TRIAL_UNIT, &["sysinit.target.wants"]),
+    ("cairn-boot-failed.service", FAILED_UNIT, &["emergency.target.wants", "rescue.target.wants"]),
+];
+
 /// Grows the partition and the file system, after the check and before the mount; the mount does not fail with it.
-pub const GROW_UNIT: &str = "\
+const GROW_UNIT: &str = "\
 [Unit]
 Description=Grow the Root File System
 DefaultDependencies=no
@@ -160,8 +177,9 @@ ExecStart=/usr/lib/cairn/cairn-stage1 grow
 StandardError=journal+console
 ";
 
-/// Puts the root together. Everything that looks into the new root comes after it.
-pub const ASSEMBLE_UNIT: &str = "\
+/// Puts the root together. Everything that looks into the new root comes after it. It may have to check the file system
+/// of a /var of its own, which takes its time; whatever else takes longer than this will not end.
+const ASSEMBLE_UNIT: &str = "\
 [Unit]
 Description=Assemble the Root File System
 DefaultDependencies=no
@@ -175,6 +193,43 @@ OnFailureJobMode=replace-irreversibly
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+TimeoutStartSec=15min
 ExecStart=/usr/lib/cairn/cairn-stage1 assemble
+StandardError=journal+console
+";
+
+/// Begins the trial of a generation that has not booted well yet.
+const TRIAL_UNIT: &str = "\
+[Unit]
+Description=Begin the Trial of This Generation
+DefaultDependencies=no
+AssertPathExists=/etc/initrd-release
+ConditionKernelCommandLine=cairn.trial
+Before=sysinit.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/lib/cairn/cairn-stage1 trial
+";
+
+/// In place of the emergency's shell while a generation is on trial: tells what went wrong, then the machine restarts,
+/// however this ends and even if it cannot be started.
+const FAILED_UNIT: &str = "\
+[Unit]
+Description=Restart After a Failed Trial
+DefaultDependencies=no
+AssertPathExists=/etc/initrd-release
+ConditionKernelCommandLine=cairn.trial
+SuccessAction=reboot-force
+FailureAction=reboot-force
+JobTimeoutSec=60
+JobTimeoutAction=reboot-force
+
+[Service]
+Type=oneshot
+TimeoutStartSec=30
+ExecStart=/usr/lib/cairn/cairn-stage1 failed
+StandardOutput=journal+console
 StandardError=journal+console
 ";

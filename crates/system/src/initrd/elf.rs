@@ -1,4 +1,7 @@
-//! Which libraries a program needs: the DT_NEEDED entries of an ELF file (System V ABI, chapter 5). Pure.
+//! Which libraries a program needs and in which versions: the DT_NEEDED, DT_VERNEED and DT_VERDEF entries of an ELF
+//! file (System V ABI, chapter 5; Linux Standard Base, "Symbol Versioning"). Pure.
+
+use std::collections::BTreeSet;
 
 /// What the dynamic loader must find for a file.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -9,6 +12,8 @@ pub struct Needs {
     pub folders: Vec<String>,
     /// The path of the dynamic loader.
     pub interpreter: Option<String>,
+    /// Versions without which it is not started, each after its library: `("libc.so.6", "GLIBC_2.34")`.
+    pub versions: Vec<(String, String)>,
 }
 
 const PT_LOAD: u64 = 1;
@@ -18,44 +23,104 @@ const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
 const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
+const DT_VERDEF: u64 = 0x6fff_fffc;
+const DT_VERNEED: u64 = 0x6fff_fffe;
+const VER_FLG_WEAK: u16 = 2;
+
+/// The machine that a file is for, as its header has it (62: x86-64).
+pub fn machine(file: &[u8]) -> Option<u16> {
+    (file.get(..6)? == b"\x7fELF\x02\x01").then(|| u16_at(file, 0x12)).flatten()
+}
 
 /// Reads the needs of a 64-bit little-endian ELF file; `None` for what is none. A static program needs nothing.
 pub fn needs(file: &[u8]) -> Option<Needs> {
-    if file.get(..6)? != b"\x7fELF\x02\x01" {
-        return None;
-    }
-    let headers = u64_at(file, 0x20)? as usize;
-    let (size, count) = (u16_at(file, 0x36)? as usize, u16_at(file, 0x38)? as usize);
-    let mut needs = Needs::default();
-    let mut loads = Vec::new();
-    let mut dynamic: &[u8] = &[];
-    for i in 0..count {
-        let at = headers.checked_add(i.checked_mul(size)?)?;
-        let kind = u64_at(file, at)? & 0xffff_ffff;
-        let (offset, address) = (u64_at(file, at + 8)? as usize, u64_at(file, at + 16)?);
-        let length = u64_at(file, at + 32)? as usize;
-        let contents = || file.get(offset..offset.checked_add(length)?);
-        match kind {
-            PT_LOAD => loads.push((address, length as u64, offset)),
-            PT_DYNAMIC => dynamic = contents()?,
-            PT_INTERP => needs.interpreter = Some(string(contents()?, 0)?),
-            _ => {}
-        }
-    }
-    let pairs = || dynamic.chunks_exact(16).filter_map(|c| Some((u64_at(c, 0)?, u64_at(c, 8)?)));
-    let Some((_, table)) = pairs().find(|p| p.0 == DT_STRTAB) else { return Some(needs) };
-    let (address, _, offset) = loads.iter().find(|l| (l.0..l.0.saturating_add(l.1)).contains(&table))?;
-    let strings = file.get(offset + (table - address) as usize..)?;
-    for (tag, value) in pairs() {
-        match tag {
-            DT_NEEDED => needs.libraries.push(string(strings, value as usize)?),
+    let dynamic = Dynamic::read(file)?;
+    let mut needs = Needs { interpreter: dynamic.interpreter.clone(), ..Needs::default() };
+    let Some(strings) = dynamic.table(DT_STRTAB) else { return Some(needs) };
+    for (tag, value) in &dynamic.pairs {
+        match *tag {
+            DT_NEEDED => needs.libraries.push(string(strings, *value as usize)?),
             DT_RUNPATH | DT_RPATH => {
-                needs.folders.extend(string(strings, value as usize)?.split(':').map(str::to_string));
+                needs.folders.extend(string(strings, *value as usize)?.split(':').map(str::to_string));
             }
             _ => {}
         }
     }
+    if let Some(table) = dynamic.table(DT_VERNEED) {
+        // Each library has a chain of versions.
+        for of_library in chain(table, 12) {
+            let library = string(strings, u32_at(of_library, 4)? as usize)?;
+            for version in chain(of_library.get(u32_at(of_library, 8)? as usize..)?, 12) {
+                if u16_at(version, 4)? & VER_FLG_WEAK == 0 {
+                    needs.versions.push((library.clone(), string(strings, u32_at(version, 8)? as usize)?));
+                }
+            }
+        }
+    }
     Some(needs)
+}
+
+/// The versions that a library provides; `None` for what is no 64-bit little-endian ELF file.
+pub fn provides(file: &[u8]) -> Option<BTreeSet<String>> {
+    let dynamic = Dynamic::read(file)?;
+    let mut versions = BTreeSet::new();
+    if let (Some(strings), Some(table)) = (dynamic.table(DT_STRTAB), dynamic.table(DT_VERDEF)) {
+        for definition in chain(table, 16) {
+            let name = definition.get(u32_at(definition, 12)? as usize..)?;
+            versions.insert(string(strings, u32_at(name, 0)? as usize)?);
+        }
+    }
+    Some(versions)
+}
+
+/// A chain of records, each of which says at `next` how far it is to the one after it; 0 ends the chain.
+fn chain(table: &[u8], next: usize) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(table), move |record| match u32_at(record, next)? {
+        0 => None,
+        step => record.get(step as usize..),
+    })
+}
+
+/// What the dynamic loader reads of a file.
+struct Dynamic<'a> {
+    file: &'a [u8],
+    /// Address, length and place in the file of what is loaded.
+    loads: Vec<(u64, u64, usize)>,
+    pairs: Vec<(u64, u64)>,
+    interpreter: Option<String>,
+}
+
+impl<'a> Dynamic<'a> {
+    fn read(file: &'a [u8]) -> Option<Dynamic<'a>> {
+        machine(file)?;
+        let headers = u64_at(file, 0x20)? as usize;
+        let (size, count) = (u16_at(file, 0x36)? as usize, u16_at(file, 0x38)? as usize);
+        let mut dynamic = Dynamic { file, loads: Vec::new(), pairs: Vec::new(), interpreter: None };
+        for i in 0..count {
+            let at = headers.checked_add(i.checked_mul(size)?)?;
+            let kind = u64_at(file, at)? & 0xffff_ffff;
+            let (offset, address) = (u64_at(file, at + 8)? as usize, u64_at(file, at + 16)?);
+            let length = u64_at(file, at + 32)? as usize;
+            let contents = || file.get(offset..offset.checked_add(length)?);
+            match kind {
+                PT_LOAD => dynamic.loads.push((address, length as u64, offset)),
+                PT_DYNAMIC => {
+                    let pair = |c: &[u8]| Some((u64_at(c, 0)?, u64_at(c, 8)?));
+                    dynamic.pairs = contents()?.chunks_exact(16).filter_map(pair).collect();
+                }
+                PT_INTERP => dynamic.interpreter = Some(string(contents()?, 0)?),
+                _ => {}
+            }
+        }
+        Some(dynamic)
+    }
+
+    /// The file from where the table begins that an entry gives the address of.
+    fn table(&self, tag: u64) -> Option<&'a [u8]> {
+        let (_, table) = self.pairs.iter().find(|p| p.0 == tag)?;
+        let (address, _, offset) = self.loads.iter().find(|l| (l.0..l.0.saturating_add(l.1)).contains(table))?;
+        self.file.get(offset.checked_add((table - address) as usize)?..)
+    }
 }
 
 fn string(bytes: &[u8], at: usize) -> Option<String> {
@@ -66,6 +131,10 @@ fn string(bytes: &[u8], at: usize) -> Option<String> {
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
@@ -82,6 +151,14 @@ mod tests {
         let needs = needs(&own).unwrap();
         assert!(needs.libraries.iter().any(|l| l == "libc.so.6"), "{needs:?}");
         assert!(needs.interpreter.is_some());
+        assert_eq!(machine(&own), Some(62));
+        let loaded = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let libc = loaded.lines().find_map(|l| l.find('/').map(|at| &l[at..]).filter(|p| p.ends_with("/libc.so.6")));
+        let provided = provides(&std::fs::read(libc.expect("the C library is loaded")).unwrap()).unwrap();
+        let wanted: Vec<&String> = needs.versions.iter().filter(|v| v.0 == "libc.so.6").map(|v| &v.1).collect();
+        assert!(wanted.iter().any(|v| v.starts_with("GLIBC_2.")), "{wanted:?}");
+        // It runs, so what it wants is there.
+        assert!(wanted.iter().all(|v| provided.contains(*v)), "{wanted:?} {provided:?}");
     }
 
     #[test]
@@ -89,12 +166,12 @@ mod tests {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert_eq!(needs(b"#!/bin/sh\n"), None);
         for length in [0, 5, 6, 40, 64, 100, 700] {
-            let _ = needs(&own[..length]);
+            let _ = (needs(&own[..length]), provides(&own[..length]));
         }
         let mut bad = own[..4096].to_vec();
         for at in 0..256 {
             bad[at] ^= 0xff;
-            let _ = needs(&bad);
+            let _ = (needs(&bad), provides(&bad));
             bad[at] ^= 0xff;
         }
     }

@@ -3,7 +3,7 @@
 
 mod contents;
 mod cpio;
-mod elf;
+pub(crate) mod elf;
 mod index;
 mod modules;
 
@@ -15,6 +15,7 @@ use std::path::Path;
 use cairn_machine::nearest;
 
 use crate::error::SystemError;
+use crate::etc::manager;
 use crate::tree::resolve_in;
 use cpio::{Archive, Entry};
 pub use modules::Modules;
@@ -39,13 +40,22 @@ pub struct WantedModules {
     pub more: Vec<(String, String)>,
 }
 
-impl WantedModules {
-    /// The text that an initrd's cache key has of them.
+/// What an initrd is made from, besides its base.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Modules.
+    pub modules: WantedModules,
+    /// Watch over the machine with a hardware watchdog, if there is one.
+    pub watchdog: bool,
+}
+
+impl Wanted {
+    /// The text that an initrd's cache key has of it.
     #[must_use]
     pub fn key(&self) -> String {
         let names = |list: &[(String, String)]| list.iter().map(|m| m.1.as_str()).collect::<Vec<_>>().join(" ");
-        let hardware = self.hardware.as_deref().map_or("generic".into(), names);
-        format!("{hardware} + {}", names(&self.more))
+        let hardware = self.modules.hardware.as_deref().map_or("generic".into(), names);
+        format!("{hardware} + {}, watchdog: {}", names(&self.modules.more), self.watchdog)
     }
 }
 
@@ -53,7 +63,7 @@ impl WantedModules {
 ///
 /// # Errors
 /// When the base lacks something that is needed, or the kernel a module that is asked for by name.
-pub fn build(base: &Path, kernel_release: &str, wanted: &WantedModules) -> Result<Vec<u8>, SystemError> {
+pub fn build(base: &Path, kernel_release: &str, wanted: &Wanted) -> Result<Vec<u8>, SystemError> {
     let mut initrd = Initrd { base, archive: Archive::default() };
     for program in contents::PROGRAMS {
         initrd.program(program)?.ok_or_else(|| initrd.lacks(program, "every initrd needs"))?;
@@ -68,7 +78,7 @@ pub fn build(base: &Path, kernel_release: &str, wanted: &WantedModules) -> Resul
     for rule in contents::RULES {
         initrd.copy(&format!("usr/lib/udev/rules.d/{rule}"))?;
     }
-    initrd.etc()?;
+    initrd.etc(wanted.watchdog)?;
     initrd.modules(kernel_release, wanted)?;
     initrd.skeleton();
     let archive = initrd.archive.bytes();
@@ -80,6 +90,12 @@ pub(crate) fn modules_of(base: &Path, release: &str) -> Modules {
     let folder = base.join("usr/lib/modules").join(release);
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
     Modules::parse(&read("modules.dep"), &read("modules.softdep"), &read("modules.builtin"))
+}
+
+/// Where a base has a library: in the first folder that has it, `first` before the usual ones.
+pub(crate) fn library_in(base: &Path, name: &str, first: &[String]) -> Option<String> {
+    let folders = first.iter().map(|f| f.trim_start_matches('/')).chain(LIBRARY_FOLDERS);
+    folders.map(|f| format!("{f}/{name}")).find(|path| base.join(path).exists())
 }
 
 struct Initrd<'a> {
@@ -140,9 +156,7 @@ impl Initrd<'_> {
     }
 
     fn library(&mut self, name: &str, first: &[String]) -> Result<(), SystemError> {
-        let folders = first.iter().map(|f| f.trim_start_matches('/')).chain(LIBRARY_FOLDERS);
-        let found: Option<String> = folders.map(|f| format!("{f}/{name}")).find(|p| self.base.join(p).exists());
-        match found {
+        match library_in(self.base, name, first) {
             Some(path) => self.program(&path).map(drop),
             // Named by the loader itself.
             None if name.starts_with("ld-linux") => Ok(()),
@@ -158,22 +172,22 @@ impl Initrd<'_> {
         for (target, unit) in contents::WANTS {
             self.archive.put(format!("{FOLDER}/{target}.wants/{unit}"), Entry::Link(format!("../{unit}")));
         }
-        let own = [
-            ("cairn-grow.service", contents::GROW_UNIT, "sysroot.mount.wants"),
-            ("cairn-assemble.service", contents::ASSEMBLE_UNIT, "initrd-root-fs.target.requires"),
-        ];
-        for (name, text, folder) in own {
+        for (name, text, folders) in contents::OWN_UNITS {
             self.archive.put(format!("{FOLDER}/{name}"), Entry::File(text.into(), false));
-            self.archive.put(format!("{FOLDER}/{folder}/{name}"), Entry::Link(format!("../{name}")));
+            for folder in folders {
+                self.archive.put(format!("{FOLDER}/{folder}/{name}"), Entry::Link(format!("../{name}")));
+            }
         }
         self.archive.put("usr/lib/cairn/cairn-stage1", Entry::File(STAGE1.to_vec(), true));
         Ok(())
     }
 
-    fn etc(&mut self) -> Result<(), SystemError> {
+    fn etc(&mut self, watchdog: bool) -> Result<(), SystemError> {
         for (path, text) in contents::FILES {
             self.archive.put(path, Entry::File(text.into(), false));
         }
+        let manager = format!("{}{}", manager::settings(watchdog), contents::DEVICE_TIMEOUT);
+        self.archive.put("etc/systemd/system.conf", Entry::File(manager.into(), false));
         self.copy("etc/group")?.ok_or_else(|| self.lacks("etc/group", "udev's rules need"))?;
         self.copy("usr/lib/os-release")?.ok_or_else(|| self.lacks("usr/lib/os-release", "systemd asks for"))?;
         for name in ["os-release", "initrd-release"] {
@@ -182,9 +196,11 @@ impl Initrd<'_> {
         Ok(())
     }
 
-    fn modules(&mut self, release: &str, wanted: &WantedModules) -> Result<(), SystemError> {
+    fn modules(&mut self, release: &str, wanted: &Wanted) -> Result<(), SystemError> {
         let folder = format!("usr/lib/modules/{release}");
         let modules = modules_of(self.base, release);
+        let watchdogs: &[&str] = if wanted.watchdog { &modules::WATCHDOGS } else { &[] };
+        let wanted = &wanted.modules;
         for (pointer, name) in wanted.hardware.iter().flatten().chain(&wanted.more) {
             if !modules.has(name) {
                 let help = nearest(name, modules.names()).map(|n| format!("did you mean {n}?"));
@@ -197,6 +213,7 @@ impl Initrd<'_> {
         let mut names: BTreeSet<String> = modules::ALWAYS.iter().map(ToString::to_string).collect();
         names.extend(wanted.hardware.as_deref().map_or_else(generic, named));
         names.extend(named(&wanted.more));
+        names.extend(watchdogs.iter().map(ToString::to_string));
         let mut held = BTreeSet::new();
         for file in modules.closure(names.iter().map(String::as_str)) {
             let path = format!("{folder}/{file}");
@@ -249,7 +266,7 @@ mod tests {
     #[test]
     fn a_base_without_systemd_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = build(dir.path(), "6.1", &WantedModules::default()).unwrap_err();
+        let error = build(dir.path(), "6.1", &Wanted::default()).unwrap_err();
         assert!(error.to_string().contains("usr/lib/systemd/systemd"), "{error}");
     }
 
@@ -268,9 +285,7 @@ mod tests {
         fs::write(&helper, "").unwrap();
         fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(units.join("emergency.target"), "[Unit]\nDescription=Emergency\n").unwrap();
-        for (name, text) in
-            [("cairn-grow.service", contents::GROW_UNIT), ("cairn-assemble.service", contents::ASSEMBLE_UNIT)]
-        {
+        for (name, text, _) in contents::OWN_UNITS {
             fs::write(units.join(name), text).unwrap();
             let tool = cairn_process::Tool::new("systemd-analyze", "systemd", "check units");
             let root = format!("--root={}", dir.path().display());

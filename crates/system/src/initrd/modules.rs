@@ -51,6 +51,10 @@ pub const GENERIC: [&str; 42] = [
     "efivarfs",
 ];
 
+/// Hardware watchdogs, and the buses behind which some of them sit. They are in every initrd of a machine that wants one
+/// to watch: what is not covered from the start is what most needs it.
+pub const WATCHDOGS: [&str; 7] = ["i6300esb", "iTCO_wdt", "lpc_ich", "i2c_i801", "wdat_wdt", "sp5100_tco", "hpwdt"];
+
 /// What every initrd holds, whatever the hardware: the root is an ext4 under overlays, and systemd asks for autofs.
 pub const ALWAYS: [&str; 3] = ["ext4", "overlay", "autofs4"];
 

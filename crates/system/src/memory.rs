@@ -1,0 +1,57 @@
+//! What is remembered from one build to the next: under which path the store has what was made from something.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use cairn_store::{PathInfo, Store, StoreError, StorePath};
+
+use crate::error::SystemError;
+
+/// One entry: a file in a folder of the cache, with the base name of a store path.
+#[derive(Debug)]
+pub struct Memory {
+    folder: PathBuf,
+    file: PathBuf,
+}
+
+impl Memory {
+    /// The entry of `key` among those of one `kind`.
+    pub fn new(cache: &Path, kind: &str, key: &str) -> Memory {
+        let folder = cache.join(kind);
+        Memory { file: folder.join(key), folder }
+    }
+
+    /// The path that was remembered, if the store still has it whole.
+    pub fn path(&self, store: &Store) -> Result<Option<StorePath>, SystemError> {
+        let Ok(text) = fs::read_to_string(&self.file) else { return Ok(None) };
+        let Ok(path) = StorePath::from_basename(text.trim()) else { return Ok(None) };
+        Ok(present(store, &path)?.map(|info| info.path))
+    }
+
+    /// Remembers a path.
+    pub fn remember(&self, path: &StorePath) -> Result<(), SystemError> {
+        let write = || -> std::io::Result<()> {
+            fs::create_dir_all(&self.folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+            file.write_all(path.base_name().as_bytes())?;
+            file.persist(&self.file)?;
+            Ok(())
+        };
+        write().map_err(SystemError::io("writing", &self.file))
+    }
+}
+
+/// The path's information, if it and all that it refers to are in the store and whole.
+pub fn present(store: &Store, path: &StorePath) -> Result<Option<PathInfo>, SystemError> {
+    let check = || -> Result<Option<PathInfo>, StoreError> {
+        let Some(info) = store.info(path)? else { return Ok(None) };
+        store.closure(std::slice::from_ref(path))?;
+        store.check_quick(path)?;
+        Ok(Some(info))
+    };
+    match check() {
+        Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) => Ok(None),
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,45 @@
+//! A system's own additions to `/usr`, which lie over the base's: the `cairn` program, its manual, the boot's helper.
+
+use std::collections::BTreeMap;
+
+use cairn_machine::model::Boot;
+
+use crate::etc::completion;
+use crate::initrd::STAGE1;
+use crate::program::{Carried, INSIDE};
+use crate::tree::{EXECUTABLE, Node, Tree};
+
+/// The whole tree. `more` are files by their path below `/usr`: man pages, completions.
+pub fn tree(carried: &Carried, boot: &Boot, more: &BTreeMap<String, Vec<u8>>) -> Tree {
+    let mut tree = Tree::default();
+    for (path, bytes) in more {
+        tree.file(path, bytes.clone());
+    }
+    tree.link("bin/cairn", format!("{}/{INSIDE}", carried.path));
+    // The running system's units use the same helper as the initrd: it depends on nothing that may be broken.
+    tree.put("lib/cairn/cairn-stage1", Node::File(STAGE1.to_vec()), EXECUTABLE);
+    for (path, script) in completion::scripts(boot) {
+        tree.file(&path, script);
+    }
+    tree
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_store::StorePath;
+
+    use super::*;
+
+    #[test]
+    fn the_program_is_linked_and_not_copied() {
+        let path = StorePath::from_basename("0123456789abcdfghijklmnpqrsvwxyz-cairn-1.2").unwrap();
+        let carried = Carried { path, version: "1.2".into(), sha256: String::new() };
+        let more = BTreeMap::from([("share/man/man1/cairn.1".to_string(), b".TH".to_vec())]);
+        let tree = tree(&carried, &Boot::default(), &more);
+        let link = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-cairn-1.2/bin/cairn";
+        assert_eq!(tree.get("bin/cairn"), Some(&Node::Link(link.into())));
+        assert_eq!(tree.text("share/man/man1/cairn.1").as_deref(), Some(".TH"));
+        assert!(tree.get("lib/cairn/cairn-stage1").is_some());
+        assert_eq!(tree.special("usr/"), "", "a store path carries all of it");
+    }
+}
