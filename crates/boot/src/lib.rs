@@ -26,7 +26,7 @@ pub use choice::{Choice, Situation, choose};
 pub use entry_name::{Counter, ENTRIES, EntryName};
 pub use generation::{Artifact, Generation, date};
 pub use installation::Installation;
-pub use menu::{Layout, Menu, MenuError, Program, settle};
+pub use menu::{Layout, LoaderProgram, Menu, MenuError, settle};
 pub use plan::{PlanError, Shortage, Step, Update};
 pub use present::{FoundFile, Present, Space};
 pub use record::{RECORD_FILE, Record, RecordError};

@@ -18,7 +18,7 @@ use crate::systemd_boot::SystemdBoot;
 /// A boot loader, with what of it goes onto the partition.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum Program {
+pub enum LoaderProgram {
     /// systemd-boot: its EFI program.
     SystemdBoot(Artifact),
 }
@@ -46,7 +46,7 @@ pub struct Menu<'a> {
     /// The generation that runs, if it is one of this machine's.
     pub booted: Option<u64>,
     /// The loader.
-    pub program: &'a Program,
+    pub program: &'a LoaderProgram,
     /// The partitions.
     pub layout: Layout,
     /// Files of the machine file's own.
@@ -85,7 +85,7 @@ impl Menu<'_> {
     pub fn boot_set(&self, present: &Present) -> Result<BootSet, SetError> {
         let choice = self.choice()?;
         let mut set = match self.program {
-            Program::SystemdBoot(program) => SystemdBoot {
+            LoaderProgram::SystemdBoot(program) => SystemdBoot {
                 installation: self.installation,
                 boot: self.boot,
                 generations: self.generations,

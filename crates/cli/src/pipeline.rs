@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cairn_boot::{BootSet, Generation, Installation, Layout, Menu, Present, Program, Record};
+use cairn_boot::{BootSet, Generation, Installation, Layout, LoaderProgram, Menu, Present, Record};
 use cairn_layout::{disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
@@ -148,7 +148,7 @@ fn boot_set(store: &Store, checked: &Checked, base: &Base, generations: &[Genera
         generations,
         record: &Record::first(FIRST_GENERATION),
         booted: None,
-        program: &Program::SystemdBoot(artifact::of(store, &program)?),
+        program: &LoaderProgram::SystemdBoot(artifact::of(store, &program)?),
         layout: if two { Layout::Two } else { Layout::One },
         files: &[],
         complete: true,

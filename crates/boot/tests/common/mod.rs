@@ -253,7 +253,7 @@ impl Machine {
             generations: &self.generations,
             record: &self.record,
             booted: self.booted,
-            program: &Program::SystemdBoot(self.program.clone()),
+            program: &LoaderProgram::SystemdBoot(self.program.clone()),
             layout: Layout::One,
             files: &self.files,
             complete: self.may_remove,

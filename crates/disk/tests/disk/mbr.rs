@@ -28,7 +28,10 @@ fn other_programs_read_the_mbr_as_it_was_meant() {
     let path = dir.path().join("image.raw");
     let image = target(&path, plan.bytes());
     let files = boot_files();
-    let contents = Contents { files: BTreeMap::from([("/boot".to_string(), files.as_slice())]), ..Contents::default() };
+    let contents = Contents {
+        files: BTreeMap::from([("/boot".to_string(), &files as &dyn fat::FatContents)]),
+        ..Contents::default()
+    };
     apply(&plan, &contents, EPOCH, &image, 2, &Quiet).unwrap();
 
     if let Some(json) = checked(tool("sfdisk", "fdisk").arg("-J").arg(&path)) {
