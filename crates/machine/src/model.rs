@@ -99,6 +99,13 @@ fn default_timezone() -> String {
     "UTC".into()
 }
 
+impl Machine {
+    /// What firmware the machine boots under: what its one disk and its boot loader allow.
+    pub fn firmware(&self) -> Firmware {
+        self.disks.values().next().map(|disk| disk.firmware(self.boot.loader)).unwrap_or_default()
+    }
+}
+
 /// An instruction set, named as systemd's `ConditionArchitecture=` names it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Architecture {

@@ -126,6 +126,13 @@ fn the_examples_and_the_template_fit_the_schema_by_an_independent_validator() {
         format!("{}files: {{/var/x: {{text: a}}}}\n", common::LEAST),
         format!("{}files: {{/etc/x: {{}}}}\n", common::LEAST),
         format!("{}users: {{alice: {{uid: x}}}}\n", common::LEAST),
+        format!("{}boot: {{entries: {{a: {{title: x}}}}}}\n", common::LEAST),
+        format!("{}boot: {{entries: {{A: {{efi: x}}}}}}\n", common::LEAST),
+        format!("{}boot: {{files: {{/a: {{text: x}}}}}}\n", common::LEAST),
+        format!("{}boot: {{files: {{'a:b': {{text: x}}}}}}\n", common::LEAST),
+        format!("{}boot: {{files: {{a: {{}}}}}}\n", common::LEAST),
+        format!("{}boot: {{password_hash: secret}}\n", common::LEAST),
+        format!("{}boot: {{tries: 10}}\n", common::LEAST),
     ];
     for text in wrong {
         assert!(validate(schema(), &text).is_err(), "{text}");

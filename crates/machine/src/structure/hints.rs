@@ -61,6 +61,7 @@ const BOOT_SYNONYMS: &[(&str, &str)] = &[
     ("device", "nothing: the boot loader goes to the disk that holds the root"),
     ("devices", "nothing: the boot loader goes to the disk that holds the root"),
     ("edk2-uefi-shell", "an entry in `entries`, whose `efi` is a file in `files`"),
+    ("efi", "`nvram` for the firmware's own menu; where the ESP is mounted is said in `disks`"),
     ("efiInstallAsRemovable", "nothing: the removable path is always written, and `nvram: true` adds the other"),
     ("efi_variables", "`nvram`"),
     ("enable", "nothing: there always is a boot loader, and `loader` says which"),

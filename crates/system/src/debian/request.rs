@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cairn_machine::model::{Firmware, Keyboard, Loader, Machine};
+use cairn_machine::model::{Keyboard, Loader, Machine};
 
 use super::error::Error;
 use super::extras;
@@ -41,7 +41,7 @@ const MEMTEST: &str = "memtest86+";
 /// The packages of the machine's boot loader, for the firmware that its disk boots under.
 fn boot_loader(machine: &Machine) -> impl Iterator<Item = &'static str> {
     let loader = machine.boot.loader;
-    let firmware = machine.disks.values().next().map_or(Firmware::default(), |disk| disk.firmware(loader));
+    let firmware = machine.firmware();
     let grub = loader == Loader::Grub;
     [
         (SYSTEMD_BOOT, loader == Loader::SystemdBoot),
