@@ -84,12 +84,13 @@ pub fn key(contents: &ImageContents<'_>) -> String {
         })
         .collect();
     let described = format!(
-        "{RECIPE} {}\n{:?}\n{}\n{:?}\n{:?}\n{:?}\n{:?}\n{}\n{}",
+        "{RECIPE} {}\n{:?}\n{}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n{}\n{}",
         env!("CARGO_PKG_VERSION"),
         contents.disk,
         contents.seed,
         contents.boot,
         root.links,
+        root.record,
         root.passwords,
         root.mount_points,
         root.epoch,

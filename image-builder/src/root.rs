@@ -19,6 +19,8 @@ pub struct RootContents<'a> {
     pub closure: &'a [PathInfo],
     /// Links to make: generations, the current one, roots of garbage collection.
     pub links: &'a [profile::Link],
+    /// What the machine remembers of its generations: the text of [`cairn_boot::RECORD_FILE`].
+    pub record: &'a str,
     /// crypt(5) hashes of first passwords by login name. They go into the machine's own state, not into the store.
     pub passwords: &'a BTreeMap<String, String>,
     /// Directories that other partitions are mounted on.
@@ -59,6 +61,7 @@ pub fn tree(contents: &RootContents<'_>) -> Result<Tree, RootError> {
         push(&mut tree, path, 0o777, epoch, Node::Symlink(link.target.clone()))?;
     }
     tree.dirs("var/lib/cairn", epoch)?;
+    push_bytes(&mut tree, cairn_boot::RECORD_FILE.into(), 0o644, epoch, contents.record.into())?;
     push(&mut tree, "var/lib/cairn/passwords".into(), 0o700, epoch, Node::Dir)?;
     for (user, hash) in contents.passwords {
         let bytes = format!("{}\n", hash.trim()).into_bytes();

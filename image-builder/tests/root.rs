@@ -33,6 +33,7 @@ fn root(store: &Store, closure: &[PathInfo]) -> Tree {
     let contents = RootContents {
         store,
         closure,
+        record: "{}",
         links: &links,
         passwords: &BTreeMap::new(),
         mount_points: &["/boot".to_string()],

@@ -127,6 +127,10 @@ pub struct BuildArgs {
     /// The formats of the images.
     #[arg(long, value_name = "FORMAT", value_enum, value_delimiter = ',', default_value = "raw,qcow2")]
     pub format: Vec<Format>,
+    /// Make the image as that of a machine that was upgraded: OLD.yaml is an older
+    /// generation of it. Given several times, the oldest first.
+    #[arg(long, value_name = "OLD.yaml", value_hint = clap::ValueHint::FilePath)]
+    pub after: Vec<PathBuf>,
     /// Sign the system with this Nix signing key.
     #[arg(long, value_name = "KEYFILE", value_hint = clap::ValueHint::FilePath)]
     pub key: Option<PathBuf>,

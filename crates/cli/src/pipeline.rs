@@ -6,7 +6,7 @@ mod files;
 mod outputs;
 mod problems;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -16,7 +16,7 @@ use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
 use cairn_machine::model::{Disk, FileSystem, PartitionKind};
 use cairn_process::Report;
-use cairn_store::{PathInfo, SigningKey, Store, profile};
+use cairn_store::{PathInfo, SigningKey, Store, StorePath, profile};
 use cairn_system::debian::Base;
 use cairn_system::{Mount, Program, System, SystemInput};
 use image_builder::image::{Image, ImageContents};
@@ -28,41 +28,46 @@ use crate::args::Format;
 use crate::{cache, docs, lock_file, machine_file};
 use files::NamedFiles;
 
-/// The number of a new machine's generation.
-const FIRST_GENERATION: u64 = 1;
-
-/// A machine as far as it can be made without writing an image.
+/// One generation, made: everything that follows from its machine file alone.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct Made {
     /// The machine file, checked.
     pub checked: Checked,
-    lock: Lock,
-    system: System,
-    store: Store,
-    named: NamedFiles,
-    closure: Vec<PathInfo>,
-    links: Vec<profile::Link>,
-    boot: BootSet,
-    disk: Disk,
-    disk_name: String,
-    disk_seed: Uuid,
-    mount_points: Vec<String>,
+    /// Its lock.
+    pub lock: Lock,
+    /// Its base.
+    pub base: Base,
+    /// Its system.
+    pub system: System,
+    /// The files that the machine file names.
+    pub named: NamedFiles,
+    /// Directories that partitions besides the root are mounted on.
+    pub mount_points: Vec<String>,
 }
 
-/// Makes everything that goes into an image: the lock if there is none, the base, the system.
-pub fn prepare(file: &Path, key: Option<&SigningKey>, report: &dyn Report) -> anyhow::Result<Prepared> {
-    let checked = machine_file::load(file)?;
-    let named = NamedFiles::read(file, &checked)?;
-    let lock = lock_file::for_build(file, &checked, report)?;
-    let cache = cache::folder()?;
-    let store = Store::open(&cache)?;
-    let base = cairn_system::debian::base(&lock, &checked.machine, &store, &cache, report)
-        .map_err(|e| lock_file::placed(&checked, e))?;
+/// Where a generation is made, and with what.
+#[derive(Debug, Clone, Copy)]
+pub struct Workshop<'a> {
+    /// Where base and system are.
+    pub store: &'a Store,
+    /// A folder for what is remembered from one build to the next.
+    pub cache: &'a Path,
+    /// Signs the system, if given.
+    pub key: Option<&'a SigningKey>,
+}
 
+/// Makes a generation: base, system. The files and the lock are the caller's.
+pub fn make(
+    file: &Path,
+    (checked, named, lock): (Checked, NamedFiles, Lock),
+    base: Base,
+    workshop: &Workshop<'_>,
+    report: &dyn Report,
+) -> anyhow::Result<Made> {
     let (disk_name, disk) = the_disk(&checked)?;
     let disk_seed = disk_seed(checked.seed(), &disk_name);
     let (root, mounts) = mounts(&checked, &disk_name, &disk, disk_seed)?;
-    let made_from = files::made_from(file, &checked)?;
+    let made_from = files::made_from(file, &checked, &lock)?;
     let program = std::env::current_exe().context("finding the running program")?;
     let input = SystemInput {
         checked: &checked,
@@ -74,18 +79,97 @@ pub fn prepare(file: &Path, key: Option<&SigningKey>, report: &dyn Report) -> an
         program: Program::File(&program),
         usr: &docs::below_usr()?,
         files: &made_from.iter().map(|(name, bytes)| (*name, bytes.clone())).collect(),
-        store: &store,
-        cache: &cache,
-        key,
+        store: workshop.store,
+        cache: workshop.cache,
+        key: workshop.key,
     };
     let system = cairn_system::build(&input, report).map_err(|e| problems::of_system(&checked, e))?;
-
-    let closure = closure(&store, &system)?;
-    let links = profile::links(FIRST_GENERATION, &system.info.path);
-    let generation = generation(&store, &checked, &lock, &system)?;
-    let boot = boot_set(&store, &checked, &base, &[generation])?;
     let mount_points = mounts.iter().filter(|m| m.format != FileSystem::Swap).map(|m| m.target.clone()).collect();
-    Ok(Prepared { checked, lock, system, store, named, closure, links, boot, disk, disk_name, disk_seed, mount_points })
+    Ok(Made { checked, lock, base, system, named, mount_points })
+}
+
+/// A machine as far as it can be made without writing an image.
+#[derive(Debug)]
+pub struct Prepared {
+    store: Store,
+    /// Its generations, from number 1 on.
+    made: Vec<Made>,
+    closure: Vec<PathInfo>,
+    links: Vec<profile::Link>,
+    record: Record,
+    boot: BootSet,
+    disk: Disk,
+    disk_name: String,
+    disk_seed: Uuid,
+}
+
+/// Makes everything that goes into an image with these generations, the oldest first: the locks where there are none, the
+/// bases, the systems.
+pub fn prepare(files: &[&Path], key: Option<&SigningKey>, report: &dyn Report) -> anyhow::Result<Prepared> {
+    let cache = cache::folder()?;
+    let store = Store::open(&cache)?;
+    let workshop = Workshop { store: &store, cache: &cache, key };
+    // All that is wrong with any of the files is known before anything is made.
+    let checked = files.iter().map(|file| Ok((*file, machine_file::load(file)?)));
+    let checked = checked.collect::<anyhow::Result<Vec<_>>>()?;
+    same_machine(&checked)?;
+    let mut made: Vec<Made> = Vec::new();
+    for (file, checked) in checked {
+        let named = NamedFiles::read(file, &checked)?;
+        let lock = lock_file::for_build(file, &checked, report)?;
+        let base = cairn_system::debian::base(&lock, &checked.machine, &store, &cache, report)
+            .map_err(|e| lock_file::placed(&checked, e))?;
+        made.push(make(file, (checked, named, lock), base, &workshop, report)?);
+    }
+    let newest = made.last().context("no machine file is given")?;
+    let (disk_name, disk) = the_disk(&newest.checked)?;
+    let disk_seed = disk_seed(newest.checked.seed(), &disk_name);
+
+    let numbered = || (1..).zip(&made);
+    let closure = closure(&store, &made)?;
+    let mut links = vec![profile::gcroot_link()];
+    links.extend(numbered().map(|(number, made)| profile::generation_link(number, &made.system.info.path)));
+    links.push(profile::current_link(made.len() as u64));
+    // What was there before counts as good; the newest one has yet to show that it is.
+    let mut record = Record::first(1);
+    for number in 2..=made.len() as u64 {
+        record.try_next(number);
+        if number < made.len() as u64 {
+            record.booted_well(number);
+        }
+    }
+    let generations =
+        numbered().map(|(number, made)| generation(&store, number, made)).collect::<Result<Vec<_>, _>>()?;
+    let boot = boot_set(&store, newest, &generations, &record)?;
+    Ok(Prepared { store, made, closure, links, record, boot, disk, disk_name, disk_seed })
+}
+
+/// Refuses machine files whose disks would have other identifiers: they are not one machine.
+fn same_machine(all: &[(&Path, Checked)]) -> anyhow::Result<()> {
+    let of = |checked: &Checked| -> anyhow::Result<_> {
+        let (name, disk) = the_disk(checked)?;
+        let ids = identifiers(&disk, disk_seed(checked.seed(), &name));
+        ids.map_err(|e| problems::of_plan(checked, &name, e))
+    };
+    let Some((first, rest)) = all.split_first() else { return Ok(()) };
+    for (_, checked) in rest {
+        let what = if checked.seed() != first.1.seed() {
+            "their seeds differ (without a seed of its own, a machine's follows from its host name)"
+        } else if of(checked)? != of(&first.1)? {
+            "their disks differ"
+        } else {
+            continue;
+        };
+        let pointer = if checked.machine.seed.is_some() { "/seed" } else { "/hostname" };
+        let pointer = if what.contains("seed") { pointer } else { "/disks" };
+        let message = format!("this is not the machine of {}: {what}", first.0.display());
+        let help = format!(
+            "generations of one machine share its disk: give both files `seed: {}` and the same `disks`",
+            first.1.seed()
+        );
+        return Err(checked.problem(pointer, message, Some(help)).into());
+    }
+    Ok(())
 }
 
 /// The one disk of the machine, which holds the root file system.
@@ -113,40 +197,42 @@ fn mounts(checked: &Checked, name: &str, disk: &Disk, seed: Uuid) -> anyhow::Res
     Ok((root.context("the disk has no root partition")?, mounts))
 }
 
-/// The system and all that it refers to; the system's own information with the signature of this build.
-fn closure(store: &Store, system: &System) -> anyhow::Result<Vec<PathInfo>> {
-    let mut closure = store.closure(std::slice::from_ref(&system.info.path))?;
+/// The systems and all that they refer to; the systems' own information with the signature of this build.
+fn closure(store: &Store, made: &[Made]) -> anyhow::Result<Vec<PathInfo>> {
+    let roots: Vec<StorePath> = made.iter().map(|made| made.system.info.path.clone()).collect();
+    let mut closure = store.closure(&roots)?;
     for info in &mut closure {
-        if info.path == system.info.path {
-            *info = system.info.clone();
+        if let Some(made) = made.iter().find(|made| made.system.info.path == info.path) {
+            *info = made.system.info.clone();
         }
     }
     Ok(closure)
 }
 
-fn generation(store: &Store, checked: &Checked, lock: &Lock, system: &System) -> anyhow::Result<Generation> {
-    let initrd = system.bootspec.initrd.as_deref().map(|path| artifact::of(store, path)).transpose()?;
+fn generation(store: &Store, number: u64, made: &Made) -> anyhow::Result<Generation> {
+    let bootspec = &made.system.bootspec;
+    let initrd = bootspec.initrd.as_deref().map(|path| artifact::of(store, path)).transpose()?;
     Ok(Generation {
-        number: FIRST_GENERATION,
-        name: checked.machine.hostname.clone(),
-        date: cairn_boot::date(lock.debian.date),
-        kernel_release: system.kernel_release.clone(),
-        kernel: artifact::of(store, &system.bootspec.kernel)?,
+        number,
+        name: made.checked.machine.hostname.clone(),
+        date: cairn_boot::date(made.lock.debian.date),
+        kernel_release: made.system.kernel_release.clone(),
+        kernel: artifact::of(store, &bootspec.kernel)?,
         initrd,
-        bootspec: system.bootspec.clone(),
+        bootspec: bootspec.clone(),
     })
 }
 
-/// The boot set of a new machine: its first generation is what boots.
-fn boot_set(store: &Store, checked: &Checked, base: &Base, generations: &[Generation]) -> anyhow::Result<BootSet> {
-    let program = store_path(&base.info.path, "usr/lib/systemd/boot/efi/systemd-bootx64.efi");
-    let two =
-        checked.machine.disks.values().any(|disk| disk.has(PartitionKind::Esp) && disk.has(PartitionKind::Xbootldr));
+/// The boot set of a new machine; the newest machine file says what the menu is like.
+fn boot_set(store: &Store, newest: &Made, generations: &[Generation], record: &Record) -> anyhow::Result<BootSet> {
+    let machine = &newest.checked.machine;
+    let program = store_path(&newest.base.info.path, "usr/lib/systemd/boot/efi/systemd-bootx64.efi");
+    let two = machine.disks.values().any(|disk| disk.has(PartitionKind::Esp) && disk.has(PartitionKind::Xbootldr));
     let menu = Menu {
-        installation: Installation::of_seed(checked.seed()),
-        boot: &checked.machine.boot,
+        installation: Installation::of_seed(newest.checked.seed()),
+        boot: &machine.boot,
         generations,
-        record: &Record::first(FIRST_GENERATION),
+        record,
         booted: None,
         program: &LoaderProgram::SystemdBoot(artifact::of(store, &program)?),
         layout: if two { Layout::Two } else { Layout::One },
@@ -156,40 +242,51 @@ fn boot_set(store: &Store, checked: &Checked, base: &Base, generations: &[Genera
     Ok(menu.boot_set(&Present::default())?)
 }
 
-fn store_path(path: &cairn_store::StorePath, inside: &str) -> PathBuf {
+fn store_path(path: &StorePath, inside: &str) -> PathBuf {
     Path::new(&path.to_string()).join(inside)
 }
 
 impl Prepared {
+    /// The newest generation.
+    fn newest(&self) -> &Made {
+        // There is at least one: without a file there is nothing prepared.
+        &self.made[self.made.len() - 1]
+    }
+
     /// What `verify` holds an image of this machine against.
     pub fn expected(&self) -> Expected {
-        Expected::from_machine(&self.checked, &mut |path| self.named.contents.get(path).cloned())
-            .with_packages(lock_file::packages(&self.lock))
-            .with_system(Some(self.system.info.path.to_string()), Some(self.system.kernel_release.clone()))
+        let newest = self.newest();
+        Expected::from_machine(&newest.checked, &mut |path| newest.named.contents.get(path).cloned())
+            .with_packages(lock_file::packages(&newest.lock))
+            .with_system(Some(newest.system.info.path.to_string()), Some(newest.system.kernel_release.clone()))
     }
 
     /// Writes the images that are not there yet, and gives the paths of all.
     pub fn write(&self, folder: &Path, formats: &[Format], report: &dyn Report) -> anyhow::Result<Vec<PathBuf>> {
         image_builder::output::prepare_folder(folder)?;
+        let Made { checked, lock, .. } = self.newest();
+        let passwords: Passwords = self.made.iter().flat_map(|made| made.named.passwords.clone()).collect();
+        let mount_points: BTreeSet<String> = self.made.iter().flat_map(|made| made.mount_points.clone()).collect();
         let contents = ImageContents {
             disk: &self.disk,
             seed: self.disk_seed,
-            installation: Installation::of_seed(self.checked.seed()),
+            installation: Installation::of_seed(checked.seed()),
             boot: &self.boot,
             root: RootContents {
                 store: &self.store,
                 closure: &self.closure,
                 links: &self.links,
-                passwords: &self.named.passwords,
-                mount_points: &self.mount_points,
-                epoch: self.lock.debian.date,
+                record: &self.record.to_text(),
+                passwords: &passwords,
+                mount_points: &mount_points.into_iter().collect::<Vec<_>>(),
+                epoch: lock.debian.date,
             },
         };
-        let plan = || Image::plan(&contents).map_err(|e| problems::of_image(&self.checked, &self.disk_name, e));
+        let plan = || Image::plan(&contents).map_err(|e| problems::of_image(checked, &self.disk_name, e));
         outputs::write(
             &outputs::Wanted {
                 folder,
-                name: &self.checked.machine.hostname,
+                name: &checked.machine.hostname,
                 formats,
                 key: &image_builder::image::key(&contents),
                 plan: &plan,

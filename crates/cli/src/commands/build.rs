@@ -1,12 +1,13 @@
 //! `cairn build`: machine files to images.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use cairn_store::SigningKey;
 use serde_json::json;
 
 use crate::args::BuildArgs;
-use crate::exit::{Exit, Refusal};
+use crate::exit::{Exit, Refusal, Usage};
 use crate::machine_file;
 use crate::pipeline;
 use crate::ui::Ui;
@@ -15,6 +16,9 @@ pub fn run(args: BuildArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let key = args.key.as_deref().map(SigningKey::load).transpose()?;
     // All that is wrong with any of the files is known before the first image is begun.
     let mut names = BTreeMap::new();
+    if !args.after.is_empty() && args.files.len() > 1 {
+        return Err(Usage("--after makes one machine: give one machine file besides".into()).into());
+    }
     for file in &args.files {
         let name = machine_file::load(file)?.machine.hostname;
         if let Some(other) = names.insert(name.clone(), file) {
@@ -29,7 +33,8 @@ pub fn run(args: BuildArgs, ui: &Ui) -> anyhow::Result<Exit> {
         }
     }
     for file in &args.files {
-        let machine = pipeline::prepare(file, key.as_ref(), ui.report())?;
+        let generations: Vec<&Path> = args.after.iter().chain([file]).map(PathBuf::as_path).collect();
+        let machine = pipeline::prepare(&generations, key.as_ref(), ui.report())?;
         for path in machine.write(&args.output, &formats, ui.report())? {
             if ui.json() {
                 ui.event("image", json!({ "path": path, "machine": file }))?;

@@ -32,7 +32,8 @@ pub fn run(args: RunArgs, ui: &Ui) -> anyhow::Result<Exit> {
         controller: controller(args.guest.disk),
         accel: None,
     };
-    let image = if built { image_of(&pipeline::prepare(&args.what, None, ui.report())?, ui)? } else { args.what };
+    let image =
+        if built { image_of(&pipeline::prepare(&[args.what.as_path()], None, ui.report())?, ui)? } else { args.what };
     image_builder::run::run(&image, &options, ui.report())?;
     Ok(Exit::Done)
 }

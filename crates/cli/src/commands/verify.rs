@@ -20,7 +20,7 @@ pub fn run(args: VerifyArgs, ui: &Ui) -> anyhow::Result<Exit> {
     // Before anything is built or booted: a mistake in the file should not take minutes to be told.
     let against = args.against.as_deref().map(against).transpose()?;
     let (image, own) = if is_machine_file(&args.what) {
-        let machine = pipeline::prepare(&args.what, None, ui.report())?;
+        let machine = pipeline::prepare(&[args.what.as_path()], None, ui.report())?;
         (image_of(&machine, ui)?, Some(machine.expected()))
     } else {
         ImageFile::open(&args.what)?;

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
+use cairn_machine::lock::Lock;
 use cairn_machine::{Checked, FilePurpose, Problem, Problems, password_hash};
 
 use super::Passwords;
-use crate::lock_file;
-use crate::machine_file::lock_path;
 
 /// The named files, read.
 #[derive(Debug, Default)]
@@ -60,7 +59,11 @@ impl NamedFiles {
 }
 
 /// What the system keeps of what it was made from, by the names that it gets there.
-pub fn made_from(machine_file: &Path, checked: &Checked) -> anyhow::Result<BTreeMap<&'static str, Vec<u8>>> {
+pub fn made_from(
+    machine_file: &Path,
+    checked: &Checked,
+    lock: &Lock,
+) -> anyhow::Result<BTreeMap<&'static str, Vec<u8>>> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
     let mut files = BTreeMap::from([("machine.yaml", read(machine_file)?)]);
     if let Some(hardware) = &checked.machine.hardware {
@@ -68,10 +71,6 @@ pub fn made_from(machine_file: &Path, checked: &Checked) -> anyhow::Result<BTree
         files.insert("hardware.yaml", read(&folder.join(hardware))?);
     }
     // As cairn writes it, so that a comment in the lock file makes no other system.
-    if let Some(lock) = lock_file::read(machine_file)? {
-        files.insert("machine.lock", lock.to_yaml().into_bytes());
-    } else {
-        anyhow::bail!("{} is gone", lock_path(machine_file).display());
-    }
+    files.insert("machine.lock", lock.to_yaml().into_bytes());
     Ok(files)
 }
