@@ -10,7 +10,7 @@ use crate::command::{have, root};
 pub struct Scenario {
     /// Says what holds when it passes.
     pub name: &'static str,
-    /// Programs that it uses. `root` stands for being root.
+    /// Programs that it uses, and files that must be there by their whole paths. `root` stands for being root.
     pub needs: &'static [&'static str],
     /// Does it.
     pub run: fn(&Cairn) -> anyhow::Result<()>,
@@ -40,5 +40,9 @@ impl Scenario {
 }
 
 fn there(tool: &str) -> bool {
-    if tool == "root" { root() } else { have(tool) }
+    match tool {
+        "root" => root(),
+        path if path.starts_with('/') => std::path::Path::new(path).exists(),
+        tool => have(tool),
+    }
 }

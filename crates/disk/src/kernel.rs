@@ -40,6 +40,11 @@ impl Kernel {
         Kernel { clones: AtomicBool::new(true), copies: AtomicBool::new(true) }
     }
 
+    /// Whether blocks can be shared, as far as is known.
+    pub(crate) fn may_share(&self) -> bool {
+        self.clones.load(Ordering::Relaxed)
+    }
+
     /// Copies up to `count` bytes and says how many: fewer where the file ends early or the kernel cannot do it.
     pub(crate) fn copy(&self, from: &File, from_at: u64, to: &File, to_at: u64, count: u64) -> io::Result<u64> {
         let shared = self.share(from, from_at, to, to_at, count / BLOCK * BLOCK)?;

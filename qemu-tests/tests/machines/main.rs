@@ -9,6 +9,7 @@ mod interrupted;
 mod judged_by_others;
 mod logs_in;
 mod run_shows_it;
+mod shares_blocks;
 mod two_at_once;
 mod verified;
 
@@ -23,6 +24,8 @@ const ALL: &[Scenario] = &[
     builds_agree::FOLDERS,
     builds_agree::NO_NETWORK,
     builds_agree::ORDINARY_USER,
+    shares_blocks::XFS,
+    shares_blocks::BTRFS,
     grows::SCENARIO,
     controllers::SCENARIO,
     logs_in::SERIAL,

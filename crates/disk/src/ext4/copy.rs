@@ -22,6 +22,9 @@ use crate::tree::{Content, Entry, Node, Tree};
 const BUFFER: usize = 1 << 20;
 /// Files from this size on are left to the kernel; below, a read into the buffer is quicker than two calls more.
 const LARGE: u64 = 256 << 10;
+/// Where blocks can be shared the calls save room, not only time: on xfs and btrfs this size leaves a quarter of a Debian
+/// system to be written, in the time that LARGE takes.
+const WORTH_SHARING: u64 = 32 << 10;
 /// How many files a thread takes at a time.
 const BATCH: usize = 64;
 
@@ -122,7 +125,7 @@ impl Shared<'_> {
                 // No link is followed, and nothing waits for a pipe: it was a file when the tree was read.
                 let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
                 let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(read)?;
-                if let ([(at, _)], true) = (extents, *len < LARGE) {
+                if let ([(at, _)], true) = (extents, *len < self.large_from()) {
                     return self.small(&mut file, path, *len, self.offset + at, buffer);
                 }
                 let found = file.metadata().map_err(read)?.len();
@@ -132,6 +135,12 @@ impl Shared<'_> {
                 self.large(&mut file, path, *len, extents, buffer)
             }
         }
+    }
+
+    /// The size from which on a file is a large one.
+    fn large_from(&self) -> u64 {
+        let shares = self.target.file().is_some() && self.kernel.may_share();
+        if shares { WORTH_SHARING } else { LARGE }
     }
 
     /// A large file: by the kernel if it can, and what it leaves by ourselves.
