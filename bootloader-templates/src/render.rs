@@ -1,12 +1,18 @@
 //! Rendering: one environment with every template in it, strict about names, and a check of every value.
 
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::value::ValueKind;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use serde::Serialize;
+
+use crate::grub::quote;
 
 /// The templates, by the names under which they are rendered.
 const TEMPLATES: &[(&str, &str)] = &[
+    ("grub/early.cfg", include_str!("../templates/grub/early.cfg")),
+    ("grub/grub.cfg", include_str!("../templates/grub/grub.cfg")),
     ("systemd-boot/entry.conf", include_str!("../templates/systemd-boot/entry.conf")),
     ("systemd-boot/loader.conf", include_str!("../templates/systemd-boot/loader.conf")),
+    ("systemd-boot/program.conf", include_str!("../templates/systemd-boot/program.conf")),
 ];
 
 /// Why a loader's file could not be made.
@@ -23,6 +29,17 @@ pub enum TemplateError {
         /// The value.
         value: String,
     },
+    /// A menu names a generation that it does not have.
+    #[error("the {what} of the boot menu is to be generation {id}, which is not in it")]
+    Unknown {
+        /// What it was to be.
+        what: &'static str,
+        /// The name that was not found.
+        id: String,
+    },
+    /// Two entries of one menu with the same name: only the first could ever be chosen by name.
+    #[error("two entries of the boot menu have the name {0:?}")]
+    Twice(String),
     /// The template itself is wrong.
     #[error("rendering the template {name}")]
     Template {
@@ -33,21 +50,31 @@ pub enum TemplateError {
     },
 }
 
-/// Refuses a value that one line of `key value` cannot carry.
-pub(crate) fn one_line(field: &'static str, value: &str) -> Result<(), TemplateError> {
-    let refuse = |what| Err(TemplateError::Value { field, what, value: value.to_string() });
+/// An error about a value.
+pub(crate) fn refuse<T>(field: &'static str, what: &'static str, value: &str) -> Result<T, TemplateError> {
+    Err(TemplateError::Value { field, what, value: value.to_string() })
+}
+
+/// Refuses a value that no line can carry: an empty one, or one with control characters.
+pub(crate) fn printable(field: &'static str, value: &str) -> Result<(), TemplateError> {
     if value.is_empty() {
-        return refuse("nothing");
+        return refuse(field, "nothing", value);
     }
     if value.chars().any(char::is_control) {
-        return refuse("a line break or another control character");
+        return refuse(field, "a line break or another control character", value);
     }
+    Ok(())
+}
+
+/// Refuses a value that one line of `key value` cannot carry.
+pub(crate) fn one_line(field: &'static str, value: &str) -> Result<(), TemplateError> {
+    printable(field, value)?;
     if value.trim() != value {
-        return refuse("a blank at its start or end");
+        return refuse(field, "a blank at its start or end", value);
     }
     // systemd-boot takes an outer pair of quotation marks off a value.
     if value.starts_with(['"', '\'']) {
-        return refuse("a quotation mark at its start");
+        return refuse(field, "a quotation mark at its start", value);
     }
     Ok(())
 }
@@ -57,10 +84,30 @@ pub(crate) fn render(name: &'static str, values: impl Serialize) -> Result<Strin
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_keep_trailing_newline(true);
+        environment.set_trim_blocks(true);
+        environment.set_auto_escape_callback(|name| {
+            if name.starts_with("grub/") { AutoEscape::Custom("grub") } else { AutoEscape::None }
+        });
+        environment.set_formatter(put);
         for (name, text) in TEMPLATES {
             environment.add_template(name, text)?;
         }
         environment.get_template(name)?.render(values)
     };
     attempt().map_err(|source| TemplateError::Template { name, source })
+}
+
+/// Puts a value into a file. In GRUB's files it is quoted, unless it is a number or the template says `| safe` (which
+/// it may say of words of its own only).
+fn put(out: &mut Output, state: &State, value: &Value) -> Result<(), Error> {
+    if state.auto_escape() != AutoEscape::Custom("grub") {
+        return minijinja::escape_formatter(out, state, value);
+    }
+    if value.is_safe() || value.kind() == ValueKind::Number {
+        return write!(out, "{value}").map_err(Error::from);
+    }
+    let Some(text) = value.as_str() else {
+        return Err(Error::new(ErrorKind::BadEscape, format!("a value of the kind {} has no text", value.kind())));
+    };
+    write!(out, "{}", quote(text)).map_err(Error::from)
 }

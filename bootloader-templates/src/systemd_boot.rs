@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::render::{TemplateError, one_line, render};
+use crate::render::{TemplateError, one_line, refuse, render};
 
 /// One menu entry (Boot Loader Specification, type #1). Paths are absolute on the partition that holds the entry.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Entry {
     /// The line in the menu.
     pub title: String,
@@ -13,6 +13,12 @@ pub struct Entry {
     pub version: String,
     /// Entries are grouped by this; lower-case.
     pub sort_key: String,
+    /// The machine's id, 32 hex digits: entries of one sort key are grouped by it.
+    pub machine_id: Option<String>,
+    /// The EFI architecture, such as `x64`: on another one the entry is not shown.
+    pub architecture: Option<String>,
+    /// The device tree, on machines that need one.
+    pub devicetree: Option<String>,
     /// The kernel.
     pub linux: String,
     /// The initrd, if there is one.
@@ -31,9 +37,10 @@ impl Entry {
         one_line("version", &self.version)?;
         one_line("sort-key", &self.sort_key)?;
         one_line("linux", &self.linux)?;
-        if let Some(initrd) = &self.initrd {
-            one_line("initrd", initrd)?;
-        }
+        optional("machine-id", self.machine_id.as_ref())?;
+        optional("architecture", self.architecture.as_ref())?;
+        optional("devicetree", self.devicetree.as_ref())?;
+        optional("initrd", self.initrd.as_ref())?;
         for option in &self.options {
             one_line("options", option)?;
         }
@@ -41,21 +48,154 @@ impl Entry {
     }
 }
 
+/// A menu entry for another EFI program: a shell, a memory test, another system's loader.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Program {
+    /// The line in the menu.
+    pub title: String,
+    /// What entries of one sort key are ordered by.
+    pub version: Option<String>,
+    /// Entries are grouped by this; lower-case.
+    pub sort_key: String,
+    /// The machine's id, 32 hex digits.
+    pub machine_id: Option<String>,
+    /// The EFI architecture, such as `x64`: on another one the entry is not shown.
+    pub architecture: Option<String>,
+    /// The program.
+    pub efi: String,
+    /// What it is given on its command line.
+    pub options: Vec<String>,
+}
+
+impl Program {
+    /// The text of the entry's file.
+    ///
+    /// # Errors
+    /// A value that does not fit on one line of the file.
+    pub fn render(&self) -> Result<String, TemplateError> {
+        one_line("title", &self.title)?;
+        one_line("sort-key", &self.sort_key)?;
+        one_line("efi", &self.efi)?;
+        optional("version", self.version.as_ref())?;
+        optional("machine-id", self.machine_id.as_ref())?;
+        optional("architecture", self.architecture.as_ref())?;
+        for option in &self.options {
+            one_line("options", option)?;
+        }
+        render("systemd-boot/program.conf", self)
+    }
+}
+
+fn optional(field: &'static str, value: Option<&String>) -> Result<(), TemplateError> {
+    value.map_or(Ok(()), |value| one_line(field, value))
+}
+
+/// When the menu is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Menu {
+    /// For the time of the timeout; with 0 seconds only when a key is pressed.
+    #[default]
+    Shown,
+    /// Only when a key is pressed while the machine starts. systemd-boot knows no time for that.
+    Hidden,
+    /// Until somebody chooses.
+    Wait,
+}
+
+/// The text mode of the menu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsoleMode {
+    /// As the firmware left it.
+    Keep,
+    /// What systemd-boot thinks best.
+    Auto,
+    /// The largest.
+    Max,
+    /// 80 by 25.
+    #[serde(rename = "0")]
+    Standard,
+    /// 80 by 50.
+    #[serde(rename = "1")]
+    Lines50,
+    /// The firmware's own first mode.
+    #[serde(rename = "2")]
+    Firmware,
+}
+
 /// `loader.conf`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoaderConf {
     /// Seconds that the menu is shown; 0 hides it.
     pub timeout: u32,
+    /// When it is shown.
+    pub menu: Menu,
+    /// The id of the entry that boots by itself, or a pattern. It may only ever name an entry that is good and whose
+    /// name carries no counter: systemd-boot boots what is named here even when it has no tries left.
+    pub default: Option<String>,
+    /// The text mode.
+    pub console_mode: Option<ConsoleMode>,
+    /// Whether parameters may be changed in the menu. Who may, is root.
+    pub editor: bool,
+    /// Whether other systems are looked for.
+    pub auto_entries: bool,
+    /// Whether there is an entry for the firmware's setup.
+    pub auto_firmware: bool,
+}
+
+impl Default for LoaderConf {
+    fn default() -> LoaderConf {
+        LoaderConf {
+            timeout: 3,
+            menu: Menu::Shown,
+            default: None,
+            console_mode: None,
+            editor: false,
+            auto_entries: true,
+            auto_firmware: true,
+        }
+    }
 }
 
 impl LoaderConf {
     /// The text of the file.
     ///
     /// # Errors
-    /// When the template is wrong.
+    /// A default that systemd-boot would never find.
     pub fn render(&self) -> Result<String, TemplateError> {
-        render("systemd-boot/loader.conf", self)
+        if let Some(default) = &self.default {
+            one_line("default", default)?;
+            // Patterns are lower-cased, and then match no name with capitals.
+            if default.chars().any(|c| c.is_uppercase() || c.is_whitespace()) {
+                return refuse("default", "a capital letter or a blank", default);
+            }
+        }
+        let timeout = match self.menu {
+            Menu::Shown => self.timeout.to_string(),
+            Menu::Hidden => "menu-hidden".into(),
+            Menu::Wait => "menu-force".into(),
+        };
+        let page = Page {
+            timeout,
+            default: self.default.as_deref(),
+            console_mode: self.console_mode,
+            editor: self.editor,
+            auto_entries: self.auto_entries,
+            auto_firmware: self.auto_firmware,
+        };
+        render("systemd-boot/loader.conf", page)
     }
+}
+
+/// What the template of `loader.conf` sees.
+#[derive(Serialize)]
+struct Page<'a> {
+    timeout: String,
+    default: Option<&'a str>,
+    console_mode: Option<ConsoleMode>,
+    editor: bool,
+    auto_entries: bool,
+    auto_firmware: bool,
 }
 
 #[cfg(test)]
@@ -70,6 +210,7 @@ mod tests {
             linux: "/cairn/a1/k-vmlinuz".into(),
             initrd: Some("/cairn/a1/i-initrd".into()),
             options: vec!["root=UUID=x".into(), "init=/nix/store/s/init".into(), "quiet".into()],
+            ..Entry::default()
         }
     }
 
@@ -89,10 +230,82 @@ mod tests {
         assert!(!text.contains("initrd"), "{text}");
     }
 
+    // Golden of templates/systemd-boot/entry.conf, with everything.
+    #[test]
+    fn an_entry_may_say_for_which_machine_it_is() {
+        let text = Entry {
+            machine_id: Some("0123456789abcdef0123456789abcdef".into()),
+            architecture: Some("x64".into()),
+            devicetree: Some("/cairn/a1/board.dtb".into()),
+            options: Vec::new(),
+            ..entry()
+        };
+        assert_eq!(
+            text.render().unwrap(),
+            "title hello, generation 1 (Linux 6.12.107, 2026-11-15)\nversion 1\n\
+             machine-id 0123456789abcdef0123456789abcdef\nsort-key cairn\narchitecture x64\n\
+             devicetree /cairn/a1/board.dtb\ninitrd /cairn/a1/i-initrd\nlinux /cairn/a1/k-vmlinuz\n"
+        );
+    }
+
+    // Golden of templates/systemd-boot/program.conf.
+    #[test]
+    fn a_program_is_named_last() {
+        let shell = Program {
+            title: "EFI shell".into(),
+            version: Some("2".into()),
+            sort_key: "o_shell".into(),
+            machine_id: Some("0123456789abcdef0123456789abcdef".into()),
+            architecture: Some("x64".into()),
+            efi: "/EFI/tools/shell.efi".into(),
+            options: vec!["-nomap".into()],
+        };
+        assert_eq!(
+            shell.render().unwrap(),
+            "title EFI shell\nversion 2\nmachine-id 0123456789abcdef0123456789abcdef\nsort-key o_shell\n\
+             architecture x64\noptions -nomap\nefi /EFI/tools/shell.efi\n"
+        );
+        let short = Program { title: "T".into(), sort_key: "o".into(), efi: "/e".into(), ..Program::default() };
+        assert_eq!(short.render().unwrap(), "title T\nsort-key o\nefi /e\n");
+        assert!(Program { efi: "/a\nlinux /b".into(), ..short }.render().is_err());
+    }
+
     // Golden of templates/systemd-boot/loader.conf.
     #[test]
     fn the_loader_gets_no_default() {
-        assert_eq!(LoaderConf { timeout: 3 }.render().unwrap(), "timeout 3\neditor no\n");
+        assert_eq!(
+            LoaderConf::default().render().unwrap(),
+            "timeout 3\neditor no\nauto-entries yes\nauto-firmware yes\n"
+        );
+    }
+
+    // Golden of templates/systemd-boot/loader.conf, with everything.
+    #[test]
+    fn the_loader_does_what_the_machine_file_says() {
+        let conf = LoaderConf {
+            timeout: 7,
+            menu: Menu::Wait,
+            default: Some("cairn-0123abcd-7-abcdefgh.conf".into()),
+            console_mode: Some(ConsoleMode::Standard),
+            editor: true,
+            auto_entries: false,
+            auto_firmware: false,
+        };
+        assert_eq!(
+            conf.render().unwrap(),
+            "timeout menu-force\ndefault cairn-0123abcd-7-abcdefgh.conf\nconsole-mode 0\neditor yes\n\
+             auto-entries no\nauto-firmware no\n"
+        );
+        let hidden = LoaderConf { menu: Menu::Hidden, console_mode: Some(ConsoleMode::Max), ..LoaderConf::default() };
+        assert!(hidden.render().unwrap().starts_with("timeout menu-hidden\nconsole-mode max\neditor no\n"));
+    }
+
+    #[test]
+    fn a_default_that_is_never_found_is_refused() {
+        for default in ["Cairn-1.conf", "a b", "", "a\nb"] {
+            let conf = LoaderConf { default: Some(default.into()), ..LoaderConf::default() };
+            assert!(matches!(conf.render(), Err(TemplateError::Value { field: "default", .. })), "{default:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,214 @@
+//! No title, name, path or parameter can break out of its quotes, or else it is refused.
+
+use bootloader_templates::TemplateError;
+use bootloader_templates::grub::{Boots, Config, Early, Extra, Generation, Kernel, Password, Trial, Variant};
+
+use crate::common::{HASH, check, generation, kernel, least, most};
+
+/// Pieces that mean something to GRUB's scripts, to a shell, to the templates, or to a careless writer.
+const PIECES: [&str; 40] = [
+    "'",
+    "''",
+    "'\\''",
+    "\"",
+    "\\",
+    "\\'",
+    "$",
+    "${x}",
+    "$(reboot)",
+    "`",
+    ";",
+    ";;",
+    "&&",
+    "|",
+    "<",
+    ">",
+    "{",
+    "}",
+    "#",
+    " # ",
+    "%",
+    "!",
+    "*",
+    "?",
+    "[",
+    "]",
+    "--",
+    "-u",
+    "--id",
+    " ",
+    "  ",
+    "=",
+    "a",
+    "Z9",
+    "ü",
+    "日本",
+    "{{ x }}",
+    "{% if %}",
+    "if true; then reboot; fi",
+    "' { } menuentry 'x' {",
+];
+
+/// Strings made of these pieces, always the same.
+fn nasty(count: usize) -> impl Iterator<Item = String> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let single = PIECES.iter().map(ToString::to_string);
+    let mixed = (0..count).map(move |_| (0..=next(6)).map(|_| PIECES[next(PIECES.len())]).collect());
+    single.chain(mixed)
+}
+
+/// The script with every quoted word made the same: what is left is what GRUB takes for its own. (The templates have no
+/// quote in a comment.)
+fn skeleton(script: &str) -> String {
+    let mut out = String::new();
+    let mut rest = script;
+    while let Some((before, after)) = rest.split_once('\'') {
+        out.push_str(before);
+        out.push('Q');
+        let mut word = after;
+        loop {
+            word = word.split_once('\'').expect("an open quote").1;
+            match word.strip_prefix("\\''") {
+                Some(more) => word = more,
+                None => break,
+            }
+        }
+        rest = word;
+    }
+    out + rest
+}
+
+/// A menu with one string everywhere where a person's own words go.
+fn menu(text: &str, param: Option<&str>) -> Config {
+    let path = format!("/{text}");
+    let kernel = Kernel {
+        linux: path.clone(),
+        initrd: Some(path.clone()),
+        params: param.map(str::to_string).into_iter().collect(),
+    };
+    let own = |id: &str| Generation {
+        id: id.into(),
+        title: text.into(),
+        kernel: kernel.clone(),
+        good: true,
+        variants: vec![Variant { name: "v".into(), kernel: kernel.clone(), good: true }],
+    };
+    let extra = |name: &str, boots| Extra { name: name.into(), title: text.into(), boots, restricted: false };
+    Config {
+        generations: vec![own("2"), own("1")],
+        default: "1".into(),
+        trial: Some(Trial { id: "2".into(), key: "2".into(), tries: 2 }),
+        extra: vec![extra("a", Boots::Efi { path, options: Vec::new() }), extra("b", Boots::Linux(kernel.clone()))],
+        ..most()
+    }
+}
+
+#[test]
+fn no_text_changes_the_script_around_it() {
+    let plain = skeleton(&menu("x", None).render().unwrap());
+    let mut all = String::new();
+    for text in nasty(300) {
+        let script = menu(&text, None).render().unwrap();
+        assert_eq!(skeleton(&script), plain, "{text:?}");
+        let quoted = format!("menuentry '{}' --id 'cairn-trial'", text.replace('\'', "'\\''"));
+        assert!(script.contains(&quoted), "{text:?}\n{script}");
+        all += &script;
+    }
+    check(&all);
+}
+
+#[test]
+fn a_parameter_reaches_the_kernel_as_it_is_or_is_refused() {
+    let plain = skeleton(&menu("x", Some("one")).render().unwrap());
+    let mut all = String::new();
+    for text in nasty(300) {
+        let rendered = menu("x", Some(&text)).render();
+        if text.contains(['\\', '"', '\'']) {
+            assert!(matches!(rendered, Err(TemplateError::Value { field: "options", .. })), "{text:?}");
+            continue;
+        }
+        // Blanks part words, here as on the one line of systemd-boot; how many there are is all that changes.
+        let words: Vec<String> = text.split(' ').filter(|w| !w.is_empty()).map(|w| format!(" '{w}'")).collect();
+        let script = rendered.unwrap();
+        assert!(script.contains(&format!("if linux '/x'{}; then", words.concat())), "{text:?}\n{script}");
+        if words.len() == 1 {
+            assert_eq!(skeleton(&script), plain, "{text:?}");
+        }
+        all += &script;
+    }
+    check(&all);
+}
+
+#[test]
+fn control_characters_are_refused_everywhere() {
+    for bad in ["a\nb", "a\rb", "a\tb", "\u{0}", "a\u{7f}", "a\u{85}b", ""] {
+        let param = |text: &str| menu("x", Some(text)).render();
+        assert!(matches!(param(bad), Err(TemplateError::Value { field: "options", .. })), "{bad:?}");
+        let title = Generation { title: bad.into(), ..generation(1, "aaaa", true) };
+        let error = Config { generations: vec![title], ..least() }.render();
+        assert!(matches!(error, Err(TemplateError::Value { field: "title", .. })), "{bad:?}");
+        let path = Kernel { linux: format!("/{bad}\n"), ..kernel("aaaa") };
+        let path = Generation { kernel: path, ..generation(1, "aaaa", true) };
+        let error = Config { generations: vec![path], ..least() }.render();
+        assert!(matches!(error, Err(TemplateError::Value { field: "linux", .. })), "{bad:?}");
+    }
+}
+
+#[test]
+fn names_have_letters_that_mean_nothing() {
+    for bad in ["", "a b", "a'", "a>b", "a:b", "a\n", "ü", "a/b", "$x"] {
+        let id = Generation { id: bad.into(), ..generation(1, "aaaa", true) };
+        let error = Config { generations: vec![id], default: bad.into(), ..least() }.render();
+        assert!(matches!(error, Err(TemplateError::Value { field: "id", .. })), "{bad:?}: {error:?}");
+        let variants = vec![Variant { name: bad.into(), kernel: kernel("b"), good: true }];
+        let named = Generation { variants, ..generation(1, "aaaa", true) };
+        let error = Config { generations: vec![named], ..least() }.render();
+        assert!(matches!(error, Err(TemplateError::Value { field: "variant", .. })), "{bad:?}");
+        let password = Some(Password { user: bad.into(), hash: HASH.into() });
+        let error = Config { password, ..least() }.render();
+        assert!(matches!(error, Err(TemplateError::Value { field: "user", .. })), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_hash_is_one_of_grubs_and_never_in_a_message() {
+    for bad in ["secret", "", "grub.pbkdf2.sha512.x.AB.CD", "grub.pbkdf2.sha512.1.AB", "grub.pbkdf2.sha512.1.AB.CD'"] {
+        let password = Some(Password { user: "admin".into(), hash: bad.into() });
+        let error = Config { password, ..least() }.render().unwrap_err();
+        assert!(matches!(error, TemplateError::Value { field: "password hash", .. }), "{bad:?}");
+        assert!(bad.is_empty() || !error.to_string().contains(bad), "{error}");
+    }
+}
+
+#[test]
+fn a_menu_names_what_it_has() {
+    let error = Config { default: "9".into(), ..least() }.render().unwrap_err();
+    assert!(matches!(error, TemplateError::Unknown { what: "default", .. }), "{error:?}");
+    let trial = Some(Trial { id: "9".into(), key: "9".into(), tries: 1 });
+    let error = Config { trial, ..least() }.render().unwrap_err();
+    assert!(matches!(error, TemplateError::Unknown { what: "trial", .. }), "{error:?}");
+    let twice = vec![generation(1, "aaaa", true), generation(1, "aaaa", true)];
+    assert!(matches!(Config { generations: twice, ..least() }.render(), Err(TemplateError::Twice(_))));
+    for tries in [0, 100] {
+        let trial = Some(Trial { id: "1-aaaa".into(), key: "1".into(), tries });
+        assert!(matches!(Config { trial, ..least() }.render(), Err(TemplateError::Value { field: "tries", .. })));
+    }
+}
+
+#[test]
+fn the_early_script_takes_plain_places_only() {
+    let early = |uuid: &str, folder: &str| Early { uuid: uuid.into(), folder: folder.into() }.render();
+    assert!(early("1A2B-3C4D", "/cairn/0123abcd/grub").is_ok());
+    for uuid in ["", "1A2B3C4D5", "1A2B-3C4", "1A2B-3C4G", "1A2B-3C4D ", "üü2B-3C4D"] {
+        assert!(matches!(early(uuid, "/x"), Err(TemplateError::Value { field: "uuid", .. })), "{uuid}");
+    }
+    for folder in ["", "x", "/a b", "/a'", "/$x", "/x/", "/a\n"] {
+        assert!(matches!(early("1A2B-3C4D", folder), Err(TemplateError::Value { field: "folder", .. })), "{folder}");
+    }
+}
