@@ -173,6 +173,45 @@ pub enum StoreError {
         /// What is wrong, and what can be done.
         why: String,
     },
+    /// A machine's store belongs to root.
+    #[error(
+        "changing the store of the machine at {} needs root, to whom all of it belongs: \
+         say the same again with sudo",
+        root.display()
+    )]
+    NotRoot {
+        /// The machine's disk.
+        root: PathBuf,
+    },
+    /// A machine's disk that cannot be written to.
+    #[error(
+        "the disk of the machine at {} is mounted read-only: `mount -o remount,rw {}` makes it writable, if nothing is \
+         wrong with it (`dmesg` says whether errors made it so); nothing was changed",
+        root.display(),
+        root.display()
+    )]
+    ReadOnly {
+        /// The machine's disk.
+        root: PathBuf,
+    },
+    /// A store that is not on the file system that its records are on.
+    #[error(
+        "{} is a file system of its own: trees are moved into it by a rename, so it must be on one file system with \
+         the rest of /nix",
+        store.display()
+    )]
+    SeparateStore {
+        /// The store folder.
+        store: PathBuf,
+    },
+    /// Somebody else works on the store in a way that excludes us.
+    #[error("the store of the machine at {} is in use: {what}; wait until it is done and try again", root.display())]
+    InUse {
+        /// The machine's disk.
+        root: PathBuf,
+        /// By whom.
+        what: &'static str,
+    },
     /// The database could not be made.
     #[error("writing the Nix database")]
     Database(#[source] rusqlite::Error),

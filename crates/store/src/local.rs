@@ -23,6 +23,8 @@ use crate::{Entry, Listing, PathInfo, STORE_DIR, Scratch, StoreError, StorePath}
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// A machine lives on it: what is added is on the disk before it counts, and what is there already is shared.
+    pub(crate) machine: bool,
 }
 
 impl Store {
@@ -32,8 +34,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`] when the folders cannot be made.
     pub fn open(root: &Path) -> Result<Store, StoreError> {
+        Store::open_as(root, false)
+    }
+
+    pub(crate) fn open_as(root: &Path, machine: bool) -> Result<Store, StoreError> {
         let root = std::path::absolute(root).map_err(StoreError::io("opening the store at", root))?;
-        let store = Store { root };
+        let store = Store { root, machine };
         for dir in
             [store.store_dir(), store.tmp(), store.meta("info"), store.meta("listing"), store.meta("fingerprint")]
         {
@@ -197,13 +203,17 @@ impl Store {
 
     /// Makes the store forget `path`. The store's lock must be held.
     pub(crate) fn invalidate(&self, path: &StorePath) -> Result<(), StoreError> {
+        let remove = |file: PathBuf| match fs::remove_file(&file) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(StoreError::io("removing", file)(e)),
+        };
         // The info goes first: from here on the path is not valid, whatever else is still there.
-        for file in [self.info_file(path), self.fingerprint_file(path), self.listing_file(path)] {
-            match fs::remove_file(&file) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("removing", file)(e)),
-                _ => {}
-            }
+        if remove(self.info_file(path))? && self.machine {
+            self.sync()?;
         }
+        remove(self.fingerprint_file(path))?;
+        remove(self.listing_file(path))?;
         Ok(())
     }
 
@@ -231,7 +241,7 @@ impl Store {
         self.meta("fingerprint").join(path.base_name())
     }
 
-    fn store_dir(&self) -> PathBuf {
+    pub(crate) fn store_dir(&self) -> PathBuf {
         self.root.join(STORE_DIR.trim_start_matches('/'))
     }
 
@@ -239,7 +249,7 @@ impl Store {
         self.meta("tmp")
     }
 
-    fn meta(&self, name: &str) -> PathBuf {
+    pub(crate) fn meta(&self, name: &str) -> PathBuf {
         self.root.join("nix/var/cairn").join(name)
     }
 }

@@ -21,6 +21,22 @@ pub(crate) fn wait_for(mut file: File, how: FlockArg, path: &Path) -> Result<Flo
     }
 }
 
+/// The lock, if nobody has it otherwise.
+pub(crate) fn try_for(mut file: File, how: FlockArg, path: &Path) -> Result<Option<Flock<File>>, StoreError> {
+    let how = match how {
+        FlockArg::LockShared => FlockArg::LockSharedNonblock,
+        _ => FlockArg::LockExclusiveNonblock,
+    };
+    loop {
+        match Flock::lock(file, how) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err((again, Errno::EINTR)) => file = again,
+            Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
+            Err((_, errno)) => return Err(StoreError::errno("locking", path)(errno)),
+        }
+    }
+}
+
 /// Nix's lock on a path: a file `PATH.lock`, removed by whoever lets it go. Nix writes into a lock file that it has removed,
 /// so that those who waited for it know that they have got nothing.
 #[derive(Debug)]

@@ -1,7 +1,10 @@
 //! Bringing a tree into the store: canonical, hashed, named, moved into its place by one rename.
 //!
 //! The order makes every moment a good one to be killed at: the tree, its fingerprint, its listing, and last of all
-//! the info, without which the rest does not count.
+//! the info, without which the rest does not count. In a machine's store every moment is a good one for a power cut as
+//! well: the info, already written under another name, gets its own by a rename when all the rest is on the disk
+//! (`syncfs`), and a tree that is replaced loses its info, on the disk, before it is touched. So an info that is there
+//! describes a whole tree, whichever of the later changes got to the disk; [`Store::sync`] makes the infos last.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,6 +21,19 @@ use crate::{Listing, PathInfo, Scratch, SigningKey, StoreError, StorePath};
 
 /// Every path was registered one second after 1970: an image's bytes must not tell when it was made.
 const REGISTRATION_TIME: i64 = 1;
+
+/// The name of the info in the scratch folder, before it counts.
+const INFO: &str = "info";
+
+/// A tree that is to be valid, in a scratch folder or already in its place.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) info: PathInfo,
+    pub(crate) listing: Listing,
+    pub(crate) scratch: Scratch,
+    /// The file system's time before the tree was read.
+    pub(crate) before: i128,
+}
 
 impl Store {
     /// Brings a tree into the store under a name made of its bytes (`fixed:r:sha256`). The same tree gets the same path
@@ -100,16 +116,8 @@ impl Store {
             Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) => {}
             Err(other) => return Err(other),
         }
-        self.invalidate(&path)?;
-        self.move_away(&path, &scratch)?;
-
-        let real = self.real_path(&path);
-        fs::rename(scratch.path(), &real).map_err(StoreError::io("making", &real))?;
-        seal(&real)?;
-        let stamps = stamp(&real, &hashed.listing, before)?;
-        let listing = hashed.listing.to_text();
         let info = PathInfo {
-            path: path.clone(),
+            path,
             nar_hash: hashed.nar_hash,
             nar_size: hashed.nar_size,
             references: hashed.references,
@@ -117,12 +125,41 @@ impl Store {
             signatures: Vec::new(),
             registration_time: REGISTRATION_TIME,
         };
-        put(&scratch, &self.fingerprint_file(&path), &fingerprint::to_text(&stamps))?;
-        put(&scratch, &self.listing_file(&path), &listing)?;
-        put(&scratch, &self.info_file(&path), &info_text(&info, &listing))?;
+        let staged = Staged { info, listing: hashed.listing, scratch, before };
+        self.place(&staged)?;
+        self.settle(std::slice::from_ref(&staged))?;
         // The scratch folder may hold a damaged tree now, whose removal takes a while.
         drop(lock);
-        Ok(info)
+        Ok(staged.info)
+    }
+
+    /// Moves a tree into its place, with everything that belongs to it but its info. The store's lock must be held.
+    pub(crate) fn place(&self, staged: &Staged) -> Result<(), StoreError> {
+        let Staged { info, listing, scratch, before } = staged;
+        let path = &info.path;
+        self.invalidate(path)?;
+        self.move_away(path, scratch)?;
+        let real = self.real_path(path);
+        fs::rename(scratch.path(), &real).map_err(StoreError::io("making", &real))?;
+        seal(&real)?;
+        let stamps = stamp(&real, listing, *before)?;
+        put(scratch, &self.fingerprint_file(path), &fingerprint::to_text(&stamps))?;
+        let listing = listing.to_text();
+        put(scratch, &self.listing_file(path), &listing)?;
+        write(&scratch.beside(INFO), &info_text(info, &listing), &self.info_file(path))
+    }
+
+    /// Makes trees valid that are in their places; references should come before what refers to them. The store's lock
+    /// must be held.
+    pub(crate) fn settle(&self, staged: &[Staged]) -> Result<(), StoreError> {
+        if self.machine {
+            self.sync()?;
+        }
+        for Staged { info, scratch, .. } in staged {
+            let file = self.info_file(&info.path);
+            fs::rename(scratch.beside(INFO), &file).map_err(StoreError::io("writing", file))?;
+        }
+        Ok(())
     }
 
     /// Moves what is at `path` into the scratch folder, where it goes away. The store's lock must be held.
@@ -155,7 +192,12 @@ pub(crate) fn stamp(top: &Path, listing: &Listing, before: i128) -> Result<Vec<S
 /// Writes a small file at once: it is there completely, or as it was before.
 pub(crate) fn put(scratch: &Scratch, to: &Path, text: &str) -> Result<(), StoreError> {
     let new = scratch.beside("new");
-    fs::write(&new, text).map_err(StoreError::io("writing", to))?;
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o644)).map_err(StoreError::io("writing", to))?;
+    write(&new, text, to)?;
     fs::rename(&new, to).map_err(StoreError::io("writing", to))
+}
+
+/// Writes a file that is to be another one.
+fn write(new: &Path, text: &str, to: &Path) -> Result<(), StoreError> {
+    fs::write(new, text).map_err(StoreError::io("writing", to))?;
+    fs::set_permissions(new, fs::Permissions::from_mode(0o644)).map_err(StoreError::io("writing", to))
 }

@@ -1,0 +1,218 @@
+//! The store of a machine, opened to be changed: what the machine runs from.
+//!
+//! On a running machine `/nix/store` is a read-only bind mount of itself. Whoever writes needs it gone, for a tree is
+//! moved in by a rename, which does not work from mount to mount. So the calling thread gets a mount namespace of its
+//! own, in which that bind is taken away; nobody else sees a change but the new paths. Mounts that others make later are
+//! seen here too; those that are made here are not seen by others, and go with the thread.
+
+use std::fs::{self, File, OpenOptions};
+use std::ops::Deref;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+use crate::lock::try_for;
+use crate::{STORE_DIR, Store, StoreError};
+
+/// Nix's lock against its garbage collector.
+const NIX_GC_LOCK: &str = "nix/var/nix/gc.lock";
+
+/// The store of a machine, opened to be changed; it is used as the [`Store`] that it is. While it exists, neither Nix
+/// nor Cairn collects garbage on it, so what was added and is not yet named by anything stays.
+///
+/// What is added is safe from power cuts: it counts only once it is on the disk. Call [`Store::sync`] before anything
+/// is to name it.
+#[derive(Debug)]
+pub struct MachineStore {
+    store: Store,
+    pub(crate) _users: Flock<File>,
+    pub(crate) _nix: Option<Flock<File>>,
+}
+
+impl MachineStore {
+    /// Opens the store of the machine whose disk is at `root`: `/`, or where it is mounted.
+    ///
+    /// Call it on the thread that works with the store, or before it is started: threads that exist already do not get
+    /// into the namespace of the caller.
+    ///
+    /// # Errors
+    /// [`StoreError::NotRoot`], [`StoreError::ReadOnly`], [`StoreError::SeparateStore`], [`StoreError::InUse`] when
+    /// somebody collects garbage, [`StoreError::Io`].
+    pub fn open(root: &Path) -> Result<MachineStore, StoreError> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(StoreError::NotRoot { root: root.to_path_buf() });
+        }
+        let root = fs::canonicalize(root).map_err(StoreError::io("opening the machine's disk", root))?;
+        let dir = root.join(STORE_DIR.trim_start_matches('/'));
+        if dir.is_dir() {
+            uncover(&dir)?;
+        }
+        let place = if dir.is_dir() { &dir } else { &root };
+        let flags = statvfs(place).map_err(StoreError::errno("reading", place))?.flags();
+        if flags.contains(FsFlags::ST_RDONLY) {
+            return Err(StoreError::ReadOnly { root });
+        }
+        let store = Store::open_as(&root, true)?;
+        let device = |path: &Path| fs::metadata(path).map(|m| m.dev()).map_err(StoreError::io("reading", path));
+        let records = store.meta("info");
+        if device(&dir)? != device(&records)? {
+            return Err(StoreError::SeparateStore { store: dir });
+        }
+        let users = lock_file(&store.meta("users"))?;
+        let users = try_for(users, FlockArg::LockShared, &store.meta("users"))?
+            .ok_or_else(|| in_use(&root, "another `cairn gc` is at work"))?;
+        let nix = match OpenOptions::new().read(true).write(true).open(root.join(NIX_GC_LOCK)) {
+            Ok(file) => {
+                let lock = try_for(file, FlockArg::LockShared, &root.join(NIX_GC_LOCK))?;
+                Some(lock.ok_or_else(|| in_use(&root, "Nix collects garbage"))?)
+            }
+            // No Nix has ever been at work here.
+            Err(_) => None,
+        };
+        Ok(MachineStore { store, _users: users, _nix: nix })
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl Deref for MachineStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+fn in_use(root: &Path, what: &'static str) -> StoreError {
+    StoreError::InUse { root: root.to_path_buf(), what }
+}
+
+pub(crate) fn lock_file(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(StoreError::io("opening", path))
+}
+
+/// Takes away what is mounted on `dir`, in a namespace of our own, if it is nothing but `dir` itself.
+fn uncover(dir: &Path) -> Result<(), StoreError> {
+    let mut alone = false;
+    while let Some((covers, below)) = mounts_at(dir)? {
+        if !covers.shows(&below, dir) {
+            return Err(StoreError::SeparateStore { store: dir.to_path_buf() });
+        }
+        if !alone {
+            unshare(CloneFlags::CLONE_NEWNS).map_err(no_namespace(dir))?;
+            // Not private: a boot partition that is mounted on demand must still appear here.
+            mount(None::<&str>, "/", None::<&str>, MsFlags::MS_SLAVE | MsFlags::MS_REC, None::<&str>)
+                .map_err(no_namespace(dir))?;
+            alone = true;
+        }
+        umount2(dir, MntFlags::MNT_DETACH).map_err(StoreError::errno("detaching the read-only mount on", dir))?;
+    }
+    Ok(())
+}
+
+fn no_namespace(dir: &Path) -> impl FnOnce(Errno) -> StoreError {
+    StoreError::errno("making a mount namespace (which root needs CAP_SYS_ADMIN for), to write to", dir)
+}
+
+/// A line of mountinfo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mount {
+    id: u32,
+    parent: u32,
+    device: String,
+    /// Which folder of its file system it shows.
+    root: PathBuf,
+    /// Where.
+    point: PathBuf,
+}
+
+impl Mount {
+    fn parse(line: &str) -> Option<Mount> {
+        let mut words = line.split(' ');
+        Some(Mount {
+            id: words.next()?.parse().ok()?,
+            parent: words.next()?.parse().ok()?,
+            device: words.next()?.to_string(),
+            root: unescape(words.next()?),
+            point: unescape(words.next()?),
+        })
+    }
+
+    /// Whether this mount on `dir` shows what is under it anyway, in `below`.
+    fn shows(&self, below: &Mount, dir: &Path) -> bool {
+        let under = dir.strip_prefix(&below.point).map(|rest| below.root.join(rest));
+        self.device == below.device && under.is_ok_and(|under| under.components().eq(self.root.components()))
+    }
+}
+
+/// What is mounted on `dir`, on top, and the mount that it is mounted on.
+fn mounts_at(dir: &Path) -> Result<Option<(Mount, Mount)>, StoreError> {
+    // The thread's own namespace, which may not be the process's.
+    let file = Path::new("/proc/thread-self/mountinfo");
+    let text = fs::read(file).map_err(StoreError::io("reading", file))?;
+    let text = String::from_utf8_lossy(&text);
+    let all: Vec<Mount> = text.lines().filter_map(Mount::parse).collect();
+    let Some(top) = all.iter().rev().find(|m| m.point == dir) else { return Ok(None) };
+    let Some(below) = all.iter().find(|m| m.id == top.parent) else { return Ok(None) };
+    Ok(Some((top.clone(), below.clone())))
+}
+
+/// Undoes the kernel's `\040` for a blank, and so on.
+fn unescape(text: &str) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let octal =
+            after.get(..3).and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| u8::from_str_radix(d, 8).ok());
+        match octal {
+            Some(byte) if first == b'\\' => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    PathBuf::from(std::ffi::OsString::from_vec(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bind_of_the_store_on_itself_is_told_from_a_file_system_of_its_own() {
+        let line = |text| Mount::parse(text).unwrap();
+        let disk = line("22 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw");
+        let bind = line("40 22 254:1 /nix/store /nix/store ro,relatime - ext4 /dev/vda1 rw");
+        let own = line("40 22 254:2 / /nix/store rw,relatime - ext4 /dev/vda2 rw");
+        let other = line("40 22 254:1 /other /nix/store rw,relatime - ext4 /dev/vda1 rw");
+        let dir = Path::new("/nix/store");
+        assert!(bind.shows(&disk, dir));
+        assert!(!own.shows(&disk, dir) && !other.shows(&disk, dir));
+        // A subvolume, and a disk that is mounted elsewhere.
+        let disk = line(r"22 1 0:30 /@root /mnt/my\040disk rw - btrfs /dev/vda1 rw");
+        let bind = line(r"40 22 0:30 /@root/nix/store /mnt/my\040disk/nix/store ro - btrfs /dev/vda1 rw");
+        assert!(bind.shows(&disk, Path::new("/mnt/my disk/nix/store")));
+        assert_eq!(unescape(r"a\134b\"), Path::new(r"a\b\"));
+    }
+}
