@@ -40,7 +40,14 @@ pub(crate) enum FoundKind {
 /// A folder at the top keeps its owner's write bit: without it an ordinary user could not rename it
 /// into its place. [`seal`] takes it away afterwards.
 pub(crate) fn canonicalise(top: &Path) -> Result<Vec<Found>, StoreError> {
-    let mut walk = Walk { root: nix::unistd::geteuid().is_root(), found: Vec::new() };
+    let mut walk = Walk { root: nix::unistd::geteuid().is_root(), top: 0o755, found: Vec::new() };
+    walk.visit(top, String::new(), 0)?;
+    Ok(walk.found)
+}
+
+/// The same for a tree that is in its place already, and very likely canonical: then nothing is changed.
+pub(crate) fn canonicalise_in_place(top: &Path) -> Result<Vec<Found>, StoreError> {
+    let mut walk = Walk { root: nix::unistd::geteuid().is_root(), top: 0o555, found: Vec::new() };
     walk.visit(top, String::new(), 0)?;
     Ok(walk.found)
 }
@@ -56,6 +63,8 @@ pub(crate) fn seal(top: &Path) -> Result<(), StoreError> {
 
 struct Walk {
     root: bool,
+    /// The mode of a folder at the top.
+    top: u32,
     found: Vec<Found>,
 }
 
@@ -93,7 +102,7 @@ impl Walk {
                 let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
                 self.visit(&real.join(&name), below, depth + 1)?;
             }
-            set_mode(real, mode, if depth == 0 { 0o755 } else { 0o555 })?;
+            set_mode(real, mode, if depth == 0 { self.top } else { 0o555 })?;
         } else {
             let what = match kind {
                 k if k.is_fifo() => "a named pipe",

@@ -173,6 +173,30 @@ pub enum StoreError {
         /// What is wrong, and what can be done.
         why: String,
     },
+    /// A folder that is to be copied from holds no store.
+    #[error(
+        "{} holds no store: {why}; name the root of a machine's disk, of a mounted image, or a Cairn cache",
+        root.display()
+    )]
+    NoStore {
+        /// The folder.
+        root: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// What another store has is not what it says it has.
+    #[error(
+        "{path} in the store at {} is damaged: {what}; nothing was copied. Repair it there, or name another store",
+        root.display()
+    )]
+    SourceDamaged {
+        /// The path.
+        path: StorePath,
+        /// The other store.
+        root: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// A machine's store belongs to root.
     #[error(
         "changing the store of the machine at {} needs root, to whom all of it belongs: \

@@ -17,6 +17,7 @@
 pub mod binary_cache;
 mod canonical;
 mod check;
+mod copy;
 pub mod database;
 mod durable;
 mod error;
@@ -36,7 +37,9 @@ mod publish;
 mod record;
 mod remove;
 mod scratch;
+mod source;
 
+pub use copy::Copied;
 pub use error::StoreError;
 pub use generations::{Generation, Generations};
 pub use info::PathInfo;
@@ -48,6 +51,7 @@ pub use nix_db::NixDb;
 pub use path::StorePath;
 pub use record::{RECORD_DIRS, RecordFile, read_record, recorded_path};
 pub use scratch::Scratch;
+pub use source::Source;
 
 /// The folder in which every store path lies, as the files inside say it. Where the files really are is the
 /// business of [`Store::real_path`].

@@ -1,6 +1,5 @@
 //! A store in a folder: opening it, and asking it what it has.
 
-use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -15,6 +14,7 @@ use crate::info::to_hex;
 use crate::lock::wait_for;
 use crate::record::{self, Record, recorded_path};
 use crate::scratch::claim_dead;
+use crate::source;
 use crate::{Entry, Listing, PathInfo, STORE_DIR, Scratch, StoreError, StorePath};
 
 /// A store whose root folder is anywhere: the files of `/nix/store/x` are in `ROOT/nix/store/x`.
@@ -37,9 +37,14 @@ impl Store {
         Store::open_as(root, false)
     }
 
-    pub(crate) fn open_as(root: &Path, machine: bool) -> Result<Store, StoreError> {
+    /// A store that is only looked at: nothing is made below `root`, nothing is tidied.
+    pub(crate) fn at(root: &Path) -> Result<Store, StoreError> {
         let root = std::path::absolute(root).map_err(StoreError::io("opening the store at", root))?;
-        let store = Store { root, machine };
+        Ok(Store { root, machine: false })
+    }
+
+    pub(crate) fn open_as(root: &Path, machine: bool) -> Result<Store, StoreError> {
+        let store = Store { machine, ..Store::at(root)? };
         for dir in
             [store.store_dir(), store.tmp(), store.meta("info"), store.meta("listing"), store.meta("fingerprint")]
         {
@@ -111,19 +116,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Missing`] when one of them is not in the store, and as [`Store::info`].
     pub fn closure(&self, roots: &[StorePath]) -> Result<Vec<PathInfo>, StoreError> {
-        let mut infos: BTreeMap<StorePath, PathInfo> = BTreeMap::new();
-        let mut waiting: Vec<(StorePath, Option<StorePath>)> = roots.iter().map(|p| (p.clone(), None)).collect();
-        while let Some((path, referrer)) = waiting.pop() {
-            if infos.contains_key(&path) {
-                continue;
-            }
-            let Some(info) = self.info(&path)? else {
-                return Err(StoreError::Missing { path, store: self.root.clone(), referrer });
-            };
-            waiting.extend(info.references.iter().map(|r| (r.clone(), Some(path.clone()))));
-            infos.insert(path, info);
-        }
-        Ok(infos.into_values().collect())
+        source::closure(roots, &self.root, |path| self.info(path))
     }
 
     /// Everything that is in `path`, without reading its files.

@@ -20,7 +20,7 @@ use crate::record::info_text;
 use crate::{Listing, PathInfo, Scratch, SigningKey, StoreError, StorePath};
 
 /// Every path was registered one second after 1970: an image's bytes must not tell when it was made.
-const REGISTRATION_TIME: i64 = 1;
+pub(crate) const REGISTRATION_TIME: i64 = 1;
 
 /// The name of the info in the scratch folder, before it counts.
 const INFO: &str = "info";
@@ -33,6 +33,12 @@ pub(crate) struct Staged {
     pub(crate) scratch: Scratch,
     /// The file system's time before the tree was read.
     pub(crate) before: i128,
+}
+
+impl Staged {
+    pub(crate) fn new(info: PathInfo, listing: Listing, scratch: Scratch, before: i128) -> Staged {
+        Staged { info, listing, scratch, before }
+    }
 }
 
 impl Store {
@@ -125,7 +131,7 @@ impl Store {
             signatures: Vec::new(),
             registration_time: REGISTRATION_TIME,
         };
-        let staged = Staged { info, listing: hashed.listing, scratch, before };
+        let staged = Staged::new(info, hashed.listing, scratch, before);
         self.place(&staged)?;
         self.settle(std::slice::from_ref(&staged))?;
         // The scratch folder may hold a damaged tree now, whose removal takes a while.
@@ -135,14 +141,20 @@ impl Store {
 
     /// Moves a tree into its place, with everything that belongs to it but its info. The store's lock must be held.
     pub(crate) fn place(&self, staged: &Staged) -> Result<(), StoreError> {
+        let path = &staged.info.path;
+        self.invalidate(path)?;
+        self.move_away(path, &staged.scratch)?;
+        let real = self.real_path(path);
+        fs::rename(staged.scratch.path(), &real).map_err(StoreError::io("making", &real))?;
+        seal(&real)?;
+        self.record_in_place(staged)
+    }
+
+    /// Writes everything that belongs to a tree that is in its place, and keeps its info back until [`Store::settle`].
+    pub(crate) fn record_in_place(&self, staged: &Staged) -> Result<(), StoreError> {
         let Staged { info, listing, scratch, before } = staged;
         let path = &info.path;
-        self.invalidate(path)?;
-        self.move_away(path, scratch)?;
-        let real = self.real_path(path);
-        fs::rename(scratch.path(), &real).map_err(StoreError::io("making", &real))?;
-        seal(&real)?;
-        let stamps = stamp(&real, listing, *before)?;
+        let stamps = stamp(&self.real_path(path), listing, *before)?;
         put(scratch, &self.fingerprint_file(path), &fingerprint::to_text(&stamps))?;
         let listing = listing.to_text();
         put(scratch, &self.listing_file(path), &listing)?;

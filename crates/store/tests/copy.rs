@@ -1,0 +1,281 @@
+//! Copying a closure from a machine's disk or a cache, and what keeps it from arriving half or wrong.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use cairn_process::{Quiet, Report};
+use cairn_store::{MachineStore, NixDb, PathInfo, SigningKey, Source, StoreError, StorePath, database};
+use common::{Nix, add_leaf, add_system, is_root, left_over, names, skip, store};
+use rusqlite::Connection;
+
+/// A machine's disk with a leaf and a signed system in Nix's database, and no records of Cairn's.
+fn disk() -> (tempfile::TempDir, Vec<PathInfo>, StorePath) {
+    let (store, dir) = store();
+    let leaf = add_leaf(&store);
+    let system = add_system(&store, 1, std::slice::from_ref(&leaf.path));
+    let key = SigningKey::parse(include_str!("fixtures/key.sec")).unwrap();
+    let mut infos = store.closure(std::slice::from_ref(&system.path)).unwrap();
+    infos.iter_mut().filter(|i| i.ca.is_none()).for_each(|i| i.sign(&key));
+    database::write(&dir.path().join(database::DATABASE_DIR), &infos).unwrap();
+    fs::remove_dir_all(dir.path().join("nix/var/cairn")).unwrap();
+    (dir, infos, system.path)
+}
+
+/// Everything below a folder, with what `lstat` says about changes.
+fn state(dir: &Path) -> Vec<(std::path::PathBuf, i64, i64)> {
+    fn walk(dir: &Path, found: &mut Vec<(std::path::PathBuf, i64, i64)>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = path.symlink_metadata().unwrap();
+            use std::os::unix::fs::MetadataExt;
+            found.push((path.clone(), meta.ctime(), meta.ctime_nsec()));
+            if meta.is_dir() {
+                walk(&path, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(dir, &mut found);
+    found.sort();
+    found
+}
+
+#[derive(Default)]
+struct Counted(Mutex<(u64, u64)>);
+
+impl Report for Counted {
+    fn phase(&self, _name: &str, total: Option<u64>) {
+        self.0.lock().unwrap().0 = total.unwrap();
+    }
+    fn advance(&self, steps: u64) {
+        self.0.lock().unwrap().1 += steps;
+    }
+    fn note(&self, _text: &str) {}
+}
+
+#[test]
+fn a_closure_comes_from_a_disk_with_its_signatures_and_the_disk_stays_as_it_is() {
+    let (source_dir, infos, system) = disk();
+    let (here, here_dir) = store();
+    let before = state(source_dir.path());
+    let source = Source::open(source_dir.path()).unwrap();
+    let counted = Counted::default();
+    let copied = here.copy_closure(&source, std::slice::from_ref(&system), &counted).unwrap();
+    assert_eq!(state(source_dir.path()), before);
+    assert_eq!((copied.closure.clone(), copied.new.len()), (infos.clone(), 2));
+    assert!(copied.closure.iter().any(|i| !i.signatures.is_empty()));
+    assert_eq!(here.closure(std::slice::from_ref(&system)).unwrap(), infos);
+    for info in &infos {
+        here.check_contents(&info.path).unwrap();
+        here.check_quick(&info.path).unwrap();
+    }
+    let (total, done) = *counted.0.lock().unwrap();
+    assert!(total >= done && done == copied.bytes, "{total} {done}");
+    assert_eq!(left_over(here_dir.path()), [""; 0]);
+
+    // Once more there is nothing to do, and a new system brings itself only.
+    let again = here.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap();
+    assert_eq!((again.closure, again.new.len(), again.bytes), (infos.clone(), 0, 0));
+    NixDb::open(here_dir.path()).unwrap().register(&infos, 1).unwrap();
+    let Some(nix) = Nix::new(here_dir.path()) else { return };
+    nix.verify();
+    let key = include_str!("fixtures/key.pub").trim();
+    nix.run("nix", &["store", "verify", "--all", "--option", "trusted-public-keys", key]);
+}
+
+#[test]
+fn a_cache_of_ours_and_a_nix_of_theirs_are_sources_too() {
+    let (cache, cache_dir) = store();
+    let system = add_system(&cache, 1, &[add_leaf(&cache).path]).path;
+    let (here, _dir) = store();
+    let source = Source::open(cache_dir.path()).unwrap();
+    assert_eq!(here.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap().new.len(), 2);
+
+    // A store that a real Nix has made from a NAR of its own.
+    let nix_dir = tempfile::tempdir().unwrap();
+    let Some(nix) = Nix::new(nix_dir.path()) else { return };
+    let tree = tempfile::tempdir().unwrap();
+    let top = tree.path().join("brought");
+    fs::create_dir(&top).unwrap();
+    common::leaf_in(&top);
+    let path = nix.run("nix-store", &["--add", top.to_str().unwrap()]);
+    let path = StorePath::from_absolute(path.trim()).unwrap();
+    let source = Source::open(nix_dir.path()).unwrap();
+    here.copy_closure(&source, std::slice::from_ref(&path), &Quiet).unwrap();
+    here.check_contents(&path).unwrap();
+}
+
+#[test]
+fn bytes_that_are_not_what_the_database_says_stop_everything() {
+    let (source_dir, _, system) = disk();
+    let source = Source::open(source_dir.path()).unwrap();
+    let init = source.real_path(&system).join("init");
+    let (here, here_dir) = store();
+    let refused = |text: &str| {
+        fs::remove_file(&init).unwrap();
+        fs::write(&init, text).unwrap();
+        here.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap_err()
+    };
+    let good = fs::read_to_string(&init).unwrap();
+    for bad in [good.to_uppercase(), String::new(), good.clone() + " "] {
+        let error = refused(&bad);
+        let StoreError::SourceDamaged { path, what, .. } = &error else { panic!("{error}") };
+        assert!(*path == system && what.contains("its NAR has sha256 "), "{error}");
+        assert!(error.to_string().contains("nothing was copied"), "{error}");
+        // The leaf was right, and is not here either.
+        assert_eq!((here.paths().unwrap(), names(here_dir.path().join("nix/store"))), (vec![], vec![]));
+        assert_eq!(left_over(here_dir.path()), [""; 0]);
+    }
+    fs::write(&init, good).unwrap();
+    here.copy_closure(&source, &[system], &Quiet).unwrap();
+}
+
+#[test]
+fn a_cache_can_say_which_file_is_damaged() {
+    let (cache, cache_dir) = store();
+    let leaf = add_leaf(&cache).path;
+    let file = cache.real_path(&leaf).join("share/hello");
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    fs::write(&file, "hallo\n").unwrap();
+    let (here, _dir) = store();
+    let error = here.copy_closure(&Source::open(cache_dir.path()).unwrap(), &[leaf], &Quiet).unwrap_err();
+    assert!(error.to_string().contains("share/hello differs; its NAR has"), "{error}");
+}
+
+#[test]
+fn a_path_under_a_name_that_its_bytes_do_not_give_is_refused() {
+    let (source_dir, _, system) = disk();
+    // The leaf's row and tree say the system's bytes, consistently.
+    let db = source_dir.path().join(database::DATABASE_DIR).join("db.sqlite");
+    let leaf = Source::open(source_dir.path()).unwrap().closure(&[system]).unwrap();
+    let leaf = leaf.iter().find(|i| i.ca.is_some()).unwrap();
+    let real = source_dir.path().join("nix/store").join(leaf.path.base_name());
+    let hello = real.join("share/hello");
+    fs::remove_file(&hello).unwrap();
+    fs::write(&hello, "another\n").unwrap();
+    let (other, _dir) = store();
+    let scratch = other.scratch().unwrap();
+    common::leaf_in(scratch.path());
+    fs::write(scratch.path().join("share/hello"), "another\n").unwrap();
+    let honest = other.add("leaf", scratch, &[]).unwrap();
+    let sql = format!(
+        "update ValidPaths set hash = '{}', narSize = {} where path = '{}'",
+        honest.nar_hash_hex(),
+        honest.nar_size,
+        leaf.path
+    );
+    Connection::open(db).unwrap().execute_batch(&sql).unwrap();
+    let (here, _dir) = store();
+    let source = Source::open(source_dir.path()).unwrap();
+    let error = here.copy_closure(&source, std::slice::from_ref(&leaf.path), &Quiet).unwrap_err();
+    assert!(error.to_string().contains(&format!("its bytes make it {}", honest.path)), "{error}");
+}
+
+#[test]
+fn what_the_source_lacks_and_what_is_no_source_is_said() {
+    let (source_dir, infos, system) = disk();
+    let leaf = infos.iter().find(|i| i.ca.is_some()).unwrap();
+    let source = Source::open(source_dir.path()).unwrap();
+    fs::remove_dir_all(source.real_path(&leaf.path)).unwrap();
+    let (here, here_dir) = store();
+    let error = here.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap_err().to_string();
+    assert!(error.contains(&format!("but {system} refers to it")), "{error}");
+    assert_eq!(here.paths().unwrap(), []);
+
+    let empty = tempfile::tempdir().unwrap();
+    let error = Source::open(empty.path()).unwrap_err().to_string();
+    assert!(error.contains("holds no store: there is no folder nix/store in it"), "{error}");
+    fs::create_dir_all(empty.path().join("nix/store")).unwrap();
+    let error = Source::open(empty.path()).unwrap_err().to_string();
+    assert!(error.contains("there is neither nix/var/nix/db/db.sqlite nor"), "{error}");
+    assert_eq!(names(empty.path()), ["nix"]);
+    drop(here_dir);
+}
+
+#[test]
+fn a_damaged_path_here_is_replaced_and_an_undamaged_one_of_other_bytes_stays() {
+    let (source_dir, infos, system) = disk();
+    let source = Source::open(source_dir.path()).unwrap();
+    let (here, _dir) = store();
+    here.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap();
+    let init = here.real_path(&system).join("init");
+    fs::set_permissions(&init, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    fs::write(&init, "broken").unwrap();
+    let copied = here.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap();
+    assert_eq!(copied.new, std::slice::from_ref(&system));
+    here.check_contents(&system).unwrap();
+
+    // Named by its inputs, it may have come out otherwise here.
+    let (here, _dir) = store();
+    let leaf = add_leaf(&here);
+    let scratch = here.scratch().unwrap();
+    fs::write(scratch.path().join("init"), "otherwise").unwrap();
+    let own = here.add_input_addressed(&system, scratch, &[leaf.path], None).unwrap();
+    let copied = here.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap();
+    assert!(copied.new.is_empty() && copied.closure == [own]);
+    assert_ne!(copied.closure[0].nar_hash, infos.iter().find(|i| i.path == system).unwrap().nar_hash);
+}
+
+#[test]
+fn what_nix_has_brought_gets_records_and_is_not_copied() {
+    if !is_root() {
+        return skip("needs root, to open a machine's store");
+    }
+    let (source_dir, infos, system) = disk();
+    let source = Source::open(source_dir.path()).unwrap();
+    // A disk with the same closure and no records.
+    let (machine_dir, _, _) = disk();
+    let machine = MachineStore::open(machine_dir.path()).unwrap();
+    assert_eq!(machine.paths().unwrap(), []);
+    let before = state(&machine_dir.path().join("nix/store"));
+    let copied = machine.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap();
+    assert_eq!((copied.new, copied.closure), (vec![], infos.clone()));
+    assert_eq!(state(&machine_dir.path().join("nix/store")), before);
+    machine.check_quick(&system).unwrap();
+
+    // If that is damaged, Nix's own word on it decides.
+    let (machine_dir, _, _) = disk();
+    let init = machine_dir.path().join("nix/store").join(system.base_name()).join("init");
+    fs::write(&init, "broken").unwrap();
+    let machine = MachineStore::open(machine_dir.path()).unwrap();
+    let copied = machine.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap();
+    assert_eq!(copied.new, std::slice::from_ref(&system));
+    let Some(nix) = Nix::new(machine_dir.path()) else { return };
+    nix.verify();
+}
+
+#[test]
+fn a_database_here_that_knows_other_bytes_is_a_contradiction() {
+    let (source_dir, infos, system) = disk();
+    let (here, here_dir) = store();
+    let wrong: Vec<PathInfo> = infos.iter().map(|i| PathInfo { nar_hash: [1; 32], ..i.clone() }).collect();
+    database::write(&here_dir.path().join(database::DATABASE_DIR), &wrong).unwrap();
+    let source = Source::open(source_dir.path()).unwrap();
+    let error = here.copy_closure(&source, &[system], &Quiet).unwrap_err();
+    assert!(matches!(error, StoreError::Disagree { .. }), "{error}");
+    assert_eq!(here.paths().unwrap(), []);
+}
+
+/// The store holds a real file system's worth of odd but allowed things.
+#[test]
+fn a_path_that_is_a_single_file_or_link_is_copied() {
+    let (cache, cache_dir) = store();
+    let scratch = cache.scratch().unwrap();
+    fs::remove_dir(scratch.path()).unwrap();
+    fs::write(scratch.path(), "alone").unwrap();
+    let file = cache.add("file", scratch, &[]).unwrap().path;
+    let scratch = cache.scratch().unwrap();
+    fs::remove_dir(scratch.path()).unwrap();
+    std::os::unix::fs::symlink("/etc", scratch.path()).unwrap();
+    let link = cache.add("link", scratch, &[]).unwrap().path;
+    let (here, _dir) = store();
+    let source = Source::open(cache_dir.path()).unwrap();
+    let copied = here.copy_closure(&source, &[file.clone(), link.clone()], &Quiet).unwrap();
+    assert_eq!(copied.new.len(), 2);
+    for path in [&file, &link] {
+        here.check_contents(path).unwrap();
+    }
+}
