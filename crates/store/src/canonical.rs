@@ -143,7 +143,7 @@ fn set_mode(path: &Path, current: u32, mode: u32) -> Result<(), StoreError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(StoreError::io("changing the mode of", path))
 }
 
-fn set_time(path: &Path, meta: &fs::Metadata) -> Result<(), StoreError> {
+pub(crate) fn set_time(path: &Path, meta: &fs::Metadata) -> Result<(), StoreError> {
     if (meta.mtime(), meta.mtime_nsec()) == (1, 0) {
         return Ok(());
     }

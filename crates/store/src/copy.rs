@@ -65,7 +65,12 @@ impl Store {
             let hashed = hash_tree(scratch.path(), found, &[])?;
             right(source, info, &hashed)?;
             let info = PathInfo { nar_size: hashed.nar_size, registration_time: REGISTRATION_TIME, ..info.clone() };
-            staged.push(Staged::new(info, hashed.listing, scratch, before));
+            let mut new = Staged::new(info, hashed.listing, scratch, before);
+            // At once, so that there need not be room for all copies.
+            let lock = self.lock()?;
+            self.share(&mut new)?;
+            drop(lock);
+            staged.push(new);
         }
         let lock = self.lock()?;
         let mut placed = Vec::with_capacity(staged.len());

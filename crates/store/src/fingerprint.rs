@@ -71,6 +71,11 @@ impl Stamp {
         Stamp { trust: if stamp.trust == Trust::Read { Trust::Listed } else { stamp.trust }, ..stamp }
     }
 
+    /// This stamp after something that we did to the file ourselves, if it held before. What is known of the contents stays.
+    pub(crate) fn renewed(&self, before: &Stamp, after: &Stamp) -> Option<Stamp> {
+        (Stamp { trust: self.trust, ..*before } == *self).then_some(Stamp { trust: self.trust, ..*after })
+    }
+
     /// Whether the entry is certainly the one that was stamped, unchanged.
     pub(crate) fn still_holds(&self, meta: &Metadata) -> bool {
         self.trust != Trust::Unsure && Stamp { trust: self.trust, ..Stamp::new(meta, i128::MAX) } == *self

@@ -37,6 +37,7 @@ mod publish;
 mod record;
 mod remove;
 mod scratch;
+mod share;
 mod source;
 
 pub use copy::Copied;

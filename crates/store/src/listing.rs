@@ -146,7 +146,7 @@ fn escape(name: &str, text: &mut String) {
     }
 }
 
-fn unescape(text: &str) -> Option<String> {
+pub(crate) fn unescape(text: &str) -> Option<String> {
     if !text.contains('\\') {
         return Some(text.to_string());
     }

@@ -6,7 +6,7 @@
 //! (`syncfs`), and a tree that is replaced loses its info, on the disk, before it is touched. So an info that is there
 //! describes a whole tree, whichever of the later changes got to the disk; [`Store::sync`] makes the infos last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ use crate::fingerprint::{self, Stamp};
 use crate::hash::{Hashed, hash_tree};
 use crate::local::Store;
 use crate::record::info_text;
-use crate::{Listing, PathInfo, Scratch, SigningKey, StoreError, StorePath};
+use crate::{Entry, Listing, PathInfo, Scratch, SigningKey, StoreError, StorePath};
 
 /// Every path was registered one second after 1970: an image's bytes must not tell when it was made.
 pub(crate) const REGISTRATION_TIME: i64 = 1;
@@ -33,11 +33,13 @@ pub(crate) struct Staged {
     pub(crate) scratch: Scratch,
     /// The file system's time before the tree was read.
     pub(crate) before: i128,
+    /// The entries that are linked to twins, whose contents are known to be right.
+    pub(crate) shared: HashSet<usize>,
 }
 
 impl Staged {
     pub(crate) fn new(info: PathInfo, listing: Listing, scratch: Scratch, before: i128) -> Staged {
-        Staged { info, listing, scratch, before }
+        Staged { info, listing, scratch, before, shared: HashSet::new() }
     }
 }
 
@@ -131,7 +133,8 @@ impl Store {
             signatures: Vec::new(),
             registration_time: REGISTRATION_TIME,
         };
-        let staged = Staged::new(info, hashed.listing, scratch, before);
+        let mut staged = Staged::new(info, hashed.listing, scratch, before);
+        self.share(&mut staged)?;
         self.place(&staged)?;
         self.settle(std::slice::from_ref(&staged))?;
         // The scratch folder may hold a damaged tree now, whose removal takes a while.
@@ -152,9 +155,9 @@ impl Store {
 
     /// Writes everything that belongs to a tree that is in its place, and keeps its info back until [`Store::settle`].
     pub(crate) fn record_in_place(&self, staged: &Staged) -> Result<(), StoreError> {
-        let Staged { info, listing, scratch, before } = staged;
+        let Staged { info, listing, scratch, before, shared } = staged;
         let path = &info.path;
-        let stamps = stamp(&self.real_path(path), listing, *before)?;
+        let stamps = stamp(&self.real_path(path), listing, *before, shared)?;
         put(scratch, &self.fingerprint_file(path), &fingerprint::to_text(&stamps))?;
         let listing = listing.to_text();
         put(scratch, &self.listing_file(path), &listing)?;
@@ -192,13 +195,15 @@ impl Store {
 }
 
 /// The stamps of a tree that is in its place.
-pub(crate) fn stamp(top: &Path, listing: &Listing, before: i128) -> Result<Vec<Stamp>, StoreError> {
-    let stamp = |path: &str| {
-        let real = below(top, path);
+fn stamp(top: &Path, listing: &Listing, before: i128, shared: &HashSet<usize>) -> Result<Vec<Stamp>, StoreError> {
+    let stamp = |(index, entry): (usize, &Entry)| {
+        let real = below(top, &entry.path);
         let meta = fs::symlink_metadata(&real).map_err(StoreError::io("reading", real))?;
+        // The new name has changed it, and nothing else since it was known to be right.
+        let before = if shared.contains(&index) { i128::MAX } else { before };
         Ok(Stamp::new(&meta, before))
     };
-    listing.iter().map(|entry| stamp(&entry.path)).collect()
+    listing.iter().enumerate().map(stamp).collect()
 }
 
 /// Writes a small file at once: it is there completely, or as it was before.

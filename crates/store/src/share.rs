@@ -1,0 +1,262 @@
+//! Files of a machine's store that are the same are one file with several names: a second base costs what is new in it.
+//!
+//! A file that is about to be published is replaced by a link to a twin in a valid path, found by the listings. The twin
+//! must be what its listing says: nobody has touched it since it was read, as its stamp shows, or it is compared byte
+//! by byte. So damage does not spread. What cannot be linked (a file has had as many names as it may have) stays a copy.
+//!
+//! A new name changes a file's change time, and with it the stamps of all paths that have the file; those that held before
+//! are renewed, so that nobody has to read the files for that.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::canonical::{below, set_time};
+use crate::fingerprint::{self, Fingerprint, Stamp, Trust};
+use crate::info::to_hex;
+use crate::publish::{Staged, put};
+use crate::{EntryKind, Scratch, Store, StoreError, StorePath};
+
+/// Trees with less than this in their files are not worth a look at all listings.
+const WORTH_IT: u64 = 1 << 20;
+
+/// How many places are remembered in which a twin may be.
+const CANDIDATES: usize = 4;
+
+/// Contents, as a listing says them: SHA-256 in base 16, and whether they may be run.
+type Contents = (String, bool);
+
+/// A file of a valid path that may be a twin.
+struct Candidate {
+    /// The path, by its place in the list of paths looked at.
+    owner: usize,
+    /// The entry, by its place in the listing.
+    entry: usize,
+    file: PathBuf,
+}
+
+/// A path that has some of the contents.
+struct Owner {
+    path: StorePath,
+    /// Read when they are first needed.
+    stamps: Option<Option<Vec<Stamp>>>,
+    /// Entries whose contents were compared and found right.
+    compared: HashSet<usize>,
+}
+
+/// What happened to a file that got another name.
+struct Renewal {
+    before: Stamp,
+    after: Stamp,
+}
+
+impl Store {
+    /// Links files of a tree in its scratch folder to twins in the store, or in the tree itself. Gives the bytes that this
+    /// saves. The store's lock must be held.
+    pub(crate) fn share(&self, staged: &mut Staged) -> Result<u64, StoreError> {
+        if !self.machine || staged.listing.total_size() < WORTH_IT {
+            return Ok(0);
+        }
+        let mut wanted: HashMap<Contents, Vec<Candidate>> = HashMap::new();
+        for entry in &staged.listing {
+            if let EntryKind::File { size: 1.., executable, sha256 } = &entry.kind {
+                wanted.insert((to_hex(sha256), *executable), Vec::new());
+            }
+        }
+        let mut owners = self.find(&staged.info.path, &mut wanted);
+        let mut own: HashMap<Contents, (usize, PathBuf)> = HashMap::new();
+        let mut renewals: HashMap<u64, Renewal> = HashMap::new();
+        let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut saved = 0;
+        let top = staged.scratch.path().to_path_buf();
+        for (index, entry) in staged.listing.iter().enumerate() {
+            let EntryKind::File { size: size @ 1.., executable, sha256 } = &entry.kind else { continue };
+            let contents = (to_hex(sha256), *executable);
+            let file = below(&top, &entry.path);
+            let mode = if *executable { 0o555 } else { 0o444 };
+            let mut linked = false;
+            for candidate in wanted.get(&contents).map(Vec::as_slice).unwrap_or_default() {
+                let Some(meta) = self.twin(candidate, &mut owners, &renewals, (&file, *size, mode)) else { continue };
+                if replace(&candidate.file, &file, &staged.scratch)? {
+                    let now = fs::symlink_metadata(&file).map_err(StoreError::io("reading", &file))?;
+                    let (before, after) = (Stamp::new(&meta, i128::MAX), Stamp::new(&now, i128::MAX));
+                    renewals.entry(meta.ino()).or_insert(Renewal { before, after }).after = after;
+                    staged.shared.insert(index);
+                    linked = true;
+                    break;
+                }
+            }
+            if !linked {
+                match own.get(&contents) {
+                    Some((first, twin)) => {
+                        linked = replace(twin, &file, &staged.scratch)?;
+                        if linked {
+                            staged.shared.extend([*first, index]);
+                        }
+                    }
+                    None => {
+                        own.insert(contents, (index, file.clone()));
+                    }
+                }
+            }
+            if linked {
+                saved += size;
+                folders.extend(file.parent().filter(|_| !entry.path.is_empty()).map(Path::to_path_buf));
+            }
+        }
+        for folder in folders {
+            let meta = fs::symlink_metadata(&folder).map_err(StoreError::io("reading", &folder))?;
+            set_time(&folder, &meta)?;
+        }
+        self.renew(owners, &renewals, &staged.scratch)?;
+        Ok(saved)
+    }
+
+    /// Looks for contents in the listings of all valid paths but `not`.
+    fn find(&self, not: &StorePath, wanted: &mut HashMap<Contents, Vec<Candidate>>) -> Vec<Owner> {
+        let mut owners = Vec::new();
+        let mut key: Contents = (String::new(), false);
+        for path in self.paths().unwrap_or_default() {
+            // A path that is damaged has no twins to offer.
+            let text = self.valid(&path).and_then(|record| self.listing_text(&path, &record));
+            let (Ok(text), true) = (text, path != *not) else { continue };
+            let (mut top, mut has_some) = (None, false);
+            for (entry, line) in text.lines().skip(1).enumerate() {
+                let Some((hash, executable, name)) = file_line(line) else { continue };
+                key.0.clear();
+                key.0.push_str(hash);
+                key.1 = executable;
+                let Some(candidates) = wanted.get_mut(&key) else { continue };
+                has_some = true;
+                if candidates.len() < CANDIDATES
+                    && let Some(name) = crate::listing::unescape(name)
+                {
+                    let top = top.get_or_insert_with(|| self.real_path(&path));
+                    candidates.push(Candidate { owner: owners.len(), entry, file: below(top, &name) });
+                }
+            }
+            if has_some {
+                owners.push(Owner { path, stamps: None, compared: HashSet::new() });
+            }
+        }
+        owners
+    }
+
+    /// What `lstat` says about a candidate, if it has the contents of `file`.
+    fn twin(
+        &self,
+        candidate: &Candidate,
+        owners: &mut [Owner],
+        renewals: &HashMap<u64, Renewal>,
+        (file, size, mode): (&Path, u64, u32),
+    ) -> Option<Metadata> {
+        let meta = fs::symlink_metadata(&candidate.file).ok()?;
+        if !meta.is_file() || meta.size() != size || meta.mode() & 0o7777 != mode {
+            return None;
+        }
+        // It was found right a moment ago, and we have changed it ourselves.
+        if renewals.get(&meta.ino()).is_some_and(|r| r.after == Stamp::new(&meta, i128::MAX)) {
+            return Some(meta);
+        }
+        let owner = owners.get_mut(candidate.owner)?;
+        let stamps = owner.stamps.get_or_insert_with(|| match self.known_stamps(&owner.path) {
+            Some(Fingerprint::Stamps(stamps)) => Some(stamps),
+            _ => None,
+        });
+        let stamp = stamps.as_mut().and_then(|stamps| stamps.get_mut(candidate.entry));
+        if stamp.as_ref().is_some_and(|s| s.trust == Trust::Read && s.still_holds(&meta)) {
+            return Some(meta);
+        }
+        if owner.compared.contains(&candidate.entry) {
+            return Some(meta);
+        }
+        if !same_bytes(&candidate.file, file).unwrap_or(false) {
+            return None;
+        }
+        owner.compared.insert(candidate.entry);
+        if let Some(stamp) = stamp.filter(|s| s.still_holds(&meta)) {
+            stamp.trust = Trust::Read;
+        }
+        Some(meta)
+    }
+
+    /// Gives the files that got or lost names their stamps, where the old ones held until then.
+    fn renew(&self, owners: Vec<Owner>, renewals: &HashMap<u64, Renewal>, scratch: &Scratch) -> Result<(), StoreError> {
+        for Owner { path, stamps, compared } in owners {
+            let stamps = stamps.unwrap_or_else(|| match self.known_stamps(&path) {
+                Some(Fingerprint::Stamps(stamps)) => Some(stamps),
+                _ => None,
+            });
+            let Some(mut stamps) = stamps else { continue };
+            let mut changed = !compared.is_empty();
+            for stamp in &mut stamps {
+                let Some(renewal) = renewals.get(&stamp.ino) else { continue };
+                if let Some(renewed) = stamp.renewed(&renewal.before, &renewal.after) {
+                    *stamp = renewed;
+                    changed = true;
+                }
+            }
+            if changed {
+                put(scratch, &self.fingerprint_file(&path), &fingerprint::to_text(&stamps))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A line of a listing that is about a file: the hash, whether it may be run, the name.
+fn file_line(line: &str) -> Option<(&str, bool, &str)> {
+    let executable = match line.as_bytes().first()? {
+        b'f' => false,
+        b'x' => true,
+        _ => return None,
+    };
+    let (_, rest) = line.get(2..)?.split_once(' ')?;
+    let (hash, name) = rest.split_once(' ')?;
+    Some((hash, executable, name))
+}
+
+/// Puts a link to `twin` in the place of `file`. Not, when the file system will not have it.
+fn replace(twin: &Path, file: &Path, scratch: &Scratch) -> Result<bool, StoreError> {
+    let new = scratch.beside("link");
+    match fs::hard_link(twin, &new) {
+        Ok(()) => {}
+        // Too many names already; another file system; a kind that has no links; gone.
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::TooManyLinks
+                    | io::ErrorKind::CrossesDevices
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::Unsupported
+                    | io::ErrorKind::NotFound
+            ) =>
+        {
+            return Ok(false);
+        }
+        Err(e) => return Err(StoreError::io("linking", file)(e)),
+    }
+    fs::rename(&new, file).map_err(StoreError::io("linking", file))?;
+    Ok(true)
+}
+
+/// Whether two files have the same contents.
+fn same_bytes(a: &Path, b: &Path) -> io::Result<bool> {
+    const PIECE: u64 = 128 * 1024;
+    let (mut a, mut b) = (File::open(a)?, File::open(b)?);
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    loop {
+        left.clear();
+        right.clear();
+        a.by_ref().take(PIECE).read_to_end(&mut left)?;
+        b.by_ref().take(PIECE).read_to_end(&mut right)?;
+        if left != right {
+            return Ok(false);
+        }
+        if left.is_empty() {
+            return Ok(true);
+        }
+    }
+}
