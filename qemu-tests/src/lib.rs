@@ -10,6 +10,7 @@ pub mod disk;
 pub mod hello;
 pub mod machine;
 pub mod qmp;
+pub mod replay;
 pub mod scenario;
 
 pub use cairn::Cairn;
