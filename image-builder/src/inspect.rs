@@ -11,19 +11,19 @@ pub use boot::{Boot, BootFile, LoaderEntry};
 pub use file_systems::FileSystemInfo;
 pub use system::{GenerationInfo, Package, StorePathInfo, SystemInfo};
 
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use cairn_disk::ext4;
 use cairn_disk::partition_table::{self, FoundPartition, Table};
-use cairn_disk::{DiskError, FileSource, Region, Source, fat};
+use cairn_disk::{DiskError, Region, Source, fat};
 use cairn_machine::model::TableKind;
 use serde::Serialize;
 
-use crate::image_file::{Format, ImageFile, ImageFileError};
-use crate::qcow2::{Qcow2Error, Qcow2Source};
+use crate::image_file::{ImageFile, ImageFileError};
+use crate::qcow2::Qcow2Error;
+use crate::view;
 
 /// Why a file could not be looked into at all.
 #[derive(Debug, thiserror::Error)]
@@ -109,10 +109,7 @@ pub struct PartitionInfo {
 pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
     let image = ImageFile::open(path)?;
     let io = |source| InspectError::Io { path: path.to_path_buf(), source };
-    let source: Box<dyn Source> = match image.format {
-        Format::Raw => Box::new(FileSource::new(File::open(&image.path).map_err(io)?).map_err(io)?),
-        Format::Qcow2 => Box::new(Qcow2Source::open(&image.path)?),
-    };
+    let source = view::open(path)?;
     let mut found = Inspection {
         path: path.to_path_buf(),
         format: image.format.name(),

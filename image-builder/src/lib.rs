@@ -14,3 +14,4 @@ pub mod run;
 mod scratch;
 mod screenshot;
 pub mod verify;
+pub mod view;

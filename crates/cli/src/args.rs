@@ -67,6 +67,17 @@ pub enum Command {
     /// Partitions, file systems, loader entries, generations, closure, packages.
     /// Reads only.
     Inspect(InspectArgs),
+    /// List a machine's generations.
+    ///
+    /// Number, date, kernel, what each one changed against the one before (packages
+    /// added, removed and changed, settings), the bytes that it alone needs; which is
+    /// booted, the default, the last that booted well, in the menu. Reads only.
+    Generations(GenerationsArgs),
+    /// Compare two generations.
+    ///
+    /// Packages, settings of the machine file, files of /etc, kernel, sizes. Reads
+    /// only.
+    Diff(DiffArgs),
     /// Find out which drivers this computer needs, for a hardware file.
     ///
     /// Reads /sys and prints YAML; needs no privilege. A machine file includes the
@@ -228,6 +239,48 @@ pub struct InspectArgs {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where the machine is that is looked at.
+#[derive(Debug, Args)]
+pub struct PlaceArgs {
+    /// The machine whose root is mounted here, instead of this one.
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
+    pub root: PathBuf,
+    /// The machine in this raw or qcow2 image.
+    #[arg(long, value_name = "FILE", conflicts_with = "root", value_hint = clap::ValueHint::FilePath)]
+    pub image: Option<PathBuf>,
+}
+
+/// `cairn generations`.
+#[derive(Debug, Args)]
+pub struct GenerationsArgs {
+    /// Print one JSON object: the lists `generations` and `notes`.
+    #[arg(long)]
+    pub json: bool,
+    /// The machine.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// `cairn diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The number of one generation.
+    #[arg(value_name = "A")]
+    pub from: u64,
+    /// The number of the other.
+    #[arg(value_name = "B")]
+    pub to: u64,
+    /// Show the lines that differ in files of /etc.
+    #[arg(long)]
+    pub files: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// The machine.
+    #[command(flatten)]
+    pub place: PlaceArgs,
 }
 
 /// `cairn hardware`.

@@ -13,10 +13,11 @@ use image_builder::output::NewFile;
 use serde::Serialize;
 
 use crate::cache;
+use crate::machine::packages;
 use crate::machine_file::lock_path;
 
 /// A package that is another one than before.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// The package.
     pub name: String,
@@ -107,17 +108,7 @@ pub fn changes(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
         let pair = |p: &LockedPackage| (p.name.clone(), p.version.clone());
         lock.debian.packages.iter().map(pair).collect()
     };
-    let (mut before, after) = (old.map(versions).unwrap_or_default(), versions(new));
-    let mut changes = Vec::new();
-    for (name, to) in after {
-        let from = before.remove(&name);
-        if from.as_ref() != Some(&to) {
-            changes.push(Change { name, from, to: Some(to) });
-        }
-    }
-    changes.extend(before.into_iter().map(|(name, from)| Change { name, from: Some(from), to: None }));
-    changes.sort_by(|a, b| a.name.cmp(&b.name));
-    changes
+    packages::changes(&old.map(versions).unwrap_or_default(), &versions(new))
 }
 
 #[cfg(test)]

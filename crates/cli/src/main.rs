@@ -6,11 +6,13 @@ mod commands;
 mod docs;
 mod exit;
 mod lock_file;
+mod machine;
 mod machine_file;
 mod own_file;
 mod pipeline;
 mod progress;
 mod signals;
+mod table;
 mod ui;
 
 use std::io::{ErrorKind, Write};
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
         Command::Build(a) => (a.json, a.json),
         Command::Verify(a) => (a.json, false),
         Command::Inspect(a) => (a.json, false),
+        Command::Generations(a) => (a.json, false),
+        Command::Diff(a) => (a.json, false),
         _ => (false, false),
     };
     let ui = Ui::new(cli.quiet, json, events);
@@ -67,6 +71,8 @@ fn run(command: Command, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Run(args) => commands::run::run(args, ui),
         Command::Verify(args) => commands::verify::run(args, ui),
         Command::Inspect(args) => commands::inspect::run(args, ui),
+        Command::Generations(args) => commands::generations::run(&args, ui),
+        Command::Diff(args) => commands::diff::run(&args, ui),
         Command::Hardware(args) => commands::hardware::run(args, ui),
         Command::Schema(args) => commands::schema::run(args, ui),
         Command::GenerateDocs(args) => docs::write(&args.dir),

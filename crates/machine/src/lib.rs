@@ -18,6 +18,7 @@ pub mod size;
 mod structure;
 mod template;
 mod tree;
+mod values;
 mod yaml;
 
 pub use check::{SourceFile, check, check_hardware};
@@ -27,3 +28,4 @@ pub use problem::{Position, Problem, Problems};
 pub use reference::reference;
 pub use rules::{PasswordHashError, password_hash};
 pub use template::template;
+pub use values::values;

@@ -97,8 +97,9 @@ impl Listing {
         text
     }
 
-    /// Reads what [`Listing::to_text`] wrote; nothing when it is anything else.
-    pub(crate) fn parse(text: &str) -> Option<Listing> {
+    /// Reads a listing as the store keeps it; nothing when it is anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Listing> {
         let body = text.strip_prefix(HEADER)?;
         let entries: Option<Vec<Entry>> = body.split_terminator('\n').map(parse_line).collect();
         entries.filter(|e| !e.is_empty()).map(Listing::new)

@@ -5,6 +5,8 @@ use cairn_layout::FsUuid;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::view;
+
 /// A file system that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileSystemInfo {
@@ -34,7 +36,7 @@ pub(super) fn look(region: Region<'_>) -> Result<Option<FileSystemInfo>, DiskErr
         let mut found = vec![0; magic.len()];
         region.read_at(offset, &mut found).is_ok() && found == magic
     };
-    if has(1024 + 56, &[0x53, 0xef]) {
+    if view::is_ext4(region) {
         let info = ext4::Reader::open(region)?.info();
         let used = info.bytes.saturating_sub(info.free);
         return Ok(Some(FileSystemInfo {
@@ -49,8 +51,7 @@ pub(super) fn look(region: Region<'_>) -> Result<Option<FileSystemInfo>, DiskErr
     if has(4096 - 10, b"SWAPSPACE2") {
         return Ok(Some(swap(region)));
     }
-    // A boot sector's signature alone is not enough: other things have it too.
-    if has(510, &[0x55, 0xaa]) && (has(82, b"FAT32   ") || has(54, b"FAT1")) {
+    if view::is_fat(region) {
         let info = fat::open(region)?.info()?;
         return Ok(Some(FileSystemInfo {
             uuid: Some(FsUuid::VolumeId(info.volume_id).to_string()),

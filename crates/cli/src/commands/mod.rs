@@ -2,6 +2,8 @@
 
 pub mod build;
 pub mod check;
+pub mod diff;
+pub mod generations;
 pub mod hardware;
 pub mod init;
 pub mod inspect;

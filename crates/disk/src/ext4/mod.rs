@@ -10,7 +10,7 @@ mod reader;
 mod size;
 
 pub use plan::{Ext4Options, Ext4Plan, Ext4Size};
-pub use reader::{Ext4Info, Reader};
+pub use reader::{EntryKind, Ext4Info, Reader};
 pub use size::needed;
 
 /// What mkext4 and the kernel's default agree on.

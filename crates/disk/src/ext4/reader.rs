@@ -30,6 +30,17 @@ pub struct Ext4Info {
     pub free_inodes: u64,
 }
 
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A device, a socket, a pipe.
+    Other,
+}
+
 /// An open ext4 file system.
 pub struct Reader<'a> {
     fs: Fs<Region<'a>>,
@@ -113,6 +124,32 @@ impl<'a> Reader<'a> {
         }
         let target = self.fs.symlink_target(ino).map_err(bad)?;
         Ok(Some(String::from_utf8_lossy(&target).into_owned()))
+    }
+
+    /// What stands at a path; links are followed. `None` when there is nothing.
+    ///
+    /// # Errors
+    /// [`DiskError::BadFileSystem`].
+    pub fn kind(&self, path: &str) -> Result<Option<EntryKind>, DiskError> {
+        let Some(ino) = self.find(path, true)? else { return Ok(None) };
+        Ok(Some(match self.fs.inode(ino).map_err(bad)?.file_type() {
+            FileType::Dir => EntryKind::Directory,
+            FileType::Regular => EntryKind::File,
+            _ => EntryKind::Other,
+        }))
+    }
+
+    /// When what stands at a path was last changed, in seconds since 1970; of a link its own time. `None` when there
+    /// is nothing.
+    ///
+    /// # Errors
+    /// [`DiskError::BadFileSystem`].
+    pub fn modified(&self, path: &str) -> Result<Option<i64>, DiskError> {
+        let Some(ino) = self.find(path, false)? else { return Ok(None) };
+        let inode = self.fs.inode(ino).map_err(bad)?;
+        // The seconds are signed; two more bits say how often they have gone round (2038, 2106, ...).
+        let rounds = i64::from(inode.mtime_extra & 3) << 32;
+        Ok(Some(i64::from(inode.mtime.cast_signed()) + rounds))
     }
 
     /// Walks a path from the root; follows links, the last one only if asked to. A link that leads out of the file

@@ -1,0 +1,180 @@
+//! `cairn diff`: how two generations differ.
+
+use std::fmt::Write as _;
+
+use cairn_layout::human;
+use serde_json::Value;
+
+use crate::args::DiffArgs;
+use crate::exit::Exit;
+use crate::lock_file::Change;
+use crate::machine::diff::{Diff, Side};
+use crate::machine::etc::{FileChange, Kinds};
+use crate::machine::settings::Setting;
+use crate::machine::{self, Place};
+use crate::ui::Ui;
+
+/// Values that are longer are cut off; `--json` has them whole.
+const MOST_VALUE: usize = 60;
+
+pub fn run(args: &DiffArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let found = machine::look(&Place::from(&args.place), |machine| {
+        machine::diff::read(machine, args.from, args.to, args.files)
+    })?;
+    if ui.json() {
+        ui.object(&found)?;
+    } else {
+        ui.text(text(&found))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn text(diff: &Diff) -> String {
+    let mut text = String::new();
+    let Diff { from, to, .. } = diff;
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "generation {} -> {}", from.generation, to.generation);
+    for side in [from, to] {
+        if let Some(problem) = &side.problem {
+            let _ = writeln!(text, "generation {}: {problem}", side.generation);
+        }
+    }
+    if from.system == to.system {
+        let _ = writeln!(text, "both are {}", to.system);
+        return text;
+    }
+    let dash = || "-".to_string();
+    if from.kernel != to.kernel {
+        let name = |side: &Side| side.kernel.clone().unwrap_or_else(dash);
+        let _ = writeln!(text, "\nkernel: {} -> {}", name(from), name(to));
+    }
+    words("kernel parameters", &from.kernel_parameters, &to.kernel_parameters, &mut text);
+    if diff.initrd_changed && from.kernel == to.kernel {
+        text.push_str("\nthe initrd is another\n");
+    }
+    packages(diff.packages.as_deref(), &mut text);
+    settings(diff.settings.as_deref(), &mut text);
+    files(diff.etc.as_deref(), &mut text);
+    let size = |n: Option<u64>| n.map_or_else(dash, human);
+    let _ = writeln!(
+        text,
+        "\nsize: {} -> {} (only in {}: {}, only in {}: {})",
+        size(from.closure_size),
+        size(to.closure_size),
+        from.generation,
+        size(from.only_here),
+        to.generation,
+        size(to.only_here)
+    );
+    text
+}
+
+/// Words that only one side has.
+fn words(what: &str, old: &[String], new: &[String], text: &mut String) {
+    let gone = old.iter().filter(|w| !new.contains(w)).map(|w| format!("-{w}"));
+    let added = new.iter().filter(|w| !old.contains(w)).map(|w| format!("+{w}"));
+    let all: Vec<String> = gone.chain(added).collect();
+    if !all.is_empty() {
+        let _ = writeln!(text, "\n{what}: {}", all.join(" "));
+    }
+}
+
+fn packages(changes: Option<&[Change]>, text: &mut String) {
+    let Some(changes) = changes else {
+        text.push_str("\npackages: unknown\n");
+        return;
+    };
+    if changes.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\npackages:");
+    for Change { name, from, to } in changes {
+        let _ = match (from, to) {
+            (Some(from), Some(to)) => writeln!(text, "  ~ {name} {from} -> {to}"),
+            (Some(from), None) => writeln!(text, "  - {name} {from}"),
+            (_, to) => writeln!(text, "  + {name} {}", to.as_deref().unwrap_or_default()),
+        };
+    }
+}
+
+fn settings(changes: Option<&[Setting]>, text: &mut String) {
+    let Some(changes) = changes else {
+        text.push_str("\nsettings: unknown\n");
+        return;
+    };
+    if changes.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\nsettings:");
+    for Setting { key, from, to } in changes {
+        let _ = match (from, to) {
+            (Some(Value::Array(old)), Some(Value::Array(new))) => {
+                let gone = old.iter().filter(|v| !new.contains(v)).map(|v| format!("-{}", short(v)));
+                let added = new.iter().filter(|v| !old.contains(v)).map(|v| format!("+{}", short(v)));
+                let all: Vec<String> = gone.chain(added).collect();
+                let all = if all.is_empty() { "another order".into() } else { all.join(" ") };
+                writeln!(text, "  ~ {key}: {all}")
+            }
+            (Some(from), Some(to)) => writeln!(text, "  ~ {key}: {} -> {}", short(from), short(to)),
+            (Some(from), None) => writeln!(text, "  - {key}: {}", short(from)),
+            (_, to) => writeln!(text, "  + {key}: {}", to.as_ref().map(short).unwrap_or_default()),
+        };
+    }
+}
+
+/// A value on a line.
+fn short(value: &Value) -> String {
+    let whole = match value {
+        Value::String(text) if !text.is_empty() && !text.contains(['\n', '"']) => text.clone(),
+        other => other.to_string(),
+    };
+    if whole.chars().count() <= MOST_VALUE {
+        return whole;
+    }
+    whole.chars().take(MOST_VALUE).collect::<String>() + "..."
+}
+
+fn files(changes: Option<&[FileChange]>, text: &mut String) {
+    let Some(changes) = changes else {
+        text.push_str("\nfiles of /etc: unknown\n");
+        return;
+    };
+    if changes.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\nfiles:");
+    for FileChange { path, change, diff } in changes {
+        let sign = match change {
+            Kinds::Added => '+',
+            Kinds::Removed => '-',
+            Kinds::Changed => '~',
+        };
+        let _ = writeln!(text, "  {sign} {path}");
+        for line in diff.iter().flat_map(|d| d.lines()) {
+            let _ = writeln!(text, "      {line}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_short_and_whole_where_they_can_be() {
+        assert_eq!(short(&json!("web")), "web");
+        assert_eq!(short(&json!("a\nb")), "\"a\\nb\"");
+        assert_eq!(short(&json!({"a": 1})), "{\"a\":1}");
+        assert_eq!(short(&json!("x".repeat(100))).len(), MOST_VALUE + 3);
+    }
+
+    #[test]
+    fn a_list_is_told_by_what_comes_and_goes() {
+        let mut text = String::new();
+        let setting = Setting { key: "k".into(), from: Some(json!(["a", "b"])), to: Some(json!(["b", "c"])) };
+        settings(Some(&[setting]), &mut text);
+        assert_eq!(text, "\nsettings:\n  ~ k: -a +c\n");
+    }
+}

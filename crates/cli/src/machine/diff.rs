@@ -1,0 +1,101 @@
+//! How two generations differ, in full.
+
+use image_builder::view::{Machine, ViewError};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::closure::Closures;
+use super::etc::{self, FileChange};
+use super::generations::{Found, Reader, find, links, settings_of};
+use super::packages;
+use super::settings::Setting;
+use crate::lock_file::Change;
+
+/// One side of the comparison.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Side {
+    /// The generation.
+    pub generation: u64,
+    /// Its system.
+    pub system: String,
+    /// The kernel's release.
+    pub kernel: Option<String>,
+    /// The kernel's command line, without what names the generation.
+    pub kernel_parameters: Vec<String>,
+    /// The size of the system and all that it refers to.
+    pub closure_size: Option<u64>,
+    /// The part of it that the other one does not refer to.
+    pub only_here: Option<u64>,
+    /// Why it cannot be used.
+    pub problem: Option<String>,
+}
+
+/// The whole difference.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Diff {
+    /// The older side, as it was asked for.
+    pub from: Side,
+    /// The other.
+    pub to: Side,
+    /// Packages that differ, where both lists are known.
+    pub packages: Option<Vec<Change>>,
+    /// Settings of the machine file that differ, where both have one.
+    pub settings: Option<Vec<Setting>>,
+    /// Files of /etc that differ, where both have one.
+    pub etc: Option<Vec<FileChange>>,
+    /// Whether the initrd is another.
+    pub initrd_changed: bool,
+}
+
+/// Compares two generations; `contents`: with the lines of the files that differ.
+pub fn read(machine: &Machine<'_>, from: u64, to: u64, contents: bool) -> anyhow::Result<Diff> {
+    let files = &*machine.root;
+    let (links, _) = links(files)?;
+    let (from, to) = (find(&links, from)?, find(&links, to)?);
+    let mut reader = Reader::new(files);
+    let (old, new) = (reader.find(&from.system)?, reader.find(&to.system)?);
+
+    let list = |reader: &mut Reader<'_>, found: &Found| reader.packages.of(&found.system, found.base.as_deref());
+    let packages = match old.base.is_some() && old.base == new.base {
+        true => Some(Vec::new()),
+        false => {
+            let (a, b) = (list(&mut reader, &old)?, list(&mut reader, &new)?);
+            a.zip(b).map(|(a, b)| packages::changes(&a, &b))
+        }
+    };
+    let of_system = |found: &Found, name: &str| files.link(&format!("{}/{name}", found.system));
+    let etc = match (of_system(&old, "etc")?, of_system(&new, "etc")?) {
+        (Some(a), Some(b)) => Some(etc::differences(files, &a, &b, contents)?),
+        _ => None,
+    };
+    let mut closures = Closures::new(files);
+    let (a, b) = (closures.of(&old.system)?, closures.of(&new.system)?);
+    let mut side = |number, found: &Found, own: &Option<_>, other: &Option<_>| -> Result<Side, ViewError> {
+        let (own, other): (&Option<std::collections::BTreeSet<String>>, &Option<_>) = (own, other);
+        let only = own.as_ref().zip(other.as_ref()).map(|(own, other)| own.difference(other));
+        Ok(Side {
+            generation: number,
+            system: found.system.clone(),
+            kernel: found.kernel.clone(),
+            kernel_parameters: parameters(machine, &found.system)?,
+            closure_size: own.as_ref().map(|paths| closures.size(paths)).transpose()?,
+            only_here: only.map(|paths| closures.size(paths)).transpose()?,
+            problem: found.problem.clone(),
+        })
+    };
+    Ok(Diff {
+        from: side(from.number, &old, &a, &b)?,
+        to: side(to.number, &new, &b, &a)?,
+        packages,
+        settings: settings_of(&old, &new),
+        etc,
+        initrd_changed: of_system(&old, "initrd")? != of_system(&new, "initrd")?,
+    })
+}
+
+fn parameters(machine: &Machine<'_>, system: &str) -> Result<Vec<String>, ViewError> {
+    let Some(bytes) = machine.root.read(&format!("{system}/boot.json"), 1 << 20)? else { return Ok(Vec::new()) };
+    let spec: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let words = spec["org.nixos.bootspec.v1"]["kernelParams"].as_array().cloned().unwrap_or_default();
+    Ok(words.iter().filter_map(|w| w.as_str().map(str::to_string)).collect())
+}

@@ -1,0 +1,350 @@
+//! The generations of a machine: each with its date, its kernel, what it changed, its own size, and what is known of it.
+//!
+//! Only what is shown is read. Systems on one base share its packages and its kernel's name, machine files that are the
+//! same byte for byte are not parsed, and each store path's record is read once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_machine::SourceFile;
+use cairn_store::profile;
+use image_builder::view::{Files, Machine, PROFILES, ViewError};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::closure::Closures;
+use super::menu::Menu;
+use super::packages::{self, Counts, Packages};
+use super::record::{self, Record};
+use super::{settings, time};
+use crate::exit::Refusal;
+
+/// Nobody writes a machine file of this size by hand.
+const MOST: u64 = 16 << 20;
+
+/// One generation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Generation {
+    /// Its number.
+    pub number: u64,
+    /// When its link was made, in seconds since 1970.
+    #[serde(serialize_with = "moment")]
+    pub date: Option<i64>,
+    /// Its system.
+    pub system: String,
+    /// The kernel's release.
+    pub kernel: Option<String>,
+    /// What it changed against the one before; `None` for the first, and where one of them cannot be read.
+    pub changes: Option<Changes>,
+    /// The bytes of the store that no other generation refers to.
+    pub own_size: Option<u64>,
+    /// It is running.
+    pub booted: bool,
+    /// It is started when nobody chooses.
+    pub default: bool,
+    /// It has booted well.
+    pub good: bool,
+    /// It is the last that has booted well.
+    pub last_good: bool,
+    /// It was tried and did not boot well.
+    pub failed: bool,
+    /// It can be chosen in the menu; `None` where the boot partition cannot be read.
+    pub in_menu: Option<bool>,
+    /// The tries that the loader still gives it; `None` for one that is not counted.
+    pub tries_left: Option<u32>,
+    /// Why it cannot be used.
+    pub problem: Option<String>,
+}
+
+/// What a generation changed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Changes {
+    /// Packages, where both lists are known.
+    pub packages: Option<Counts>,
+    /// Keys of the machine file, where both have one.
+    pub settings: Option<Vec<String>>,
+    /// Whether both are one and the same system.
+    pub same_system: bool,
+}
+
+/// All of them, and what else is to be said.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Generations {
+    /// By number.
+    pub generations: Vec<Generation>,
+    /// What could not be found out, and what somebody should know.
+    pub notes: Vec<String>,
+}
+
+fn moment<S: Serializer>(date: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    date.map(time::rfc3339).serialize(serializer)
+}
+
+/// A generation's link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The number.
+    pub number: u64,
+    /// The system that it names.
+    pub system: String,
+}
+
+/// The links of the generations, by number, and the number of the one that the profile points at.
+pub fn links(files: &dyn Files) -> Result<(Vec<Link>, Option<u64>), ViewError> {
+    let mut links = Vec::new();
+    for name in files.list(PROFILES)?.unwrap_or_default() {
+        let Some(number) = profile::generation(&name) else { continue };
+        if let Some(system) = files.link(&format!("{PROFILES}/{name}"))? {
+            links.push(Link { number, system });
+        }
+    }
+    links.sort_by_key(|link| link.number);
+    let current = files.link(&format!("{PROFILES}/{}", profile::SYSTEM))?;
+    let current = current.and_then(|target| profile::generation(target.rsplit('/').next()?));
+    Ok((links, current))
+}
+
+/// The link of one generation; what is not there is refused with what is.
+pub fn find(links: &[Link], number: u64) -> Result<&Link, Refusal> {
+    links.iter().find(|link| link.number == number).ok_or_else(|| {
+        let there = match links {
+            [] => "there are none".to_string(),
+            links => format!("there are {}", ranges(links.iter().map(|l| l.number))),
+        };
+        Refusal(format!("there is no generation {number}; {there}"))
+    })
+}
+
+/// Rising numbers in few words: `1 to 4, 7`.
+fn ranges(numbers: impl Iterator<Item = u64>) -> String {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for n in numbers {
+        match runs.last_mut() {
+            Some((_, end)) if *end + 1 == n => *end = n,
+            _ => runs.push((n, n)),
+        }
+    }
+    let words = runs.iter().map(|(a, b)| match b - a {
+        0 => a.to_string(),
+        1 => format!("{a}, {b}"),
+        _ => format!("{a} to {b}"),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// Which generation is running: by the kernel's command line, else by the link that the boot leaves.
+fn booted(files: &dyn Files, links: &[Link]) -> Result<Option<u64>, ViewError> {
+    let line = files.read("/proc/cmdline", 64 << 10)?.unwrap_or_default();
+    let line = String::from_utf8_lossy(&line);
+    let word = |name: &str| line.split_ascii_whitespace().find_map(|w| w.strip_prefix(name).map(str::to_string));
+    // The line may be another machine's, of one that has mounted its own /proc here: its system tells.
+    let init = word("init=").and_then(|init| init.strip_suffix("/init").map(str::to_string));
+    let by_number = word("cairn.generation=").and_then(|n| n.parse::<u64>().ok());
+    let system = match init {
+        Some(system) => Some(system),
+        None => files.link("/run/booted-system")?,
+    };
+    let with_system = || links.iter().filter(|l| Some(&l.system) == system.as_ref()).map(|l| l.number);
+    Ok(with_system().find(|n| Some(*n) == by_number).or_else(|| with_system().last()))
+}
+
+/// Reads everything about the generations of a machine.
+pub fn read(machine: &Machine<'_>) -> Result<Generations, ViewError> {
+    let files = &*machine.root;
+    let mut notes = Vec::new();
+    let (links, current) = links(files)?;
+    let (record, damage) = record::read(files)?;
+    notes.extend(damage);
+    let booted = booted(files, &links)?;
+    let menu = match Menu::read(&machine.boot) {
+        Ok(menu) => menu,
+        Err(error) => {
+            notes.push(format!("the boot menu is unknown: {error}"));
+            None
+        }
+    };
+    if menu.is_none() && notes.is_empty() {
+        notes
+            .push("the boot partition is not mounted, or only root may read it: what is in the menu is unknown".into());
+    }
+    let mut closures = Closures::new(files);
+    let sizes = own_sizes(&mut closures, &links)?;
+    let mut reader = Reader { files, packages: Packages::new(files), kernels: BTreeMap::new() };
+    let mut generations: Vec<Generation> = Vec::new();
+    let mut before: Option<Found> = None;
+    for link in &links {
+        let found = reader.find(&link.system)?;
+        let changes = match &before {
+            Some(before) => reader.changes(before, &found)?,
+            None => None,
+        };
+        let entry = menu.as_ref().map(|menu| menu.of(link.number, &link.system));
+        let Record { good, last_good, failed, .. } = &record;
+        let default = record.default.filter(|n| links.iter().any(|l| l.number == *n)).or(current);
+        generations.push(Generation {
+            number: link.number,
+            date: files.modified(&format!("{PROFILES}/{}", profile::link_name(link.number)))?,
+            system: link.system.clone(),
+            kernel: found.kernel.clone(),
+            changes,
+            own_size: sizes.get(&link.number).copied(),
+            booted: booted == Some(link.number),
+            default: default == Some(link.number),
+            good: good.contains(&link.number) || *last_good == Some(link.number),
+            last_good: *last_good == Some(link.number),
+            failed: failed.contains(&link.number),
+            in_menu: entry.map(|e| e.is_some()),
+            tries_left: entry.flatten().and_then(|e| e.tries_left),
+            problem: found.problem.clone(),
+        });
+        before = Some(found);
+    }
+    notes.extend(fallback(&generations));
+    Ok(Generations { generations, notes })
+}
+
+/// The machine came up by itself in another generation than it was told to.
+fn fallback(generations: &[Generation]) -> Option<String> {
+    let booted = generations.iter().find(|g| g.booted)?;
+    let failed = generations.iter().rev().find(|g| g.failed && g.number > booted.number)?;
+    Some(format!("generation {} did not boot well; the machine came up in generation {}", failed.number, booted.number))
+}
+
+/// For each generation the bytes that it alone refers to.
+fn own_sizes(closures: &mut Closures<'_>, links: &[Link]) -> Result<BTreeMap<u64, u64>, ViewError> {
+    let mut all: Vec<(u64, BTreeSet<String>)> = Vec::new();
+    for link in links {
+        if let Some(closure) = closures.of(&link.system)? {
+            all.push((link.number, closure));
+        }
+    }
+    let mut users: BTreeMap<&String, usize> = BTreeMap::new();
+    for path in all.iter().flat_map(|(_, closure)| closure) {
+        *users.entry(path).or_default() += 1;
+    }
+    let mut sizes = BTreeMap::new();
+    for (number, closure) in &all {
+        sizes.insert(*number, closures.size(closure.iter().filter(|path| users[path] == 1))?);
+    }
+    Ok(sizes)
+}
+
+/// A system as it was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its path.
+    pub system: String,
+    /// Where its link `base` leads.
+    pub base: Option<String>,
+    /// The kernel's release.
+    pub kernel: Option<String>,
+    /// The machine file that it was made from.
+    pub machine_file: Option<Vec<u8>>,
+    /// Why it cannot be used.
+    pub problem: Option<String>,
+}
+
+/// Reads systems.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    /// The root file system.
+    pub files: &'a dyn Files,
+    /// Their packages.
+    pub packages: Packages<'a>,
+    /// The kernels' names by base.
+    pub kernels: BTreeMap<String, Option<String>>,
+}
+
+impl<'a> Reader<'a> {
+    /// Nothing is read yet.
+    pub fn new(files: &'a dyn Files) -> Reader<'a> {
+        Reader { files, packages: Packages::new(files), kernels: BTreeMap::new() }
+    }
+
+    /// Looks at a system.
+    pub fn find(&mut self, system: &str) -> Result<Found, ViewError> {
+        let mut found = Found { system: system.into(), base: None, kernel: None, machine_file: None, problem: None };
+        if self.files.kind(system)?.is_none() {
+            found.problem = Some("its system is gone from the store".into());
+            return Ok(found);
+        }
+        found.problem = self.boot_problem(system)?;
+        found.base = self.files.link(&format!("{system}/base"))?;
+        found.kernel = self.kernel(system, found.base.as_deref())?;
+        found.machine_file = self.files.read(&format!("{system}/machine.yaml"), MOST)?;
+        Ok(found)
+    }
+
+    /// What is wrong with the bootspec; a generation with a damaged one cannot be put into the menu.
+    fn boot_problem(&self, system: &str) -> Result<Option<String>, ViewError> {
+        let Some(bytes) = self.files.read(&format!("{system}/boot.json"), 1 << 20)? else {
+            return Ok(Some("it has no boot.json".into()));
+        };
+        let spec = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
+        let spec = &spec["org.nixos.bootspec.v1"];
+        let whole = ["kernel", "init", "label", "toplevel"].iter().all(|key| spec[key].is_string())
+            && spec["kernelParams"].is_array();
+        Ok((!whole).then(|| "its boot.json is damaged".to_string()))
+    }
+
+    fn kernel(&mut self, system: &str, base: Option<&str>) -> Result<Option<String>, ViewError> {
+        let key = base.unwrap_or(system);
+        if let Some(kernel) = self.kernels.get(key) {
+            return Ok(kernel.clone());
+        }
+        // A base has it written down; in a system of NixOS the modules' folder has its name.
+        let written = self.files.read(&format!("{key}/kernel-release"), 4096)?;
+        let kernel = match written.map(|b| String::from_utf8_lossy(&b).trim().to_string()).filter(|k| !k.is_empty()) {
+            Some(kernel) => Some(kernel),
+            None => {
+                let modules = self.files.list(&format!("{system}/kernel-modules/lib/modules"))?;
+                modules.and_then(|names| names.into_iter().next())
+            }
+        };
+        self.kernels.insert(key.to_string(), kernel.clone());
+        Ok(kernel)
+    }
+
+    /// What one changed against the other, in few words.
+    fn changes(&mut self, before: &Found, after: &Found) -> Result<Option<Changes>, ViewError> {
+        if before.system == after.system {
+            let packages = Some(Counts::default());
+            return Ok(Some(Changes { packages, settings: Some(Vec::new()), same_system: true }));
+        }
+        let counts = if before.base.is_some() && before.base == after.base {
+            Some(Counts::default())
+        } else {
+            let old = self.packages.of(&before.system, before.base.as_deref())?;
+            let new = self.packages.of(&after.system, after.base.as_deref())?;
+            old.zip(new).map(|(old, new)| packages::count(&packages::changes(&old, &new)))
+        };
+        let settings = settings_of(before, after).map(|all| all.into_iter().map(|s| s.key).collect());
+        if counts.is_none() && settings.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Changes { packages: counts, settings, same_system: false }))
+    }
+}
+
+/// The settings that differ; `None` where one has no machine file, or none that is YAML.
+pub fn settings_of(before: &Found, after: &Found) -> Option<Vec<settings::Setting>> {
+    let (old, new) = (before.machine_file.as_ref()?, after.machine_file.as_ref()?);
+    if old == new {
+        return Some(Vec::new());
+    }
+    let values = |bytes: &[u8]| cairn_machine::values(&SourceFile::new("machine.yaml", bytes)).ok();
+    Some(settings::differences(&values(old)?, &values(new)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_told_in_few_words() {
+        assert_eq!(ranges([1, 2, 3, 4, 7, 9, 10].into_iter()), "1 to 4, 7, 9, 10");
+        let links = [1, 3].map(|number| Link { number, system: "s".into() });
+        assert_eq!(find(&links, 3).unwrap().number, 3);
+        assert_eq!(find(&links, 2).unwrap_err().0, "there is no generation 2; there are 1, 3");
+        assert_eq!(find(&[], 2).unwrap_err().0, "there is no generation 2; there are none");
+    }
+}

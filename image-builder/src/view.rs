@@ -1,0 +1,140 @@
+//! A machine as it can be looked at without being touched: below a folder (the running machine's `/`, or one that is
+//! mounted somewhere), or in an image. Whoever reads a machine is written once, against [`Files`].
+
+mod fat_files;
+mod folder;
+mod image;
+
+pub use folder::Folder;
+pub use image::Disk;
+pub(crate) use image::{is_ext4, is_fat, open};
+
+use std::fmt;
+use std::path::PathBuf;
+
+use cairn_disk::DiskError;
+
+use crate::inspect::InspectError;
+
+/// What a name stands for, links followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A regular file.
+    File,
+    /// A device, a socket, a pipe.
+    Other,
+}
+
+/// Files that can be read. Paths are absolute in the machine, and links lead to where they lead there: none leads out.
+pub trait Files: fmt::Debug {
+    /// What stands at a path; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// See [`ViewError`].
+    fn kind(&self, path: &str) -> Result<Option<Kind>, ViewError>;
+
+    /// Where a symbolic link points; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// See [`ViewError`].
+    fn link(&self, path: &str) -> Result<Option<String>, ViewError>;
+
+    /// A file's contents; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// See [`ViewError`]; also when the file has more than `most` bytes.
+    fn read(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, ViewError>;
+
+    /// The names in a folder, sorted; `None` when there is no such folder.
+    ///
+    /// # Errors
+    /// See [`ViewError`].
+    fn list(&self, path: &str) -> Result<Option<Vec<String>>, ViewError>;
+
+    /// When what stands at a path was changed, in seconds since 1970; a link has a time of its own.
+    ///
+    /// # Errors
+    /// See [`ViewError`].
+    fn modified(&self, path: &str) -> Result<Option<i64>, ViewError>;
+}
+
+/// Why something could not be looked at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ViewError {
+    /// The file is no image that can be read.
+    #[error(transparent)]
+    Image(#[from] InspectError),
+    /// A partition table or file system in an image.
+    #[error("reading {}", path.display())]
+    Disk {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: DiskError,
+    },
+    /// The operating system says no.
+    #[error("reading {}", path.display())]
+    Io {
+        /// What was read.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that nobody has made that large.
+    #[error("{path} has {bytes} bytes, which is too large to be looked into")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// Its length.
+        bytes: u64,
+    },
+    /// No file system in the image holds generations.
+    #[error("{} is not a machine that Cairn has made: {why}", path.display())]
+    NotAMachine {
+        /// The image or folder.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+}
+
+/// A machine.
+#[derive(Debug)]
+pub struct Machine<'a> {
+    /// What it is called in messages.
+    pub name: PathBuf,
+    /// The root file system.
+    pub root: Box<dyn Files + 'a>,
+    /// The boot partitions: those that can be read.
+    pub boot: Vec<BootVolume<'a>>,
+}
+
+/// A boot partition.
+#[derive(Debug)]
+pub struct BootVolume<'a> {
+    /// What it is called: its mount point, or its partition's number.
+    pub name: String,
+    /// Its files.
+    pub files: Box<dyn Files + 'a>,
+}
+
+/// Where the links of the generations are.
+pub const PROFILES: &str = "/nix/var/nix/profiles";
+
+/// Looks at the machine whose root is this folder.
+///
+/// # Errors
+/// [`ViewError::NotAMachine`].
+pub fn folder(root: &std::path::Path) -> Result<Machine<'static>, ViewError> {
+    let name = root.to_path_buf();
+    let folder = Folder::new(root)?;
+    let not = |why: String| ViewError::NotAMachine { path: name.clone(), why };
+    if folder.kind(PROFILES)?.is_none() {
+        return Err(not(format!("there is no {PROFILES} in it")));
+    }
+    let boot = folder::boot_volumes(&folder)?;
+    Ok(Machine { name, root: Box::new(folder), boot })
+}

@@ -1,0 +1,137 @@
+//! A machine in an image, raw or qcow2: its root is the ext4 file system that has generations, its boot partitions are
+//! the FAT volumes.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use cairn_disk::ext4::{self, EntryKind};
+use cairn_disk::partition_table::{self, Table};
+use cairn_disk::{DiskError, FileSource, Region, Source, fat};
+
+use super::fat_files::FatFiles;
+use super::{BootVolume, Files, Kind, Machine, PROFILES, ViewError};
+use crate::image_file::{Format, ImageFile};
+use crate::inspect::InspectError;
+use crate::qcow2::Qcow2Source;
+
+/// An image that is open for reading.
+#[derive(Debug)]
+pub struct Disk {
+    path: PathBuf,
+    source: Box<dyn Source>,
+    table: Table,
+}
+
+impl Disk {
+    /// Opens an image and reads its partition table.
+    ///
+    /// # Errors
+    /// When it is no image, or has no partition table.
+    pub fn open(path: &Path) -> Result<Disk, ViewError> {
+        let source = open(path)?;
+        let table =
+            partition_table::read(&*source).map_err(|source| ViewError::Disk { path: path.to_path_buf(), source })?;
+        Ok(Disk { path: path.to_path_buf(), source, table })
+    }
+
+    /// The machine in the image.
+    ///
+    /// # Errors
+    /// [`ViewError::NotAMachine`] when no file system in it has generations; a damaged one is told of then.
+    pub fn machine(&self) -> Result<Machine<'_>, ViewError> {
+        let (mut root, mut boot, mut damaged) = (None, Vec::new(), None);
+        for partition in &self.table.partitions {
+            let region = Region::new(&*self.source, partition.offset, partition.bytes);
+            if is_fat(region) {
+                if let Ok(reader) = fat::open(region) {
+                    let files = Box::new(FatFiles { reader, image: self.path.clone() });
+                    boot.push(BootVolume { name: format!("partition {}", partition.number), files });
+                }
+                continue;
+            }
+            if root.is_some() || !is_ext4(region) {
+                continue;
+            }
+            match ext4::Reader::open(region).map(|reader| Ext4Files { reader, image: self.path.clone() }) {
+                Ok(files) if matches!(files.kind(PROFILES), Ok(Some(_))) => root = Some(files),
+                Ok(_) => {}
+                Err(error) => damaged = Some(error),
+            }
+        }
+        match (root, damaged) {
+            (Some(root), _) => Ok(Machine { name: self.path.clone(), root: Box::new(root), boot }),
+            (None, Some(source)) => Err(ViewError::Disk { path: self.path.clone(), source }),
+            (None, None) => Err(ViewError::NotAMachine {
+                path: self.path.clone(),
+                why: format!("no file system in it has {PROFILES}"),
+            }),
+        }
+    }
+}
+
+/// The disk in an image file.
+///
+/// # Errors
+/// See [`InspectError`].
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Source>, InspectError> {
+    let image = ImageFile::open(path)?;
+    let io = |source| InspectError::Io { path: path.to_path_buf(), source };
+    Ok(match image.format {
+        Format::Raw => Box::new(FileSource::new(File::open(&image.path).map_err(io)?).map_err(io)?),
+        Format::Qcow2 => Box::new(Qcow2Source::open(&image.path)?),
+    })
+}
+
+fn has(region: Region<'_>, offset: u64, magic: &[u8]) -> bool {
+    let mut found = vec![0; magic.len()];
+    region.read_at(offset, &mut found).is_ok() && found == magic
+}
+
+/// A boot sector's signature alone is not enough: other things have it too.
+pub(crate) fn is_fat(region: Region<'_>) -> bool {
+    has(region, 510, &[0x55, 0xaa]) && (has(region, 82, b"FAT32   ") || has(region, 54, b"FAT1"))
+}
+
+pub(crate) fn is_ext4(region: Region<'_>) -> bool {
+    has(region, 1024 + 56, &[0x53, 0xef])
+}
+
+/// An open ext4 file system, with the image's name for messages.
+#[derive(Debug)]
+struct Ext4Files<'a> {
+    reader: ext4::Reader<'a>,
+    image: PathBuf,
+}
+
+impl Ext4Files<'_> {
+    fn told<T>(&self, result: Result<T, DiskError>) -> Result<T, ViewError> {
+        result.map_err(|source| ViewError::Disk { path: self.image.clone(), source })
+    }
+}
+
+impl Files for Ext4Files<'_> {
+    fn kind(&self, path: &str) -> Result<Option<Kind>, ViewError> {
+        let kind = self.told(self.reader.kind(path))?;
+        Ok(kind.map(|kind| match kind {
+            EntryKind::Directory => Kind::Folder,
+            EntryKind::File => Kind::File,
+            EntryKind::Other => Kind::Other,
+        }))
+    }
+
+    fn link(&self, path: &str) -> Result<Option<String>, ViewError> {
+        self.told(self.reader.link(path))
+    }
+
+    fn read(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, ViewError> {
+        self.told(self.reader.read(path, most))
+    }
+
+    fn list(&self, path: &str) -> Result<Option<Vec<String>>, ViewError> {
+        self.told(self.reader.list(path))
+    }
+
+    fn modified(&self, path: &str) -> Result<Option<i64>, ViewError> {
+        self.told(self.reader.modified(path))
+    }
+}
