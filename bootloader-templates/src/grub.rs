@@ -4,11 +4,13 @@ mod config;
 mod early;
 mod env_block;
 mod menu;
+mod pointer;
 mod quote;
 mod serial;
 
 pub use config::{Boots, Config, Extra, Generation, Kernel, Memtest, MenuStyle, Password, Trial, Variant, menu_path};
 pub use early::{EMBEDDED, Early, SCRIPT};
 pub use env_block::{BlockError, EnvBlock};
+pub use pointer::Pointer;
 pub(crate) use quote::quote;
 pub use serial::{Parity, Serial};

@@ -8,6 +8,7 @@ use crate::grub::quote;
 
 /// The templates, by the names under which they are rendered.
 const TEMPLATES: &[(&str, &str)] = &[
+    ("grub/pointer.cfg", include_str!("../templates/grub/pointer.cfg")),
     ("grub/early.cfg", include_str!("../templates/grub/early.cfg")),
     ("grub/grub.cfg", include_str!("../templates/grub/grub.cfg")),
     ("systemd-boot/entry.conf", include_str!("../templates/systemd-boot/entry.conf")),

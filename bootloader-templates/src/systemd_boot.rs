@@ -21,8 +21,8 @@ pub struct Entry {
     pub devicetree: Option<String>,
     /// The kernel.
     pub linux: String,
-    /// The initrd, if there is one.
-    pub initrd: Option<String>,
+    /// The initrds, in their order.
+    pub initrd: Vec<String>,
     /// The kernel's parameters, one each.
     pub options: Vec<String>,
 }
@@ -40,7 +40,9 @@ impl Entry {
         optional("machine-id", self.machine_id.as_ref())?;
         optional("architecture", self.architecture.as_ref())?;
         optional("devicetree", self.devicetree.as_ref())?;
-        optional("initrd", self.initrd.as_ref())?;
+        for initrd in &self.initrd {
+            one_line("initrd", initrd)?;
+        }
         for option in &self.options {
             one_line("options", option)?;
         }
@@ -208,7 +210,7 @@ mod tests {
             version: "1".into(),
             sort_key: "cairn".into(),
             linux: "/cairn/a1/k-vmlinuz".into(),
-            initrd: Some("/cairn/a1/i-initrd".into()),
+            initrd: vec!["/cairn/a1/i-initrd".into()],
             options: vec!["root=UUID=x".into(), "init=/nix/store/s/init".into(), "quiet".into()],
             ..Entry::default()
         }
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn an_entry_without_an_initrd_has_no_such_line() {
-        let text = Entry { initrd: None, ..entry() }.render().unwrap();
+        let text = Entry { initrd: Vec::new(), ..entry() }.render().unwrap();
         assert!(!text.contains("initrd"), "{text}");
     }
 

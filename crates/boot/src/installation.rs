@@ -45,6 +45,11 @@ impl Installation {
         format!("{}/{}-initrd", self.folder(), initrd.short_hash())
     }
 
+    /// The name of the memory test's program.
+    pub(crate) fn memtest(&self, program: &Artifact, ending: &str) -> String {
+        format!("{}/{}-memtest.{ending}", self.folder(), program.short_hash())
+    }
+
     /// Whether a path is in the part of the partition that is this installation's alone.
     pub fn owns(&self, path: &str) -> bool {
         let below = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));

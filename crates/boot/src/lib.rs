@@ -1,11 +1,12 @@
 //! The boot set, and the transaction that brings it onto a boot partition.
 //!
 //! From the generations and what the machine remembers of them ([`Record`]) follows what boots ([`choose`]), from that the
-//! files that must be there ([`systemd_boot`]), from these and what is there ([`survey()`]) the steps in between ([`plan`]).
+//! files that must be there ([`systemd_boot`], [`grub`]), from these and what is there ([`survey()`]) the steps in between ([`plan`]).
 //! [`Menu`] puts these in a row. All of that is pure. [`apply()`] carries the steps out on a [`Volume`]: a partition that is mounted ([`effects`]), or, for
 //! an image, one that is written in user space.
 
 pub mod effects;
+pub mod grub;
 pub mod plan;
 pub mod systemd_boot;
 
@@ -25,6 +26,7 @@ mod volume;
 pub use choice::{Choice, Situation, choose};
 pub use entry_name::{Counter, ENTRIES, EntryName};
 pub use generation::{Artifact, Generation, date};
+pub use grub::MemtestPrograms;
 pub use installation::Installation;
 pub use menu::{Layout, LoaderProgram, Menu, MenuError, settle};
 pub use plan::{PlanError, Shortage, Step, Update};

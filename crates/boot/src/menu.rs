@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use bootloader_templates::grub::EnvBlock;
 use cairn_machine::model::Boot;
 
 use crate::choice::{Choice, Situation, choose};
 use crate::generation::{Artifact, Generation};
+use crate::grub::{self, Grub, MemtestPrograms};
 use crate::installation::Installation;
 use crate::plan::{self, PlanError, Update};
 use crate::present::Present;
@@ -21,6 +23,12 @@ use crate::systemd_boot::SystemdBoot;
 pub enum LoaderProgram {
     /// systemd-boot: its EFI program.
     SystemdBoot(Artifact),
+    /// GRUB: its program for UEFI, where the machine has an EFI system partition. What a BIOS starts is not on a file
+    /// system.
+    Grub {
+        /// The program.
+        efi: Option<Vec<u8>>,
+    },
 }
 
 /// Which boot partitions a machine has.
@@ -49,6 +57,8 @@ pub struct Menu<'a> {
     pub program: &'a LoaderProgram,
     /// The partitions.
     pub layout: Layout,
+    /// The memory test's programs, where there is to be an entry for them.
+    pub memtest: Option<&'a MemtestPrograms>,
     /// Files of the machine file's own.
     pub files: &'a [BootFile],
     /// Whether every generation could be read. Nothing is removed while one is in doubt.
@@ -92,6 +102,17 @@ impl Menu<'_> {
                 choice: &choice,
                 present,
                 program,
+                memtest: self.memtest.and_then(|programs| programs.efi.as_ref()),
+            }
+            .boot_set()?,
+            LoaderProgram::Grub { efi } => Grub {
+                installation: self.installation,
+                boot: self.boot,
+                generations: self.generations,
+                choice: &choice,
+                present,
+                efi: efi.as_deref(),
+                memtest: self.memtest,
             }
             .boot_set()?,
         };
@@ -138,7 +159,9 @@ impl Menu<'_> {
 pub fn settle(record: &mut Record, present: &Present, booted: Option<u64>) -> Option<u64> {
     let trial = record.trial.filter(|n| booted != Some(*n))?;
     let counters = present.entries.iter().filter(|e| e.number == trial).filter_map(|e| e.counter);
-    let used_up = counters.map(|c| c.left).min() == Some(0);
+    let block = present.environment.as_deref().and_then(|bytes| EnvBlock::parse(bytes).ok());
+    let counted = block.as_ref().and_then(EnvBlock::trial).filter(|(key, _)| grub::number(key) == Some(trial));
+    let used_up = counters.map(|c| c.left).chain(counted.map(|(_, left)| u32::from(left))).min() == Some(0);
     used_up.then(|| record.failed(trial))?;
     Some(trial)
 }

@@ -102,6 +102,23 @@ pub enum SetError {
         /// Why.
         source: TemplateError,
     },
+    /// An entry of the machine file's own that the loader's files cannot carry.
+    #[error("writing the menu entry {name}")]
+    Extra {
+        /// Its name in `boot.entries`.
+        name: String,
+        /// Why.
+        source: TemplateError,
+    },
+    /// GRUB gets one initrd.
+    #[error("the entry {name} names several initrds, which GRUB's menu does not carry: join them into one file")]
+    ManyInitrds {
+        /// Its name in `boot.entries`.
+        name: String,
+    },
+    /// GRUB's environment block.
+    #[error("writing GRUB's environment block")]
+    Environment(#[source] bootloader_templates::grub::BlockError),
     /// The loader's own configuration.
     #[error("writing the boot loader's configuration")]
     Loader(#[source] TemplateError),

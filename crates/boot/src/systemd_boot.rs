@@ -4,11 +4,13 @@
 //! even when it has no tries left. Entries are ordered by sort key, and by version, newest first, among those of one key;
 //! entries without tries left come last (systemd-boot 257, measured).
 
-use bootloader_templates::systemd_boot::{Entry, LoaderConf};
-use cairn_machine::model::Boot;
+use bootloader_templates::TemplateError;
+use bootloader_templates::systemd_boot::{self as template, Entry, LoaderConf, Program};
+use cairn_machine::model::{Boot, BootEntry, ConsoleMode, Menu};
+use sha2::{Digest, Sha256};
 
 use crate::choice::Choice;
-use crate::entry_name::{Counter, EntryName};
+use crate::entry_name::{Counter, ENTRIES, EntryName};
 use crate::generation::{Artifact, Generation};
 use crate::installation::Installation;
 use crate::present::Present;
@@ -38,6 +40,8 @@ pub struct SystemdBoot<'a> {
     pub present: &'a Present,
     /// The loader's program.
     pub program: &'a Artifact,
+    /// The memory test's program, if there is to be an entry for it.
+    pub memtest: Option<&'a Artifact>,
 }
 
 impl SystemdBoot<'_> {
@@ -55,7 +59,7 @@ impl SystemdBoot<'_> {
         };
         put(Place::Esp, OWN, Content::Store(self.program.clone()), Role::Program);
         put(Place::Esp, REMOVABLE, Content::Store(self.program.clone()), Role::Program);
-        let conf = LoaderConf { timeout: self.boot.timeout }.render().map_err(SetError::Loader)?;
+        let conf = self.loader_conf().render().map_err(SetError::Loader)?;
         put(Place::Esp, LOADER_CONF, Content::Bytes(one_sector(LOADER_CONF, &conf)?), Role::Sector);
         put(Place::Boot, ENTRIES_SREL, Content::Bytes(b"type1\n".into()), Role::Plain);
 
@@ -80,7 +84,58 @@ impl SystemdBoot<'_> {
             let name = self.name(number, &text);
             put(Place::Boot, &name.path(), Content::Bytes(text.into_bytes()), Role::Entry(Some(name)));
         }
+        for (name, entry) in &self.boot.entries {
+            let text = extra(name, entry).map_err(|source| SetError::Extra { name: name.clone(), source })?;
+            files.push(self.extra_file(name, text));
+        }
+        if let Some(memtest) = self.memtest {
+            let path = self.installation.memtest(memtest, "efi");
+            let program = Program {
+                title: "Memory test".into(),
+                sort_key: "cairn-y".into(),
+                efi: format!("/{path}"),
+                ..Program::default()
+            };
+            let text = program.render().map_err(SetError::Loader)?;
+            files.push(BootFile {
+                place: Place::Boot,
+                path,
+                content: Content::Store(memtest.clone()),
+                role: Role::Artifact,
+            });
+            files.push(self.extra_file("memtest", text));
+        }
         Ok(BootSet::new(files))
+    }
+
+    /// An entry that is no generation's. Its name follows from its text too, so it is never overwritten.
+    fn extra_file(&self, name: &str, text: String) -> BootFile {
+        let hash = crate::generation::hex(&Sha256::digest(&text)[..4]);
+        let path = format!("{ENTRIES}/cairn-{}-x-{name}-{hash}.conf", self.installation.mark());
+        BootFile { place: Place::Boot, path, content: Content::Bytes(text.into_bytes()), role: Role::Entry(None) }
+    }
+
+    fn loader_conf(&self) -> LoaderConf {
+        LoaderConf {
+            timeout: self.boot.timeout,
+            menu: match self.boot.menu {
+                Menu::Shown => template::Menu::Shown,
+                Menu::Hidden => template::Menu::Hidden,
+                Menu::Wait => template::Menu::Wait,
+            },
+            console_mode: self.boot.console_mode.map(|mode| match mode {
+                ConsoleMode::Keep => template::ConsoleMode::Keep,
+                ConsoleMode::Auto => template::ConsoleMode::Auto,
+                ConsoleMode::Max => template::ConsoleMode::Max,
+                ConsoleMode::Mode0 => template::ConsoleMode::Standard,
+                ConsoleMode::Mode1 => template::ConsoleMode::Lines50,
+                ConsoleMode::Mode2 => template::ConsoleMode::Firmware,
+            }),
+            editor: self.boot.editor,
+            auto_entries: self.boot.other_systems,
+            auto_firmware: self.boot.firmware_setup,
+            ..LoaderConf::default()
+        }
     }
 
     /// The entry's name, with the counter that the same entry has already.
@@ -107,8 +162,9 @@ impl SystemdBoot<'_> {
             version: generation.number.to_string(),
             sort_key: self.sort_key(generation.number).into(),
             linux: format!("/{kernel}"),
-            initrd: initrd.map(|path| format!("/{path}")),
+            initrd: initrd.map(|path| format!("/{path}")).into_iter().collect(),
             options: generation.command_line(!self.choice.good.contains(&generation.number)),
+            ..Entry::default()
         }
     }
 
@@ -122,6 +178,23 @@ impl SystemdBoot<'_> {
             "cairn-c"
         } else {
             "cairn-d"
+        }
+    }
+}
+
+/// The text of an entry of the machine file's own.
+fn extra(name: &str, entry: &BootEntry) -> Result<String, TemplateError> {
+    let (title, sort_key) = (entry.title(name).to_string(), "cairn-x".to_string());
+    let path = |path: &String| format!("/{path}");
+    let options = entry.options.clone();
+    match (&entry.efi, &entry.linux) {
+        (Some(efi), _) => Program { title, sort_key, efi: path(efi), options, ..Program::default() }.render(),
+        (None, linux) => {
+            let linux = linux.as_ref().map(path).unwrap_or_default();
+            let initrd = entry.initrd.iter().map(path).collect();
+            // Entries of one key are ordered by version, and these have none to speak of.
+            let version = name.to_string();
+            Entry { title, version, sort_key, linux, initrd, options, ..Entry::default() }.render()
         }
     }
 }

@@ -236,6 +236,7 @@ fn boot_set(store: &Store, newest: &Made, generations: &[Generation], record: &R
         booted: None,
         program: &LoaderProgram::SystemdBoot(artifact::of(store, &program)?),
         layout: if two { Layout::Two } else { Layout::One },
+        memtest: None,
         files: &[],
         complete: true,
     };

@@ -13,10 +13,11 @@ use crate::yaml;
 /// # Errors
 /// When it is not YAML.
 pub fn values(file: &SourceFile) -> Result<Json, Problems> {
-    match yaml::parse(&file.name, &file.bytes) {
-        Ok(tree) => Ok(json(&tree)),
-        Err(problems) => Err(Problems::new(problems)
-            .unwrap_or_else(|| crate::Problem::new(&file.name, crate::Position::START, "not YAML", None).into())),
+    let read = yaml::parse(&file.name, &file.bytes);
+    match (read.tree, Problems::new(read.problems)) {
+        (Some(tree), None) => Ok(json(&tree)),
+        (_, Some(problems)) => Err(problems),
+        (None, None) => Err(crate::Problem::new(&file.name, crate::Position::START, "not YAML", None).into()),
     }
 }
 
@@ -25,8 +26,11 @@ fn json(node: &Node) -> Json {
         Value::Scalar(scalar) => of_scalar(scalar),
         Value::Sequence(nodes) => Json::Array(nodes.iter().map(json).collect()),
         Value::Mapping(entries) => {
-            Json::Object(entries.iter().map(|e| (e.key.clone(), json(&e.value))).collect::<Map<_, _>>())
+            let pairs = entries.iter().filter_map(|e| Some((e.key.clone()?, json(&e.value))));
+            Json::Object(pairs.collect::<Map<_, _>>())
         }
+        // Said among the problems, so there is no tree with it here.
+        Value::Refused => Json::Null,
     }
 }
 

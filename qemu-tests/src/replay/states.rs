@@ -163,7 +163,7 @@ impl Walk<'_> {
         }
         for _ in 0..self.how.subsets {
             let cut = range.start + 1 + random.below(range.len());
-            let salt = random.next();
+            let salt = random.draw();
             let by_sector = random.coin();
             // Few lost, half of them, or few written.
             let odds = [3, 3, 128, 128, 253][random.below(5)];

@@ -255,6 +255,7 @@ impl Machine {
             booted: self.booted,
             program: &LoaderProgram::SystemdBoot(self.program.clone()),
             layout: Layout::One,
+            memtest: None,
             files: &self.files,
             complete: self.may_remove,
         })
