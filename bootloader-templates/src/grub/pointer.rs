@@ -35,8 +35,8 @@ mod tests {
         assert_eq!(
             text,
             "# Made by Cairn. The menu is beside this file.\n\
-             if [ -s \"$prefix/menu-01ab.cfg\" ]; then source \"$prefix/menu-01ab.cfg\"; fi\n\
-             if [ \"$cairn_menu\" != complete ]; then source \"$prefix/menu-01ab.old\"; fi\n"
+             if [ -s \"$prefix\"/'menu-01ab'.cfg ]; then source \"$prefix\"/'menu-01ab'.cfg; fi\n\
+             if [ \"$cairn_menu\" != complete ]; then source \"$prefix\"/'menu-01ab'.old; fi\n"
         );
         assert!(Pointer { menu: "a\"; reboot".into() }.render().is_err());
     }

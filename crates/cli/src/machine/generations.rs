@@ -144,7 +144,7 @@ fn booted(files: &dyn Files, links: &[Link]) -> Result<Option<u64>, ViewError> {
         None => files.link("/run/booted-system")?,
     };
     let with_system = || links.iter().filter(|l| Some(&l.system) == system.as_ref()).map(|l| l.number);
-    Ok(with_system().find(|n| Some(*n) == by_number).or_else(|| with_system().last()))
+    Ok(with_system().find(|n| Some(*n) == by_number).or_else(|| with_system().next_back()))
 }
 
 /// Reads everything about the generations of a machine.
