@@ -173,6 +173,15 @@ pub enum StoreError {
         /// What is wrong, and what can be done.
         why: String,
     },
+    /// It is not clear what is needed, so nothing is removed.
+    #[error(
+        "{what}; what it needs is not known, so nothing was removed. Remove that generation (or that root of garbage \
+         collection) first, or repair it: `cairn upgrade --from` brings a missing path back"
+    )]
+    Doubtful {
+        /// What is wrong.
+        what: String,
+    },
     /// A folder that is to be copied from holds no store.
     #[error(
         "{} holds no store: {why}; name the root of a machine's disk, of a mounted image, or a Cairn cache",

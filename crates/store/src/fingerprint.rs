@@ -76,6 +76,11 @@ impl Stamp {
         (Stamp { trust: self.trust, ..*before } == *self).then_some(Stamp { trust: self.trust, ..*after })
     }
 
+    /// Whether two stamps differ by the change time only.
+    pub(crate) fn same_but_for_names(&self, other: &Stamp) -> bool {
+        Stamp { ctime: other.ctime, ..*self } == *other
+    }
+
     /// Whether the entry is certainly the one that was stamped, unchanged.
     pub(crate) fn still_holds(&self, meta: &Metadata) -> bool {
         self.trust != Trust::Unsure && Stamp { trust: self.trust, ..Stamp::new(meta, i128::MAX) } == *self

@@ -22,6 +22,7 @@ pub mod database;
 mod durable;
 mod error;
 mod fingerprint;
+pub mod gc;
 mod generations;
 mod hash;
 mod info;
@@ -36,9 +37,11 @@ pub mod profile;
 mod publish;
 mod record;
 mod remove;
+mod roots;
 mod scratch;
 mod share;
 mod source;
+mod usage;
 
 pub use copy::Copied;
 pub use error::StoreError;
@@ -53,6 +56,7 @@ pub use path::StorePath;
 pub use record::{RECORD_DIRS, RecordFile, read_record, recorded_path};
 pub use scratch::Scratch;
 pub use source::Source;
+pub use usage::Own;
 
 /// The folder in which every store path lies, as the files inside say it. Where the files really are is the
 /// business of [`Store::real_path`].

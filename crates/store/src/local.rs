@@ -25,6 +25,8 @@ pub struct Store {
     root: PathBuf,
     /// A machine lives on it: what is added is on the disk before it counts, and what is there already is shared.
     pub(crate) machine: bool,
+    /// The machine runs from it at this moment.
+    pub(crate) live: bool,
 }
 
 impl Store {
@@ -40,11 +42,13 @@ impl Store {
     /// A store that is only looked at: nothing is made below `root`, nothing is tidied.
     pub(crate) fn at(root: &Path) -> Result<Store, StoreError> {
         let root = std::path::absolute(root).map_err(StoreError::io("opening the store at", root))?;
-        Ok(Store { root, machine: false })
+        Ok(Store { root, machine: false, live: false })
     }
 
     pub(crate) fn open_as(root: &Path, machine: bool) -> Result<Store, StoreError> {
-        let store = Store { machine, ..Store::at(root)? };
+        let store = Store::at(root)?;
+        let live = machine && store.root == Path::new("/");
+        let store = Store { machine, live, ..store };
         for dir in
             [store.store_dir(), store.tmp(), store.meta("info"), store.meta("listing"), store.meta("fingerprint")]
         {
@@ -97,17 +101,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn paths(&self) -> Result<Vec<StorePath>, StoreError> {
-        let dir = self.meta("info");
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(&dir).map_err(StoreError::io("reading", &dir))? {
-            let name = entry.map_err(StoreError::io("reading", &dir))?.file_name();
-            if let Some(path) = name.to_str().and_then(recorded_path)
-                && self.real_path(&path).symlink_metadata().is_ok()
-            {
-                paths.push(path);
-            }
-        }
-        paths.sort_unstable();
+        let mut paths = self.recorded()?;
+        paths.retain(|path| self.real_path(path).symlink_metadata().is_ok());
         Ok(paths)
     }
 
@@ -170,6 +165,33 @@ impl Store {
     }
 
     // What the other modules of this crate share.
+
+    /// The paths that have an info file, whether or not they have a tree; sorted.
+    pub(crate) fn recorded(&self) -> Result<Vec<StorePath>, StoreError> {
+        let dir = self.meta("info");
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(StoreError::io("reading", dir)(e)),
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(StoreError::io("reading", &dir))?.file_name();
+            paths.extend(name.to_str().and_then(recorded_path));
+        }
+        paths.sort_unstable();
+        Ok(paths)
+    }
+
+    /// What the info file of a path says, whether or not there is a tree; nothing when it is damaged.
+    pub(crate) fn record_of(&self, path: &StorePath) -> Result<Option<PathInfo>, StoreError> {
+        let file = self.info_file(path);
+        match fs::read(&file) {
+            Ok(text) => Ok(record::parse(&text).filter(|read| read.info.path == *path).map(|read| read.info)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(StoreError::io("reading", file)(e)),
+        }
+    }
 
     pub(crate) fn valid(&self, path: &StorePath) -> Result<Record, StoreError> {
         let missing = || StoreError::Missing { path: path.clone(), store: self.root.clone(), referrer: None };

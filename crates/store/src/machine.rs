@@ -17,10 +17,14 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::lock::try_for;
-use crate::{STORE_DIR, Store, StoreError};
+use crate::remove::remove_tree;
+use crate::{STORE_DIR, Store, StoreError, StorePath};
 
 /// Nix's lock against its garbage collector.
-const NIX_GC_LOCK: &str = "nix/var/nix/gc.lock";
+pub(crate) const NIX_GC_LOCK: &str = "nix/var/nix/gc.lock";
+
+/// Where trees are that were replaced under a running machine.
+const ASIDE: &str = "aside";
 
 /// The store of a machine, opened to be changed; it is used as the [`Store`] that it is. While it exists, neither Nix
 /// nor Cairn collects garbage on it, so what was added and is not yet named by anything stays.
@@ -30,8 +34,8 @@ const NIX_GC_LOCK: &str = "nix/var/nix/gc.lock";
 #[derive(Debug)]
 pub struct MachineStore {
     store: Store,
-    pub(crate) _users: Flock<File>,
-    pub(crate) _nix: Option<Flock<File>>,
+    pub(crate) users: Flock<File>,
+    pub(crate) nix: Option<Flock<File>>,
 }
 
 impl MachineStore {
@@ -74,7 +78,8 @@ impl MachineStore {
             // No Nix has ever been at work here.
             Err(_) => None,
         };
-        Ok(MachineStore { store, _users: users, _nix: nix })
+        store.forget_what_was_set_aside()?;
+        Ok(MachineStore { store, users, nix })
     }
 
     /// The store.
@@ -82,6 +87,39 @@ impl MachineStore {
     pub fn store(&self) -> &Store {
         &self.store
     }
+}
+
+impl Store {
+    /// Where a tree goes that is replaced while the machine runs: `/usr` may be made of it, and an overlay keeps its
+    /// layers when they are renamed, but not when they are removed. It goes after the next boot.
+    pub(crate) fn set_aside(&self, path: &StorePath) -> Result<PathBuf, StoreError> {
+        let dir = self.meta(ASIDE);
+        fs::create_dir_all(&dir).map_err(StoreError::io("making", &dir))?;
+        let boot = boot_id();
+        let names = (0_u32..).map(|n| dir.join(format!("{boot}.{n}.{}", path.base_name())));
+        let mut free = names.filter(|name| name.symlink_metadata().is_err());
+        // There are more numbers than there can be files.
+        Ok(free.next().unwrap_or(dir))
+    }
+
+    /// Removes what was set aside before this boot, or by a machine that does not run.
+    fn forget_what_was_set_aside(&self) -> Result<(), StoreError> {
+        let dir = self.meta(ASIDE);
+        let Ok(entries) = fs::read_dir(&dir) else { return Ok(()) };
+        let boot = format!("{}.", boot_id());
+        for entry in entries {
+            let entry = entry.map_err(StoreError::io("reading", &dir))?;
+            if !self.live || !entry.file_name().to_string_lossy().starts_with(&boot) {
+                remove_tree(&entry.path()).map_err(StoreError::io("removing", entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the kernel calls the time since it was started.
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string()
 }
 
 impl Deref for MachineStore {
@@ -92,7 +130,7 @@ impl Deref for MachineStore {
     }
 }
 
-fn in_use(root: &Path, what: &'static str) -> StoreError {
+pub(crate) fn in_use(root: &Path, what: &'static str) -> StoreError {
     StoreError::InUse { root: root.to_path_buf(), what }
 }
 
@@ -198,6 +236,37 @@ fn unescape(text: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_running_machine_may_use_goes_after_the_next_boot() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        store.live = true;
+        let add = |text: &str| {
+            let scratch = store.scratch().unwrap();
+            fs::write(scratch.path().join("file"), text).unwrap();
+            let path = Store::input_addressed_path("base", b"").unwrap();
+            store.add_input_addressed(&path, scratch, &[], None).unwrap().path
+        };
+        let path = add("one");
+        let held = File::open(store.real_path(&path)).unwrap();
+        for text in ["two", "three"] {
+            store.remove(&path).unwrap();
+            assert_eq!(add(text), path);
+        }
+        store.forget_what_was_set_aside().unwrap();
+        assert_eq!(fs::read_dir(store.meta(ASIDE)).unwrap().count(), 2, "removed under the running machine");
+        assert!(held.metadata().unwrap().nlink() > 0);
+        // Of an earlier boot.
+        for entry in fs::read_dir(store.meta(ASIDE)).unwrap() {
+            let old = entry.unwrap().path();
+            let name = old.file_name().unwrap().to_string_lossy().replace(&boot_id(), "another");
+            fs::rename(&old, old.with_file_name(name)).unwrap();
+        }
+        store.forget_what_was_set_aside().unwrap();
+        assert_eq!(fs::read_dir(store.meta(ASIDE)).unwrap().count(), 0);
+        assert_eq!(fs::read(store.real_path(&path).join("file")).unwrap(), b"three");
+    }
 
     #[test]
     fn a_bind_of_the_store_on_itself_is_told_from_a_file_system_of_its_own() {

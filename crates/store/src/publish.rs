@@ -177,11 +177,18 @@ impl Store {
         Ok(())
     }
 
-    /// Moves what is at `path` into the scratch folder, where it goes away. The store's lock must be held.
+    /// Moves what is at `path` into the scratch folder, where it goes away; or aside, when the machine may be running from
+    /// it. The store's lock must be held.
     pub(crate) fn move_away(&self, path: &StorePath, scratch: &Scratch) -> Result<(), StoreError> {
+        let away = if self.live { self.set_aside(path)? } else { scratch.beside("old") };
+        self.move_to(path, &away).map(drop)
+    }
+
+    /// Moves what is at `path` out of the store folder; says whether there was something.
+    pub(crate) fn move_to(&self, path: &StorePath, away: &Path) -> Result<bool, StoreError> {
         let real = self.real_path(path);
         match fs::symlink_metadata(&real) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(e) => return Err(StoreError::io("reading", real)(e)),
             Ok(meta) if meta.is_dir() => {
                 // An ordinary user cannot rename a folder that is read-only: its ".." changes.
@@ -190,7 +197,8 @@ impl Store {
             }
             Ok(_) => {}
         }
-        fs::rename(&real, scratch.beside("old")).map_err(StoreError::io("removing", real))
+        fs::rename(&real, away).map_err(StoreError::io("removing", real))?;
+        Ok(true)
     }
 }
 

@@ -7,13 +7,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use cairn_process::{Tool, ToolError};
+use cairn_process::Tool;
 use cairn_store::{Store, StoreError, StorePath};
+use common::cut;
 use common::{LEAF, add_leaf, as_child, child, child_root, leaf, left_over, names, skip, store};
-
-/// The system calls that change files.
-const CHANGES: &str = "?open,openat,?creat,write,pwrite64,mkdir,mkdirat,rmdir,unlink,unlinkat,rename,renameat,renameat2,\
-                       chmod,fchmod,fchmodat,?fchmodat2,chown,lchown,fchownat,utimensat,symlink,symlinkat,flock";
 
 #[test]
 fn what_a_killed_process_leaves_is_removed_and_what_a_living_one_uses_is_not() {
@@ -51,38 +48,11 @@ fn child_that_waits() {
 /// Kills a process before its first change to a file, before its second, and so on, until it gets to its end.
 #[test]
 fn a_process_may_be_killed_before_any_change_it_makes() {
-    if cairn_process::find("strace").is_none() || !can_trace() {
+    if !cut::can_trace() {
         return skip("strace is needed to kill a process at a chosen system call, and it cannot be used here");
     }
-    let mut kills = 0;
-    for n in 1.. {
-        let dir = tempfile::tempdir().unwrap();
-        let strace = Tool::new("strace", "strace", "kill a process at a chosen system call")
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CHANGES}"), "-e"])
-            .arg(format!("inject={CHANGES}:signal=KILL:when={n}"))
-            .arg(std::env::current_exe().unwrap());
-        let result = as_child(strace, "child_that_adds_and_replaces", dir.path()).run();
-        let done = match result {
-            Ok(()) => true,
-            Err(ToolError::Failed { status, stderr, .. }) => {
-                let killed = std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
-                assert!(killed, "{status}: {stderr}");
-                false
-            }
-            Err(other) => panic!("{other}"),
-        };
-        whole(dir.path());
-        if done {
-            break;
-        }
-        kills += 1;
-    }
-    // An ordinary user needs some more.
-    assert!(kills > 80, "{kills}");
-}
-
-fn can_trace() -> bool {
-    Tool::new("strace", "strace", "test").args(["-qq", "-o", "/dev/null", "true"]).run().is_ok()
+    let kills = cut::at_each_change("child_that_adds_and_replaces", || tempfile::tempdir().unwrap(), whole);
+    assert!(kills > 100, "{kills}");
 }
 
 /// Whatever the store says it has, it has; and it takes the tree again.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use cairn_process::Tool;
 use cairn_store::{MachineStore, Store, StoreError};
+use common::cut::{self, in_memory};
 use common::{LEAF, add_leaf, as_child, child, child_root, copy_of_myself, is_root, names, skip};
 
 /// Runs a test of this binary in a mount namespace that `prepare` (with the root as `$1`) has set up, and `check`
@@ -152,30 +153,19 @@ fn child_that_upgrades() {
 /// What got to the disk before the cut is everything up to the last `syncfs`, and of what came later anything or nothing.
 #[test]
 fn the_power_may_fail_before_and_after_any_sync() {
-    let trace = |root: &Path, n: usize| {
-        let inject = format!("inject=syncfs:signal=KILL:when={n}");
-        let strace = Tool::new("strace", "strace", "end a process at a chosen sync")
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=syncfs", "-e", &inject])
-            .arg(std::env::current_exe().unwrap());
-        as_child(strace, "child_that_upgrades", root).output().is_ok()
-    };
-    let usable = Tool::new("strace", "strace", "test").args(["-qq", "-o", "/dev/null", "true"]).run().is_ok();
-    if !is_root() || !usable {
+    if !is_root() || !cut::can_trace() {
         return skip("needs root, and strace to end a process at a chosen system call");
     }
     let mut random = cut::Random(1);
     let mut durable = cut::State::default();
     let mut cuts = 0;
-    // What a sync does is told here, and not by a disk.
-    let memory = Path::new("/dev/shm");
-    let place = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
     for n in 1.. {
-        let dir = tempfile::tempdir_in(&place).unwrap();
+        let dir = in_memory();
         let root = dir.path().canonicalize().unwrap();
-        let done = trace(&root, n);
+        let done = cut::until_sync("child_that_upgrades", &root, n);
         let reached = cut::State::read(&root);
         for _ in 0..30 {
-            let dir = tempfile::tempdir_in(&place).unwrap();
+            let dir = in_memory();
             let root = dir.path().canonicalize().unwrap();
             cut::State::torn(&durable, &reached, &mut random).write(&root);
             whole_after_cut(&root);
@@ -206,117 +196,6 @@ fn whole_after_cut(root: &Path) {
     }
     assert_eq!(store.paths().unwrap().len(), 3);
     assert_eq!(names(root.join("nix/store")).len(), 3);
-}
-
-/// A file system that loses what was not synced.
-mod cut {
-    use std::collections::{BTreeMap, BTreeSet};
-    use std::fs;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-    use std::path::{Path, PathBuf};
-
-    #[derive(Clone, PartialEq, Eq, Debug)]
-    enum Node {
-        Dir(u32),
-        File(u32, Vec<u8>),
-        Link(PathBuf),
-    }
-
-    #[derive(Default)]
-    pub(super) struct State(BTreeMap<PathBuf, Node>);
-
-    pub(super) struct Random(pub(super) u64);
-
-    impl Random {
-        fn below(&mut self, n: u64) -> u64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.0 >> 33) % n
-        }
-    }
-
-    impl State {
-        pub(super) fn read(root: &Path) -> State {
-            fn walk(root: &Path, dir: &Path, found: &mut BTreeMap<PathBuf, Node>) {
-                for entry in fs::read_dir(dir).unwrap() {
-                    let path = entry.unwrap().path();
-                    let meta = path.symlink_metadata().unwrap();
-                    let name = path.strip_prefix(root).unwrap().to_path_buf();
-                    let mode = meta.mode() & 0o7777;
-                    if meta.is_symlink() {
-                        found.insert(name, Node::Link(fs::read_link(&path).unwrap()));
-                    } else if meta.is_dir() {
-                        found.insert(name, Node::Dir(mode));
-                        walk(root, &path, found);
-                    } else {
-                        found.insert(name, Node::File(mode, fs::read(&path).unwrap()));
-                    }
-                }
-            }
-            let mut found = BTreeMap::new();
-            walk(root, root, &mut found);
-            State(found)
-        }
-
-        /// For each name that changed: as it was, as it is, or (for contents that were nowhere on the disk before) as
-        /// it is but empty, or full of zeros.
-        pub(super) fn torn(durable: &State, reached: &State, random: &mut Random) -> State {
-            let contents: BTreeSet<&[u8]> = durable
-                .0
-                .values()
-                .filter_map(|n| if let Node::File(_, b) = n { Some(b.as_slice()) } else { None })
-                .collect();
-            let names: BTreeSet<&PathBuf> = durable.0.keys().chain(reached.0.keys()).collect();
-            // Sometimes nearly everything got there, sometimes nearly nothing.
-            let likely = random.below(11);
-            let mut torn = BTreeMap::new();
-            for name in names {
-                let (old, new) = (durable.0.get(name), reached.0.get(name));
-                let mut node = if old == new || random.below(10) < likely { new.cloned() } else { old.cloned() };
-                if let Some(Node::File(_, bytes)) = &mut node
-                    && node_is_new(old, bytes, &contents)
-                {
-                    match random.below(4) {
-                        0 => bytes.clear(),
-                        1 => bytes.fill(0),
-                        _ => {}
-                    }
-                }
-                if let Some(node) = node {
-                    torn.insert(name.clone(), node);
-                }
-            }
-            State(torn)
-        }
-
-        pub(super) fn write(&self, root: &Path) {
-            for (name, node) in &self.0 {
-                let path = root.join(name);
-                // Without its folder, a name is lost.
-                if !path.parent().unwrap().is_dir() {
-                    continue;
-                }
-                match node {
-                    Node::Dir(_) => fs::create_dir(&path).unwrap(),
-                    Node::File(mode, bytes) => {
-                        fs::write(&path, bytes).unwrap();
-                        fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
-                    }
-                    Node::Link(target) => symlink(target, &path).unwrap(),
-                }
-            }
-            for (name, node) in &self.0 {
-                if let Node::Dir(mode) = node
-                    && root.join(name).is_dir()
-                {
-                    fs::set_permissions(root.join(name), fs::Permissions::from_mode(*mode)).unwrap();
-                }
-            }
-        }
-    }
-
-    fn node_is_new(old: Option<&Node>, bytes: &[u8], durable: &BTreeSet<&[u8]>) -> bool {
-        !matches!(old, Some(Node::File(_, b)) if b == bytes) && !durable.contains(bytes)
-    }
 }
 
 #[test]

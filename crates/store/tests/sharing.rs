@@ -72,7 +72,9 @@ fn quick_without_reading(store: &Store, path: &StorePath) -> bool {
         let meta = fs::symlink_metadata(store.real_entry(path, entry)).unwrap();
         let words: Vec<i128> = stamp.split(' ').map(|w| w.parse().unwrap()).collect();
         let ctime = i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec());
-        !meta.is_file() || (words[0] == i128::from(meta.ino()) && words[3] == ctime && words[4] != 1)
+        // What was written within the same tick of the clock is read once more.
+        let new = words[4] == 1 && meta.nlink() == 1;
+        !meta.is_file() || new || (words[0] == i128::from(meta.ino()) && words[3] == ctime && words[4] != 1)
     })
 }
 

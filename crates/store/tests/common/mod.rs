@@ -1,6 +1,8 @@
 //! What the tests share: the tree of the fixtures, and running a test of this binary in a process of its own.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod cut;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,180 @@
+//! How many bytes trees take on the disk, and how many would be free without them: a file with several names goes with
+//! the last of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::path::Path;
+
+use crate::fingerprint::Stamp;
+use crate::gc::References;
+use crate::{Store, StoreError, StorePath};
+
+/// Where Nix keeps one more name of each file that its `--optimise` has seen.
+pub(crate) const NIX_LINKS: &str = ".links";
+
+/// What a block is in `st_blocks`.
+const BLOCK: u64 = 512;
+
+/// What only one generation holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Own {
+    /// Bytes on the disk that would be free without it.
+    pub bytes: u64,
+    /// Store paths that nothing else holds.
+    pub paths: usize,
+}
+
+impl Store {
+    /// What each of some systems (of generations, say) holds alone among them: the paths that are in its closure and in
+    /// no other one's, without the files that have names elsewhere. It is what removing that one generation would free.
+    /// A system that is not there, or twice among them, holds nothing alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn own_sizes(&self, systems: &[StorePath]) -> Result<Vec<Own>, StoreError> {
+        let references = self.known_references(systems)?;
+        let closures: Vec<BTreeSet<StorePath>> =
+            systems.iter().map(|s| crate::gc::alive([s.clone()].into(), &references)).collect();
+        let mut holders: HashMap<&StorePath, usize> = HashMap::new();
+        for path in closures.iter().flatten() {
+            *holders.entry(path).or_default() += 1;
+        }
+        let nix_links = nix_links(&self.store_dir())?;
+        closures
+            .iter()
+            .map(|closure| {
+                let own: Vec<&StorePath> = closure.iter().filter(|p| holders[p] == 1).collect();
+                let mut usage = Usage::new(&nix_links);
+                let mut paths = 0;
+                for path in own {
+                    paths += usize::from(usage.add(&self.real_path(path))?);
+                }
+                Ok(Own { bytes: usage.freed, paths })
+            })
+            .collect()
+    }
+
+    /// The bytes on the disk that only `path` holds.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn own_size(&self, path: &StorePath) -> Result<u64, StoreError> {
+        let nix_links = nix_links(&self.store_dir())?;
+        let mut usage = Usage::new(&nix_links);
+        usage.add(&self.real_path(path))?;
+        Ok(usage.freed)
+    }
+
+    /// The references of all paths that there are records of; with those of Nix's database, when that is needed to know
+    /// those of `systems`.
+    fn known_references(&self, systems: &[StorePath]) -> Result<References, StoreError> {
+        let mut references = BTreeMap::new();
+        let mut waiting: Vec<StorePath> = systems.to_vec();
+        while let Some(path) = waiting.pop() {
+            if references.contains_key(&path) {
+                continue;
+            }
+            match self.info(&path) {
+                Ok(Some(info)) => {
+                    waiting.extend(info.references.iter().cloned());
+                    references.insert(path, info.references);
+                }
+                Ok(None) | Err(StoreError::Damaged { .. }) => return self.all_references().map(|known| known.paths),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(references)
+    }
+}
+
+/// Files that were seen in some trees, by inode.
+#[derive(Debug)]
+pub(crate) struct Usage<'a> {
+    files: HashMap<u64, Seen>,
+    /// Inodes with one name that goes by itself.
+    nix_links: &'a HashSet<u64>,
+    /// The bytes that are free once all the trees are gone.
+    pub(crate) freed: u64,
+}
+
+#[derive(Debug)]
+struct Seen {
+    names: u64,
+    seen: u64,
+    stamp: Stamp,
+}
+
+impl<'a> Usage<'a> {
+    pub(crate) fn new(nix_links: &'a HashSet<u64>) -> Usage<'a> {
+        Usage { files: HashMap::new(), nix_links, freed: 0 }
+    }
+
+    /// Looks at a tree; says whether there is one.
+    pub(crate) fn add(&mut self, top: &Path) -> Result<bool, StoreError> {
+        let meta = match fs::symlink_metadata(top) {
+            Ok(meta) => meta,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(StoreError::io("reading", top)(e)),
+        };
+        self.count(&meta);
+        if meta.is_dir() {
+            self.walk(top)?;
+        }
+        Ok(true)
+    }
+
+    fn walk(&mut self, dir: &Path) -> Result<(), StoreError> {
+        for entry in fs::read_dir(dir).map_err(StoreError::io("reading", dir))? {
+            let entry = entry.map_err(StoreError::io("reading", dir))?;
+            let meta = match entry.metadata() {
+                Ok(meta) => meta,
+                // Somebody removes it just now.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(StoreError::io("reading", entry.path())(e)),
+            };
+            self.count(&meta);
+            if meta.is_dir() {
+                self.walk(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, meta: &Metadata) {
+        let bytes = meta.blocks() * BLOCK;
+        // A folder has names inside of itself.
+        if meta.is_dir() || meta.nlink() == 1 {
+            self.freed += bytes;
+            return;
+        }
+        let nix = u64::from(self.nix_links.contains(&meta.ino()));
+        let seen = self.files.entry(meta.ino()).or_insert_with(|| Seen {
+            names: meta.nlink() - nix,
+            seen: 0,
+            stamp: Stamp::new(meta, i128::MAX),
+        });
+        seen.seen += 1;
+        if seen.seen == seen.names {
+            self.freed += bytes;
+        }
+    }
+
+    /// The files that stay under other names, with what is in their stamps.
+    pub(crate) fn staying(&self) -> HashMap<u64, Stamp> {
+        self.files.iter().filter(|(_, f)| f.seen < f.names).map(|(ino, f)| (*ino, f.stamp)).collect()
+    }
+}
+
+/// The inodes that Nix has a further name for.
+pub(crate) fn nix_links(store_dir: &Path) -> Result<HashSet<u64>, StoreError> {
+    let dir = store_dir.join(NIX_LINKS);
+    match fs::read_dir(&dir) {
+        Ok(entries) => {
+            entries.map(|e| e.map(|e| e.ino())).collect::<io::Result<_>>().map_err(StoreError::io("reading", dir))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
+        Err(e) => Err(StoreError::io("reading", dir)(e)),
+    }
+}
