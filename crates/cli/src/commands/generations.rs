@@ -72,6 +72,7 @@ fn marks(g: &Generation) -> String {
     mark(g.default, "default");
     mark(g.last_good, "last good");
     mark(g.good && !g.last_good, "good");
+    mark(g.trial, "tried next");
     mark(g.failed, "failed");
     mark(g.in_menu == Some(false), "not in the menu");
     if g.in_menu == Some(true) {

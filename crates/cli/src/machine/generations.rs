@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cairn_boot::{Record, Situation, choose};
 use cairn_machine::SourceFile;
+use cairn_machine::model::Boot;
 use cairn_store::profile;
 use image_builder::view::{Files, Machine, PROFILES, ViewError};
 use serde::{Serialize, Serializer};
@@ -14,8 +16,7 @@ use serde_json::Value;
 use super::closure::Closures;
 use super::menu::Menu;
 use super::packages::{self, Counts, Packages};
-use super::record::{self, Record};
-use super::{settings, time};
+use super::{record, settings, time};
 use crate::exit::Refusal;
 
 /// Nobody writes a machine file of this size by hand.
@@ -45,6 +46,8 @@ pub struct Generation {
     pub good: bool,
     /// It is the last that has booted well.
     pub last_good: bool,
+    /// It is tried at the next boot.
+    pub trial: bool,
     /// It was tried and did not boot well.
     pub failed: bool,
     /// It can be chosen in the menu; `None` where the boot partition cannot be read.
@@ -168,38 +171,59 @@ pub fn read(machine: &Machine<'_>) -> Result<Generations, ViewError> {
     }
     let mut closures = Closures::new(files);
     let sizes = own_sizes(&mut closures, &links)?;
-    let mut reader = Reader { files, packages: Packages::new(files), kernels: BTreeMap::new() };
+    let mut reader = Reader::new(files);
+    let found = links.iter().map(|link| reader.find(&link.system)).collect::<Result<Vec<_>, _>>()?;
+    let next = next(&links, &found, record.as_ref(), booted, current);
+    let record = record.unwrap_or_default();
     let mut generations: Vec<Generation> = Vec::new();
-    let mut before: Option<Found> = None;
-    for link in &links {
-        let found = reader.find(&link.system)?;
-        let changes = match &before {
-            Some(before) => reader.changes(before, &found)?,
-            None => None,
-        };
+    for (i, (link, system)) in links.iter().zip(&found).enumerate() {
         let entry = menu.as_ref().map(|menu| menu.of(link.number, &link.system));
-        let Record { good, last_good, failed, .. } = &record;
-        let default = record.default.filter(|n| links.iter().any(|l| l.number == *n)).or(current);
+        let number = link.number;
         generations.push(Generation {
-            number: link.number,
-            date: files.modified(&format!("{PROFILES}/{}", profile::link_name(link.number)))?,
+            number,
+            date: files.modified(&format!("{PROFILES}/{}", profile::link_name(number)))?,
             system: link.system.clone(),
-            kernel: found.kernel.clone(),
-            changes,
-            own_size: sizes.get(&link.number).copied(),
-            booted: booted == Some(link.number),
-            default: default == Some(link.number),
-            good: good.contains(&link.number) || *last_good == Some(link.number),
-            last_good: *last_good == Some(link.number),
-            failed: failed.contains(&link.number),
+            kernel: system.kernel.clone(),
+            changes: match i.checked_sub(1) {
+                Some(before) => reader.changes(&found[before], system)?,
+                None => None,
+            },
+            own_size: sizes.get(&number).copied(),
+            booted: booted == Some(number),
+            default: next.default == Some(number),
+            good: record.good.contains(&number) || record.last_good == Some(number),
+            last_good: record.last_good == Some(number),
+            trial: next.trial == Some(number),
+            failed: record.failed.contains(&number),
             in_menu: entry.map(|e| e.is_some()),
             tries_left: entry.flatten().and_then(|e| e.tries_left),
-            problem: found.problem.clone(),
+            problem: system.problem.clone(),
         });
-        before = Some(found);
     }
     notes.extend(fallback(&generations));
     Ok(Generations { generations, notes })
+}
+
+/// What boots next.
+struct Next {
+    /// When nothing is tried.
+    default: Option<u64>,
+    /// What is tried first.
+    trial: Option<u64>,
+}
+
+/// By the same rule as the boot update has it. A machine without a record boots what its profile points at.
+fn next(links: &[Link], found: &[Found], record: Option<&Record>, booted: Option<u64>, current: Option<u64>) -> Next {
+    let usable = links.iter().zip(found).filter(|(_, f)| f.problem.is_none()).map(|(l, _)| l.number).collect();
+    // Of the machine file only whether anything is tried at all decides here.
+    let machine_file = links.iter().position(|l| Some(l.number) == current).and_then(|i| found[i].values());
+    let tries = machine_file.as_ref().and_then(|v| v["boot"]["tries"].as_u64()).and_then(|n| u32::try_from(n).ok());
+    let boot = Boot { tries: tries.unwrap_or(Boot::default().tries), ..Boot::default() };
+    let choice = record.and_then(|record| choose(&Situation { usable: &usable, record, booted, boot: &boot }));
+    match choice {
+        Some(choice) => Next { default: Some(choice.ground), trial: choice.trial },
+        None => Next { default: current, trial: None },
+    }
 }
 
 /// The machine came up by itself in another generation than it was told to.
@@ -241,6 +265,13 @@ pub struct Found {
     pub machine_file: Option<Vec<u8>>,
     /// Why it cannot be used.
     pub problem: Option<String>,
+}
+
+impl Found {
+    /// What the machine file says; nothing where there is none that is YAML.
+    fn values(&self) -> Option<Value> {
+        cairn_machine::values(&SourceFile::new("machine.yaml", self.machine_file.clone()?)).ok()
+    }
 }
 
 /// Reads systems.
@@ -331,8 +362,7 @@ pub fn settings_of(before: &Found, after: &Found) -> Option<Vec<settings::Settin
     if old == new {
         return Some(Vec::new());
     }
-    let values = |bytes: &[u8]| cairn_machine::values(&SourceFile::new("machine.yaml", bytes)).ok();
-    Some(settings::differences(&values(old)?, &values(new)?))
+    Some(settings::differences(&before.values()?, &after.values()?))
 }
 
 #[cfg(test)]

@@ -1,0 +1,219 @@
+//! A machine to look at: a store with real records, systems with all that generations are told by, links, boot entries.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cairn_boot::Record;
+use cairn_disk::fat::FatFile;
+use cairn_disk::tree::FolderOptions;
+use cairn_disk::{Contents, FileTarget, Tree, apply, ext4, fat};
+use cairn_layout::{Needs, plan};
+use cairn_machine::model::{Disk, NamedLayout};
+use cairn_process::Quiet;
+use cairn_store::{Generations, Store, StorePath, database};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// The date of the first generation; each later one is a day younger.
+pub const FIRST: i64 = 1_764_000_000;
+const DAY: i64 = 86_400;
+
+/// What a run of the command said.
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// The answer, of a run that went well.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{}", self.err);
+        serde_json::from_str(&self.out).unwrap()
+    }
+}
+
+/// Runs the command.
+#[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, exit codes and all")]
+pub fn cairn(args: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
+    let output = command.args(args).env_remove("XDG_CACHE_HOME").stdin(Stdio::null()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code().expect("an exit code"), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// What a system is made of.
+#[derive(Clone)]
+pub struct SystemOf {
+    pub packages: Vec<(&'static str, &'static str)>,
+    pub kernel: &'static str,
+    pub machine: String,
+    pub etc: BTreeMap<&'static str, String>,
+}
+
+impl SystemOf {
+    pub fn named(hostname: &str) -> SystemOf {
+        SystemOf {
+            packages: vec![("bash", "5.2"), ("openssh-server", "1:10.0"), ("zlib1g", "1.3")],
+            kernel: "6.12.1-cloud",
+            machine: format!(
+                "version: 1\nhostname: {hostname}\nsource: {{debian: {{packages: [openssh-server]}}}}\ndisks: {{main: {{layout: uefi}}}}\n"
+            ),
+            etc: BTreeMap::from([("hostname", format!("{hostname}\n")), ("motd", "one\ntwo\nthree\n".into())]),
+        }
+    }
+}
+
+/// A machine below a folder.
+pub struct Made {
+    dir: TempDir,
+    pub store: Store,
+    pub systems: Vec<StorePath>,
+}
+
+impl Made {
+    pub fn new() -> Made {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        for folder in ["boot/loader/entries", "var/lib/cairn", "proc", "run"] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        Made { dir, store, systems: Vec::new() }
+    }
+
+    /// With generations of these systems, the last one current, the first one good.
+    pub fn with(systems: &[SystemOf]) -> Made {
+        let mut made = Made::new();
+        for (i, system) in systems.iter().enumerate() {
+            let path = made.system(system);
+            let time = FIRST + DAY * i64::try_from(i).unwrap();
+            let number = made.generations().add(&path, time, 0).unwrap();
+            made.entry(number, &path, "");
+            made.systems.push(path);
+        }
+        made.generations().switch(systems.len() as u64).unwrap();
+        made.register();
+        made.record(&Record::first(1));
+        made
+    }
+
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn generations(&self) -> Generations {
+        Generations::at(self.root())
+    }
+
+    pub fn record(&self, record: &Record) {
+        cairn_boot::effects::write_record(self.root(), record).unwrap();
+    }
+
+    /// A system with its base, initrd and /etc.
+    pub fn system(&self, of: &SystemOf) -> StorePath {
+        let scratch = self.store.scratch().unwrap();
+        let packages: Vec<Value> = of.packages.iter().map(|(n, v)| json!({ "name": n, "version": v })).collect();
+        fs::write(scratch.path().join("packages.json"), Value::from(packages).to_string()).unwrap();
+        fs::write(scratch.path().join("kernel-release"), format!("{}\n", of.kernel)).unwrap();
+        fs::create_dir(scratch.path().join("boot")).unwrap();
+        fs::write(scratch.path().join("boot/vmlinuz"), of.kernel.repeat(1000)).unwrap();
+        let base = self.store.add("debian-trixie-base", scratch, &[]).unwrap().path;
+        let scratch = self.store.scratch().unwrap();
+        fs::write(scratch.path().join("initrd"), "initrd".repeat(5000)).unwrap();
+        let initrd = self.store.add("initrd", scratch, &[]).unwrap().path;
+        let scratch = self.store.scratch().unwrap();
+        for (path, text) in &of.etc {
+            let path = scratch.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        symlink("/usr/share/zoneinfo/UTC", scratch.path().join("localtime")).unwrap();
+        let etc = self.store.add("etc", scratch, &[]).unwrap().path;
+        let inputs = format!("{base} {etc} {}", of.machine);
+        let path = Store::input_addressed_path("cairn-system-test", inputs.as_bytes()).unwrap();
+        let scratch = self.store.scratch().unwrap();
+        let folder = scratch.path();
+        symlink(base.to_string(), folder.join("base")).unwrap();
+        symlink(etc.to_string(), folder.join("etc")).unwrap();
+        symlink(format!("{initrd}/initrd"), folder.join("initrd")).unwrap();
+        fs::write(folder.join("machine.yaml"), &of.machine).unwrap();
+        let spec = json!({ "org.nixos.bootspec.v1": {
+            "init": format!("{path}/init"), "initrd": format!("{initrd}/initrd"),
+            "kernel": format!("{base}/boot/vmlinuz"), "kernelParams": ["root=UUID=1", "quiet"],
+            "label": "Debian", "system": "x86_64-linux", "toplevel": path.to_string(),
+        }, "org.nixos.specialisation.v1": {} });
+        fs::write(folder.join("boot.json"), spec.to_string()).unwrap();
+        self.store.add_input_addressed(&path, scratch, &[base, initrd, etc], None).unwrap().path
+    }
+
+    /// An entry of the menu; `counter`: what stands before `.conf`.
+    pub fn entry(&self, number: u64, system: &StorePath, counter: &str) -> PathBuf {
+        let path = self.root().join(format!("boot/loader/entries/cairn-01234567-{number}-abcdef01{counter}.conf"));
+        let text = format!("title x\nlinux /cairn/x\noptions init={system}/init quiet cairn.generation={number}\n");
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn register(&self) {
+        let infos = self.store.closure(&self.systems).unwrap();
+        database::write(&self.root().join(database::DATABASE_DIR), &infos).unwrap();
+    }
+
+    /// Writes what the running kernel would say.
+    pub fn boot(&self, number: u64) {
+        let mut line = String::from("BOOT_IMAGE=x ");
+        let system = &self.systems[usize::try_from(number).unwrap() - 1];
+        write!(line, "init={system}/init quiet cairn.generation={number}").unwrap();
+        fs::write(self.root().join("proc/cmdline"), line).unwrap();
+    }
+
+    /// The same machine as a raw image.
+    pub fn image(&self) -> PathBuf {
+        let mut tree = Tree::new();
+        for folder in ["nix", "var"] {
+            tree.add_folder(folder, &self.root().join(folder), FolderOptions::default()).unwrap();
+        }
+        let mut files = vec![FatFile::from_bytes("loader/loader.conf", "timeout 3\n")];
+        for entry in fs::read_dir(self.root().join("boot/loader/entries")).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("loader/entries/{}", entry.file_name().to_str().unwrap());
+            files.push(FatFile::from_bytes(name, fs::read(entry.path()).unwrap()));
+        }
+        let disk = Disk::of_layout(NamedLayout::Uefi);
+        let needs = Needs { esp: fat::needed(&files), root: ext4::needed(&tree, 8 << 20).unwrap(), ..Needs::default() };
+        let plan = plan(&disk, Uuid::from_u128(1), &needs, None).unwrap();
+        let path = self.root().join("machine.raw");
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
+        let target = FileTarget::new(file, path.to_string_lossy(), plan.bytes()).unwrap();
+        let contents = Contents {
+            files: [("/boot".into(), &files as &dyn fat::FatContents)].into(),
+            trees: [("/".into(), &tree)].into(),
+        };
+        apply(&plan, &contents, FIRST, &target, 1, &Quiet).unwrap();
+        path
+    }
+
+    /// Everything below the folder: names, kinds, times and contents, to see that nothing was changed.
+    pub fn fingerprint(&self) -> String {
+        fn walk(folder: &Path, text: &mut String) {
+            let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap()).collect();
+            entries.sort_by_key(std::fs::DirEntry::file_name);
+            for entry in entries {
+                let meta = entry.path().symlink_metadata().unwrap();
+                writeln!(text, "{} {:?} {}", entry.path().display(), meta.modified().unwrap(), meta.len()).unwrap();
+                if meta.is_dir() {
+                    walk(&entry.path(), text);
+                }
+            }
+        }
+        let mut text = String::new();
+        walk(self.root(), &mut text);
+        text
+    }
+}
