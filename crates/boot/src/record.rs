@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Where the record lies, below the root.
 pub const RECORD_FILE: &str = "var/lib/cairn/boot.json";
@@ -13,6 +14,10 @@ pub const RECORD_FILE: &str = "var/lib/cairn/boot.json";
 pub struct Record {
     /// The version of the file; 1.
     pub version: u32,
+    /// The UUID from which the identifiers of this installation are derived, its disk's among them: it stays the same
+    /// when the host name, from which it may have come, does not.
+    #[serde(default)]
+    pub seed: Option<Uuid>,
     /// The generation that somebody chose over newer ones; without a choice it is the newest one that booted well.
     #[serde(default)]
     pub default: Option<u64>,
@@ -41,6 +46,7 @@ impl Default for Record {
     fn default() -> Record {
         Record {
             version: 1,
+            seed: None,
             default: None,
             trial: None,
             good: BTreeSet::new(),

@@ -73,6 +73,16 @@ pub enum Command {
     /// added, removed and changed, settings), the bytes that it alone needs; which is
     /// booted, the default, the last that booted well, in the menu. Reads only.
     Generations(GenerationsArgs),
+    /// Make a new generation of this machine from its machine file.
+    ///
+    /// With the same packages as an earlier generation it needs no network. The new
+    /// generation is tried at the next boot; if it does not boot well, the machine
+    /// comes back by itself in the one that did.
+    Upgrade(UpgradeArgs),
+    /// Boot another generation from now on.
+    Rollback(RollbackArgs),
+    /// Look after the boot partition.
+    Boot(BootArgs),
     /// Compare two generations.
     ///
     /// Packages, settings of the machine file, files of /etc, kernel, sizes. Reads
@@ -250,6 +260,78 @@ pub struct PlaceArgs {
     /// The machine in this raw or qcow2 image.
     #[arg(long, value_name = "FILE", conflicts_with = "root", value_hint = clap::ValueHint::FilePath)]
     pub image: Option<PathBuf>,
+}
+
+/// `cairn upgrade`.
+#[derive(Debug, Args)]
+pub struct UpgradeArgs {
+    /// The machine file [default: the machine's own, /etc/cairn/machine.yaml].
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// The machine's root: where its disk is mounted, boot partition and all.
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
+    pub root: PathBuf,
+    /// Print one JSON object: the generation, its system, whether it is new.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cairn rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The generation [default: the one before that has booted well].
+    #[arg(value_name = "N")]
+    pub generation: Option<u64>,
+    /// Restart the machine now.
+    #[arg(long)]
+    pub reboot: bool,
+    /// The machine's root: where its disk is mounted, boot partition and all.
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
+    pub root: PathBuf,
+}
+
+/// `cairn boot`.
+#[derive(Debug, Args)]
+pub struct BootArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: BootAction,
+}
+
+/// What `cairn boot` does.
+#[derive(Debug, Subcommand)]
+pub enum BootAction {
+    /// Compare the boot partition with what it should be.
+    ///
+    /// Changes nothing. Exits 0 when all is well, and 1 otherwise.
+    Check(BootCheckArgs),
+    /// Make the boot partition what it should be.
+    ///
+    /// Also makes the machine's record of its generations anew when it is lost.
+    Repair(BootRepairArgs),
+    /// Record that the generation that runs has booted well.
+    ///
+    /// A unit runs this at the end of every boot; nobody else needs to.
+    Good,
+}
+
+/// `cairn boot check`.
+#[derive(Debug, Args)]
+pub struct BootCheckArgs {
+    /// The machine's root: where its disk is mounted, boot partition and all.
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
+    pub root: PathBuf,
+    /// Print one JSON object: `ok`, and the list `problems`.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cairn boot repair`.
+#[derive(Debug, Args)]
+pub struct BootRepairArgs {
+    /// The machine's root: where its disk is mounted, boot partition and all.
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
+    pub root: PathBuf,
 }
 
 /// `cairn generations`.

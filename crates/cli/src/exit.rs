@@ -33,6 +33,11 @@ impl From<Exit> for ExitCode {
 #[error("{0}")]
 pub struct Refusal(pub String);
 
+/// What is left after a failure in the middle of writing to a target, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AfterWrite(pub String);
+
 /// A combination of arguments that makes no sense, where clap cannot know it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

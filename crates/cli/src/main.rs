@@ -5,6 +5,7 @@ mod cache;
 mod commands;
 mod docs;
 mod exit;
+mod live;
 mod lock_file;
 mod machine;
 mod machine_file;
@@ -24,7 +25,7 @@ use image_builder::qemu::QemuError;
 use serde_json::json;
 
 use crate::args::{Cli, Command};
-use crate::exit::{Exit, OutputError, Refusal, Usage};
+use crate::exit::{AfterWrite, Exit, OutputError, Refusal, Usage};
 use crate::ui::Ui;
 
 fn main() -> ExitCode {
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
         Command::Verify(a) => (a.json, false),
         Command::Inspect(a) => (a.json, false),
         Command::Generations(a) => (a.json, false),
+        Command::Upgrade(a) => (a.json, false),
+        Command::Boot(args::BootArgs { action: args::BootAction::Check(a) }) => (a.json, false),
         Command::Diff(a) => (a.json, false),
         _ => (false, false),
     };
@@ -71,6 +74,9 @@ fn run(command: Command, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Run(args) => commands::run::run(args, ui),
         Command::Verify(args) => commands::verify::run(args, ui),
         Command::Inspect(args) => commands::inspect::run(args, ui),
+        Command::Upgrade(args) => commands::upgrade::run(args, ui),
+        Command::Rollback(args) => commands::rollback::run(args, ui),
+        Command::Boot(args) => commands::boot::run(args, ui),
         Command::Generations(args) => commands::generations::run(&args, ui),
         Command::Diff(args) => commands::diff::run(&args, ui),
         Command::Hardware(args) => commands::hardware::run(args, ui),
@@ -88,6 +94,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         let busy = matches!(cause.downcast_ref(), Some(QemuError::Busy { .. } | QemuError::PortTaken { .. }));
         if busy || cause.is::<Refusal>() {
             return Exit::Refused;
+        }
+        if cause.is::<AfterWrite>() {
+            return Exit::FailedAfterWrite;
         }
         if cause.is::<Usage>() {
             return Exit::Usage;

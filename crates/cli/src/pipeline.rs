@@ -1,7 +1,8 @@
 //! From a machine file to an image, as one readable recipe: check, lock, base, system, closure, generation, boot set,
 //! image. The steps are the libraries'; here they are put in a row, and their errors get a place in the machine file.
 
-mod artifact;
+pub mod artifact;
+pub mod boot_files;
 mod files;
 mod outputs;
 mod problems;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 
 use crate::args::Format;
 use crate::{cache, docs, lock_file, machine_file};
-use files::NamedFiles;
+pub use files::NamedFiles;
 
 /// One generation, made: everything that follows from its machine file alone.
 #[derive(Debug)]
@@ -111,11 +112,14 @@ pub fn prepare(files: &[&Path], key: Option<&SigningKey>, report: &dyn Report) -
     let workshop = Workshop { store: &store, cache: &cache, key };
     // All that is wrong with any of the files is known before anything is made.
     let checked = files.iter().map(|file| Ok((*file, machine_file::load(file)?)));
-    let checked = checked.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut checked = checked.collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(seed) = checked.first().map(|(_, first)| first.seed()) {
+        checked.iter_mut().skip(1).try_for_each(|(_, checked)| adopt_seed(checked, seed))?;
+    }
     same_machine(&checked)?;
     let mut made: Vec<Made> = Vec::new();
     for (file, checked) in checked {
-        let named = NamedFiles::read(file, &checked)?;
+        let named = NamedFiles::read(file, &checked, &|_| false)?;
         let lock = lock_file::for_build(file, &checked, report)?;
         let base = cairn_system::debian::base(&lock, &checked.machine, &store, &cache, report)
             .map_err(|e| lock_file::placed(&checked, e))?;
@@ -131,7 +135,8 @@ pub fn prepare(files: &[&Path], key: Option<&SigningKey>, report: &dyn Report) -
     links.extend(numbered().map(|(number, made)| profile::generation_link(number, &made.system.info.path)));
     links.push(profile::current_link(made.len() as u64));
     // What was there before counts as good; the newest one has yet to show that it is.
-    let mut record = Record::first(1);
+    let folder = files.last().and_then(|file| file.parent()).unwrap_or(Path::new(""));
+    let mut record = Record { seed: Some(newest.checked.seed()), ..Record::first(1) };
     for number in 2..=made.len() as u64 {
         record.try_next(number);
         if number < made.len() as u64 {
@@ -140,8 +145,24 @@ pub fn prepare(files: &[&Path], key: Option<&SigningKey>, report: &dyn Report) -
     }
     let generations =
         numbered().map(|(number, made)| generation(&store, number, made)).collect::<Result<Vec<_>, _>>()?;
-    let boot = boot_set(&store, newest, &generations, &record)?;
+    let boot = boot_set(&store, folder, newest, &generations, &record)?;
     Ok(Prepared { store, made, closure, links, record, boot, disk, disk_name, disk_seed })
+}
+
+/// Gives a machine file that names no seed the one of the machine that it is a generation of: its identifiers are those of
+/// a disk that exists, whatever the host name is now.
+pub fn adopt_seed(checked: &mut Checked, seed: Uuid) -> anyhow::Result<()> {
+    if checked.seed() == seed {
+        return Ok(());
+    }
+    let named = checked.machine.seed.is_some() || checked.hardware.as_ref().is_some_and(|h| h.seed.is_some());
+    if named {
+        let message = "this seed is not the one that the machine was made with".to_string();
+        let help = format!("its disk has the identifiers of `seed: {seed}`; leave the line out, or write that");
+        return Err(checked.problem("/seed", message, Some(help)).into());
+    }
+    checked.machine.seed = Some(seed);
+    Ok(())
 }
 
 /// Refuses machine files whose disks would have other identifiers: they are not one machine.
@@ -224,7 +245,13 @@ fn generation(store: &Store, number: u64, made: &Made) -> anyhow::Result<Generat
 }
 
 /// The boot set of a new machine; the newest machine file says what the menu is like.
-fn boot_set(store: &Store, newest: &Made, generations: &[Generation], record: &Record) -> anyhow::Result<BootSet> {
+fn boot_set(
+    store: &Store,
+    folder: &Path,
+    newest: &Made,
+    generations: &[Generation],
+    record: &Record,
+) -> anyhow::Result<BootSet> {
     let machine = &newest.checked.machine;
     let program = store_path(&newest.base.info.path, "usr/lib/systemd/boot/efi/systemd-bootx64.efi");
     let two = machine.disks.values().any(|disk| disk.has(PartitionKind::Esp) && disk.has(PartitionKind::Xbootldr));
@@ -237,7 +264,7 @@ fn boot_set(store: &Store, newest: &Made, generations: &[Generation], record: &R
         program: &LoaderProgram::SystemdBoot(artifact::of(store, &program)?),
         layout: if two { Layout::Two } else { Layout::One },
         memtest: None,
-        files: &[],
+        files: &boot_files::read(folder, &newest.checked)?,
         complete: true,
     };
     Ok(menu.boot_set(&Present::default())?)

@@ -16,6 +16,7 @@ mod tree;
 mod units;
 mod usr;
 
+pub use bootjson::read as read_bootspec;
 pub use error::SystemError;
 pub use etc::Mount;
 pub use etc::made_from::left_out;

@@ -21,14 +21,16 @@ pub struct NamedFiles {
 }
 
 impl NamedFiles {
-    /// Reads them all; every one that cannot be read or used is a problem with its place.
-    pub fn read(machine_file: &Path, checked: &Checked) -> anyhow::Result<NamedFiles> {
+    /// Reads them all; every one that cannot be read or used is a problem with its place. A hash of the first password of
+    /// an account that is there (`exists`) is not missed.
+    pub fn read(machine_file: &Path, checked: &Checked, exists: &dyn Fn(&str) -> bool) -> anyhow::Result<NamedFiles> {
         let folder = machine_file.parent().unwrap_or(Path::new(""));
         let mut files = NamedFiles::default();
         let mut problems: Vec<Problem> = Vec::new();
         for named in checked.named_files() {
             let bytes = match std::fs::read(folder.join(&named.path)) {
                 Ok(bytes) => bytes,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && is_history(&named.purpose, exists) => continue,
                 Err(e) => {
                     problems.push(checked.problem(&named.pointer, format!("reading {}: {e}", named.path), None));
                     continue;
@@ -56,6 +58,10 @@ impl NamedFiles {
             None => Ok(files),
         }
     }
+}
+
+fn is_history(purpose: &FilePurpose, exists: &dyn Fn(&str) -> bool) -> bool {
+    matches!(purpose, FilePurpose::PasswordHash(user) if exists(user))
 }
 
 /// What the system keeps of what it was made from, by the names that it gets there.

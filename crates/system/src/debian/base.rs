@@ -100,6 +100,16 @@ pub fn cached(lock: &Lock, machine: &Machine, store: &Store, cache: &Path) -> Re
     Ok(Some(Base { info, kernel_release }))
 }
 
+/// Remembers that a base in the store is that of a lock and a machine file: what a system says that was made of them.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn adopt(lock: &Lock, machine: &Machine, cache: &Path, base: &StorePath) -> Result<(), Error> {
+    let bases = cache.join("bases");
+    fs::create_dir_all(&bases).map_err(Error::io("making the folder", &bases))?;
+    remember(&memory(lock, &Extras::of(machine), cache), &bases, base)
+}
+
 /// The file that remembers a base, named by all that the base depends on.
 fn memory(lock: &Lock, extras: &Extras, cache: &Path) -> PathBuf {
     let debian = &lock.debian;

@@ -1,0 +1,136 @@
+//! `cairn boot`: the boot partition of a machine, compared with what it should be, healed, and told that a boot went well.
+
+use std::path::Path;
+
+use anyhow::Context;
+use cairn_boot::Record;
+use serde_json::json;
+
+use crate::args::{BootAction, BootArgs};
+use crate::exit::Exit;
+use crate::live::menu::BootMenu;
+use crate::live::observed::Observed;
+use crate::live::{Turn, numbers};
+use crate::ui::Ui;
+
+/// What is shown at login; see the system's tmpfiles.d.
+const NOTICE: &str = "/run/cairn/notice";
+
+pub fn run(args: BootArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    match args.action {
+        BootAction::Check(args) => check(&args.root, ui),
+        BootAction::Repair(args) => repair(&args.root, ui),
+        BootAction::Good => good(ui),
+    }
+}
+
+fn check(root: &Path, ui: &Ui) -> anyhow::Result<Exit> {
+    let observed = Observed::at(root)?;
+    let menu = BootMenu::open(&observed, &[])?;
+    let mut record = observed.record_or_new();
+    let failed = menu.settle(&mut record)?;
+    let planned = menu.plan(&record)?;
+    let mut problems: Vec<String> = observed.record_problem.iter().cloned().collect();
+    problems.extend(observed.broken.iter().map(|(number, why)| format!("generation {number} cannot be booted: {why}")));
+    problems.extend(failed.map(|number| format!("generation {number} has used up its tries")));
+    problems.extend(planned.words());
+    let ok = problems.is_empty();
+    if ui.json() {
+        ui.object(&json!({ "ok": ok, "problems": problems }))?;
+    } else if ok {
+        ui.line("the boot partition is as it should be")?;
+    } else {
+        for problem in &problems {
+            ui.line(problem)?;
+        }
+        if !planned.is_empty() {
+            ui.report().note("`cairn boot repair` mends the boot partition");
+        }
+    }
+    Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+fn repair(root: &Path, ui: &Ui) -> anyhow::Result<Exit> {
+    let _turn = Turn::take(root)?;
+    let observed = Observed::at(root)?;
+    tell_broken(&observed, ui);
+    let mut menu = BootMenu::open(&observed, &[])?;
+    let mut record = match &observed.record {
+        Some(record) => record.clone(),
+        None => restored(&observed, &menu)?,
+    };
+    menu.settle(&mut record)?;
+    record.keep_only(&observed.numbers());
+    let planned = menu.plan(&record)?;
+    let words = planned.words();
+    menu.apply(&planned, &mut record, ui.report())?;
+    for word in &words {
+        ui.line(word)?;
+    }
+    ui.report().note(if words.is_empty() { "the boot partition is as it should be" } else { "repaired" });
+    Ok(Exit::Done)
+}
+
+/// What can be known without the record: an entry without a counter is of a generation that has booted well.
+fn restored(observed: &Observed, menu: &BootMenu) -> anyhow::Result<Record> {
+    let mut record = observed.record_or_new();
+    record.seed = Some(observed.seed()?);
+    for entry in menu.survey(&record)?.entries {
+        match entry.counter {
+            None => drop(record.good.insert(entry.number)),
+            Some(counter) if counter.left == 0 => drop(record.failed.insert(entry.number)),
+            Some(_) => {}
+        }
+    }
+    Ok(record)
+}
+
+/// The generation that runs has booted well. Run by cairn-boot-good.service.
+fn good(ui: &Ui) -> anyhow::Result<Exit> {
+    let root = Path::new("/");
+    let _turn = Turn::take(root)?;
+    let observed = Observed::at(root)?;
+    let booted =
+        observed.booted.context("what runs here is none of this machine's generations: nothing is recorded")?;
+    tell_broken(&observed, ui);
+    let mut menu = BootMenu::open(&observed, &[])?;
+    let mut record = observed.record_or_new();
+    record.seed = Some(observed.seed()?);
+    menu.settle(&mut record)?;
+    record.booted_well(booted);
+    // Every good boot mends what is not as it should be.
+    let planned = menu.plan(&record)?;
+    menu.apply(&planned, &mut record, ui.report())?;
+    ui.report().note(&format!("generation {booted} has booted well"));
+    notice(&observed, &record, booted)?;
+    Ok(Exit::Done)
+}
+
+/// Says at every login that the machine did not come up in its newest generation, as long as that is so.
+fn notice(observed: &Observed, record: &Record, booted: u64) -> anyhow::Result<()> {
+    let failed: Vec<u64> =
+        record.failed.iter().copied().filter(|n| *n > booted && observed.numbers().contains(n)).collect();
+    let path = Path::new(NOTICE);
+    if failed.is_empty() {
+        return match std::fs::remove_file(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context("removing the notice"),
+            _ => Ok(()),
+        };
+    }
+    let last = failed.last().copied().unwrap_or_default();
+    let text = format!(
+        "\nThis machine runs generation {booted}: {} did not boot well.\n\
+         `journalctl -b -1` and `cairn generations` tell more; `cairn rollback {last}` tries it again.\n\n",
+        numbers(failed)
+    );
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text)).context("writing the notice")
+}
+
+/// Generations that cannot be booted are no reason to stop, but nothing is removed while there are some.
+pub fn tell_broken(observed: &Observed, ui: &Ui) {
+    for (number, why) in &observed.broken {
+        ui.report()
+            .note(&format!("generation {number} is left out: {why}; nothing is removed from the boot partition"));
+    }
+}

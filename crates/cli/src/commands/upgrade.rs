@@ -1,0 +1,149 @@
+//! `cairn upgrade`: the machine's own file was edited; a new generation of it.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use cairn_process::Report;
+use cairn_store::{Generations, MachineStore, NixDb, StorePath};
+use serde_json::json;
+
+use super::boot::tell_broken;
+use crate::args::UpgradeArgs;
+use crate::exit::Exit;
+use crate::live::menu::BootMenu;
+use crate::live::observed::{Observed, Usable};
+use crate::live::{Turn, below};
+use crate::pipeline::{self, Workshop};
+use crate::ui::Ui;
+use crate::{lock_file, machine_file};
+
+/// Where a machine has its own machine file.
+const OWN_FILE: &str = "/etc/cairn/machine.yaml";
+
+pub fn run(args: UpgradeArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let file = args.file.clone().unwrap_or_else(|| below(&args.root, Path::new(OWN_FILE)));
+    let _turn = Turn::take(&args.root)?;
+    // Before anything else is opened on it: the store is written in a namespace of this thread's own.
+    let store = MachineStore::open(&args.root)?;
+    let observed = Observed::at(&args.root)?;
+    tell_broken(&observed, ui);
+    let made = make(&file, &observed, &store, ui.report())?;
+    let system = made.system.info.path.clone();
+    install(&args.root, &observed, &store, &system, Some(&made.named.passwords), ui)
+}
+
+/// Makes the system of a machine file, in the machine's own store and from what is there.
+fn make(file: &Path, observed: &Observed, store: &MachineStore, report: &dyn Report) -> anyhow::Result<pipeline::Made> {
+    let mut checked = machine_file::load(file)?;
+    // The host name may have changed; the disk has not.
+    pipeline::adopt_seed(&mut checked, observed.seed()?)?;
+    let cache = observed.root.join("var/cache/cairn");
+    std::fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
+    for generation in &observed.usable {
+        if let (Some(lock), Ok(machine)) = (generation.lock()?, generation.checked()) {
+            cairn_system::debian::adopt(&lock, &machine.machine, &cache, &generation.base)?;
+        }
+    }
+    let known = known_users(&observed.root, observed)?;
+    let named = pipeline::NamedFiles::read(file, &checked, &|user| known.contains(user))?;
+    let lock = lock_file::for_build(file, &checked, report)?;
+    let base = cairn_system::debian::base(&lock, &checked.machine, store, &cache, report)
+        .map_err(|e| lock_file::placed(&checked, e))
+        .context(
+            "making the base of the new packages on this machine (`cairn upgrade --from` takes it from elsewhere)",
+        )?;
+    let workshop = Workshop { store, cache: &cache, key: None };
+    pipeline::make(file, (checked, named, lock), base, &workshop, report)
+}
+
+/// Accounts that are there: their first password is history.
+fn known_users(root: &Path, observed: &Observed) -> anyhow::Result<std::collections::BTreeSet<String>> {
+    let mut known = std::collections::BTreeSet::new();
+    for path in ["etc/passwd", "var/lib/cairn/etc/upper/passwd"] {
+        let text = std::fs::read_to_string(root.join(path)).unwrap_or_default();
+        known.extend(text.lines().filter_map(|line| line.split(':').next()).map(str::to_string));
+    }
+    if let Some(newest) = observed.usable.last() {
+        known.extend(newest.checked()?.machine.users.into_keys());
+    }
+    Ok(known)
+}
+
+/// Makes a generation of a system that is in the store, and brings it into the boot menu.
+pub fn install(
+    root: &Path,
+    observed: &Observed,
+    store: &MachineStore,
+    system: &StorePath,
+    passwords: Option<&pipeline::Passwords>,
+    ui: &Ui,
+) -> anyhow::Result<Exit> {
+    let mut record = observed.record_or_new();
+    record.seed = Some(observed.seed()?);
+    let generations = Generations::at(root);
+    let same = observed.usable.last().filter(|newest| newest.system == *system);
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_secs()).ok());
+    let time = time.unwrap_or_default();
+
+    // Everything that can fail without a change is tried first: the boot partition, as it will be.
+    let number = match same {
+        Some(newest) => newest.boot.number,
+        None => generations.next_number(record.highest)?,
+    };
+    let new = match same {
+        Some(_) => None,
+        None => Some(Usable::of(root, store, number, system, time)?),
+    };
+    let mut menu = BootMenu::open(observed, &new.iter().collect::<Vec<_>>())?;
+    menu.settle(&mut record)?;
+    if new.is_some() {
+        record.try_next(number);
+    }
+    let planned = menu.plan(&record)?;
+
+    if new.is_some() {
+        store.sync()?;
+        let closure = store.closure(std::slice::from_ref(system))?;
+        NixDb::open(root)?.register(&closure, time)?;
+        if let Some(passwords) = passwords {
+            first_passwords(root, passwords)?;
+        }
+        let made = generations.add(system, time, number - 1)?;
+        anyhow::ensure!(made == number, "somebody else made generation {number} meanwhile: run this again");
+        generations.switch(number)?;
+    }
+    let changed = new.is_some() || !planned.is_empty();
+    menu.apply(&planned, &mut record, ui.report())?;
+    if ui.json() {
+        ui.object(&json!({ "generation": number, "system": system.to_string(), "new": new.is_some() }))?;
+        return Ok(Exit::Done);
+    }
+    match (&new, changed) {
+        (Some(_), _) if record.trial == Some(number) => {
+            ui.line(format_args!("generation {number} is made; it is tried at the next boot"))?;
+        }
+        (Some(_), _) => ui.line(format_args!("generation {number} is made, and boots from now on"))?,
+        (None, true) => {
+            ui.line(format_args!("generation {number} is this system already; the boot partition was mended"))?
+        }
+        (None, false) => ui.line(format_args!("generation {number} is this system already: nothing to do"))?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Password hashes of accounts that do not exist yet go into the machine's own state, as in a new image.
+fn first_passwords(root: &Path, passwords: &pipeline::Passwords) -> anyhow::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    let folder: PathBuf = root.join("var/lib/cairn/passwords");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).context("making the folder of passwords")?;
+    for (user, hash) in passwords {
+        let path = folder.join(user);
+        let mut file = std::fs::OpenOptions::new();
+        let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let file = file.as_mut().map_err(|e| anyhow::anyhow!("writing {}: {e}", path.display()))?;
+        std::io::Write::write_all(file, format!("{}\n", hash.trim()).as_bytes())
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Brings a machine's boot partitions up to date: survey, plan, then the record, then the partitions. The record comes first,
+//! so that whatever is interrupted afterwards is completed by the next run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use cairn_boot::effects::{Mounted, write_record};
+use cairn_boot::{
+    BootFile, BootSet, Content, Generation, Installation, Layout, LoaderProgram, MemtestPrograms, Menu, Partitions,
+    PlanError, Present, Record, Role, Step, Target, Update, apply, settle, survey,
+};
+use cairn_machine::Checked;
+use cairn_machine::model::Loader;
+use cairn_process::Report;
+use cairn_store::StorePath;
+
+use super::observed::{Observed, Usable};
+use super::partitions::{self, BootPartitions};
+use crate::exit::{AfterWrite, Refusal};
+use crate::pipeline::boot_files;
+
+/// The boot partitions of a machine, opened, with what decides what belongs on them.
+#[derive(Debug)]
+pub struct BootMenu {
+    root: std::path::PathBuf,
+    installation: Installation,
+    checked: Checked,
+    program: LoaderProgram,
+    memtest: Option<MemtestPrograms>,
+    files: Vec<BootFile>,
+    generations: Vec<Generation>,
+    booted: Option<u64>,
+    complete: bool,
+    layout: Layout,
+    first: Mounted,
+    second: Option<Mounted>,
+    mirrors: Vec<Mounted>,
+}
+
+/// What is to be done, worked out.
+#[derive(Debug)]
+pub struct Planned {
+    /// For the boot partition, and then for each of its mirrors.
+    updates: Vec<Update>,
+    /// The files that the machine file wants on the partition, for the record.
+    own_files: BTreeMap<String, String>,
+}
+
+impl Planned {
+    /// Whether everything is as it should be.
+    pub fn is_empty(&self) -> bool {
+        self.updates.iter().all(|update| update.steps.is_empty())
+    }
+
+    /// What is to be done, in words.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        for (n, update) in self.updates.iter().enumerate() {
+            let on = if n == 0 { "" } else { " (on the mirror)" };
+            for step in &update.steps {
+                let word = match step {
+                    Step::Create { path, .. } if update.healed.contains(path) => {
+                        format!("/{path} is damaged: it is written anew")
+                    }
+                    Step::Create { path, .. } => format!("/{path} is missing"),
+                    Step::Overwrite { path, .. } => format!("/{path} says something else than it should"),
+                    Step::Exchange { path, .. } => format!("/{path} is another version of the boot loader"),
+                    Step::Remove { path, .. } if update.healed.contains(path) => continue,
+                    Step::Remove { path, .. } => format!("/{path} is not needed any more"),
+                    Step::Barrier => continue,
+                };
+                words.push(format!("{word}{on}"));
+            }
+        }
+        words
+    }
+}
+
+impl BootMenu {
+    /// Opens the boot partitions of a machine. `more` are generations that do not have a link yet.
+    pub fn open(observed: &Observed, more: &[&Usable]) -> anyhow::Result<BootMenu> {
+        let newest = match more.last() {
+            Some(newest) => newest,
+            None => observed.newest()?,
+        };
+        let checked = newest.checked()?;
+        let disk = checked.machine.disks.values().next().context("the machine file has no disk")?;
+        let places = BootPartitions::of(disk).context("the machine file's disk has no boot partition")?;
+        let root = &observed.root;
+        let open = |at: &str| partitions::open(root, at);
+        let generations = observed.usable.iter().chain(more.iter().copied()).map(|g| g.boot.clone()).collect();
+        let program = program(root, &checked, &newest.base)?;
+        let memtest = checked.machine.boot.memtest.then(|| memtest(root, &newest.base)).transpose()?;
+        Ok(BootMenu {
+            installation: Installation::of_seed(observed.seed()?),
+            program,
+            memtest,
+            files: boot_files::read(&newest.made_from, &checked)?,
+            generations,
+            booted: observed.booted,
+            complete: observed.broken.is_empty(),
+            layout: places.layout(),
+            first: open(&places.first)?,
+            second: places.second.as_deref().map(open).transpose()?,
+            mirrors: places.mirrors.iter().map(|at| open(at)).collect::<anyhow::Result<_>>()?,
+            root: root.clone(),
+            checked,
+        })
+    }
+
+    fn menu<'a>(&'a self, record: &'a Record) -> Menu<'a> {
+        Menu {
+            installation: self.installation,
+            boot: &self.checked.machine.boot,
+            generations: &self.generations,
+            record,
+            booted: self.booted,
+            program: &self.program,
+            layout: self.layout,
+            memtest: self.memtest.as_ref(),
+            files: &self.files,
+            complete: self.complete,
+        }
+    }
+
+    /// What is on the boot partition.
+    pub fn survey(&self, record: &Record) -> anyhow::Result<Present> {
+        let fixed = self.menu(record).fixed_paths()?;
+        let partitions = Partitions { esp: Some(&self.first), boot: self.second.as_ref().map(|v| v as _) };
+        survey(partitions, self.installation, &fixed).context("looking at the boot partition")
+    }
+
+    /// Takes over what the loader has counted; the generation whose tries are used up.
+    pub fn settle(&self, record: &mut Record) -> anyhow::Result<Option<u64>> {
+        let present = self.survey(record)?;
+        Ok(settle(record, &present, self.booted))
+    }
+
+    /// Works out what is to be done. A boot partition on which it cannot be done is refused, and nothing is written.
+    pub fn plan(&self, record: &Record) -> anyhow::Result<Planned> {
+        let menu = self.menu(record);
+        let plan = |present: &Present, menu: &Menu<'_>| -> anyhow::Result<(BootSet, Update)> {
+            menu.plan(present).map_err(|error| match error {
+                cairn_boot::MenuError::Plan(
+                    why @ (PlanError::Full(_)
+                    | PlanError::Foreign(_)
+                    | PlanError::DirectoryInTheWay(_)
+                    | PlanError::InTheWay(..)),
+                ) => Refusal(why.to_string()).into(),
+                other => other.into(),
+            })
+        };
+        let (set, update) = plan(&self.survey(record)?, &menu)?;
+        let mut updates = vec![update];
+        for mirror in &self.mirrors {
+            let menu = Menu { layout: Layout::One, ..menu };
+            let fixed = menu.fixed_paths()?;
+            let present = survey(Partitions { esp: Some(mirror), boot: None }, self.installation, &fixed);
+            let present = present.with_context(|| format!("looking at {}", mirror.root().display()))?;
+            updates.push(plan(&present, &menu)?.1);
+        }
+        let own = set.files.iter().filter(|file| file.role == Role::Own);
+        let own_files = own.map(|file| (file.path.clone(), hex(&file.content.sha256()))).collect();
+        Ok(Planned { updates, own_files })
+    }
+
+    /// Writes the record, then the partitions; a mirror only after what it mirrors is complete.
+    pub fn apply(&mut self, planned: &Planned, record: &mut Record, report: &dyn Report) -> anyhow::Result<()> {
+        // What is new is ours from now on, what goes is ours until it is gone.
+        let before = std::mem::take(&mut record.files);
+        record.files = before.into_iter().chain(planned.own_files.clone()).collect();
+        write_record(&self.root, record)?;
+        if planned.updates.iter().any(|update| !update.steps.is_empty()) {
+            report.phase("updating the boot partition", None);
+        }
+        let root = self.root.clone();
+        let open = |content: &Content| image_builder::boot_volume::open(&root, content);
+        let done = |result: Result<(), cairn_boot::ApplyError>| {
+            result.map_err(|error| match error.touched() {
+                true => anyhow::Error::from(AfterWrite(
+                    "the machine boots what it booted before; `cairn boot repair` completes the update".into(),
+                ))
+                .context(format!("{:#}", anyhow::Error::from(error))),
+                false => error.into(),
+            })
+        };
+        let mut updates = planned.updates.iter();
+        if let Some(update) = updates.next() {
+            let boot = self.second.as_mut().map(|v| v as _);
+            let mut target = Target { esp: Some(&mut self.first), boot };
+            done(apply(update, &mut target, &open, &mut |_| ()))?;
+        }
+        for (update, mirror) in updates.zip(&mut self.mirrors) {
+            let mut target = Target { esp: Some(mirror), boot: None };
+            done(apply(update, &mut target, &open, &mut |_| ()))?;
+        }
+        if record.files != planned.own_files {
+            record.files.clone_from(&planned.own_files);
+            write_record(&self.root, record)?;
+        }
+        Ok(())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The boot loader's program, from the base.
+fn program(root: &Path, checked: &Checked, base: &StorePath) -> anyhow::Result<LoaderProgram> {
+    match checked.machine.boot.loader {
+        Loader::SystemdBoot => {
+            let path = Path::new(&base.to_string()).join("usr/lib/systemd/boot/efi/systemd-bootx64.efi");
+            Ok(LoaderProgram::SystemdBoot(super::observed::artifact(root, None, &path, &Default::default())?))
+        }
+        Loader::Grub => anyhow::bail!("machines with GRUB cannot be upgraded yet"),
+    }
+}
+
+fn memtest(root: &Path, base: &StorePath) -> anyhow::Result<MemtestPrograms> {
+    let find = |name: &str| {
+        let path = Path::new(&base.to_string()).join("boot").join(name);
+        super::observed::artifact(root, None, &path, &Default::default()).ok()
+    };
+    Ok(MemtestPrograms { bios: find("memtest86+x64.bin"), efi: find("memtest86+x64.efi") })
+}

@@ -1,0 +1,55 @@
+//! A machine whose generations and boot partition are changed: the running one, or one whose disk is mounted somewhere.
+//! Observe, plan, apply: [`observed`] looks, crates/boot decides, [`menu`] carries out.
+
+pub mod menu;
+pub mod observed;
+pub mod partitions;
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::exit::Refusal;
+
+/// Held while a machine is changed: two commands would each plan without the other's changes.
+#[derive(Debug)]
+pub struct Turn {
+    _file: File,
+}
+
+impl Turn {
+    /// Takes the turn on the machine below `root`.
+    pub fn take(root: &Path) -> anyhow::Result<Turn> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(Refusal("this changes the machine, which root may do: try it with sudo".into()).into());
+        }
+        let folder = root.join("var/lib/cairn");
+        if !folder.is_dir() {
+            let what = format!("{} is not a machine that Cairn has made: it has no /var/lib/cairn", root.display());
+            return Err(Refusal(what).into());
+        }
+        let path = folder.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = file.with_context(|| format!("opening {}", path.display()))?;
+        if file.try_lock().is_err() {
+            return Err(Refusal("another cairn is changing this machine: try again when it is done".into()).into());
+        }
+        Ok(Turn { _file: file })
+    }
+}
+
+/// A path of the machine below its root.
+pub fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Numbers in words: "generation 3", "generations 3 and 4".
+pub fn numbers(numbers: impl IntoIterator<Item = u64>) -> String {
+    let words: Vec<String> = numbers.into_iter().map(|n| n.to_string()).collect();
+    match words.as_slice() {
+        [one] => format!("generation {one}"),
+        [all @ .., last] => format!("generations {} and {last}", all.join(", ")),
+        [] => "no generation".into(),
+    }
+}

@@ -1,0 +1,233 @@
+//! What there is: the generations of a machine, which of them can be booted, which one runs, what the machine remembers.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cairn_boot::effects::{RecordFileError, read_record};
+use cairn_boot::{Artifact, Generation, Record};
+use cairn_machine::Checked;
+use cairn_machine::lock::Lock;
+use cairn_store::{Generations, Store, StorePath};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::below;
+use crate::exit::Refusal;
+use crate::{lock_file, machine_file};
+
+/// A machine as it is found.
+#[derive(Debug)]
+pub struct Observed {
+    /// Where its root is.
+    pub root: PathBuf,
+    /// The generations that can be booted, by number.
+    pub usable: Vec<Usable>,
+    /// Those that cannot, and why.
+    pub broken: BTreeMap<u64, String>,
+    /// The number of the current one, whatever runs.
+    pub current: Option<u64>,
+    /// The one that runs, if this machine does.
+    pub booted: Option<u64>,
+    /// What the machine remembers; `None` when that is lost.
+    pub record: Option<Record>,
+    /// Why it is lost, if it was there.
+    pub record_problem: Option<String>,
+}
+
+/// A generation that can be booted.
+#[derive(Debug)]
+pub struct Usable {
+    /// What the boot partition needs of it.
+    pub boot: Generation,
+    /// Its system.
+    pub system: StorePath,
+    /// Its base.
+    pub base: StorePath,
+    /// The folder with its machine file and what that names.
+    pub made_from: PathBuf,
+}
+
+impl Observed {
+    /// Looks at the machine below `root`.
+    pub fn at(root: &Path) -> anyhow::Result<Observed> {
+        let generations = Generations::at(root);
+        let (mut usable, mut broken) = (Vec::new(), BTreeMap::new());
+        let hashes = RefCell::new(BTreeMap::new());
+        let store = Store::open(root).ok();
+        for link in generations.list()? {
+            let found = match (&link.system, link.exists) {
+                (Some(system), true) => read(root, store.as_ref(), link.number, system, link.time, &hashes)
+                    .map_err(|error| format!("{error:#}")),
+                (Some(system), false) => Err(format!("its system {system} is not in the store")),
+                (None, _) => Err(format!("its link leads to {}, which is no store path", link.target)),
+            };
+            match found {
+                Ok(generation) => usable.push(generation),
+                Err(why) => drop(broken.insert(link.number, why)),
+            }
+        }
+        if usable.is_empty() && broken.is_empty() {
+            let what = format!("{} is not a machine that Cairn has made: it has no generations", root.display());
+            return Err(Refusal(what).into());
+        }
+        let (record, record_problem) = match read_record(root) {
+            Ok(record) => (record, None),
+            Err(RecordFileError::Record(error)) => (None, Some(error.to_string())),
+            Err(other) => return Err(other.into()),
+        };
+        let booted = if root == Path::new("/") { booted(&usable)? } else { None };
+        let current = generations.current()?;
+        Ok(Observed { root: root.to_path_buf(), usable, broken, current, booted, record, record_problem })
+    }
+
+    /// The newest generation that can be booted: its machine file says what the boot menu is like.
+    pub fn newest(&self) -> anyhow::Result<&Usable> {
+        self.usable.last().ok_or_else(|| {
+            let why = self.broken.values().next_back().map(String::as_str).unwrap_or_default();
+            Refusal(format!("none of the machine's generations can be booted ({why}): nothing is changed")).into()
+        })
+    }
+
+    /// The numbers of the generations that can be booted.
+    pub fn numbers(&self) -> BTreeSet<u64> {
+        self.usable.iter().map(|g| g.boot.number).collect()
+    }
+
+    /// The generation of a number; a refusal that says which there are.
+    pub fn find(&self, number: u64) -> anyhow::Result<&Usable> {
+        if let Some(found) = self.usable.iter().find(|g| g.boot.number == number) {
+            return Ok(found);
+        }
+        let there = super::numbers(self.numbers());
+        let what = match self.broken.get(&number) {
+            Some(why) => format!("generation {number} cannot be booted: {why}; the machine has {there}"),
+            None => format!("there is no generation {number}; the machine has {there}"),
+        };
+        Err(Refusal(what).into())
+    }
+
+    /// The seed of the installation: what the machine remembers, or, on one that never recorded it, what the oldest
+    /// generation's machine file says.
+    pub fn seed(&self) -> anyhow::Result<Uuid> {
+        match self.record.as_ref().and_then(|record| record.seed) {
+            Some(seed) => Ok(seed),
+            None => Ok(self.usable.first().context("the machine has no generation")?.checked()?.seed()),
+        }
+    }
+
+    /// The current generation's record, or what is left to assume without one: what runs is good.
+    pub fn record_or_new(&self) -> Record {
+        self.record.clone().unwrap_or_else(|| {
+            let good = self.booted.or(self.current).or_else(|| self.numbers().first().copied());
+            let mut record = good.map(Record::first).unwrap_or_default();
+            record.highest = self.numbers().last().copied().unwrap_or_default();
+            record
+        })
+    }
+}
+
+impl Usable {
+    /// A generation that has no link yet: a system in the machine's store.
+    pub fn of(root: &Path, store: &Store, number: u64, system: &StorePath, time: i64) -> anyhow::Result<Usable> {
+        read(root, Some(store), number, system, time, &RefCell::default())
+    }
+
+    /// Its machine file.
+    pub fn checked(&self) -> anyhow::Result<Checked> {
+        Ok(machine_file::load(&self.made_from.join("machine.yaml"))?)
+    }
+
+    /// Its lock.
+    pub fn lock(&self) -> anyhow::Result<Option<Lock>> {
+        lock_file::read(&self.made_from.join("machine.yaml"))
+    }
+}
+
+type Hashes = RefCell<BTreeMap<PathBuf, Artifact>>;
+
+fn read(
+    root: &Path,
+    store: Option<&Store>,
+    number: u64,
+    system: &StorePath,
+    time: i64,
+    hashes: &Hashes,
+) -> anyhow::Result<Usable> {
+    let top = below(root, Path::new(&system.to_string()));
+    let bootspec = cairn_system::read_bootspec(&top)?;
+    let link = |name: &str| -> anyhow::Result<StorePath> {
+        let target = std::fs::read_link(top.join(name)).with_context(|| format!("reading {system}/{name}"))?;
+        Ok(StorePath::from_absolute(&target.to_string_lossy())?)
+    };
+    let base = link("base")?;
+    let etc = below(root, Path::new(&link("etc")?.to_string()));
+    let release = below(root, Path::new(&base.to_string())).join("kernel-release");
+    let release = std::fs::read_to_string(&release).with_context(|| format!("reading {}", release.display()))?;
+    let name = std::fs::read_to_string(etc.join("hostname")).context("reading its host name")?;
+    let initrd = bootspec.initrd.as_deref().map(|path| artifact(root, store, path, hashes)).transpose()?;
+    let boot = Generation {
+        number,
+        kernel: artifact(root, store, &bootspec.kernel, hashes)?,
+        initrd,
+        name: name.trim().to_string(),
+        date: cairn_boot::date(time),
+        kernel_release: release.trim().to_string(),
+        bootspec,
+    };
+    Ok(Usable { boot, system: system.clone(), base, made_from: etc.join("cairn") })
+}
+
+/// A file of the store, with its hash: from the store's records where it has some, else by reading it. Generations share
+/// kernels and initrds, so each is looked at once.
+pub fn artifact(root: &Path, store: Option<&Store>, path: &Path, hashes: &Hashes) -> anyhow::Result<Artifact> {
+    if let Some(known) = hashes.borrow().get(path) {
+        return Ok(known.clone());
+    }
+    let recorded = store.and_then(|store| crate::pipeline::artifact::of(store, path).ok());
+    let real = below(root, path);
+    let found = match recorded.filter(|_| real.is_file()) {
+        Some(artifact) => artifact,
+        None => {
+            let mut file = File::open(&real).with_context(|| format!("opening {}", path.display()))?;
+            let mut hasher = Sha256::new();
+            let size = std::io::copy(&mut file, &mut hasher).with_context(|| format!("reading {}", path.display()))?;
+            let store_path = path.to_str().context("a path in the store is not UTF-8")?.to_string();
+            Artifact { store_path, sha256: hasher.finalize().into(), size }
+        }
+    };
+    hashes.borrow_mut().insert(path.to_path_buf(), found.clone());
+    Ok(found)
+}
+
+/// Which of the generations runs: the boot entry put its number on the kernel's command line. A number alone is not
+/// believed, for it may have been typed in the boot menu.
+fn booted(usable: &[Usable]) -> anyhow::Result<Option<u64>> {
+    let line = std::fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")?;
+    Ok(booted_by(&line, usable.iter().map(|g| (g.boot.number, g.boot.bootspec.init.display().to_string()))))
+}
+
+fn booted_by(line: &str, generations: impl Iterator<Item = (u64, String)>) -> Option<u64> {
+    let word = |name: &str| line.split_ascii_whitespace().filter_map(|w| w.strip_prefix(name)).next_back();
+    let init = word("init=")?;
+    let number = word("cairn.generation=").and_then(|n| n.parse::<u64>().ok());
+    let same: Vec<u64> = generations.filter(|(_, path)| path == init).map(|(n, _)| n).collect();
+    same.iter().find(|n| Some(**n) == number).or(same.last()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_running_generation_is_told_by_number_and_system() {
+        let all = || [(1, "/a/init"), (2, "/b/init"), (3, "/a/init")].map(|(n, p)| (n, p.to_string())).into_iter();
+        assert_eq!(booted_by("init=/a/init quiet cairn.generation=1", all()), Some(1));
+        assert_eq!(booted_by("init=/a/init", all()), Some(3));
+        assert_eq!(booted_by("init=/b/init cairn.generation=1 cairn.trial\n", all()), Some(2));
+        assert_eq!(booted_by("init=/c/init cairn.generation=1", all()), None);
+        assert_eq!(booted_by("quiet", all()), None);
+    }
+}

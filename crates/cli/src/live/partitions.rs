@@ -1,0 +1,83 @@
+//! The machine's boot partitions, by what its machine file says of its disk, and opened where they are mounted.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::Context;
+use cairn_boot::Layout;
+use cairn_boot::effects::Mounted;
+use cairn_machine::model::{Disk, PartitionKind};
+
+use super::below;
+use crate::exit::Refusal;
+
+/// Where the boot partitions of a disk are mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootPartitions {
+    /// The one that the firmware or GRUB reads first; on most machines the only one.
+    pub first: String,
+    /// The one with entries and kernels, if it is another.
+    pub second: Option<String>,
+    /// Mirrors of the first.
+    pub mirrors: Vec<String>,
+}
+
+impl BootPartitions {
+    /// Those of a disk; `None` when it has none.
+    pub fn of(disk: &Disk) -> Option<BootPartitions> {
+        let (mut esp, mut boot, mut mirrors) = (None, None, Vec::new());
+        for (index, partition) in disk.all_partitions().iter().enumerate() {
+            let Some(at) = disk.mount_point(index) else { continue };
+            match partition.kind {
+                PartitionKind::Esp if disk.is_mirror(index) => mirrors.push(at),
+                PartitionKind::Esp => esp = Some(at),
+                PartitionKind::Xbootldr => boot = Some(at),
+                _ => {}
+            }
+        }
+        let (first, second) = match (esp, boot) {
+            (Some(esp), boot) => (esp, boot),
+            (None, boot) => (boot?, None),
+        };
+        Some(BootPartitions { first, second, mirrors })
+    }
+
+    /// Whether entries and kernels have a partition of their own.
+    pub fn layout(&self) -> Layout {
+        if self.second.is_some() { Layout::Two } else { Layout::One }
+    }
+}
+
+/// Opens the partition that is mounted at `at` on the machine below `root`.
+pub fn open(root: &Path, at: &str) -> anyhow::Result<Mounted> {
+    let path = below(root, Path::new(at));
+    let not_mounted = || {
+        let help = if root == Path::new("/") { format!("`mount {at}`") } else { "mount it there as well".to_string() };
+        Refusal(format!("the boot partition is not mounted at {}: {help}, then try again", path.display()))
+    };
+    let mounted = match Mounted::open(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(not_mounted().into()),
+        other => other.with_context(|| format!("opening the boot partition at {}", path.display()))?,
+    };
+    let device = |path: &Path| path.metadata().map(|m| m.dev()).ok();
+    if device(&path) == device(root) {
+        return Err(not_mounted().into());
+    }
+    Ok(mounted)
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_machine::model::NamedLayout;
+
+    use super::*;
+
+    #[test]
+    fn every_layout_has_a_boot_partition() {
+        for layout in [NamedLayout::Uefi, NamedLayout::Bios, NamedLayout::Hybrid, NamedLayout::Mbr] {
+            let found = BootPartitions::of(&Disk::of_layout(layout)).unwrap();
+            assert_eq!((found.first.as_str(), found.second, found.mirrors.len()), ("/boot", None, 0), "{layout:?}");
+        }
+        assert_eq!(BootPartitions::of(&Disk::of_partitions(Vec::new())), None);
+    }
+}
