@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use cairn_process::{Quiet, Report};
-use cairn_store::{MachineStore, NixDb, PathInfo, SigningKey, Source, StoreError, StorePath, database};
-use common::{Nix, add_leaf, add_system, is_root, left_over, names, skip, store};
+use cairn_store::{MachineStore, NixDb, PathInfo, SigningKey, Source, Store, StoreError, StorePath, database};
+use common::cut::{self, in_memory};
+use common::{Nix, add_leaf, add_system, child_root, is_root, left_over, names, skip, store};
 use rusqlite::Connection;
 
 /// A machine's disk with a leaf and a signed system in Nix's database, and no records of Cairn's.
@@ -245,6 +246,65 @@ fn what_nix_has_brought_gets_records_and_is_not_copied() {
     assert_eq!(copied.new, std::slice::from_ref(&system));
     let Some(nix) = Nix::new(machine_dir.path()) else { return };
     nix.verify();
+}
+
+/// A cache with two bases that share most of their bytes, and a system on each.
+fn cache(root: &Path) -> Vec<StorePath> {
+    let cache = Store::open(root).unwrap();
+    let base = |version: u32| {
+        let scratch = cache.scratch().unwrap();
+        for (name, version) in [("same", 0), ("other", version)] {
+            fs::write(scratch.path().join(name), format!("{name} {version} ").repeat(100_000)).unwrap();
+        }
+        cache.add("base", scratch, &[]).unwrap().path
+    };
+    [1, 2].map(|version| add_system(&cache, version, &[base(version)]).path).into()
+}
+
+#[test]
+#[ignore = "run by another test, to be ended at some moment"]
+fn child_that_copies() {
+    let Some(root) = child_root() else { return };
+    let source = Source::open(&root.join("source")).unwrap();
+    let systems: Vec<StorePath> =
+        fs::read_to_string(root.join("wanted")).unwrap().lines().map(|l| l.parse().unwrap()).collect();
+    let machine = MachineStore::open(&root.join("machine")).unwrap();
+    for system in systems {
+        machine.copy_closure(&source, &[system], &Quiet).unwrap();
+    }
+}
+
+#[test]
+fn copying_may_be_killed_before_any_change_it_makes() {
+    if !is_root() || !cut::can_trace() {
+        return skip("needs root, and strace to end a process at a chosen system call");
+    }
+    let made = in_memory();
+    let systems = cache(&made.path().join("source"));
+    let prepare = || {
+        let dir = in_memory();
+        std::os::unix::fs::symlink(made.path().join("source"), dir.path().join("source")).unwrap();
+        let text: String = systems.iter().map(|p| format!("{p}\n")).collect();
+        fs::write(dir.path().join("wanted"), text).unwrap();
+        fs::create_dir(dir.path().join("machine")).unwrap();
+        dir
+    };
+    let judge = |root: &Path| {
+        let machine = MachineStore::open(&root.join("machine")).unwrap();
+        assert_eq!(left_over(machine.root()), [""; 0]);
+        // Whatever counts is whole, with all that it refers to.
+        let paths = machine.paths().unwrap();
+        for path in &paths {
+            machine.check_contents(path).unwrap();
+        }
+        machine.closure(&paths).unwrap();
+        let source = Source::open(&root.join("source")).unwrap();
+        machine.copy_closure(&source, &systems, &Quiet).unwrap();
+        assert_eq!(machine.paths().unwrap().len(), 4);
+        machine.paths().unwrap().iter().for_each(|path| machine.check_quick(path).unwrap());
+    };
+    let ends = cut::at_each_change("child_that_copies", prepare, judge);
+    assert!(ends > 100, "{ends}");
 }
 
 #[test]

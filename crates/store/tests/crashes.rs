@@ -51,7 +51,7 @@ fn a_process_may_be_killed_before_any_change_it_makes() {
     if !cut::can_trace() {
         return skip("strace is needed to kill a process at a chosen system call, and it cannot be used here");
     }
-    let kills = cut::at_each_change("child_that_adds_and_replaces", || tempfile::tempdir().unwrap(), whole);
+    let kills = cut::at_each_change("child_that_adds_and_replaces", cut::in_memory, whole);
     assert!(kills > 100, "{kills}");
 }
 

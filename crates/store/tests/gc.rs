@@ -391,7 +391,14 @@ fn a_collection_may_be_killed_before_any_change_it_makes() {
     if !is_root() || !cut::can_trace() {
         return skip("needs root, and strace to end a process at a chosen system call");
     }
-    let ends = cut::at_each_change("child_that_collects", before_collection, whole_after_end);
+    let made = before_collection();
+    let copy = || {
+        let dir = in_memory();
+        let cp = cairn_process::Tool::new("cp", "coreutils", "copy a machine");
+        cp.arg("-a").arg(made.path().join("nix")).arg(dir.path()).run().unwrap();
+        dir
+    };
+    let ends = cut::at_each_change("child_that_collects", copy, whole_after_end);
     assert!(ends > 100, "{ends}");
 }
 

@@ -199,6 +199,15 @@ fn whole_after_cut(root: &Path) {
 }
 
 #[test]
+fn an_upgrade_may_be_killed_before_any_change_it_makes() {
+    if !is_root() || !cut::can_trace() {
+        return skip("needs root, and strace to end a process at a chosen system call");
+    }
+    let ends = cut::at_each_change("child_that_upgrades", in_memory, whole_after_cut);
+    assert!(ends > 100, "{ends}");
+}
+
+#[test]
 fn a_child_ends_well_without_a_cut() {
     if !is_root() {
         return skip("needs root");
