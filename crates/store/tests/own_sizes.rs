@@ -31,7 +31,8 @@ fn shared_paths_and_shared_files_are_nobodys_own() {
     let store = MachineStore::open(dir.path()).unwrap();
     let (one, two) = (base(&store, 1, 3), base(&store, 2, 5));
     // Generations 1 and 2 share a base; generation 3 has another, of which most files are the same.
-    let systems = [(1, &one), (2, &one), (3, &two)].map(|(n, base)| add_system(&store, n, &[base.clone()]).path);
+    let systems =
+        [(1, &one), (2, &one), (3, &two)].map(|(n, base)| add_system(&store, n, std::slice::from_ref(base)).path);
     store.sync().unwrap();
     let own = store.own_sizes(&systems).unwrap();
     assert_eq!(own.iter().map(|o| o.paths).collect::<Vec<_>>(), [1, 1, 2]);
