@@ -8,6 +8,7 @@ pub mod cairn;
 pub mod command;
 pub mod disk;
 pub mod hello;
+pub mod judge;
 pub mod machine;
 pub mod qmp;
 pub mod replay;

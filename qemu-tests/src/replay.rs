@@ -5,7 +5,12 @@
 //! moment, [`states`] walks over the moments. A drive may keep what it has not been told to flush and write it in any
 //! order, so besides every in-order prefix there are random subsets of each epoch (what lies between two flushes).
 
+pub mod cases;
+pub mod guest;
 pub mod image;
 pub mod log;
+pub mod primitive;
 pub mod random;
+pub mod record;
+pub mod script;
 pub mod states;

@@ -115,6 +115,16 @@ impl Log {
         Ok(end)
     }
 
+    /// Writes to this sector are marks: the guest writes a name there, past everything else.
+    pub fn marks_at(&mut self, sector: u64) {
+        for entry in self.entries.iter_mut().filter(|e| e.sector == sector && e.sectors > 0) {
+            let Some(data) = entry.data.take() else { continue };
+            let name = self.data[data..data + SECTOR].split(|byte| *byte == 0).next().unwrap_or_default();
+            entry.mark = Some(String::from_utf8_lossy(name).into_owned());
+            (entry.sector, entry.sectors) = (0, 0);
+        }
+    }
+
     /// Adds a write, as tests do.
     pub fn write(&mut self, sector: u64, data: &[u8]) {
         let start = self.data.len();
