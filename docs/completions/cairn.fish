@@ -34,6 +34,8 @@ complete -c cairn -n "__fish_cairn_needs_command" -f -a "build" -d 'Build disk i
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "run" -d 'Run a machine in QEMU, on this terminal'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "verify" -d 'Boot a machine unattended and check it from the inside'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "inspect" -d 'Show what is in an image'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "generations" -d 'List a machine\'s generations'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "diff" -d 'Compare two generations'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "hardware" -d 'Find out which drivers this computer needs, for a hardware file'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "schema" -d 'Print the JSON Schema of machine files, for editors'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "generate-docs" -d 'Write man pages, completions, the schema and the command reference'
@@ -53,6 +55,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand lock" -s V -l version -d 'Pr
 complete -c cairn -n "__fish_cairn_using_subcommand build" -s o -l output -d 'Where the images go, as NAME.FORMAT; made when it is missing' -r -f -a "(__fish_complete_directories)"
 complete -c cairn -n "__fish_cairn_using_subcommand build" -l format -d 'The formats of the images' -r -f -a "raw\t'The disk byte for byte, with holes'
 qcow2\t'QEMU\'s own format, version 3'"
+complete -c cairn -n "__fish_cairn_using_subcommand build" -l after -d 'Make the image as that of a machine that was upgraded: OLD.yaml is an older generation of it. Given several times, the oldest first' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand build" -l key -d 'Sign the system with this Nix signing key' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand build" -l json -d 'Print JSON events, one per line, instead of the images\' paths'
 complete -c cairn -n "__fish_cairn_using_subcommand build" -s q -l quiet -d 'Say nothing but errors'
@@ -87,6 +90,19 @@ complete -c cairn -n "__fish_cairn_using_subcommand inspect" -l json -d 'Print o
 complete -c cairn -n "__fish_cairn_using_subcommand inspect" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand inspect" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand generations" -l root -d 'The machine whose root is mounted here, instead of this one' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand generations" -l image -d 'The machine in this raw or qcow2 image' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand generations" -l json -d 'Print one JSON object: the lists `generations` and `notes`'
+complete -c cairn -n "__fish_cairn_using_subcommand generations" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand generations" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand generations" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand diff" -l root -d 'The machine whose root is mounted here, instead of this one' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand diff" -l image -d 'The machine in this raw or qcow2 image' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand diff" -l files -d 'Show the lines that differ in files of /etc'
+complete -c cairn -n "__fish_cairn_using_subcommand diff" -l json -d 'Print one JSON object'
+complete -c cairn -n "__fish_cairn_using_subcommand diff" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand diff" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s o -l output -d 'Write the file instead of printing it; the seed of one that exists is kept' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -l root -d 'Look at the `sys` and `proc` below this folder' -r -f -a "(__fish_complete_directories)"
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s q -l quiet -d 'Say nothing but errors'

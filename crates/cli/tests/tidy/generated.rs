@@ -47,8 +47,21 @@ fn generated_files_are_up_to_date() {
 #[test]
 fn help_fits_on_a_terminal() {
     let mut wrong = Vec::new();
-    let commands =
-        ["", "init", "check", "lock", "build", "run", "verify", "inspect", "hardware", "schema", "generate-docs"];
+    let commands = [
+        "",
+        "init",
+        "check",
+        "lock",
+        "build",
+        "run",
+        "verify",
+        "inspect",
+        "generations",
+        "diff",
+        "hardware",
+        "schema",
+        "generate-docs",
+    ];
     for command in commands {
         for flag in ["-h", "--help"] {
             let args: Vec<&str> = [command, flag].into_iter().filter(|a| !a.is_empty()).collect();
@@ -71,7 +84,7 @@ fn every_command_is_known_to_the_test_above() {
         .collect();
     assert_eq!(
         listed,
-        ["init", "check", "lock", "build", "run", "verify", "inspect", "hardware", "schema"],
+        ["init", "check", "lock", "build", "run", "verify", "inspect", "generations", "diff", "hardware", "schema"],
         "mend the list in help_fits_on_a_terminal too"
     );
 }
