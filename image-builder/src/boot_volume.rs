@@ -39,8 +39,9 @@ impl Volume for BootVolume<'_, '_> {
         self.0.overwrite(path, bytes)
     }
 
-    fn exchange(&mut self, one: &str, other: &str) -> io::Result<()> {
-        self.0.exchange(one, other)
+    fn replace(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()> {
+        self.0.remove(path)?;
+        self.0.create(path, contents)
     }
 
     fn remove(&mut self, path: &str) -> io::Result<()> {

@@ -45,6 +45,11 @@ impl Installation {
         format!("{}/{}-initrd", self.folder(), initrd.short_hash())
     }
 
+    /// Where the loader's program stays that was replaced last.
+    pub fn previous_program(&self) -> String {
+        format!("{}/previous.efi", self.efi_folder())
+    }
+
     /// The name of the memory test's program.
     pub(crate) fn memtest(&self, program: &Artifact, ending: &str) -> String {
         format!("{}/{}-memtest.{ending}", self.folder(), program.short_hash())

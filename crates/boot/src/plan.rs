@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::effects::UNFINISHED;
 use crate::installation::Installation;
 use crate::present::{FoundFile, Present, Space};
 use crate::set::{BootFile, BootSet, Content, Place, Role, SECTOR};
@@ -32,27 +33,30 @@ pub enum Step {
         /// The bytes, [`SECTOR`] of them.
         bytes: Vec<u8>,
     },
-    /// Gives a name that is in use another file: the new one is written under `aside`, then the two are exchanged. The
-    /// old one stays there.
-    Exchange {
+    /// Copies a file of the partition to another name on it, which may be in use.
+    Keep {
+        /// The partition.
+        place: Place,
+        /// The file.
+        path: String,
+        /// The copy.
+        copy: String,
+    },
+    /// Gives a name that is in use other contents, read back and compared when the step is done.
+    Replace {
         /// The partition.
         place: Place,
         /// The path.
         path: String,
-        /// Where the new file is written and the old one stays.
-        aside: String,
         /// The contents.
         content: Content,
     },
-    /// Removes a file. An entry is overwritten with zeros before: what is freed may become part of a new file that a
-    /// power cut leaves half written, and must not be taken for an entry then.
+    /// Removes a file.
     Remove {
         /// The partition.
         place: Place,
         /// The path.
         path: String,
-        /// How many bytes of it to overwrite first.
-        wipe: u64,
     },
     /// Everything before is on the disk before anything after is begun.
     Barrier,
@@ -202,7 +206,7 @@ impl Situation<'_> {
             }
             match file.role {
                 Role::Sector if found.len <= SECTOR as u64 => work.overwrite.push(file),
-                Role::Program => work.exchange.push(file),
+                Role::Program => work.replace.push(file),
                 // What is damaged has no use: nothing is lost by writing it again in its place.
                 Role::Artifact | Role::Entry(_) | Role::Sector | Role::Plain | Role::Own => work.heal.push(file),
             }
@@ -210,7 +214,12 @@ impl Situation<'_> {
         let wanted: BTreeSet<(Place, &str)> = self.wanted.files.iter().map(|f| (f.place, f.path.as_str())).collect();
         for (place, path) in self.present.files.keys() {
             let ours = self.installation.owns(path) || self.own_files.contains(path);
-            if !ours || !self.may_remove || wanted.contains(&(*place, path)) {
+            let previous = path.strip_suffix(UNFINISHED).unwrap_or(path) == self.installation.previous_program();
+            let kept = wanted.contains(&(*place, path)) || previous;
+            // It is written over, and then has its name.
+            let writing = work.create.iter().chain(&work.heal).chain(&work.replace);
+            let used = path.strip_suffix(UNFINISHED).is_some_and(|name| writing.into_iter().any(|f| f.path == name));
+            if !ours || !self.may_remove || kept || used || self.may_share(*place, path) {
                 continue;
             }
             if self.is_stale_counter(path) {
@@ -222,6 +231,14 @@ impl Situation<'_> {
             }
         }
         work
+    }
+
+    /// What a power cut has left unfinished may be, for FAT, a second name of the file that it became: then it has the same
+    /// contents, and removing it would free what the other needs.
+    fn may_share(&self, place: Place, path: &str) -> bool {
+        let Some(found) = self.present.files.get(&(place, path.to_string())) else { return false };
+        let twin = |(key, other): (&(Place, String), &FoundFile)| key.0 == place && key.1 != path && other == found;
+        path.ends_with(UNFINISHED) && found.len > 0 && self.present.files.iter().any(twin)
     }
 
     /// An entry that is wanted under another counter. The two may not stand beside each other: when the loader counts
@@ -241,7 +258,7 @@ impl Situation<'_> {
 
     fn fits(&self, work: &Work<'_>, freed: u64) -> Result<(), Shortage> {
         for (place, space) in &self.present.space {
-            let files = work.create.iter().chain(&work.exchange).filter(|f| f.place == *place);
+            let files = work.create.iter().chain(&work.replace).filter(|f| f.place == *place);
             let exists = |directory: &str| self.has_directory(*place, directory);
             let needed = space::needed(files.map(|f| (f.path.as_str(), f.content.len())), space.cluster, &exists);
             // What is healed gives back what it takes, as far as it was as long as it should be.
@@ -255,7 +272,10 @@ impl Situation<'_> {
                     clusters(f.content.len()).saturating_sub(clusters(old))
                 })
                 .sum();
-            let needed = needed + healed;
+            // A copy of the program that is replaced stays, and is written beside the one before.
+            let replaced = work.replace.iter().filter(|f| f.place == *place).filter_map(|f| self.found(f));
+            let copy = replaced.map(|f| (f.len.div_ceil(space.cluster) + 3) * space.cluster).max().unwrap_or(0);
+            let needed = needed + healed + copy;
             let free = space.free + freed;
             if needed > free {
                 let missing = needed - free;
@@ -285,9 +305,9 @@ impl Situation<'_> {
         let mut steps = Vec::new();
         let mut healed = Vec::new();
         let removal = |steps: &mut Vec<Step>| {
-            self.remove(steps, &work.entries, true);
+            remove(steps, &work.entries);
             barrier(steps);
-            self.remove(steps, &work.others, false);
+            remove(steps, &work.others);
             barrier(steps);
         };
         // Every entry of a generation that is kept stays, and so does all that it names: what goes here first is what
@@ -297,10 +317,10 @@ impl Situation<'_> {
         }
         for file in &work.heal {
             healed.push(file.path.clone());
-            self.remove(&mut steps, &[(file.place, &file.path)], matches!(file.role, Role::Entry(_)));
+            remove(&mut steps, &[(file.place, &file.path)]);
         }
         barrier(&mut steps);
-        self.remove(&mut steps, &work.stale, true);
+        remove(&mut steps, &work.stale);
         barrier(&mut steps);
         let new: Vec<&BootFile> = work.create.iter().chain(&work.heal).copied().collect();
         let is_entry = |f: &&&BootFile| matches!(f.role, Role::Entry(_));
@@ -318,9 +338,16 @@ impl Situation<'_> {
                 barrier(&mut steps);
             }
         }
-        for file in &work.exchange {
+        for file in &work.replace {
             let (place, path, content) = (file.place, file.path.clone(), file.content.clone());
-            steps.push(Step::Exchange { place, aside: self.aside(file), path, content });
+            // The program before, for somebody who must do without the new one: under the name that the firmware knows
+            // there is always a whole one.
+            let copy = self.installation.previous_program();
+            if !steps.iter().any(|step| matches!(step, Step::Keep { .. })) {
+                steps.push(Step::Keep { place, path: path.clone(), copy });
+                barrier(&mut steps);
+            }
+            steps.push(Step::Replace { place, path, content });
             barrier(&mut steps);
         }
         if !remove_first {
@@ -329,36 +356,12 @@ impl Situation<'_> {
         let written = steps
             .iter()
             .map(|step| match step {
-                Step::Create { content, .. } | Step::Exchange { content, .. } => content.len(),
+                Step::Create { content, .. } | Step::Replace { content, .. } => content.len(),
                 Step::Overwrite { bytes, .. } => bytes.len() as u64,
-                Step::Remove { .. } | Step::Barrier => 0,
+                Step::Keep { .. } | Step::Remove { .. } | Step::Barrier => 0,
             })
             .sum();
         Update { steps, written, healed }
-    }
-
-    fn remove(&self, steps: &mut Vec<Step>, files: &[(Place, &str)], wipe: bool) {
-        for (place, path) in files {
-            let found = self.present.files.get(&(*place, (*path).to_string())).filter(|_| wipe);
-            let wipe = found.map_or(0, |found| found.len);
-            steps.push(Step::Remove { place: *place, path: (*path).to_string(), wipe });
-        }
-    }
-
-    /// The first free name beside a program: the one before is kept, and what a power cut has left may share its
-    /// clusters with the program itself, so it is never removed to make room.
-    fn aside(&self, file: &BootFile) -> String {
-        let stem = file.path.rsplit_once('.').map_or(file.path.as_str(), |(stem, _)| stem);
-        let there =
-            |path: &str| self.present.files.keys().any(|(p, f)| *p == file.place && f.eq_ignore_ascii_case(path));
-        let mut number = 1;
-        loop {
-            let name = format!("{stem}.old{number}");
-            if !there(&name) {
-                return name;
-            }
-            number += 1;
-        }
     }
 }
 
@@ -368,7 +371,7 @@ struct Work<'a> {
     create: Vec<&'a BootFile>,
     heal: Vec<&'a BootFile>,
     overwrite: Vec<&'a BootFile>,
-    exchange: Vec<&'a BootFile>,
+    replace: Vec<&'a BootFile>,
     stale: Vec<(Place, &'a str)>,
     entries: Vec<(Place, &'a str)>,
     others: Vec<(Place, &'a str)>,
@@ -377,6 +380,10 @@ struct Work<'a> {
 fn create(steps: &mut Vec<Step>, file: &BootFile) {
     let (place, path, content) = (file.place, file.path.clone(), file.content.clone());
     steps.push(Step::Create { place, path, content });
+}
+
+fn remove(steps: &mut Vec<Step>, files: &[(Place, &str)]) {
+    steps.extend(files.iter().map(|(place, path)| Step::Remove { place: *place, path: (*path).to_string() }));
 }
 
 /// A barrier, where there is something for it to stand behind.

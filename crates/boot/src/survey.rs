@@ -52,7 +52,7 @@ pub fn survey(partitions: Partitions<'_>, installation: Installation, fixed: &[S
     Ok(present)
 }
 
-/// The paths of a set that are not in folders of our own, and what may stand beside them.
+/// The paths of a set that are not in folders of our own.
 pub fn fixed_paths(set: &BootSet, installation: Installation) -> Vec<String> {
     set.files.iter().map(|f| f.path.clone()).filter(|path| !installation.owns(path)).collect()
 }
@@ -82,23 +82,14 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// A file with a name that is not ours to choose, and the copies that were put aside beside it.
+    /// A file with a name that is not ours to choose.
     fn fixed(&mut self, path: &str) -> io::Result<()> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        for (found, kind) in self.list(folder)? {
-            let same = found.eq_ignore_ascii_case(name);
-            let aside = found.to_lowercase().starts_with(&format!("{}.old", stem.to_lowercase()));
+        for (found, kind) in self.list(folder)?.into_iter().filter(|(found, _)| found.eq_ignore_ascii_case(name)) {
             let path = if folder.is_empty() { found } else { format!("{folder}/{found}") };
             match kind {
-                Kind::Directory if same => {
-                    self.present.directories.insert((self.place, path));
-                }
-                Kind::File(len) if same => self.found(path, len),
-                Kind::File(len) if aside => {
-                    self.present.files.insert((self.place, path), FoundFile { len, sha256: None });
-                }
-                _ => {}
+                Kind::Directory => drop(self.present.directories.insert((self.place, path))),
+                Kind::File(len) => self.found(path, len),
             }
         }
         Ok(())

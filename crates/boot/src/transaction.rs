@@ -106,24 +106,26 @@ pub fn apply(
 
 fn one(step: &Step, target: &mut Target<'_>, open: &Open<'_>, touched: &mut bool) -> Result<(), ApplyError> {
     match step {
-        Step::Create { place, path, content } => write_new(target, *place, path, content, open, touched),
-        Step::Exchange { place, path, aside, content } => {
-            write_new(target, *place, aside, content, open, touched)?;
-            volume(target, *place, "replacing", path, touched, |v| {
-                v.barrier()?;
-                v.exchange(aside, path)
-            })
+        Step::Create { place, path, content } => {
+            write(target, *place, path, content, open, touched, |v, from| v.create(path, from))
         }
+        Step::Replace { place, path, content } => {
+            write(target, *place, path, content, open, touched, |v, from| v.replace(path, from))
+        }
+        Step::Keep { place, path, copy } => volume(target, *place, "keeping a copy of", path, touched, |v| {
+            let mut bytes = Vec::new();
+            v.open(path)?.read_to_end(&mut bytes)?;
+            match v.open(copy).map(drop) {
+                Ok(()) => v.replace(copy, &mut bytes.as_slice()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => v.create(copy, &mut bytes.as_slice()),
+                Err(error) => Err(error),
+            }
+        }),
         Step::Overwrite { place, path, bytes } => {
             volume(target, *place, "writing", path, touched, |v| v.overwrite(path, bytes))?;
             compare(target, *place, path, &Content::Bytes(bytes.clone()), *touched)
         }
-        Step::Remove { place, path, wipe } => volume(target, *place, "removing", path, touched, |v| {
-            if *wipe > 0 {
-                wipe_out(v, path, *wipe)?;
-            }
-            v.remove(path)
-        }),
+        Step::Remove { place, path } => volume(target, *place, "removing", path, touched, |v| v.remove(path)),
         Step::Barrier => target.barrier().map_err(|source| ApplyError::Volume {
             doing: "syncing",
             path: String::new(),
@@ -133,20 +135,21 @@ fn one(step: &Step, target: &mut Target<'_>, open: &Open<'_>, touched: &mut bool
     }
 }
 
-fn write_new(
+fn write(
     target: &mut Target<'_>,
     place: Place,
     path: &str,
     content: &Content,
     open: &Open<'_>,
     touched: &mut bool,
+    how: impl FnOnce(&mut dyn Volume, &mut dyn Read) -> io::Result<()>,
 ) -> Result<(), ApplyError> {
     let what = match content {
         Content::Bytes(_) => path.to_string(),
         Content::Store(artifact) => artifact.store_path.clone(),
     };
     let mut from = open(content).map_err(|source| ApplyError::Source { what, touched: *touched, source })?;
-    volume(target, place, "writing", path, touched, |v| v.create(path, &mut from))?;
+    volume(target, place, "writing", path, touched, |v| how(v, &mut from))?;
     compare(target, place, path, content, *touched)
 }
 
@@ -162,18 +165,6 @@ fn compare(
     let volume = target.volume(place).map_err(error)?;
     let found = hash(volume.open_on_disk(path).map_err(error)?).map_err(error)?;
     if found == content.sha256() { Ok(()) } else { Err(ApplyError::Differs { path: path.into() }) }
-}
-
-/// Entries are short. What is longer than this is none, and need not be wiped whole.
-const MOST_WIPED: u64 = 1 << 20;
-
-fn wipe_out(volume: &mut dyn Volume, path: &str, len: u64) -> io::Result<()> {
-    let len = usize::try_from(len.min(MOST_WIPED)).unwrap_or_default();
-    match volume.overwrite(path, &vec![0; len]) {
-        // A damaged file may have no cluster to write to; then there is nothing to wipe.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
-        other => other,
-    }
 }
 
 fn volume(

@@ -37,26 +37,27 @@ pub trait ReadVolume {
 
 /// A partition that can be written.
 pub trait Volume: ReadVolume + Debug {
-    /// Writes a new file, its directories too. When it returns, name and contents are on the disk.
+    /// Writes a new file, its directories too. When it returns, name and contents are on the disk; at every moment before,
+    /// there is nothing under the name, or an empty file, or all of it.
     ///
     /// # Errors
     /// The system's; [`io::ErrorKind::AlreadyExists`] when something has the name.
     fn create(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()>;
 
-    /// Overwrites the beginning of a file in one write; then it is on the disk. What is not longer than a sector is
-    /// replaced at once.
+    /// Gives a name that is in use other contents. When it returns, they are on the disk; at every moment before, the old
+    /// ones are there or the new ones, whole.
+    ///
+    /// # Errors
+    /// The system's.
+    fn replace(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()>;
+
+    /// Overwrites the beginning of a file with at most one sector, in one write; then it is on the disk.
     ///
     /// # Errors
     /// The system's.
     fn overwrite(&mut self, path: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Exchanges two files of one directory; then it is on the disk.
-    ///
-    /// # Errors
-    /// The system's.
-    fn exchange(&mut self, one: &str, other: &str) -> io::Result<()>;
-
-    /// Removes a file.
+    /// Removes a file. When it returns, it is gone from the disk; at every moment before, it is there whole or not at all.
     ///
     /// # Errors
     /// The system's.

@@ -61,7 +61,7 @@ fn what_booted_well_gets_a_plain_entry_beside_the_counted_one_which_goes_last() 
     machine.record.booted_well(2);
     let update = machine.update().unwrap();
     assert!(matches!(update.steps.first(), Some(Step::Create { .. })), "{:?}", update.steps);
-    assert!(matches!(update.steps[update.steps.len() - 2], Step::Remove { wipe: 1.., .. }), "{:?}", update.steps);
+    assert!(matches!(update.steps[update.steps.len() - 2], Step::Remove { .. }), "{:?}", update.steps);
     assert_eq!(numbers(&machine.menu()), [(2, None), (1, None)]);
 }
 
@@ -153,14 +153,32 @@ fn damage_is_found_and_healed() {
 }
 
 #[test]
-fn the_loader_s_program_is_replaced_by_an_exchange_and_the_old_one_kept() {
+fn the_loader_s_program_is_replaced_and_the_old_one_kept() {
     let mut machine = Machine::new(ROOMY);
     machine.update().unwrap();
-    let old = store_bytes(&machine.program);
-    machine.program = artifact("loader-2", 9100);
+    for version in ["loader-2", "loader-3"] {
+        let old = store_bytes(&machine.program);
+        machine.program = artifact(version, 9100);
+        machine.update().unwrap();
+        for path in ["EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi"] {
+            assert_eq!(machine.volume.files[path], store_bytes(&machine.program));
+        }
+        assert_eq!(machine.volume.files[&installation().previous_program()], old);
+        assert_eq!(machine.plan().unwrap().steps, []);
+    }
+}
+
+#[test]
+fn what_a_power_cut_left_unfinished_goes_unless_it_may_be_a_second_name() {
+    let mut machine = Machine::new(ROOMY);
     machine.update().unwrap();
-    assert_eq!(machine.volume.files["EFI/BOOT/BOOTX64.EFI"], store_bytes(&machine.program));
-    assert_eq!(machine.volume.files["EFI/BOOT/BOOTX64.old1"], old);
+    let kernel = machine.volume.files.keys().find(|p| p.ends_with("-linux")).unwrap().clone();
+    let whole = machine.volume.files[&kernel].clone();
+    machine.volume.files.insert(format!("{kernel}.new"), whole[..500].to_vec());
+    machine.update().unwrap();
+    assert!(!machine.volume.files.contains_key(&format!("{kernel}.new")));
+    machine.volume.files.insert(format!("{kernel}.new"), whole);
+    assert_eq!(machine.plan().unwrap().steps, []);
 }
 
 #[test]

@@ -4,4 +4,5 @@ mod mounted;
 mod record_file;
 
 pub use mounted::Mounted;
+pub(crate) use mounted::UNFINISHED;
 pub use record_file::{RecordFileError, read_record, write_record};

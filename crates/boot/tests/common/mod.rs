@@ -71,6 +71,21 @@ impl Memory {
         }
     }
 
+    fn aside(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let aside = format!("{path}.new");
+        for part in [0, bytes.len() / 2, bytes.len()] {
+            if let Err(error) = self.write(&aside) {
+                // As a mounted partition does it; after a cut nobody is there to do it.
+                if !matches!(self.stop, Stop::Cut(_)) {
+                    self.files.remove(&aside);
+                }
+                return Err(error);
+            }
+            self.files.insert(aside.clone(), bytes[..part].to_vec());
+        }
+        Ok(())
+    }
+
     fn is_directory(&self, path: &str) -> bool {
         path.is_empty()
             || self.directories.contains(path)
@@ -118,50 +133,42 @@ impl ReadVolume for Memory {
 }
 
 impl Volume for Memory {
-    /// The name first, then half of it, then all: each of these a power cut can leave.
+    /// Under another name first: empty, half, whole; then under its own: empty, whole. Each of these a power cut can leave.
     fn create(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()> {
         let mut bytes = Vec::new();
         contents.read_to_end(&mut bytes)?;
         if self.files.keys().any(|p| p.eq_ignore_ascii_case(path)) || self.is_directory(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        self.aside(path, &bytes)?;
         self.write(path)?;
+        self.files.remove(&format!("{path}.new"));
         self.files.insert(path.into(), Vec::new());
-        let half = bytes[..bytes.len() / 2].to_vec();
-        let grown = self.write(path).map(|()| self.files.insert(path.into(), half));
-        let whole = grown.and_then(|_| self.write(path).map(|()| self.files.insert(path.into(), bytes)));
-        match whole {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                // As a mounted partition does it; after a cut nobody is there to do it.
-                if !matches!(self.stop, Stop::Cut(_)) {
-                    self.files.remove(path);
-                }
-                Err(error)
-            }
+        self.write(path)?;
+        self.files.insert(path.into(), bytes);
+        Ok(())
+    }
+
+    fn replace(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        contents.read_to_end(&mut bytes)?;
+        if !self.files.contains_key(path) {
+            return Err(io::ErrorKind::NotFound.into());
         }
+        self.aside(path, &bytes)?;
+        self.write(path)?;
+        self.files.remove(&format!("{path}.new"));
+        self.files.insert(path.into(), bytes);
+        Ok(())
     }
 
     fn overwrite(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         assert!(self.files.contains_key(path), "{path}");
-        // Sector by sector, as the drive may do it.
-        for (n, sector) in bytes.chunks(SECTOR).enumerate() {
-            self.write(path)?;
-            let file = self.files.get_mut(path).unwrap();
-            let at = n * SECTOR;
-            if file.len() < at + sector.len() {
-                file.resize(at + sector.len(), 0);
-            }
-            file[at..at + sector.len()].copy_from_slice(sector);
-        }
-        Ok(())
-    }
-
-    fn exchange(&mut self, one: &str, other: &str) -> io::Result<()> {
-        self.write(other)?;
-        let (a, b) = (self.files.remove(one).unwrap(), self.files.remove(other).unwrap());
-        self.files.insert(one.into(), b);
-        self.files.insert(other.into(), a);
+        assert!(bytes.len() <= SECTOR, "more than a sector is not overwritten at once");
+        self.write(path)?;
+        let file = self.files.get_mut(path).unwrap();
+        file.resize(file.len().max(bytes.len()), 0);
+        file[..bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
 

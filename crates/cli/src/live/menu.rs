@@ -65,10 +65,10 @@ impl Planned {
                     }
                     Step::Create { path, .. } => format!("/{path} is missing"),
                     Step::Overwrite { path, .. } => format!("/{path} says something else than it should"),
-                    Step::Exchange { path, .. } => format!("/{path} is another version of the boot loader"),
+                    Step::Replace { path, .. } => format!("/{path} is another version of the boot loader"),
                     Step::Remove { path, .. } if update.healed.contains(path) => continue,
                     Step::Remove { path, .. } => format!("/{path} is not needed any more"),
-                    Step::Barrier => continue,
+                    Step::Keep { .. } | Step::Barrier => continue,
                 };
                 words.push(format!("{word}{on}"));
             }

@@ -190,18 +190,6 @@ impl<'a> FatVolume<'a> {
         file.flush()
     }
 
-    /// Exchanges two files.
-    ///
-    /// # Errors
-    /// What `fatfs` says; [`io::ErrorKind::NotFound`].
-    pub fn exchange(&mut self, one: &str, other: &str) -> io::Result<()> {
-        let root = self.volume.root_dir();
-        let between = format!("{one}.exchange");
-        root.rename(one, &root, &between)?;
-        root.rename(other, &root, one)?;
-        root.rename(&between, &root, other)
-    }
-
     /// Removes a file.
     ///
     /// # Errors
