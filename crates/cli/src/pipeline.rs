@@ -69,7 +69,9 @@ pub fn make(
     let disk_seed = disk_seed(checked.seed(), &disk_name);
     let (root, mounts) = mounts(&checked, &disk_name, &disk, disk_seed)?;
     let made_from = files::made_from(file, &checked, &lock)?;
-    let program = std::env::current_exe().context("finding the running program")?;
+    let running = std::env::current_exe().context("finding the running program")?;
+    let added = in_store(workshop.store, &running);
+    let program = added.as_ref().map_or(Program::File(&running), Program::Added);
     let input = SystemInput {
         checked: &checked,
         base: &base,
@@ -77,7 +79,7 @@ pub fn make(
         mounts: &mounts,
         sources: &named.sources,
         named: &named.contents,
-        program: Program::File(&program),
+        program,
         usr: &docs::below_usr()?,
         files: &made_from.iter().map(|(name, bytes)| (*name, bytes.clone())).collect(),
         store: workshop.store,
@@ -147,6 +149,14 @@ pub fn prepare(files: &[&Path], key: Option<&SigningKey>, report: &dyn Report) -
         numbered().map(|(number, made)| generation(&store, number, made)).collect::<Result<Vec<_>, _>>()?;
     let boot = boot_set(&store, folder, newest, &generations, &record)?;
     Ok(Prepared { store, made, closure, links, record, boot, disk, disk_name, disk_seed })
+}
+
+/// The store path that a program is in, if that is a path of this store: on a machine, `cairn` itself.
+fn in_store(store: &Store, program: &Path) -> Option<StorePath> {
+    let folder = program.strip_prefix(cairn_store::STORE_DIR).ok()?;
+    let path = StorePath::from_basename(folder.iter().next()?.to_str()?).ok()?;
+    let inside = Path::new(&path.to_string()).join("bin/cairn") == program;
+    (inside && store.info(&path).ok()?.is_some()).then_some(path)
 }
 
 /// Gives a machine file that names no seed the one of the machine that it is a generation of: its identifiers are those of

@@ -8,6 +8,7 @@
 //! | `init` | a link to systemd; `init=` on the kernel's command line names the generation by it |
 //! | `kernel-params` | the kernel's command line without `init=` |
 //! | `boot.json` | the bootspec, version 1 |
+//! | `initrd-inputs` | a hash of what the initrd was made from |
 //! | `modes` | owners and permissions that a store path cannot carry, for the initrd's helper |
 //! | `machine.yaml`, `hardware.yaml`, `machine.lock` | the files that the system was made from |
 //! | `sbom.cdx.json` | every package with version and hash, and the program, CycloneDX |
@@ -34,6 +35,9 @@ use crate::initrd::{self, Wanted, WantedModules};
 use crate::memory::{Memory, present};
 use crate::program::{self, Carried, Program};
 use crate::{bootjson, special, usr};
+
+/// The name of the file with the hash of what the initrd was made from.
+const INITRD_INPUTS: &str = "initrd-inputs";
 
 /// What a system is made from.
 #[derive(Debug, Clone, Copy)]
@@ -143,7 +147,7 @@ fn make(
     let base = store.real_path(&input.base.info.path);
     let special = special::read(&base)?;
 
-    let initrd = initrd(input, &base, report)?;
+    let (initrd, initrd_inputs) = initrd(input, &base, report)?;
     report.phase("making the system", None);
     let modules = initrd::modules_of(&base, &input.base.kernel_release);
     let etc = etc::build(&EtcInput {
@@ -199,6 +203,7 @@ fn make(
     text("kernel-params", format!("{}\n", params.join(" ")).as_bytes())?;
     text("boot.json", bootjson::text(&files)?.as_bytes())?;
     text("modes", modes.as_bytes())?;
+    text(INITRD_INPUTS, format!("{initrd_inputs}\n").as_bytes())?;
     text("system", files.system.as_bytes())?;
     text("cairn-version", label.as_bytes())?;
     for (name, bytes) in input.files {
@@ -215,7 +220,7 @@ fn make(
 }
 
 /// The initrd, from the store if it was made before.
-fn initrd(input: &SystemInput<'_>, base: &Path, report: &dyn Report) -> Result<StorePath, SystemError> {
+fn initrd(input: &SystemInput<'_>, base: &Path, report: &dyn Report) -> Result<(StorePath, String), SystemError> {
     let (checked, store, release) = (input.checked, input.store, &input.base.kernel_release);
     let modules = WantedModules {
         hardware: checked.hardware.as_ref().filter(|h| !h.initrd_modules.is_empty()).map(|h| {
@@ -237,7 +242,7 @@ fn initrd(input: &SystemInput<'_>, base: &Path, report: &dyn Report) -> Result<S
 
     let memory = Memory::new(input.cache, "initrds", &key);
     if let Some(path) = memory.path(store)? {
-        return Ok(path);
+        return Ok((path, key));
     }
     report.phase("making the initrd", None);
     let bytes = initrd::build(base, release, &wanted)?;
@@ -246,7 +251,22 @@ fn initrd(input: &SystemInput<'_>, base: &Path, report: &dyn Report) -> Result<S
     fs::write(&file, bytes).map_err(SystemError::io("writing", &file))?;
     let path = store.add(&format!("initrd-linux-{release}"), scratch, &[])?.path;
     memory.remember(&path)?;
-    Ok(path)
+    Ok((path, key))
+}
+
+/// Remembers the initrd of a system that is in the store: one made from the same by the same code need not be made again,
+/// also on a machine that has made none yet.
+///
+/// # Errors
+/// [`SystemError::Io`].
+pub fn adopt(store: &Store, system: &StorePath, cache: &Path) -> Result<(), SystemError> {
+    let folder = store.real_path(system);
+    let (Ok(key), Ok(initrd)) = (fs::read_to_string(folder.join(INITRD_INPUTS)), fs::read_link(folder.join("initrd")))
+    else {
+        return Ok(());
+    };
+    let Some(Ok(path)) = initrd.parent().and_then(Path::to_str).map(StorePath::from_absolute) else { return Ok(()) };
+    Memory::new(cache, "initrds", key.trim()).remember(&path)
 }
 
 /// The kernel's command line without `init=`, which the boot entry adds.

@@ -70,7 +70,7 @@ impl Content {
                 let mut random = Random::new(*seed);
                 let mut bytes = Vec::with_capacity(size + 8);
                 while bytes.len() < *size {
-                    bytes.extend(random.next().to_le_bytes());
+                    bytes.extend(random.draw().to_le_bytes());
                 }
                 bytes.truncate(*size);
                 bytes

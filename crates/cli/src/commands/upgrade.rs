@@ -42,6 +42,7 @@ fn make(file: &Path, observed: &Observed, store: &MachineStore, report: &dyn Rep
     std::fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
     for generation in &observed.usable {
         if let (Some(lock), Ok(machine)) = (generation.lock()?, generation.checked()) {
+            cairn_system::adopt(store, &generation.system, &cache)?;
             cairn_system::debian::adopt(&lock, &machine.machine, &cache, &generation.base)?;
         }
     }
