@@ -1,7 +1,7 @@
 //! What goes into a file system: an ordered list of directories, files and links. Its order is the order of the inodes
 //! and of the data on the disk, so the same tree gives the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -69,7 +69,7 @@ pub struct Tree {
     entries: Vec<Entry>,
     /// The index of the directory that an entry is in.
     parents: Vec<Option<usize>>,
-    index: BTreeMap<String, usize>,
+    index: HashMap<String, usize>,
 }
 
 /// How a folder of this machine is taken into a tree.
@@ -175,7 +175,7 @@ impl Tree {
     /// # Errors
     /// [`DiskError::Name`], [`DiskError::Special`], [`DiskError::Read`]; see also [`Tree::push`].
     pub fn add_folder(&mut self, at: &str, folder: &Path, options: FolderOptions) -> Result<(), DiskError> {
-        let mut links = BTreeMap::new();
+        let mut links = HashMap::new();
         let metadata = folder.symlink_metadata().map_err(|source| read(folder, source))?;
         if !at.is_empty() {
             self.push(entry(at.to_string(), &metadata, options, Node::Dir))?;
@@ -186,42 +186,45 @@ impl Tree {
             for item in folder.read_dir().map_err(|source| read(&folder, source))? {
                 let item = item.map_err(|source| read(&folder, source))?;
                 let name = item.file_name().into_string().map_err(|_| DiskError::Name { path: item.path() })?;
-                names.push(name);
+                // By the name in the open folder: the whole path would be looked up anew for each.
+                let metadata = item.metadata().map_err(|error| read(&item.path(), error))?;
+                names.push((name, metadata));
             }
-            names.sort_unstable();
+            names.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             let mut folders = Vec::new();
-            for name in names {
+            for (name, metadata) in names {
                 let source = folder.join(&name);
                 let path = if at.is_empty() { name } else { format!("{at}/{name}") };
-                if self.add_one(path.clone(), &source, options, &mut links)? {
-                    folders.push((path, source));
+                if metadata.is_dir() {
+                    folders.push((path.clone(), source.clone()));
                 }
+                self.add_one(path, source, &metadata, options, &mut links)?;
             }
             waiting.extend(folders.into_iter().rev());
         }
         Ok(())
     }
 
-    /// Adds one file, link or directory; says whether it is a directory.
+    /// Adds one file, link or directory.
     fn add_one(
         &mut self,
         path: String,
-        source: &Path,
+        source: PathBuf,
+        metadata: &Metadata,
         options: FolderOptions,
-        links: &mut BTreeMap<(u64, u64), usize>,
-    ) -> Result<bool, DiskError> {
-        let metadata = source.symlink_metadata().map_err(|error| read(source, error))?;
+        links: &mut HashMap<(u64, u64), usize>,
+    ) -> Result<(), DiskError> {
         let kind = metadata.file_type();
         let node = if kind.is_dir() {
             Node::Dir
         } else if kind.is_symlink() {
-            let target = source.read_link().map_err(|error| read(source, error))?;
+            let target = source.read_link().map_err(|error| read(&source, error))?;
             let target = target.into_os_string().into_string();
-            Node::Symlink(target.map_err(|_| DiskError::Name { path: source.to_path_buf() })?)
+            Node::Symlink(target.map_err(|_| DiskError::Name { path: source })?)
         } else if kind.is_file() {
             match links.get(&(metadata.dev(), metadata.ino())) {
                 Some(index) => Node::Hardlink(*index),
-                None => Node::File { len: metadata.len(), content: Content::Path(source.to_path_buf()) },
+                None => Node::File { len: metadata.len(), content: Content::Path(source) },
             }
         } else {
             let what = if kind.is_fifo() {
@@ -231,14 +234,14 @@ impl Tree {
             } else {
                 "a device"
             };
-            return Err(DiskError::Special { path: source.to_path_buf(), what });
+            return Err(DiskError::Special { path: source, what });
         };
         let first_of_many = matches!(node, Node::File { .. }) && metadata.nlink() > 1;
-        let index = self.push(entry(path, &metadata, options, node))?;
+        let index = self.push(entry(path, metadata, options, node))?;
         if first_of_many {
             links.insert((metadata.dev(), metadata.ino()), index);
         }
-        Ok(kind.is_dir())
+        Ok(())
     }
 }
 
