@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use cairn_process::Report;
 use nix::fcntl::{Flock, FlockArg};
@@ -231,10 +232,7 @@ impl Store {
             }
         }
         drop(lock);
-        for tree in away {
-            remove_tree(&tree).map_err(StoreError::io("removing", tree))?;
-            report.advance(1);
-        }
+        remove_trees(away, report)?;
         self.drop_nix_links()?;
         let _lock = self.lock()?;
         self.renew_after(&staying, &scratch)?;
@@ -315,6 +313,28 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Removes trees, several at once: it is the kernel that works.
+fn remove_trees(trees: Vec<PathBuf>, report: &dyn Report) -> Result<(), StoreError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    let trees = Mutex::new(trees);
+    let work = || -> Result<(), StoreError> {
+        loop {
+            let tree = trees.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(tree) = tree else { return Ok(()) };
+            remove_tree(&tree).map_err(StoreError::io("removing", tree))?;
+            report.advance(1);
+        }
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut result = work();
+        for other in others {
+            result = result.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        result
+    })
 }
 
 fn remove_file(file: &Path) -> Result<bool, StoreError> {

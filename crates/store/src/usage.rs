@@ -42,18 +42,29 @@ impl Store {
             *holders.entry(path).or_default() += 1;
         }
         let nix_links = nix_links(&self.store_dir())?;
-        closures
-            .iter()
-            .map(|closure| {
-                let own: Vec<&StorePath> = closure.iter().filter(|p| holders[p] == 1).collect();
-                let mut usage = Usage::new(&nix_links);
-                let mut paths = 0;
-                for path in own {
-                    paths += usize::from(usage.add(&self.real_path(path))?);
-                }
-                Ok(Own { bytes: usage.freed, paths })
-            })
-            .collect()
+        let own = |closure: &BTreeSet<StorePath>| -> Result<Own, StoreError> {
+            let mut usage = Usage::new(&nix_links);
+            let mut paths = 0;
+            for path in closure.iter().filter(|path| holders[path] == 1) {
+                paths += usize::from(usage.add(&self.real_path(path))?);
+            }
+            Ok(Own { bytes: usage.freed, paths })
+        };
+        // The kernel answers several at once.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+        let each = closures.len().div_ceil(threads).max(1);
+        std::thread::scope(|scope| {
+            let own = &own;
+            let parts: Vec<_> = closures
+                .chunks(each)
+                .map(|part| scope.spawn(move || part.iter().map(own).collect::<Result<Vec<Own>, StoreError>>()))
+                .collect();
+            let mut found = Vec::with_capacity(closures.len());
+            for part in parts {
+                found.extend(part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            }
+            Ok(found)
+        })
     }
 
     /// The bytes on the disk that only `path` holds.
