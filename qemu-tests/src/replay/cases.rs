@@ -118,7 +118,7 @@ pub const SAFE: &[Case] = &[
         name: "a-link-exchange",
         about: "a new file: tmp, fsync, empty file under the name, barrier, exchange, fsync both, barrier, unlink",
         setup: "",
-        steps: "create f loader/entries/new.tmp @11:900\nfsync f\ncreate e loader/entries/new-entry-2.conf \nfsync e\nsyncfs\nfsyncdir loader/entries\nexchange loader/entries/new.tmp loader/entries/new-entry-2.conf\nfsync f\nfsync e\nsyncfs\nfsyncdir loader/entries\nunlink loader/entries/new.tmp\nsyncfs\nfsyncdir loader/entries",
+        steps: "create f loader/entries/new.tmp @11:900\nfsync f\ncreate e loader/entries/new-entry-2.conf @9:0\nfsync e\nsyncfs\nfsyncdir loader/entries\nexchange loader/entries/new.tmp loader/entries/new-entry-2.conf\nfsync f\nfsync e\nsyncfs\nfsyncdir loader/entries\nunlink loader/entries/new.tmp\nsyncfs\nfsyncdir loader/entries",
         rule: NEW_OR_EMPTY,
     },
     Case {
@@ -227,6 +227,73 @@ pub const SAFE: &[Case] = &[
         setup: OLD_ENTRY,
         steps: "unlink loader/entries/old-entry-0.conf\nunlink cairn/m/k0-linux\nsyncfs\nfsyncdir cairn/m",
         rule: entry_before_kernel,
+    },
+    Case {
+        name: "b-over-held",
+        about: "replace: the old file is held open; tmp, fsync, barrier, rename over, fsync, barrier, close, barrier",
+        setup: "create o loader/loader.conf @10:700\nfsync o",
+        steps: "create f loader/loader.conf.tmp @11:900\nfsync f\nsyncfs\nfsyncdir loader\nrename loader/loader.conf.tmp loader/loader.conf\nfsync f\nsyncfs\nfsyncdir loader\nclose o\nsyncfs\nfsyncdir loader",
+        rule: REPLACED,
+    },
+    Case {
+        name: "b-over-held-big",
+        about: "the same for a program of 90 KB, with no barrier before the rename",
+        setup: "create o loader/loader.conf @14:90000\nfsync o",
+        steps: "create f loader/loader.conf.tmp @15:100000\nfsync f\nrename loader/loader.conf.tmp loader/loader.conf\nfsync f\nsyncfs\nfsyncdir loader\nclose o\nsyncfs\nfsyncdir loader",
+        rule: |s| s.holds(CONF, &["old-big", "new-big"], &["new-big"]),
+    },
+    Case {
+        name: "b-exchange-held",
+        about: "replace: the old file is held open; tmp, fsync, barrier, exchange, fsync both, barrier, unlink, barrier, close, barrier",
+        setup: "create o loader/loader.conf @10:700\nfsync o",
+        steps: "create f loader/loader.conf.tmp @11:900\nfsync f\nsyncfs\nfsyncdir loader\nexchange loader/loader.conf.tmp loader/loader.conf\nfsync f\nfsync o\nsyncfs\nfsyncdir loader\nunlink loader/loader.conf.tmp\nsyncfs\nfsyncdir loader\nclose o\nsyncfs\nfsyncdir loader",
+        rule: REPLACED,
+    },
+    Case {
+        name: "bless-held",
+        about: "blessing: a new plain entry (tmp, fsync, rename, fsync, barrier), then the counted one held open, unlinked, barrier, closed, barrier",
+        setup: "create o loader/entries/new-entry-2+2-1.conf @10:700\nfsync o",
+        steps: "create f loader/entries/new.tmp @10:700\nfsync f\nrename loader/entries/new.tmp loader/entries/new-entry-2.conf\nfsync f\nsyncfs\nfsyncdir loader/entries\nunlink loader/entries/new-entry-2+2-1.conf\nsyncfs\nfsyncdir loader/entries\nclose o\nsyncfs\nfsyncdir loader/entries",
+        rule: |s| {
+            let counted = s.at("loader/entries/new-entry-2+2-1.conf");
+            one_of_both(s)?;
+            if ["old", "absent"].contains(&counted) { Ok(()) } else { Err(format!("the counted entry: {counted}")) }
+        },
+    },
+    Case {
+        name: "d-delete-held",
+        about: "deletion: entry and kernel held open; entry, barrier, close, barrier; kernel, barrier, close, barrier",
+        setup: OLD_ENTRY,
+        steps: "open e loader/entries/old-entry-0.conf\nunlink loader/entries/old-entry-0.conf\nsyncfs\nfsyncdir loader/entries\nclose e\nsyncfs\nfsyncdir loader/entries\nopen k cairn/m/k0-linux\nunlink cairn/m/k0-linux\nsyncfs\nfsyncdir cairn/m\nclose k\nsyncfs\nfsyncdir cairn/m",
+        rule: |s| {
+            entry_before_kernel(s)?;
+            let kernel = s.at("cairn/m/k0-linux");
+            if ["old-big", "absent"].contains(&kernel) { Ok(()) } else { Err(format!("the kernel: {kernel}")) }
+        },
+    },
+    Case {
+        name: "d-delete-wiped",
+        about: "deletion of an entry: zeros over it, fsync, unlink, barrier",
+        setup: OLD_ENTRY,
+        steps: "open e loader/entries/old-entry-0.conf\npwrite e 0 @16:700\nfsync e\nclose e\nunlink loader/entries/old-entry-0.conf\nsyncfs\nfsyncdir loader/entries\nunlink cairn/m/k0-linux\nsyncfs\nfsyncdir cairn/m",
+        rule: |s| match (s.at("loader/entries/old-entry-0.conf"), s.at("cairn/m/k0-linux")) {
+            ("old" | "other" | "wiped", "old-big") | ("absent", _) => Ok(()),
+            (entry, kernel) => Err(format!("the entry is {entry} and its kernel {kernel}")),
+        },
+    },
+    Case {
+        name: "e-mkdir-dirsync",
+        about: "a new folder: mkdir, fsync(new folder), fsync(parent)",
+        setup: "",
+        steps: "mkdir cairn/n\nfsyncdir cairn/n\nfsyncdir cairn",
+        rule: only,
+    },
+    Case {
+        name: "c-grubenv-1024",
+        about: "pwrite of 1024 bytes in place, fsync",
+        setup: "mkdir cairn/m/grub\ncreate o cairn/m/grub/grubenv @10:700\nfsync o\nclose o",
+        steps: "open f cairn/m/grub/grubenv\npwrite f 0 @11:900\nfsync f",
+        rule: |s| s.holds("cairn/m/grub/grubenv", &["old", "new"], &["new"]),
     },
     Case {
         name: "e-mkdir",

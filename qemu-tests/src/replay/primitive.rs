@@ -38,7 +38,7 @@ create g cairn/m/k1-linux @2:20000\nfsync g\nclose g
 create g cairn/m/k1-initrd @3:30000\nfsync g\nclose g\n";
 
 /// The names of the contents in scripts, by their seeds.
-const CONTENTS: [(&str, Content); 9] = [
+const CONTENTS: [(&str, Content); 10] = [
     ("good", Content::Random(1, 600)),
     ("kernel", Content::Random(2, 20_000)),
     ("initrd", Content::Random(3, 30_000)),
@@ -48,6 +48,7 @@ const CONTENTS: [(&str, Content); 9] = [
     ("new512", Content::Random(13, 512)),
     ("old-big", Content::Random(14, 90_000)),
     ("new-big", Content::Random(15, 100_000)),
+    ("wiped", Content::Random(16, 700)),
 ];
 
 /// What one state holds: for each path what stands there.
