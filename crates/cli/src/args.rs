@@ -81,6 +81,13 @@ pub enum Command {
     Upgrade(UpgradeArgs),
     /// Boot another generation from now on.
     Rollback(RollbackArgs),
+    /// Remove what nothing refers to.
+    ///
+    /// Generations stay unless --keep, --older-than or --drop says otherwise; what
+    /// runs, what boots when nothing is chosen, what is tried next and what has booted
+    /// well last stay in any case. What then nothing refers to leaves the menu, the
+    /// store and Nix's database.
+    Gc(GcArgs),
     /// Look after the boot partition.
     Boot(BootArgs),
     /// Compare two generations.
@@ -268,6 +275,13 @@ pub struct UpgradeArgs {
     /// The machine file [default: the machine's own, /etc/cairn/machine.yaml].
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
+    /// Take a system that was made elsewhere: the current one of the store below
+    /// this folder (a mounted disk or image, a folder). Every byte is checked.
+    #[arg(long, value_name = "DIR", conflicts_with = "file", value_hint = clap::ValueHint::DirPath)]
+    pub from: Option<PathBuf>,
+    /// Take this store path instead of the current system; with --from.
+    #[arg(long, value_name = "PATH", requires = "from")]
+    pub system: Option<String>,
     /// The machine's root: where its disk is mounted, boot partition and all.
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
     pub root: PathBuf,
@@ -285,6 +299,30 @@ pub struct RollbackArgs {
     /// Restart the machine now.
     #[arg(long)]
     pub reboot: bool,
+    /// The machine's root: where its disk is mounted, boot partition and all.
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
+    pub root: PathBuf,
+}
+
+/// `cairn gc`.
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Remove all generations but the newest N.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "older_than")]
+    pub keep: Option<u32>,
+    /// Remove the generations made longer ago than this: 12h, 30d, 8w.
+    // In seconds.
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    pub older_than: Option<u64>,
+    /// Remove this generation, also one that cannot be read. May be repeated.
+    #[arg(long, value_name = "N")]
+    pub drop: Vec<u64>,
+    /// Say what would be removed, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object: the generations removed and kept, paths, bytes.
+    #[arg(long)]
+    pub json: bool,
     /// The machine's root: where its disk is mounted, boot partition and all.
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
     pub root: PathBuf,
@@ -408,6 +446,20 @@ fn parse_memory(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A span of time in seconds.
+fn parse_age(text: &str) -> Result<u64, String> {
+    let wrong = || "give a whole number with h, d or w, such as 12h, 30d or 8w".to_string();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match &text[digits.len()..] {
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = digits.parse().map_err(|_| wrong())?;
+    count.checked_mul(unit).ok_or_else(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -426,6 +478,14 @@ mod tests {
         assert_eq!(parse_memory("1GiB"), Ok(1024));
         for bad in ["", "G", "1", "-1G", "0M", "63M", "1.5G", "1 G", "99999999999999999999G", "17179869184G"] {
             assert!(parse_memory(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_age_is_read_with_its_unit() {
+        assert_eq!((parse_age("12h"), parse_age("30d"), parse_age("8w")), (Ok(43_200), Ok(2_592_000), Ok(4_838_400)));
+        for bad in ["", "d", "30", "-1d", "1.5d", "1 d", "1m", "99999999999999999999d", "999999999999999999w"] {
+            assert!(parse_age(bad).is_err(), "{bad}");
         }
     }
 

@@ -20,6 +20,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use cairn_machine::{Problem, Problems};
+use cairn_store::StoreError;
 use clap::Parser;
 use image_builder::qemu::QemuError;
 use serde_json::json;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Inspect(a) => (a.json, false),
         Command::Generations(a) => (a.json, false),
         Command::Upgrade(a) => (a.json, false),
+        Command::Gc(a) => (a.json, false),
         Command::Boot(args::BootArgs { action: args::BootAction::Check(a) }) => (a.json, false),
         Command::Diff(a) => (a.json, false),
         _ => (false, false),
@@ -76,6 +78,7 @@ fn run(command: Command, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Inspect(args) => commands::inspect::run(args, ui),
         Command::Upgrade(args) => commands::upgrade::run(args, ui),
         Command::Rollback(args) => commands::rollback::run(args, ui),
+        Command::Gc(args) => commands::gc::run(args, ui),
         Command::Boot(args) => commands::boot::run(args, ui),
         Command::Generations(args) => commands::generations::run(&args, ui),
         Command::Diff(args) => commands::diff::run(&args, ui),
@@ -91,7 +94,8 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             // Whoever reads has read enough: `cairn inspect IMAGE | head` is no failure.
             return if e.kind() == ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed };
         }
-        let busy = matches!(cause.downcast_ref(), Some(QemuError::Busy { .. } | QemuError::PortTaken { .. }));
+        let busy = matches!(cause.downcast_ref(), Some(QemuError::Busy { .. } | QemuError::PortTaken { .. }))
+            || matches!(cause.downcast_ref(), Some(StoreError::InUse { .. } | StoreError::NotRoot { .. }));
         if busy || cause.is::<Refusal>() {
             return Exit::Refused;
         }

@@ -59,6 +59,7 @@ fn repair(root: &Path, ui: &Ui) -> anyhow::Result<Exit> {
         Some(record) => record.clone(),
         None => restored(&observed, &menu)?,
     };
+    record.seed = Some(observed.seed()?);
     menu.settle(&mut record)?;
     record.keep_only(&observed.numbers());
     let planned = menu.plan(&record)?;
@@ -74,7 +75,6 @@ fn repair(root: &Path, ui: &Ui) -> anyhow::Result<Exit> {
 /// What can be known without the record: an entry without a counter is of a generation that has booted well.
 fn restored(observed: &Observed, menu: &BootMenu) -> anyhow::Result<Record> {
     let mut record = observed.record_or_new();
-    record.seed = Some(observed.seed()?);
     for entry in menu.survey(&record)?.entries {
         match entry.counter {
             None => drop(record.good.insert(entry.number)),

@@ -1,7 +1,6 @@
-//! `cairn upgrade`: the machine's own file was edited; a new generation of it.
+//! `cairn upgrade`: a new generation, from the machine's own file that was edited, or from a system made elsewhere.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use cairn_process::Report;
@@ -13,7 +12,7 @@ use crate::args::UpgradeArgs;
 use crate::exit::Exit;
 use crate::live::menu::BootMenu;
 use crate::live::observed::{Observed, Usable};
-use crate::live::{Turn, below};
+use crate::live::{Turn, below, brought, now};
 use crate::pipeline::{self, Workshop};
 use crate::ui::Ui;
 use crate::{lock_file, machine_file};
@@ -22,12 +21,17 @@ use crate::{lock_file, machine_file};
 const OWN_FILE: &str = "/etc/cairn/machine.yaml";
 
 pub fn run(args: UpgradeArgs, ui: &Ui) -> anyhow::Result<Exit> {
-    let file = args.file.clone().unwrap_or_else(|| below(&args.root, Path::new(OWN_FILE)));
     let _turn = Turn::take(&args.root)?;
     // Before anything else is opened on it: the store is written in a namespace of this thread's own.
     let store = MachineStore::open(&args.root)?;
     let observed = Observed::at(&args.root)?;
     tell_broken(&observed, ui);
+    if let Some(from) = &args.from {
+        let system = brought::bring(from, args.system.as_deref(), &observed, &store, ui.report())?;
+        tell_new_users(&args.root, &observed, &store, &system, ui)?;
+        return install(&args.root, &observed, &store, &system, None, ui);
+    }
+    let file = args.file.clone().unwrap_or_else(|| below(&args.root, Path::new(OWN_FILE)));
     let made = make(&file, &observed, &store, ui.report())?;
     let system = made.system.info.path.clone();
     install(&args.root, &observed, &store, &system, Some(&made.named.passwords), ui)
@@ -58,6 +62,24 @@ fn make(file: &Path, observed: &Observed, store: &MachineStore, report: &dyn Rep
     pipeline::make(file, (checked, named, lock), base, &workshop, report)
 }
 
+/// Hashes of passwords are in no store, so a system that comes from one brings none for its new accounts.
+fn tell_new_users(
+    root: &Path,
+    observed: &Observed,
+    store: &MachineStore,
+    system: &StorePath,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let known = known_users(root, observed)?;
+    let machine = Usable::of(root, store, 0, system, 0)?.checked()?.machine;
+    for (name, user) in machine.users {
+        if user.hashed_password_file.is_some() && !known.contains(&name) {
+            ui.report().note(&format!("{name} is new and has no password yet: `passwd {name}` once it has booted"));
+        }
+    }
+    Ok(())
+}
+
 /// Accounts that are there: their first password is history.
 fn known_users(root: &Path, observed: &Observed) -> anyhow::Result<std::collections::BTreeSet<String>> {
     let mut known = std::collections::BTreeSet::new();
@@ -84,8 +106,7 @@ pub fn install(
     record.seed = Some(observed.seed()?);
     let generations = Generations::at(root);
     let same = observed.usable.last().filter(|newest| newest.system == *system);
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_secs()).ok());
-    let time = time.unwrap_or_default();
+    let time = now();
 
     // Everything that can fail without a change is tried first: the boot partition, as it will be.
     let number = match same {

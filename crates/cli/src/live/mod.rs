@@ -1,12 +1,15 @@
 //! A machine whose generations and boot partition are changed: the running one, or one whose disk is mounted somewhere.
 //! Observe, plan, apply: [`observed`] looks, crates/boot decides, [`menu`] carries out.
 
+pub mod brought;
+pub mod collect;
 pub mod menu;
 pub mod observed;
 pub mod partitions;
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 
@@ -37,6 +40,12 @@ impl Turn {
         }
         Ok(Turn { _file: file })
     }
+}
+
+/// This moment in seconds since 1970, by the machine's clock.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    since.and_then(|d| i64::try_from(d.as_secs()).ok()).unwrap_or_default()
 }
 
 /// A path of the machine below its root.

@@ -43,6 +43,7 @@ fn two_generations_are_compared_in_full() {
     assert_eq!(
         answer["etc"],
         json!([
+            { "path": "/etc/cairn/machine.yaml", "change": "changed" },
             { "path": "/etc/deep/new", "change": "added" },
             { "path": "/etc/hostname", "change": "removed" },
             { "path": "/etc/motd", "change": "changed" },

@@ -83,18 +83,8 @@ fn an_image_is_told_like_the_machine_that_is_in_it() {
 #[test]
 fn what_is_gone_or_damaged_is_marked_and_the_rest_is_told() {
     let made = three();
-    let real = |i: usize| made.store.real_path(&made.systems[i]);
     made.store.remove(&made.systems[1]).unwrap();
-    let broken = real(2).join("boot.json");
-    let mut mode = fs::metadata(real(2)).unwrap().permissions();
-    #[expect(
-        clippy::permissions_set_readonly_false,
-        reason = "a store path is read-only, and this one is to be damaged"
-    )]
-    mode.set_readonly(false);
-    fs::set_permissions(real(2), mode).unwrap();
-    fs::remove_file(&broken).unwrap();
-    fs::write(&broken, "{").unwrap();
+    made.damage(2, "boot.json");
     let answer = list(&made, &["--json"]).json();
     let all = answer["generations"].as_array().unwrap();
     assert_eq!(all[0]["problem"], Value::Null);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,9 +15,13 @@ use cairn_layout::{Needs, plan};
 use cairn_machine::model::{Disk, NamedLayout};
 use cairn_process::Quiet;
 use cairn_store::{Generations, Store, StorePath, database};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
+
+const LOADER: &str = "usr/lib/systemd/boot/efi/systemd-bootx64.efi";
 
 /// The date of the first generation; each later one is a day younger.
 pub const FIRST: i64 = 1_764_000_000;
@@ -31,6 +35,20 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// Of a run that went well.
+    #[track_caller]
+    pub fn done(self) -> Ran {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self
+    }
+
+    /// Of a run that was refused, with this in the reason.
+    #[track_caller]
+    pub fn refused(self, why: &str) {
+        assert_eq!(self.code, 3, "{}{}", self.out, self.err);
+        assert!(self.err.contains(why), "{}", self.err);
+    }
+
     /// The answer, of a run that went well.
     #[track_caller]
     pub fn json(&self) -> Value {
@@ -54,6 +72,7 @@ pub struct SystemOf {
     pub packages: Vec<(&'static str, &'static str)>,
     pub kernel: &'static str,
     pub machine: String,
+    pub root: &'static str,
     pub etc: BTreeMap<&'static str, String>,
 }
 
@@ -62,6 +81,7 @@ impl SystemOf {
         SystemOf {
             packages: vec![("bash", "5.2"), ("openssh-server", "1:10.0"), ("zlib1g", "1.3")],
             kernel: "6.12.1-cloud",
+            root: "UUID=1",
             machine: format!(
                 "version: 1\nhostname: {hostname}\nsource: {{debian: {{packages: [openssh-server]}}}}\ndisks: {{main: {{layout: uefi}}}}\n"
             ),
@@ -75,6 +95,13 @@ pub struct Made {
     dir: TempDir,
     pub store: Store,
     pub systems: Vec<StorePath>,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // A mount in the way would keep the folder.
+        let _ = nix::mount::umount(&self.root().join("boot"));
+    }
 }
 
 impl Made {
@@ -103,6 +130,66 @@ impl Made {
         made
     }
 
+    /// With a boot partition that is mounted (as a file system in memory) and empty, for this test alone. `None` where that
+    /// cannot be done.
+    pub fn mounted(systems: &[SystemOf]) -> Option<Made> {
+        if !nix::unistd::geteuid().is_root() {
+            assert!(std::env::var_os("CAIRN_STRICT").is_none(), "cannot be skipped in CI: needs root, for mounts");
+            eprintln!("SKIPPED: needs root, for mounts");
+            return None;
+        }
+        let made = Made::with(systems);
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None::<&str>).unwrap();
+        let boot = made.root().join("boot");
+        mount(Some("none"), &boot, Some("tmpfs"), MsFlags::empty(), Some("size=64m")).unwrap();
+        Some(made)
+    }
+
+    /// The files on the boot partition.
+    pub fn boot_files(&self) -> Vec<String> {
+        fn walk(top: &Path, folder: &Path, found: &mut Vec<String>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => walk(top, &path, found),
+                    false => found.push(path.strip_prefix(top).unwrap().to_str().unwrap().to_string()),
+                }
+            }
+        }
+        let (top, mut found) = (self.root().join("boot"), Vec::new());
+        walk(&top, &top, &mut found);
+        found.sort();
+        found
+    }
+
+    /// The entries of the menu: number and counter, as the names have them.
+    pub fn entries(&self) -> Vec<String> {
+        let names =
+            self.boot_files().into_iter().filter_map(|f| f.strip_prefix("loader/entries/cairn-").map(str::to_string));
+        let mut entries: Vec<String> = names
+            .map(|name| {
+                let parts: Vec<&str> = name.trim_end_matches(".conf").splitn(3, '-').collect();
+                let counter = parts[2].split_once('+').map(|(_, c)| format!("+{c}")).unwrap_or_default();
+                format!("{}{counter}", parts[1])
+            })
+            .collect();
+        entries.sort();
+        entries
+    }
+
+    /// The record that the machine has now.
+    pub fn recorded(&self) -> Record {
+        cairn_boot::effects::read_record(self.root()).unwrap().unwrap()
+    }
+
+    /// Runs a command on this machine.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        let mut all = args.to_vec();
+        all.extend(["--root", self.root().to_str().unwrap()]);
+        cairn(&all)
+    }
+
     pub fn root(&self) -> &Path {
         self.dir.path()
     }
@@ -121,21 +208,24 @@ impl Made {
         let packages: Vec<Value> = of.packages.iter().map(|(n, v)| json!({ "name": n, "version": v })).collect();
         fs::write(scratch.path().join("packages.json"), Value::from(packages).to_string()).unwrap();
         fs::write(scratch.path().join("kernel-release"), format!("{}\n", of.kernel)).unwrap();
-        fs::create_dir(scratch.path().join("boot")).unwrap();
-        fs::write(scratch.path().join("boot/vmlinuz"), of.kernel.repeat(1000)).unwrap();
+        for (path, text) in [("boot/vmlinuz", of.kernel.repeat(1000)), (LOADER, "loader".repeat(1000))] {
+            let path = scratch.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
         let base = self.store.add("debian-trixie-base", scratch, &[]).unwrap().path;
         let scratch = self.store.scratch().unwrap();
         fs::write(scratch.path().join("initrd"), "initrd".repeat(5000)).unwrap();
         let initrd = self.store.add("initrd", scratch, &[]).unwrap().path;
         let scratch = self.store.scratch().unwrap();
-        for (path, text) in &of.etc {
+        for (path, text) in of.etc.iter().chain([(&"cairn/machine.yaml", &of.machine)]) {
             let path = scratch.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
         symlink("/usr/share/zoneinfo/UTC", scratch.path().join("localtime")).unwrap();
         let etc = self.store.add("etc", scratch, &[]).unwrap().path;
-        let inputs = format!("{base} {etc} {}", of.machine);
+        let inputs = format!("{base} {etc} {} {}", of.machine, of.root);
         let path = Store::input_addressed_path("cairn-system-test", inputs.as_bytes()).unwrap();
         let scratch = self.store.scratch().unwrap();
         let folder = scratch.path();
@@ -145,7 +235,7 @@ impl Made {
         fs::write(folder.join("machine.yaml"), &of.machine).unwrap();
         let spec = json!({ "org.nixos.bootspec.v1": {
             "init": format!("{path}/init"), "initrd": format!("{initrd}/initrd"),
-            "kernel": format!("{base}/boot/vmlinuz"), "kernelParams": ["root=UUID=1", "quiet"],
+            "kernel": format!("{base}/boot/vmlinuz"), "kernelParams": [format!("root={}", of.root), "quiet"],
             "label": "Debian", "system": "x86_64-linux", "toplevel": path.to_string(),
         }, "org.nixos.specialisation.v1": {} });
         fs::write(folder.join("boot.json"), spec.to_string()).unwrap();
@@ -158,6 +248,14 @@ impl Made {
         let text = format!("title x\nlinux /cairn/x\noptions init={system}/init quiet cairn.generation={number}\n");
         fs::write(&path, text).unwrap();
         path
+    }
+
+    /// Writes nonsense into a file of a system.
+    pub fn damage(&self, index: usize, name: &str) {
+        let folder = self.store.real_path(&self.systems[index]);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::remove_file(folder.join(name)).unwrap();
+        fs::write(folder.join(name), "{").unwrap();
     }
 
     fn register(&self) {

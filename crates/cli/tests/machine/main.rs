@@ -1,6 +1,9 @@
 //! The commands for a machine and its generations, on machines made by our own store in the formats of real ones: below a
 //! folder, and in images. No network, no package, no QEMU; those are in `qemu-tests`.
 
+mod boot;
 mod diff;
+mod gc;
 mod generations;
 mod made;
+mod upgrade;

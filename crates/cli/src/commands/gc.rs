@@ -1,0 +1,179 @@
+//! `cairn gc`: removes what nothing refers to; on demand old generations first.
+//!
+//! The order is what a power cut cannot hurt: the menu's entries, then the links, then the store, each on the disk before
+//! the next. Whatever was interrupted, the next run goes on from there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use cairn_boot::{Record, Situation, choose};
+use cairn_layout::human;
+use cairn_store::gc::Garbage;
+use cairn_store::{Generations, MachineStore, Store};
+use serde_json::json;
+
+use crate::args::GcArgs;
+use crate::exit::{AfterWrite, Exit, Refusal};
+use crate::live::collect::{self, Candidate, Found, Objection, Rule};
+use crate::live::menu::BootMenu;
+use crate::live::observed::Observed;
+use crate::live::{Turn, now, numbers};
+use crate::ui::Ui;
+
+pub fn run(args: GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    if args.dry_run { would(&args, ui) } else { collect(&args, ui) }
+}
+
+/// Says what would go. Changes nothing.
+fn would(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let observed = Observed::at(&args.root)?;
+    let mut record = observed.record_or_new();
+    // Only root looks into a boot partition; what the machine remembers will do for others.
+    match BootMenu::open(&observed, &[]).and_then(|menu| menu.settle(&mut record)) {
+        Ok(_) => {}
+        Err(error) => ui.report().note(&format!("{error:#}: judging by what the machine remembers")),
+    }
+    let gone = chosen(args, &observed, &record)?;
+    let garbage = Store::open(&args.root)?.garbage(&gone)?;
+    told(args, &observed, &gone, &garbage, ui)
+}
+
+fn collect(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let _turn = Turn::take(&args.root)?;
+    let mut store = MachineStore::open(&args.root)?;
+    let mut observed = Observed::at(&args.root)?;
+    let asked = !rule(args).is_empty();
+    // Without a wish nothing of the boot partition's changes, and it need not be there.
+    let gone = match asked {
+        false => chosen(args, &observed, &observed.record_or_new())?,
+        true => {
+            let mut record = observed.record_or_new();
+            record.seed = Some(observed.seed()?);
+            BootMenu::open(&observed, &[])?.settle(&mut record)?;
+            let gone = chosen(args, &observed, &record)?;
+            if !gone.is_empty() {
+                drop_generations(&args.root, &mut observed, &gone, record, ui)?;
+            }
+            gone
+        }
+    };
+    let garbage = store.collect_garbage(ui.report()).map_err(|error| match gone.is_empty() {
+        true => anyhow::Error::from(error),
+        false => {
+            let what = format!("{} removed; `cairn gc` goes on with the store", are(&gone));
+            anyhow::Error::from(error).context(AfterWrite(what))
+        }
+    })?;
+    told(args, &observed, &gone, &garbage, ui)
+}
+
+/// Takes generations out of the menu, then out of the profile.
+fn drop_generations(
+    root: &Path,
+    observed: &mut Observed,
+    gone: &BTreeSet<u64>,
+    mut record: Record,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    // What the installation's names follow from must not go with its first generation.
+    observed.record = Some(record.clone());
+    observed.usable.retain(|g| !gone.contains(&g.boot.number));
+    observed.broken.retain(|number, _| !gone.contains(number));
+    let mut menu = BootMenu::open(observed, &[])?;
+    record.keep_only(&observed.numbers());
+    let planned = menu.plan(&record)?;
+    menu.apply(&planned, &mut record, ui.report())?;
+    let generations = Generations::at(root);
+    for number in gone {
+        generations.remove(*number).map_err(|error| {
+            anyhow::Error::from(error).context(AfterWrite("`cairn gc` with the same options goes on from here".into()))
+        })?;
+    }
+    Ok(())
+}
+
+/// The generations that go.
+fn chosen(args: &GcArgs, observed: &Observed, record: &Record) -> anyhow::Result<BTreeSet<u64>> {
+    let usable = observed.numbers();
+    let needed = needed(observed, record, &usable)?;
+    let all: Vec<Candidate> = Generations::at(&args.root)
+        .list()?
+        .into_iter()
+        .map(|g| {
+            let found = match (usable.contains(&g.number), &g.system, g.exists) {
+                (true, ..) => Found::Usable,
+                (false, Some(_), false) => Found::Gone,
+                (false, ..) => Found::Doubtful,
+            };
+            Candidate { number: g.number, time: g.time, found }
+        })
+        .collect();
+    collect::choose(&all, &needed, &rule(args)).map_err(|objection| {
+        let text = match objection {
+            Objection::NoSuch(number) => {
+                format!("there is no generation {number}; the machine has {}", numbers(all.iter().map(|g| g.number)))
+            }
+            Objection::Needed(number, reason) => format!("generation {number} stays: it is {reason}"),
+            Objection::Doubt(number) => {
+                let why = observed.broken.get(&number).map(String::as_str).unwrap_or_default();
+                format!(
+                    "generation {number} cannot be booted ({why}), and nothing is removed while it is there; if it can \
+                     go, `cairn gc --drop {number}`"
+                )
+            }
+        };
+        Refusal(text).into()
+    })
+}
+
+/// What stays whatever anybody wishes, and why.
+fn needed(observed: &Observed, record: &Record, usable: &BTreeSet<u64>) -> anyhow::Result<BTreeMap<u64, &'static str>> {
+    // Without one that can be booted there is nothing to decide, and nothing may go.
+    let checked = observed.newest()?.checked()?;
+    let boot = &checked.machine.boot;
+    let mut needed = BTreeMap::new();
+    if let Some(choice) = choose(&Situation { usable, record, booted: observed.booted, boot }) {
+        needed.insert(choice.ground, "what boots when nothing is chosen");
+        needed.extend(choice.trial.map(|n| (n, "what is tried at the next boot")));
+    }
+    needed.extend(record.last_good.map(|n| (n, "the last that has booted well")));
+    needed.extend(observed.current.map(|n| (n, "the current one")));
+    needed.extend(observed.booted.map(|n| (n, "running")));
+    Ok(needed)
+}
+
+fn rule(args: &GcArgs) -> Rule {
+    // An age without end is older than everything.
+    let made_before = args.older_than.map(|age| now().saturating_sub_unsigned(age));
+    Rule { keep: args.keep, made_before, named: args.drop.iter().copied().collect() }
+}
+
+fn told(args: &GcArgs, observed: &Observed, gone: &BTreeSet<u64>, garbage: &Garbage, ui: &Ui) -> anyhow::Result<Exit> {
+    if ui.json() {
+        let kept: Vec<u64> = observed.numbers().into_iter().filter(|n| !gone.contains(n)).collect();
+        ui.object(&json!({
+            "dry_run": args.dry_run,
+            "removed": gone,
+            "kept": kept,
+            "paths": garbage.dead.len(),
+            "bytes": garbage.bytes,
+        }))?;
+        return Ok(Exit::Done);
+    }
+    let would = if args.dry_run { "would be " } else { "" };
+    if !gone.is_empty() {
+        let whom = if args.dry_run { format!("{} would be", numbers(gone.iter().copied())) } else { are(gone) };
+        ui.line(format_args!("{whom} removed"))?;
+    }
+    let paths = match garbage.dead.len() {
+        0 if gone.is_empty() => return ui.line("there is nothing to remove").map(|()| Exit::Done),
+        1 => "1 store path".to_string(),
+        n => format!("{n} store paths"),
+    };
+    ui.line(format_args!("{paths}, {} {would}freed", human(garbage.bytes)))?;
+    Ok(Exit::Done)
+}
+
+fn are(gone: &BTreeSet<u64>) -> String {
+    format!("{} {}", numbers(gone.iter().copied()), if gone.len() == 1 { "is" } else { "are" })
+}

@@ -1,0 +1,74 @@
+//! A system that was made elsewhere: found in another store, held against this machine, and copied.
+
+use std::path::Path;
+
+use anyhow::Context;
+use cairn_process::Report;
+use cairn_store::{Generations, MachineStore, NixDb, Source, StorePath};
+
+use super::now;
+use super::observed::Observed;
+use crate::exit::Refusal;
+
+/// Brings a system out of the store below `from` into the machine's own, every byte checked, and registers it.
+pub fn bring(
+    from: &Path,
+    named: Option<&str>,
+    observed: &Observed,
+    store: &MachineStore,
+    report: &dyn Report,
+) -> anyhow::Result<StorePath> {
+    let source = Source::open(from)?;
+    let system = match named {
+        Some(path) => StorePath::from_absolute(path)?,
+        None => current(from)?,
+    };
+    if source.info(&system)?.is_none() {
+        return Err(Refusal(format!("{} has no {system}", from.display())).into());
+    }
+    fits(&source, &system, observed)?;
+    let copied = store.copy_closure(&source, std::slice::from_ref(&system), report)?;
+    if !copied.new.is_empty() {
+        report.note(&format!("{} store paths copied, {}", copied.new.len(), cairn_layout::human(copied.bytes)));
+    }
+    store.sync()?;
+    NixDb::open(&observed.root)?.register(&copied.closure, now())?;
+    Ok(system)
+}
+
+/// The system that the other store's profile points at.
+fn current(from: &Path) -> anyhow::Result<StorePath> {
+    let generations = Generations::at(from);
+    let number = generations.current()?;
+    let found = generations.list()?.into_iter().find(|g| Some(g.number) == number).and_then(|g| g.system);
+    found.ok_or_else(|| {
+        let what = format!("{} has no current system: name one with --system /nix/store/...", from.display());
+        Refusal(what).into()
+    })
+}
+
+/// Refuses a system that could not boot here: made for another disk, or another kind of processor.
+fn fits(source: &Source, system: &StorePath, observed: &Observed) -> anyhow::Result<()> {
+    let theirs = cairn_system::read_bootspec(&source.real_path(system))
+        .with_context(|| format!("looking at {system}, which is to be a system"))?;
+    let ours = &observed.newest()?.boot.bootspec;
+    let root =
+        |parameters: &[String]| parameters.iter().rev().find_map(|p| p.strip_prefix("root=")).map(str::to_string);
+    let (there, here) = (root(&theirs.kernel_params), root(&ours.kernel_params));
+    if there != here {
+        let word = |root: Option<String>| root.unwrap_or_else(|| "none".into());
+        return Err(Refusal(format!(
+            "{system} is made for the root file system {}, and this machine's is {}: identifiers follow from the seed, so \
+             build it with `seed: {}` in its machine file",
+            word(there),
+            word(here),
+            observed.seed()?
+        ))
+        .into());
+    }
+    if theirs.system != ours.system {
+        let what = format!("{system} is made for {}, and this machine is {}", theirs.system, ours.system);
+        return Err(Refusal(what).into());
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! `cairn boot check|repair` and `cairn rollback`, on a boot partition that is mounted.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use cairn_boot::Record;
+
+use crate::made::{Made, SystemOf};
+
+fn two() -> Option<Made> {
+    let made = Made::mounted(&[SystemOf::named("one"), SystemOf::named("two")])?;
+    let mut record = Record::first(1);
+    record.booted_well(2);
+    made.record(&record);
+    made.run(&["boot", "repair"]).done();
+    Some(made)
+}
+
+#[test]
+fn an_empty_boot_partition_is_filled_and_then_as_it_should_be() {
+    let Some(made) = Made::mounted(&[SystemOf::named("one"), SystemOf::named("two")]) else { return };
+    let check = made.run(&["boot", "check"]);
+    assert_eq!(check.code, 1, "{}", check.err);
+    assert!(check.out.contains("/EFI/BOOT/BOOTX64.EFI is missing"), "{}", check.out);
+    assert!(made.boot_files().is_empty(), "a check changes nothing");
+    made.run(&["boot", "repair"]).done();
+    let check = made.run(&["boot", "check"]);
+    assert_eq!((check.code, check.out.as_str()), (0, "the boot partition is as it should be\n"), "{}", check.err);
+    // The first is good; the second has not been tried by anybody.
+    assert_eq!(made.entries(), ["1", "2+3"]);
+}
+
+#[test]
+fn what_is_damaged_is_found_and_healed() {
+    let Some(made) = two() else { return };
+    let kernel = made.boot_files().into_iter().find(|f| f.ends_with("-linux")).unwrap();
+    fs::write(made.root().join("boot").join(&kernel), "short").unwrap();
+    fs::write(made.root().join("boot/foreign.txt"), "mine").unwrap();
+    let answer = made.run(&["boot", "check", "--json"]);
+    assert_eq!(answer.code, 1);
+    assert!(answer.out.contains("is damaged: it is written anew"), "{}", answer.out);
+    made.run(&["boot", "repair"]).done();
+    made.run(&["boot", "check"]).done();
+    assert_eq!(fs::read_to_string(made.root().join("boot/foreign.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn a_lost_record_is_made_anew_from_the_entries() {
+    let Some(made) = two() else { return };
+    fs::write(made.root().join("var/lib/cairn/boot.json"), "{").unwrap();
+    assert!(made.run(&["boot", "check"]).out.contains("is damaged"));
+    made.run(&["boot", "repair"]).done();
+    assert_eq!(made.recorded().good, [1, 2].into());
+}
+
+#[test]
+fn rollback_goes_to_the_good_one_before_and_back() {
+    let Some(made) = two() else { return };
+    let ran = made.run(&["rollback"]).done();
+    assert_eq!(ran.out, "generation 1 is what boots from now on\n");
+    assert_eq!((made.generations().current().unwrap(), made.recorded().default), (Some(1), Some(1)));
+    made.run(&["rollback"]).refused("there is no older generation that has booted well");
+    made.run(&["rollback", "7"]).refused("there is no generation 7; the machine has generations 1 and 2");
+    made.run(&["rollback", "2"]).done();
+    assert_eq!((made.generations().current().unwrap(), made.recorded().default), (Some(2), None));
+    assert_eq!(made.entries(), ["1", "2"]);
+}
+
+#[test]
+fn a_generation_that_has_not_booted_well_is_only_tried() {
+    let Some(made) = Made::mounted(&[SystemOf::named("one"), SystemOf::named("two")]) else { return };
+    let ran = made.run(&["rollback", "2"]).done();
+    assert!(ran.out.contains("is tried at the next boot"), "{}", ran.out);
+    assert_eq!(made.entries(), ["1", "2+3"]);
+    assert_eq!(made.recorded().trial, Some(2));
+}
+
+#[test]
+fn who_may_not_or_comes_second_is_refused_and_nothing_changes() {
+    let Some(made) = two() else { return };
+    let before = made.boot_files();
+    let lock = fs::File::create(made.root().join("var/lib/cairn/lock")).unwrap();
+    lock.lock().unwrap();
+    for command in [&["rollback", "1"][..], &["upgrade"], &["gc"], &["gc", "--keep", "1"], &["boot", "repair"]] {
+        made.run(command).refused("another cairn is changing this machine");
+    }
+    drop(lock);
+    let empty = tempfile::tempdir().unwrap();
+    for command in [&["rollback", "1"][..], &["upgrade"], &["gc"], &["boot", "repair"]] {
+        let mut all = command.to_vec();
+        all.extend(["--root", empty.path().to_str().unwrap()]);
+        crate::made::cairn(&all).refused("is not a machine that Cairn has made");
+    }
+    assert_eq!(made.boot_files(), before);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, as another user")]
+fn who_is_not_root_may_look_and_not_change() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let made = Made::with(&[SystemOf::named("one")]);
+    let folder = tempfile::tempdir().unwrap();
+    for path in [made.root(), folder.path()] {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let program = folder.path().join("cairn");
+    fs::copy(env!("CARGO_BIN_EXE_cairn"), &program).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(&program);
+        let output = command.args(args).arg("--root").arg(made.root()).uid(65534).gid(65534).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for command in [&["rollback", "1"][..], &["upgrade"], &["gc"], &["boot", "repair"]] {
+        let (code, err) = run(command);
+        assert_eq!(code, Some(3), "{command:?}: {err}");
+        assert!(err.contains("root"), "{err}");
+    }
+    for command in [&["generations"][..], &["diff", "1", "1"]] {
+        let (code, err) = run(command);
+        assert_eq!(code, Some(0), "{command:?}: {err}");
+    }
+}
+
+#[test]
+fn a_boot_partition_that_is_not_mounted_is_refused() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let made = Made::with(&[SystemOf::named("one"), SystemOf::named("two")]);
+    for command in [&["rollback", "1"][..], &["gc", "--keep", "1"], &["boot", "repair"], &["boot", "check"]] {
+        made.run(command).refused("the boot partition is not mounted at");
+    }
+}
