@@ -36,6 +36,10 @@ complete -c cairn -n "__fish_cairn_needs_command" -f -a "verify" -d 'Boot a mach
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "inspect" -d 'Show what is in an image'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "generations" -d 'List a machine\'s generations'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "diff" -d 'Compare two generations'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "upgrade" -d 'Make a new generation of this machine'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "rollback" -d 'Boot another generation from now on'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "gc" -d 'Remove what nothing refers to'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "boot" -d 'Look after the boot partition'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "hardware" -d 'Find out which drivers this computer needs, for a hardware file'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "schema" -d 'Print the JSON Schema of machine files, for editors'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "generate-docs" -d 'Write man pages, completions, the schema and the command reference'
@@ -103,6 +107,47 @@ complete -c cairn -n "__fish_cairn_using_subcommand diff" -l json -d 'Print one 
 complete -c cairn -n "__fish_cairn_using_subcommand diff" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand diff" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -l from -d 'Take a system that was made elsewhere: the current one of the store below this folder (a mounted disk or image, a folder). Every byte is checked' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -l system -d 'Take this store path instead of the current system; with --from' -r
+complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -l json -d 'Print one JSON object: the generation, its system, whether it is new'
+complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l reboot -d 'Restart the machine now'
+complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l json -d 'Print one JSON object: the generation, and whether it is only tried'
+complete -c cairn -n "__fish_cairn_using_subcommand rollback" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand rollback" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand gc" -l keep -d 'Remove all generations but the newest N' -r
+complete -c cairn -n "__fish_cairn_using_subcommand gc" -l older-than -d 'Remove the generations made longer ago than this: 12h, 30d, 8w' -r
+complete -c cairn -n "__fish_cairn_using_subcommand gc" -l drop -d 'Remove this generation, also one that cannot be read. May be repeated' -r
+complete -c cairn -n "__fish_cairn_using_subcommand gc" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand gc" -l dry-run -d 'Say what would be removed, and change nothing'
+complete -c cairn -n "__fish_cairn_using_subcommand gc" -l json -d 'Print one JSON object: the generations removed and kept, paths, bytes'
+complete -c cairn -n "__fish_cairn_using_subcommand gc" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand gc" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_subcommand_from check repair good" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_subcommand_from check repair good" -s h -l help -d 'Print help'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_subcommand_from check repair good" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_subcommand_from check repair good" -f -a "check" -d 'Compare the boot partition with what it should be'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_subcommand_from check repair good" -f -a "repair" -d 'Make the boot partition what it should be'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_subcommand_from check repair good" -f -a "good" -d 'Record that the generation that runs has booted well'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON object: `ok`, and the list `problems`'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -l json -d 'Print one JSON object: the list `repaired`'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from good" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from good" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from good" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s o -l output -d 'Write the file instead of printing it; the seed of one that exists is kept' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -l root -d 'Look at the `sys` and `proc` below this folder' -r -f -a "(__fish_complete_directories)"
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s q -l quiet -d 'Say nothing but errors'

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Makes one machine file into a system: in a disk image and in QEMU.
+/// Makes one machine file into a system: in a disk image, in QEMU, and on the
+/// machine itself, generation by generation.
 #[derive(Debug, Parser)]
 #[command(
     name = "cairn",
@@ -73,13 +74,22 @@ pub enum Command {
     /// added, removed and changed, settings), the bytes that it alone needs; which is
     /// booted, the default, the last that booted well, in the menu. Reads only.
     Generations(GenerationsArgs),
-    /// Make a new generation of this machine from its machine file.
+    /// Compare two generations.
     ///
-    /// With the same packages as an earlier generation it needs no network. The new
-    /// generation is tried at the next boot; if it does not boot well, the machine
-    /// comes back by itself in the one that did.
+    /// Packages, settings of the machine file, files of /etc, kernel, sizes. Reads
+    /// only.
+    Diff(DiffArgs),
+    /// Make a new generation of this machine.
+    ///
+    /// From its machine file, which was edited, or from a system that was made
+    /// elsewhere (--from). With the same packages as an earlier generation it needs no
+    /// network. The new generation is tried at the next boot; if it does not boot well,
+    /// the machine comes back by itself in the one that did.
     Upgrade(UpgradeArgs),
     /// Boot another generation from now on.
+    ///
+    /// One that has booted well boots from the next time on; any other is tried first.
+    /// Nothing else changes: files in /var and /home are of the machine.
     Rollback(RollbackArgs),
     /// Remove what nothing refers to.
     ///
@@ -90,11 +100,6 @@ pub enum Command {
     Gc(GcArgs),
     /// Look after the boot partition.
     Boot(BootArgs),
-    /// Compare two generations.
-    ///
-    /// Packages, settings of the machine file, files of /etc, kernel, sizes. Reads
-    /// only.
-    Diff(DiffArgs),
     /// Find out which drivers this computer needs, for a hardware file.
     ///
     /// Reads /sys and prints YAML; needs no privilege. A machine file includes the
@@ -299,6 +304,9 @@ pub struct RollbackArgs {
     /// Restart the machine now.
     #[arg(long)]
     pub reboot: bool,
+    /// Print one JSON object: the generation, and whether it is only tried.
+    #[arg(long)]
+    pub json: bool,
     /// The machine's root: where its disk is mounted, boot partition and all.
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
     pub root: PathBuf,
@@ -367,6 +375,9 @@ pub struct BootCheckArgs {
 /// `cairn boot repair`.
 #[derive(Debug, Args)]
 pub struct BootRepairArgs {
+    /// Print one JSON object: the list `repaired`.
+    #[arg(long)]
+    pub json: bool,
     /// The machine's root: where its disk is mounted, boot partition and all.
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
     pub root: PathBuf,

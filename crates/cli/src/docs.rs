@@ -53,8 +53,8 @@ fn all() -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
     let mut files = BTreeMap::new();
     let command = tree();
     files.insert("man/cairn.1".into(), page(&command, "cairn", true)?);
-    for sub in visible(&command) {
-        let name = format!("cairn-{}", sub.get_name());
+    for (words, sub) in below(&command, "cairn") {
+        let name = words.replace(' ', "-");
         files.insert(format!("man/{name}.1").into(), page(sub, &name, false)?);
     }
     for (shell, name) in [(Shell::Bash, "cairn.bash"), (Shell::Zsh, "_cairn"), (Shell::Fish, "cairn.fish")] {
@@ -82,6 +82,18 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|c| !c.is_hide_set())
 }
 
+/// The commands below one, and those below them, by what is typed.
+fn below<'a>(command: &'a Command, words: &str) -> Vec<(String, &'a Command)> {
+    let mut found = Vec::new();
+    for sub in visible(command) {
+        let words = format!("{words} {}", sub.get_name());
+        let more = below(sub, &words);
+        found.push((words, sub));
+        found.extend(more);
+    }
+    found
+}
+
 fn page(command: &Command, name: &str, whole: bool) -> anyhow::Result<Vec<u8>> {
     let named = command.clone().display_name(name.to_string());
     let man = Man::new(named).title(name.to_uppercase()).manual("Cairn").source(SOURCE);
@@ -91,8 +103,10 @@ fn page(command: &Command, name: &str, whole: bool) -> anyhow::Result<Vec<u8>> {
     man.render_synopsis_section(&mut out)?;
     man.render_description_section(&mut out)?;
     man.render_options_section(&mut out)?;
-    if whole {
+    if visible(command).next().is_some() {
         man.render_subcommands_section(&mut out)?;
+    }
+    if whole {
         out.extend_from_slice(FOR_SCRIPTS.as_bytes());
         out.extend_from_slice(FILES.as_bytes());
     }
@@ -116,8 +130,8 @@ fn reference(command: &Command) -> String {
         let _ = write!(text, "\n## {name}\n\n```text\n{}\n```\n", lines.join("\n"));
     };
     add("cairn", command.clone().render_long_help().to_string());
-    for sub in visible(command) {
-        add(&format!("cairn {}", sub.get_name()), sub.clone().render_long_help().to_string());
+    for (words, sub) in below(command, "cairn") {
+        add(&words, sub.clone().render_long_help().to_string());
     }
     text
 }

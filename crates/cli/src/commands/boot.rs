@@ -65,6 +65,10 @@ fn repair(root: &Path, ui: &Ui) -> anyhow::Result<Exit> {
     let planned = menu.plan(&record)?;
     let words = planned.words();
     menu.apply(&planned, &mut record, ui.report())?;
+    if ui.json() {
+        ui.object(&json!({ "repaired": words }))?;
+        return Ok(Exit::Done);
+    }
     for word in &words {
         ui.line(word)?;
     }

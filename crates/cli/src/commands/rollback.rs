@@ -2,6 +2,7 @@
 
 use cairn_boot::Record;
 use cairn_store::Generations;
+use serde_json::json;
 
 use super::boot::tell_broken;
 use crate::args::RollbackArgs;
@@ -33,7 +34,11 @@ pub fn run(args: RollbackArgs, ui: &Ui) -> anyhow::Result<Exit> {
         Some(_) => "has not booted well yet, and is tried at the next boot",
         None => "is what boots from now on",
     };
-    ui.line(format_args!("generation {number} {how}"))?;
+    if ui.json() {
+        ui.object(&json!({ "generation": number, "trial": record.trial.is_some() }))?;
+    } else {
+        ui.line(format_args!("generation {number} {how}"))?;
+    }
     if args.reboot {
         cairn_process::Tool::new("systemctl", "systemd", "restart the machine").arg("reboot").run()?;
     }
