@@ -6,7 +6,7 @@ use std::path::Path;
 use cairn_boot::plan::Situation;
 use cairn_boot::{BootSet, Installation, Place, PlanError, Present, Role, Space};
 use cairn_disk::fat::{FatContents, FatFile};
-use cairn_disk::{Content, Contents, DiskError, FileTarget, Tree, apply, ext4};
+use cairn_disk::{BootCode, Content, Contents, DiskError, FileTarget, Tree, apply, ext4};
 use cairn_layout::{DiskPlan, Needs, PlanError as LayoutError, free_to_leave, identifiers, plan};
 use cairn_machine::model::{Disk, PartitionKind};
 use cairn_process::Report;
@@ -34,6 +34,8 @@ pub struct ImageContents<'a> {
     pub installation: Installation,
     /// The files of the boot partition.
     pub boot: &'a BootSet,
+    /// What a BIOS starts, if the machine boots under one.
+    pub boot_code: Option<&'a BootCode>,
     /// The root file system.
     pub root: RootContents<'a>,
 }
@@ -69,6 +71,7 @@ pub struct Image {
     pub plan: DiskPlan,
     root: Tree,
     boot: BTreeMap<String, NewBootPartition>,
+    boot_code: Option<BootCode>,
     epoch: i64,
 }
 
@@ -84,11 +87,12 @@ pub fn key(contents: &ImageContents<'_>) -> String {
         })
         .collect();
     let described = format!(
-        "{RECIPE} {}\n{:?}\n{}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n{}\n{}",
+        "{RECIPE} {}\n{:?}\n{}\n{:?}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n{}\n{}",
         env!("CARGO_PKG_VERSION"),
         contents.disk,
         contents.seed,
         contents.boot,
+        contents.boot_code.map(|code| Sha256::digest(&code.core)),
         root.links,
         root.record,
         root.passwords,
@@ -120,7 +124,8 @@ impl Image {
             ..Needs::default()
         };
         let plan = plan(contents.disk, contents.seed, &needs, None)?;
-        Ok(Image { plan, root, boot, epoch: contents.root.epoch })
+        let boot_code = contents.boot_code.cloned();
+        Ok(Image { plan, root, boot, boot_code, epoch: contents.root.epoch })
     }
 
     /// Writes the image to a file that stands under its name when it is whole.
@@ -148,6 +153,9 @@ impl Image {
             trees: BTreeMap::from([("/".to_string(), &self.root)]),
         };
         apply(&self.plan, &contents, self.epoch, &target, threads, report)?;
+        if let (Some(code), Some(area)) = (&self.boot_code, self.plan.core_image_area()) {
+            code.write(&target, area)?;
+        }
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 pub mod artifact;
 pub mod boot_files;
 mod files;
+pub mod loader;
 mod outputs;
 mod problems;
 
@@ -11,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cairn_boot::{BootSet, Generation, Installation, Layout, LoaderProgram, Menu, Present, Record};
+use cairn_boot::{BootSet, Generation, Installation, Layout, Menu, Present, Record};
+use cairn_disk::BootCode;
 use cairn_layout::{disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
@@ -101,6 +103,7 @@ pub struct Prepared {
     links: Vec<profile::Link>,
     record: Record,
     boot: BootSet,
+    boot_code: Option<BootCode>,
     disk: Disk,
     disk_name: String,
     disk_seed: Uuid,
@@ -147,8 +150,16 @@ pub fn prepare(files: &[&Path], key: Option<&SigningKey>, report: &dyn Report) -
     }
     let generations =
         numbered().map(|(number, made)| generation(&store, number, made)).collect::<Result<Vec<_>, _>>()?;
-    let boot = boot_set(&store, folder, newest, &generations, &record)?;
-    Ok(Prepared { store, made, closure, links, record, boot, disk, disk_name, disk_seed })
+    let base = store.real_path(&newest.base.info.path);
+    let loader = loader::Source {
+        base: &newest.base.info.path,
+        folder: &base,
+        artifact: &|path| artifact::of(&store, path),
+        cache: &cache,
+    };
+    let boot = boot_set(&loader, folder, newest, &generations, &record)?;
+    let boot_code = loader.boot_code(&newest.checked)?;
+    Ok(Prepared { store, made, closure, links, record, boot, boot_code, disk, disk_name, disk_seed })
 }
 
 /// The store path that a program is in, if that is a path of this store: on a machine, `cairn` itself.
@@ -256,14 +267,13 @@ fn generation(store: &Store, number: u64, made: &Made) -> anyhow::Result<Generat
 
 /// The boot set of a new machine; the newest machine file says what the menu is like.
 fn boot_set(
-    store: &Store,
+    loader: &loader::Source<'_>,
     folder: &Path,
     newest: &Made,
     generations: &[Generation],
     record: &Record,
 ) -> anyhow::Result<BootSet> {
     let machine = &newest.checked.machine;
-    let program = store_path(&newest.base.info.path, "usr/lib/systemd/boot/efi/systemd-bootx64.efi");
     let two = machine.disks.values().any(|disk| disk.has(PartitionKind::Esp) && disk.has(PartitionKind::Xbootldr));
     let menu = Menu {
         installation: Installation::of_seed(newest.checked.seed()),
@@ -271,17 +281,13 @@ fn boot_set(
         generations,
         record,
         booted: None,
-        program: &LoaderProgram::SystemdBoot(artifact::of(store, &program)?),
+        program: &loader.program(&newest.checked)?,
         layout: if two { Layout::Two } else { Layout::One },
-        memtest: None,
+        memtest: loader.memtest(&newest.checked).as_ref(),
         files: &boot_files::read(folder, &newest.checked)?,
         complete: true,
     };
     Ok(menu.boot_set(&Present::default())?)
-}
-
-fn store_path(path: &StorePath, inside: &str) -> PathBuf {
-    Path::new(&path.to_string()).join(inside)
 }
 
 impl Prepared {
@@ -310,6 +316,7 @@ impl Prepared {
             seed: self.disk_seed,
             installation: Installation::of_seed(checked.seed()),
             boot: &self.boot,
+            boot_code: self.boot_code.as_ref(),
             root: RootContents {
                 store: &self.store,
                 closure: &self.closure,

@@ -15,10 +15,12 @@ pub mod target;
 pub mod tree;
 
 mod apply;
+mod boot_code;
 mod error;
 mod kernel;
 
 pub use apply::{Contents, apply};
+pub use boot_code::BootCode;
 pub use error::DiskError;
 pub use kernel::copy_range;
 pub use source::{FileSource, Region, Source};

@@ -7,6 +7,7 @@ mod bootjson;
 pub mod debian;
 mod error;
 pub mod etc;
+pub mod grub;
 pub mod initrd;
 mod memory;
 mod program;

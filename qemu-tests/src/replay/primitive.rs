@@ -127,11 +127,7 @@ pub fn judge(case: &Case, recording: &mut Recording, how: Thorough) -> Result<Ou
             }
         }
     };
-    outcome.count = {
-        let log = &recording.log;
-        let count = walk(log, &mut image, 1, how, &mut show);
-        count
-    };
+    outcome.count = walk(&recording.log, &mut image, 1, how, &mut show);
     Ok(outcome)
 }
 

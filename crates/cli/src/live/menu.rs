@@ -1,6 +1,7 @@
 //! Brings a machine's boot partitions up to date: survey, plan, then the record, then the partitions. The record comes first,
 //! so that whatever is interrupted afterwards is completed by the next run.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,14 +12,12 @@ use cairn_boot::{
     PlanError, Present, Record, Role, Step, Target, Update, apply, settle, survey,
 };
 use cairn_machine::Checked;
-use cairn_machine::model::Loader;
 use cairn_process::Report;
-use cairn_store::StorePath;
 
-use super::observed::{Observed, Usable};
+use super::observed::{Observed, Usable, artifact};
 use super::partitions::{self, BootPartitions};
 use crate::exit::{AfterWrite, Refusal};
-use crate::pipeline::boot_files;
+use crate::pipeline::{boot_files, loader};
 
 /// The boot partitions of a machine, opened, with what decides what belongs on them.
 #[derive(Debug)]
@@ -90,12 +89,18 @@ impl BootMenu {
         let root = &observed.root;
         let open = |at: &str| partitions::open(root, at);
         let generations = observed.usable.iter().chain(more.iter().copied()).map(|g| g.boot.clone()).collect();
-        let program = program(root, &checked, &newest.base)?;
-        let memtest = checked.machine.boot.memtest.then(|| memtest(root, &newest.base)).transpose()?;
+        let (folder, cache) = (super::below(root, Path::new(&newest.base.to_string())), root.join("var/cache/cairn"));
+        let seen = RefCell::default();
+        let loader = loader::Source {
+            base: &newest.base,
+            folder: &folder,
+            artifact: &|path| artifact(root, None, path, &seen),
+            cache: &cache,
+        };
         Ok(BootMenu {
             installation: Installation::of_seed(observed.seed()?),
-            program,
-            memtest,
+            program: loader.program(&checked)?,
+            memtest: loader.memtest(&checked),
             files: boot_files::read(&newest.made_from, &checked)?,
             generations,
             booted: observed.booted,
@@ -205,23 +210,4 @@ impl BootMenu {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// The boot loader's program, from the base.
-fn program(root: &Path, checked: &Checked, base: &StorePath) -> anyhow::Result<LoaderProgram> {
-    match checked.machine.boot.loader {
-        Loader::SystemdBoot => {
-            let path = Path::new(&base.to_string()).join("usr/lib/systemd/boot/efi/systemd-bootx64.efi");
-            Ok(LoaderProgram::SystemdBoot(super::observed::artifact(root, None, &path, &Default::default())?))
-        }
-        Loader::Grub => anyhow::bail!("machines with GRUB cannot be upgraded yet"),
-    }
-}
-
-fn memtest(root: &Path, base: &StorePath) -> anyhow::Result<MemtestPrograms> {
-    let find = |name: &str| {
-        let path = Path::new(&base.to_string()).join("boot").join(name);
-        super::observed::artifact(root, None, &path, &Default::default()).ok()
-    };
-    Ok(MemtestPrograms { bios: find("memtest86+x64.bin"), efi: find("memtest86+x64.efi") })
 }

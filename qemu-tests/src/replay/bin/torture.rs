@@ -1,7 +1,7 @@
 //! The long forms of the power cut tests; `scripts/torture` calls it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use qemu_tests::replay::record::{Kernel, record};
@@ -12,12 +12,12 @@ use qemu_tests::replay::{cases, primitive};
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["primitives", store, ref names @ ..] => primitives(&store.into(), names),
+        ["primitives", store, ref names @ ..] => primitives(Path::new(store), names),
         _ => bail!("usage: torture primitives STORE [CASE...]"),
     }
 }
 
-fn primitives(store: &PathBuf, names: &[&str]) -> Result<()> {
+fn primitives(store: &Path, names: &[&str]) -> Result<()> {
     let kernel = Kernel::in_store(store)?;
     let all = cases::BROKEN.iter().chain(cases::SAFE).filter(|case| names.is_empty() || names.contains(&case.name));
     let all: Vec<_> = all.flat_map(|case| [Hasty::Never, Hasty::Metadata, Hasty::All].map(|h| (case, h))).collect();

@@ -1,0 +1,105 @@
+//! What of the boot loader goes onto a machine's disk: its program for UEFI, and what a BIOS starts.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use bootloader_templates::grub::{EMBEDDED, Early, SCRIPT};
+use cairn_boot::{Artifact, Installation, LoaderProgram, MemtestPrograms};
+use cairn_disk::BootCode;
+use cairn_layout::{disk_seed, identifiers};
+use cairn_machine::Checked;
+use cairn_machine::model::{Loader, PartitionKind};
+use cairn_store::StorePath;
+use cairn_system::grub::{EarlyScript, Platform, boot_sector, core_image};
+use sha2::{Digest, Sha256};
+
+/// Where the loader's parts come from.
+pub struct Source<'a> {
+    /// The base's store path.
+    pub base: &'a StorePath,
+    /// Where the base really is.
+    pub folder: &'a Path,
+    /// The artifact of a file in the store.
+    pub artifact: &'a dyn Fn(&Path) -> anyhow::Result<Artifact>,
+    /// A folder for what is remembered.
+    pub cache: &'a Path,
+}
+
+impl Source<'_> {
+    fn in_base(&self, inside: &str) -> anyhow::Result<Artifact> {
+        (self.artifact)(&Path::new(&self.base.to_string()).join(inside))
+    }
+
+    /// The loader's program.
+    pub fn program(&self, checked: &Checked) -> anyhow::Result<LoaderProgram> {
+        Ok(match checked.machine.boot.loader {
+            Loader::SystemdBoot => {
+                LoaderProgram::SystemdBoot(self.in_base("usr/lib/systemd/boot/efi/systemd-bootx64.efi")?)
+            }
+            Loader::Grub => {
+                let uefi = checked.machine.firmware().uefi;
+                LoaderProgram::Grub { efi: uefi.then(|| self.core(checked, Platform::Efi)).transpose()? }
+            }
+        })
+    }
+
+    /// What a BIOS starts, where the machine boots under one.
+    pub fn boot_code(&self, checked: &Checked) -> anyhow::Result<Option<BootCode>> {
+        if !checked.machine.firmware().bios {
+            return Ok(None);
+        }
+        Ok(Some(BootCode { sector: boot_sector(self.folder)?, core: self.core(checked, Platform::Bios)? }))
+    }
+
+    /// The memory test's programs, where the machine file wants them.
+    pub fn memtest(&self, checked: &Checked) -> Option<MemtestPrograms> {
+        checked.machine.boot.memtest.then(|| MemtestPrograms {
+            bios: self.in_base("boot/memtest86+x64.bin").ok(),
+            efi: self.in_base("boot/memtest86+x64.efi").ok(),
+        })
+    }
+
+    /// GRUB's image, from the base's own GRUB; made once for each base and script.
+    fn core(&self, checked: &Checked, platform: Platform) -> anyhow::Result<Vec<u8>> {
+        let early = early(checked)?;
+        let text = early.render().context("writing GRUB's first script")?;
+        let script = EarlyScript { embedded: EMBEDDED, name: SCRIPT, text: &text, prefix: &early.folder };
+        let key = format!("{} {platform:?}\n{EMBEDDED}\n{text}\n{}", self.base, env!("CARGO_PKG_VERSION"));
+        let name: String = Sha256::digest(key).iter().map(|b| format!("{b:02x}")).collect();
+        let folder = self.cache.join("grub");
+        let remembered = folder.join(name);
+        if let Some(image) = std::fs::read(&remembered).ok().and_then(whole) {
+            return Ok(image);
+        }
+        let image = core_image(self.folder, platform, &script)?;
+        let remember = || -> std::io::Result<()> {
+            std::fs::create_dir_all(&folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+            file.write_all(&Sha256::digest(&image))?;
+            file.write_all(&image)?;
+            file.persist(&remembered)?;
+            Ok(())
+        };
+        remember().with_context(|| format!("writing {}", remembered.display()))?;
+        Ok(image)
+    }
+}
+
+/// What was remembered, if a power cut has not torn it: the hash in front tells.
+fn whole(bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let (hash, image) = bytes.split_at_checked(32)?;
+    (Sha256::digest(image).as_slice() == hash).then(|| image.to_vec())
+}
+
+/// Where GRUB finds the menu: the boot partition's volume id, and our folder on it.
+fn early(checked: &Checked) -> anyhow::Result<Early> {
+    let (name, disk) = checked.machine.disks.iter().next().context("the machine has no disk")?;
+    let ids =
+        identifiers(disk, disk_seed(checked.seed(), name)).map_err(|e| super::problems::of_plan(checked, name, e))?;
+    let of = |kind| ids.iter().find(|p| p.kind == kind).and_then(|p| p.fs.as_ref());
+    let boot =
+        of(PartitionKind::Xbootldr).or_else(|| of(PartitionKind::Esp)).context("the disk has no boot partition")?;
+    let folder = format!("/{}", Installation::of_seed(checked.seed()).grub_folder());
+    Ok(Early { uuid: boot.uuid.to_string(), folder })
+}
