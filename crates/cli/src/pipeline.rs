@@ -275,6 +275,7 @@ fn boot_set(
 ) -> anyhow::Result<BootSet> {
     let machine = &newest.checked.machine;
     let two = machine.disks.values().any(|disk| disk.has(PartitionKind::Esp) && disk.has(PartitionKind::Xbootldr));
+    let memtest = loader.memtest(&newest.checked);
     let menu = Menu {
         installation: Installation::of_seed(newest.checked.seed()),
         boot: &machine.boot,
@@ -283,7 +284,7 @@ fn boot_set(
         booted: None,
         program: &loader.program(&newest.checked)?,
         layout: if two { Layout::Two } else { Layout::One },
-        memtest: loader.memtest(&newest.checked).as_ref(),
+        memtest: memtest.as_ref(),
         files: &boot_files::read(folder, &newest.checked)?,
         complete: true,
     };
