@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use cairn_process::Report;
+use nix::sys::statvfs::statvfs;
 
 use crate::canonical::{canonicalise, canonicalise_in_place};
 use crate::hash::{Hashed, hash_tree};
@@ -33,11 +34,29 @@ impl Store {
     /// # Errors
     /// [`StoreError::SourceDamaged`] naming a path whose bytes are not what the source's database says,
     /// [`StoreError::Missing`] when the source does not have all references, [`StoreError::Disagree`] when Nix's database
-    /// here knows one of the paths with other contents, [`StoreError::Io`]. This store is as it was then.
+    /// here knows one of the paths with other contents, [`StoreError::Full`], [`StoreError::Io`]. This store is as it was
+    /// then.
     pub fn copy_closure(
         &self,
         source: &Source,
         roots: &[StorePath],
+        report: &dyn Report,
+    ) -> Result<Copied, StoreError> {
+        let free = statvfs(&self.store_dir()).map_or(0, |s| s.blocks_available() * s.fragment_size());
+        let mut needed = 0;
+        self.copy_missing(source, roots, &mut needed, report).map_err(|error| match error {
+            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                StoreError::Full { root: self.root().to_path_buf(), needed, free }
+            }
+            other => other,
+        })
+    }
+
+    fn copy_missing(
+        &self,
+        source: &Source,
+        roots: &[StorePath],
+        needed: &mut u64,
         report: &dyn Report,
     ) -> Result<Copied, StoreError> {
         let wanted = source.closure(roots)?;
@@ -54,8 +73,8 @@ impl Store {
             }
             missing.push(info);
         }
-        let total = missing.iter().map(|i| i.nar_size).sum();
-        report.phase("copying store paths", Some(total));
+        *needed = missing.iter().map(|i| i.nar_size).sum();
+        report.phase("copying store paths", Some(*needed));
         let mut staged = Vec::with_capacity(missing.len());
         for info in missing {
             let scratch = self.scratch()?;

@@ -173,6 +173,20 @@ pub enum StoreError {
         /// What is wrong, and what can be done.
         why: String,
     },
+    /// There is no room for what is to come.
+    #[error(
+        "there is no room in the store at {}: {} MiB are needed at most, and {} MiB were free; nothing was copied. \
+         `cairn gc` makes room by removing what old generations need",
+        root.display(), needed.div_ceil(1 << 20), free >> 20
+    )]
+    Full {
+        /// The store's root folder.
+        root: PathBuf,
+        /// What all that is missing takes when none of it is here in other paths.
+        needed: u64,
+        /// What was free before.
+        free: u64,
+    },
     /// It is not clear what is needed, so nothing is removed.
     #[error(
         "{what}; what it needs is not known, so nothing was removed. Remove that generation (or that root of garbage \

@@ -13,6 +13,12 @@
 //! Several processes may work on one store, as root or not, and each may be killed at any moment.
 //!
 //! [`database`], [`profile`] and [`binary_cache`] say a closure in the formats that Nix reads.
+//!
+//! On a machine the store is `/`, and more is at stake. [`MachineStore`] opens it to be changed: what is added is safe from
+//! power cuts and shares its files with what is there. [`Store::copy_closure`] brings paths from a [`Source`];
+//! [`NixDb`] makes them valid for Nix, beside a Nix that runs; [`Generations`] are the links that name systems; and
+//! [`MachineStore::collect_garbage`] removes what nobody needs. The order of an upgrade is that of this list, with
+//! [`Store::sync`] before anything names a path.
 
 pub mod binary_cache;
 mod canonical;

@@ -274,6 +274,29 @@ fn child_that_copies() {
     }
 }
 
+/// A folder with a source, what is wanted of it, and an empty disk.
+fn before_copying(made: &Path, systems: &[StorePath]) -> tempfile::TempDir {
+    let dir = in_memory();
+    std::os::unix::fs::symlink(made.join("source"), dir.path().join("source")).unwrap();
+    let text: String = systems.iter().map(|p| format!("{p}\n")).collect();
+    fs::write(dir.path().join("wanted"), text).unwrap();
+    fs::create_dir(dir.path().join("machine")).unwrap();
+    dir
+}
+
+/// Whatever counts is whole, and another try gets to the end.
+fn whole_after_copying(root: &Path, made: &Path, systems: &[StorePath]) {
+    let machine = MachineStore::open(&root.join("machine")).unwrap();
+    assert_eq!(left_over(machine.root()), [""; 0]);
+    let paths = machine.paths().unwrap();
+    for path in &paths {
+        machine.check_contents(path).unwrap();
+    }
+    machine.copy_closure(&Source::open(&made.join("source")).unwrap(), systems, &Quiet).unwrap();
+    assert_eq!(machine.paths().unwrap().len(), 4);
+    machine.paths().unwrap().iter().for_each(|path| machine.check_quick(path).unwrap());
+}
+
 #[test]
 fn copying_may_be_killed_before_any_change_it_makes() {
     if !is_root() || !cut::can_trace() {
@@ -281,30 +304,72 @@ fn copying_may_be_killed_before_any_change_it_makes() {
     }
     let made = in_memory();
     let systems = cache(&made.path().join("source"));
-    let prepare = || {
-        let dir = in_memory();
-        std::os::unix::fs::symlink(made.path().join("source"), dir.path().join("source")).unwrap();
-        let text: String = systems.iter().map(|p| format!("{p}\n")).collect();
-        fs::write(dir.path().join("wanted"), text).unwrap();
-        fs::create_dir(dir.path().join("machine")).unwrap();
-        dir
-    };
+    let prepare = || before_copying(made.path(), &systems);
     let judge = |root: &Path| {
-        let machine = MachineStore::open(&root.join("machine")).unwrap();
-        assert_eq!(left_over(machine.root()), [""; 0]);
-        // Whatever counts is whole, with all that it refers to.
-        let paths = machine.paths().unwrap();
-        for path in &paths {
-            machine.check_contents(path).unwrap();
-        }
-        machine.closure(&paths).unwrap();
-        let source = Source::open(&root.join("source")).unwrap();
-        machine.copy_closure(&source, &systems, &Quiet).unwrap();
-        assert_eq!(machine.paths().unwrap().len(), 4);
-        machine.paths().unwrap().iter().for_each(|path| machine.check_quick(path).unwrap());
+        let machine = Store::open(&root.join("machine")).unwrap();
+        // What counts has all that it refers to. (A cut may lose one of several infos that came at once.)
+        machine.closure(&machine.paths().unwrap()).unwrap();
+        whole_after_copying(root, made.path(), &systems);
     };
     let ends = cut::at_each_change("child_that_copies", prepare, judge);
     assert!(ends > 100, "{ends}");
+}
+
+#[test]
+fn the_power_may_fail_before_and_after_any_sync_of_copying() {
+    if !is_root() || !cut::can_trace() {
+        return skip("needs root, and strace to end a process at a chosen system call");
+    }
+    let made = in_memory();
+    let systems = cache(&made.path().join("source"));
+    let mut random = cut::Random(3);
+    let mut durable = cut::State::default();
+    let mut cuts = 0;
+    for n in 1.. {
+        let dir = before_copying(made.path(), &systems);
+        let done = cut::until_sync("child_that_copies", dir.path(), n);
+        let reached = cut::State::read(&dir.path().join("machine"));
+        for _ in 0..30 {
+            let dir = in_memory();
+            fs::create_dir(dir.path().join("machine")).unwrap();
+            cut::State::torn(&durable, &reached, &mut random).write(&dir.path().join("machine"));
+            whole_after_copying(dir.path(), made.path(), &systems);
+            cuts += 1;
+        }
+        durable = reached;
+        if done {
+            break;
+        }
+    }
+    assert!(cuts >= 5 * 30, "{cuts}");
+}
+
+#[test]
+fn a_disk_without_room_says_so_and_keeps_nothing() {
+    if !is_root() {
+        return skip("needs root, for a small file system");
+    }
+    let made = in_memory();
+    let systems = cache(&made.path().join("source"));
+    let dir = before_copying(made.path(), &systems);
+    let script = "mount -t tmpfs -o size=1m none \"$1/machine\"; shift; exec \"$@\"";
+    let tool = cairn_process::Tool::new("unshare", "util-linux", "have a small file system");
+    let tool = tool.args(["-m", "sh", "-ec", script, "sh"]).arg(dir.path()).arg(std::env::current_exe().unwrap());
+    let out = common::as_child(tool, "child_without_room", dir.path()).output().unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains("there is no room in the store at ") && out.contains("2 MiB are needed at most"), "{out}");
+}
+
+#[test]
+#[ignore = "run by another test, on a small file system"]
+fn child_without_room() {
+    let Some(root) = child_root() else { return };
+    let source = Source::open(&root.join("source")).unwrap();
+    let wanted = fs::read_to_string(root.join("wanted")).unwrap();
+    let machine = MachineStore::open(&root.join("machine")).unwrap();
+    let error = machine.copy_closure(&source, &[wanted.lines().next().unwrap().parse().unwrap()], &Quiet).unwrap_err();
+    println!("{error}");
+    assert_eq!((machine.paths().unwrap(), left_over(machine.root())), (vec![], vec![]));
 }
 
 #[test]
