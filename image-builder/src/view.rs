@@ -117,6 +117,8 @@ pub struct Machine<'a> {
 pub struct BootVolume<'a> {
     /// What it is called: its mount point, or its partition's number.
     pub name: String,
+    /// Whether its type says that it is XBOOTLDR, the partition of entries and kernels.
+    pub xbootldr: bool,
     /// Its files.
     pub files: Box<dyn Files + 'a>,
 }

@@ -364,12 +364,12 @@ pub enum BootAction {
 /// `cairn boot check`.
 #[derive(Debug, Args)]
 pub struct BootCheckArgs {
-    /// The machine's root: where its disk is mounted, boot partition and all.
-    #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
-    pub root: PathBuf,
     /// Print one JSON object: `ok`, and the list `problems`.
     #[arg(long)]
     pub json: bool,
+    /// The machine.
+    #[command(flatten)]
+    pub place: PlaceArgs,
 }
 
 /// `cairn boot repair`.

@@ -173,7 +173,7 @@ pub(super) fn boot_volumes(folder: &Folder) -> Result<Vec<BootVolume<'static>>, 
             && let Ok(files) = Folder::new(&real)
             && matches!(files.list("/"), Ok(Some(names)) if !names.is_empty())
         {
-            volumes.push(BootVolume { name, files: Box::new(files) });
+            volumes.push(BootVolume { name, xbootldr: false, files: Box::new(files) });
         }
     }
     Ok(volumes)

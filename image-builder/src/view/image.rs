@@ -45,7 +45,8 @@ impl Disk {
             if is_fat(region) {
                 if let Ok(reader) = fat::open(region) {
                     let files = Box::new(FatFiles { reader, image: self.path.clone() });
-                    boot.push(BootVolume { name: format!("partition {}", partition.number), files });
+                    let xbootldr = partition.kind.name() == Some("xbootldr");
+                    boot.push(BootVolume { name: format!("partition {}", partition.number), xbootldr, files });
                 }
                 continue;
             }

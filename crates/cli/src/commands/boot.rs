@@ -10,7 +10,9 @@ use crate::args::{BootAction, BootArgs};
 use crate::exit::Exit;
 use crate::live::menu::BootMenu;
 use crate::live::observed::Observed;
+use crate::live::unpacked::Unpacked;
 use crate::live::{Turn, numbers};
+use crate::machine::{self, Place};
 use crate::ui::Ui;
 
 /// What is shown at login; see the system's tmpfiles.d.
@@ -18,15 +20,20 @@ const NOTICE: &str = "/run/cairn/notice";
 
 pub fn run(args: BootArgs, ui: &Ui) -> anyhow::Result<Exit> {
     match args.action {
-        BootAction::Check(args) => check(&args.root, ui),
+        BootAction::Check(args) => match Place::from(&args.place) {
+            Place::Root(root) => check(&Observed::at(&root)?, ui),
+            image => {
+                let unpacked = machine::look(&image, Unpacked::new)?;
+                check(&unpacked.observed()?, ui)
+            }
+        },
         BootAction::Repair(args) => repair(&args.root, ui),
         BootAction::Good => good(ui),
     }
 }
 
-fn check(root: &Path, ui: &Ui) -> anyhow::Result<Exit> {
-    let observed = Observed::at(root)?;
-    let menu = BootMenu::open(&observed, &[])?;
+fn check(observed: &Observed, ui: &Ui) -> anyhow::Result<Exit> {
+    let menu = BootMenu::open(observed, &[])?;
     let mut record = observed.record_or_new();
     let failed = menu.settle(&mut record)?;
     let planned = menu.plan(&record)?;
@@ -43,7 +50,7 @@ fn check(root: &Path, ui: &Ui) -> anyhow::Result<Exit> {
         for problem in &problems {
             ui.line(problem)?;
         }
-        if !planned.is_empty() {
+        if !planned.is_empty() && observed.mounted {
             ui.report().note("`cairn boot repair` mends the boot partition");
         }
     }

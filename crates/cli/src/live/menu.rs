@@ -87,7 +87,7 @@ impl BootMenu {
         let disk = checked.machine.disks.values().next().context("the machine file has no disk")?;
         let places = BootPartitions::of(disk).context("the machine file's disk has no boot partition")?;
         let root = &observed.root;
-        let open = |at: &str| partitions::open(root, at);
+        let open = |at: &str| partitions::open(root, at, observed.mounted);
         let generations = observed.usable.iter().chain(more.iter().copied()).map(|g| g.boot.clone()).collect();
         let (folder, cache) = (super::below(root, Path::new(&newest.base.to_string())), root.join("var/cache/cairn"));
         let seen = RefCell::default();

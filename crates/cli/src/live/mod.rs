@@ -6,6 +6,7 @@ pub mod collect;
 pub mod menu;
 pub mod observed;
 pub mod partitions;
+pub mod unpacked;
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};

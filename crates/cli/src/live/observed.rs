@@ -23,6 +23,8 @@ use crate::{lock_file, machine_file};
 pub struct Observed {
     /// Where its root is.
     pub root: PathBuf,
+    /// Whether its partitions are mounted below its root; in one that was unpacked from an image they are folders.
+    pub mounted: bool,
     /// The generations that can be booted, by number.
     pub usable: Vec<Usable>,
     /// Those that cannot, and why.
@@ -80,7 +82,16 @@ impl Observed {
         };
         let booted = if root == Path::new("/") { booted(&usable)? } else { None };
         let current = generations.current()?;
-        Ok(Observed { root: root.to_path_buf(), usable, broken, current, booted, record, record_problem })
+        Ok(Observed {
+            root: root.to_path_buf(),
+            mounted: true,
+            usable,
+            broken,
+            current,
+            booted,
+            record,
+            record_problem,
+        })
     }
 
     /// The newest generation that can be booted: its machine file says what the boot menu is like.

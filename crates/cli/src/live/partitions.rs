@@ -48,22 +48,22 @@ impl BootPartitions {
     }
 }
 
-/// Opens the partition that is mounted at `at` on the machine below `root`.
-pub fn open(root: &Path, at: &str) -> anyhow::Result<Mounted> {
+/// Opens the partition that is mounted at `at` on the machine below `root`; `mounted`: it must be.
+pub fn open(root: &Path, at: &str, mounted: bool) -> anyhow::Result<Mounted> {
     let path = below(root, Path::new(at));
     let not_mounted = || {
         let help = if root == Path::new("/") { format!("`mount {at}`") } else { "mount it there as well".to_string() };
         Refusal(format!("the boot partition is not mounted at {}: {help}, then try again", path.display()))
     };
-    let mounted = match Mounted::open(&path) {
+    let opened = match Mounted::open(&path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(not_mounted().into()),
         other => other.with_context(|| format!("opening the boot partition at {}", path.display()))?,
     };
     let device = |path: &Path| path.metadata().map(|m| m.dev()).ok();
-    if device(&path) == device(root) {
+    if mounted && device(&path) == device(root) {
         return Err(not_mounted().into());
     }
-    Ok(mounted)
+    Ok(opened)
 }
 
 #[cfg(test)]

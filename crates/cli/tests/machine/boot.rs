@@ -46,6 +46,42 @@ fn what_is_damaged_is_found_and_healed() {
 }
 
 #[test]
+fn an_image_is_checked_as_any_user_and_not_touched() {
+    let Some(made) = two() else { return };
+    let image = made.image();
+    let bytes = fs::read(&image).unwrap();
+    let check = |more: &[&str]| {
+        let mut args = vec!["boot", "check", "--image", image.to_str().unwrap()];
+        args.extend(more);
+        crate::made::cairn(&args)
+    };
+    assert_eq!(check(&[]).done().out, "the boot partition is as it should be\n");
+    assert_eq!(fs::read(&image).unwrap(), bytes);
+    fs::remove_file(&image).unwrap();
+    let kernel = made.boot_files().into_iter().find(|f| f.ends_with("-linux")).unwrap();
+    fs::write(made.root().join("boot").join(&kernel), "short").unwrap();
+    made.image();
+    let answer = check(&["--json"]);
+    assert_eq!(answer.code, 1, "{}", answer.err);
+    assert!(answer.out.contains(&format!("/{kernel} is damaged")), "{}", answer.out);
+}
+
+#[test]
+fn an_image_cannot_make_a_check_write_elsewhere() {
+    let Some(made) = two() else { return };
+    let outside = tempfile::tempdir().unwrap();
+    // Somebody's image, whose links lead out of wherever it is unpacked.
+    let target = format!("/nix/store/../../../../../../../..{}/x", outside.path().display());
+    let link = made.root().join("nix/var/nix/profiles/system-3-link");
+    std::os::unix::fs::symlink(target, &link).unwrap();
+    let image = made.image();
+    let ran = crate::made::cairn(&["boot", "check", "--image", image.to_str().unwrap()]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.out.contains("generation 3 cannot be booted"), "{}{}", ran.out, ran.err);
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_lost_record_is_made_anew_from_the_entries() {
     let Some(made) = two() else { return };
     fs::write(made.root().join("var/lib/cairn/boot.json"), "{").unwrap();

@@ -277,12 +277,11 @@ impl Made {
         for folder in ["nix", "var"] {
             tree.add_folder(folder, &self.root().join(folder), FolderOptions::default()).unwrap();
         }
-        let mut files = vec![FatFile::from_bytes("loader/loader.conf", "timeout 3\n")];
-        for entry in fs::read_dir(self.root().join("boot/loader/entries")).unwrap() {
-            let entry = entry.unwrap();
-            let name = format!("loader/entries/{}", entry.file_name().to_str().unwrap());
-            files.push(FatFile::from_bytes(name, fs::read(entry.path()).unwrap()));
-        }
+        let file = |path: String| {
+            let bytes = fs::read(self.root().join("boot").join(&path)).unwrap();
+            FatFile::from_bytes(path, bytes)
+        };
+        let files: Vec<FatFile> = self.boot_files().into_iter().map(file).collect();
         let disk = Disk::of_layout(NamedLayout::Uefi);
         let needs = Needs { esp: fat::needed(&files), root: ext4::needed(&tree, 8 << 20).unwrap(), ..Needs::default() };
         let plan = plan(&disk, Uuid::from_u128(1), &needs, None).unwrap();
