@@ -135,7 +135,8 @@ complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_su
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_subcommand_from check repair good" -f -a "check" -d 'Compare the boot partition with what it should be'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_subcommand_from check repair good" -f -a "repair" -d 'Make the boot partition what it should be'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_subcommand_from check repair good" -f -a "good" -d 'Record that the generation that runs has booted well'
-complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -l root -d 'The machine whose root is mounted here, instead of this one' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -l image -d 'The machine in this raw or qcow2 image' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON object: `ok`, and the list `problems`'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::boot::tell_broken;
 use crate::args::UpgradeArgs;
-use crate::exit::Exit;
+use crate::exit::{Exit, Refusal};
 use crate::live::menu::BootMenu;
 use crate::live::observed::{Observed, Usable};
 use crate::live::{Turn, below, brought, now};
@@ -119,37 +119,51 @@ pub fn install(
     };
     let mut menu = BootMenu::open(observed, &new.iter().collect::<Vec<_>>())?;
     menu.settle(&mut record)?;
-    if new.is_some() {
-        record.try_next(number);
+    if same.is_some() && record.failed.contains(&number) {
+        return Err(Refusal(format!(
+            "generation {number} is this system, and it did not boot well: change something, or try it once more with \
+             `cairn rollback {number}`"
+        ))
+        .into());
+    }
+    // Also when it is there already: somebody may have gone back, or an upgrade may have ended before it got here.
+    let before = record.clone();
+    match same {
+        Some(_) => record.want(number),
+        None => record.try_next(number),
     }
     let planned = menu.plan(&record)?;
 
+    store.sync()?;
+    let closure = store.closure(std::slice::from_ref(system))?;
+    NixDb::open(root)?.register(&closure, time)?;
+    if let Some(passwords) = passwords {
+        first_passwords(root, passwords)?;
+    }
     if new.is_some() {
-        store.sync()?;
-        let closure = store.closure(std::slice::from_ref(system))?;
-        NixDb::open(root)?.register(&closure, time)?;
-        if let Some(passwords) = passwords {
-            first_passwords(root, passwords)?;
-        }
         let made = generations.add(system, time, number - 1)?;
         anyhow::ensure!(made == number, "somebody else made generation {number} meanwhile: run this again");
+    }
+    if generations.current()? != Some(number) {
         generations.switch(number)?;
     }
-    let changed = new.is_some() || !planned.is_empty();
     menu.apply(&planned, &mut record, ui.report())?;
     if ui.json() {
         ui.object(&json!({ "generation": number, "system": system.to_string(), "new": new.is_some() }))?;
         return Ok(Exit::Done);
     }
-    match (&new, changed) {
-        (Some(_), _) if record.trial == Some(number) => {
-            ui.line(format_args!("generation {number} is made; it is tried at the next boot"))?;
+    let next = match record.trial {
+        Some(_) => "it is tried at the next boot",
+        None => "it boots from now on",
+    };
+    let wanted = (before.trial, before.default) != (record.trial, record.default);
+    match &new {
+        Some(_) => ui.line(format_args!("generation {number} is made; {next}"))?,
+        None if wanted => ui.line(format_args!("generation {number} is this system already; {next}"))?,
+        None if !planned.is_empty() => {
+            ui.line(format_args!("generation {number} is this system already; the boot partition was mended"))?;
         }
-        (Some(_), _) => ui.line(format_args!("generation {number} is made, and boots from now on"))?,
-        (None, true) => {
-            ui.line(format_args!("generation {number} is this system already; the boot partition was mended"))?
-        }
-        (None, false) => ui.line(format_args!("generation {number} is this system already: nothing to do"))?,
+        None => ui.line(format_args!("generation {number} is this system already: nothing to do"))?,
     }
     Ok(Exit::Done)
 }

@@ -49,14 +49,15 @@ fn what_is_damaged_is_found_and_healed() {
 fn an_image_is_checked_as_any_user_and_not_touched() {
     let Some(made) = two() else { return };
     let image = made.image();
-    let bytes = fs::read(&image).unwrap();
+    let touched = || image.metadata().unwrap().modified().unwrap();
+    let before = touched();
     let check = |more: &[&str]| {
         let mut args = vec!["boot", "check", "--image", image.to_str().unwrap()];
         args.extend(more);
         crate::made::cairn(&args)
     };
     assert_eq!(check(&[]).done().out, "the boot partition is as it should be\n");
-    assert_eq!(fs::read(&image).unwrap(), bytes);
+    assert_eq!(touched(), before);
     fs::remove_file(&image).unwrap();
     let kernel = made.boot_files().into_iter().find(|f| f.ends_with("-linux")).unwrap();
     fs::write(made.root().join("boot").join(&kernel), "short").unwrap();

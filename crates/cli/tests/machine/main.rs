@@ -5,5 +5,6 @@ mod boot;
 mod diff;
 mod gc;
 mod generations;
+mod kills;
 mod made;
 mod upgrade;

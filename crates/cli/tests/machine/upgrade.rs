@@ -47,6 +47,21 @@ fn a_system_from_elsewhere_becomes_a_generation_that_is_tried() {
 }
 
 #[test]
+fn upgrading_to_what_is_there_wants_it_again_and_leaves_what_failed_alone() {
+    let Some((here, there)) = here_and_there() else { return };
+    here.run(&from(&there, &[])).done();
+    here.run(&["rollback", "1"]).done();
+    assert_eq!((here.recorded().trial, here.generations().current().unwrap()), (None, Some(1)));
+    let ran = here.run(&from(&there, &[])).done();
+    assert_eq!(ran.out, "generation 2 is this system already; it is tried at the next boot\n");
+    assert_eq!((here.recorded().trial, here.generations().current().unwrap()), (Some(2), Some(2)));
+    let mut record = here.recorded();
+    record.failed(2);
+    here.record(&record);
+    here.run(&from(&there, &[])).refused("generation 2 is this system, and it did not boot well");
+}
+
+#[test]
 fn another_system_of_that_store_can_be_named() {
     let Some((here, there)) = here_and_there() else { return };
     let named = there.systems[0].to_string();
