@@ -138,12 +138,12 @@ fn damage_is_a_note_and_the_rest_is_told() {
     assert_eq!(found.partitions.len(), 2);
     assert!(found.boot.is_some());
     assert!(found.notes[0].starts_with("partition 2 (root): reading the ext4 file system"), "{:?}", found.notes);
-    // An old disk with nothing but an MBR.
+    // A boot sector with an empty table: a disk that nobody has partitioned.
     let mut mbr = vec![0; 1 << 20];
     mbr[510..512].copy_from_slice(&[0x55, 0xaa]);
     std::fs::write(&raw, mbr).unwrap();
     let found = inspect(&raw).unwrap();
-    assert_eq!(found.notes, ["reading the partition table: there is no GPT"]);
+    assert_eq!(found.notes, ["reading the partition table: there is neither a GPT nor an MBR"]);
 }
 
 #[test]
