@@ -37,6 +37,11 @@ impl Menu {
             for mark in files.list("/cairn")?.unwrap_or_default() {
                 let grub = format!("/cairn/{mark}/grub");
                 let Some(text) = files.read(&format!("{grub}/grub.cfg"), MOST)? else { continue };
+                // grub.cfg only says which menu counts.
+                let text = match pointed_at(&String::from_utf8_lossy(&text)) {
+                    Some(menu) => files.read(&format!("{grub}/{menu}"), MOST)?.unwrap_or_default(),
+                    None => text,
+                };
                 let environment = files.read(&format!("{grub}/grubenv"), MOST)?.unwrap_or_default();
                 let tried = tried(&String::from_utf8_lossy(&environment));
                 let left = |number| tried.filter(|(n, _)| *n == number).map(|(_, left)| left);
@@ -77,10 +82,17 @@ fn counter(name: &str) -> Option<Option<u32>> {
     counter.split('-').next()?.parse().ok().map(Some)
 }
 
+/// The menu that a `grub.cfg` of ours names.
+fn pointed_at(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("source \"$prefix\"/")?;
+    Some(rest.split(';').next()?.replace('\'', ""))
+}
+
 /// What GRUB's environment says: the generation that is tried, and how often still.
 fn tried(environment: &str) -> Option<(u64, u32)> {
     let variable = |name: &str| environment.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix('='));
-    Some((variable("cairn_try")?.trim().parse().ok()?, variable("cairn_left")?.trim().parse().ok()?))
+    let number = variable("cairn_try")?.trim().split('-').next()?.parse().ok()?;
+    Some((number, variable("cairn_left")?.trim().parse().ok()?))
 }
 
 #[cfg(test)]
@@ -101,6 +113,15 @@ mod tests {
         for other in ["debian.conf", "cairn-01234567-1-abcdefgh.bak", "cairn-1-2-3+x.conf"] {
             assert_eq!(counter(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn grub_s_pointer_leads_to_the_menu_and_its_block_to_the_trial() {
+        let pointer =
+            "# Made by Cairn.\nif [ -s \"$prefix\"/'menu-01ab'.cfg ]; then source \"$prefix\"/'menu-01ab'.cfg; fi\n";
+        assert_eq!(pointed_at(pointer).as_deref(), Some("menu-01ab.cfg"));
+        assert_eq!(pointed_at("menuentry x {}"), None);
+        assert_eq!(tried("# GRUB Environment Block\ncairn_try=2-h256l3zx\ncairn_left=3\n###"), Some((2, 3)));
     }
 
     #[test]
