@@ -5,6 +5,8 @@ use serde::Serialize;
 
 /// Text files that a boot loader reads are small.
 const MOST_TEXT: u64 = 64 << 10;
+/// GRUB's menu has all generations in it, twice.
+const MOST_MENU: u64 = 4 << 20;
 
 /// The boot partitions together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -90,7 +92,74 @@ pub(super) fn look(volume: &fat::Reader<'_>, partition: &str) -> Result<Boot, Di
             boot.entries.push(entry(name, &text, &boot.files));
         }
     }
+    // GRUB's own file only says which menu counts.
+    for pointer in boot.files.iter().filter(|f| f.path.starts_with("cairn/") && f.path.ends_with("/grub/grub.cfg")) {
+        let folder = pointer.path.trim_end_matches("grub.cfg");
+        let text = volume.read(&pointer.path, MOST_TEXT)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let named = text.split(['\'', '"']).find(|part| part.starts_with("menu-"));
+        let Some(path) = named.map(|name| format!("{folder}{name}.cfg")) else { continue };
+        if let Some(text) = volume.read(&path, MOST_MENU)? {
+            boot.entries.extend(grub_entries(&String::from_utf8_lossy(&text), &boot.files));
+        }
+    }
     Ok(boot)
+}
+
+/// The entries of GRUB's menu that start a kernel, as our template writes them.
+fn grub_entries(text: &str, files: &[BootFile]) -> Vec<LoaderEntry> {
+    let mut entries: Vec<LoaderEntry> = Vec::new();
+    let mut open: Option<LoaderEntry> = None;
+    for line in text.lines() {
+        let words = words(line);
+        let word = |n: usize| words.get(n).map(String::as_str).unwrap_or_default();
+        let after = |name: &str| words.iter().skip_while(|w| *w != name).nth(1).cloned();
+        match (word(0), word(1)) {
+            ("menuentry", title) => {
+                let file = format!("grub: {}", after("--id").unwrap_or_default());
+                open = Some(LoaderEntry { file, title: Some(title.to_string()), ..LoaderEntry::default() });
+            }
+            ("if", "linux") => {
+                if let Some(entry) = &mut open {
+                    entry.linux = Some(word(2).to_string());
+                    let options = words.iter().skip(3).take_while(|w| *w != "then");
+                    entry.options = options.cloned().collect::<Vec<_>>().join(" ");
+                }
+            }
+            ("if", "initrd") => {
+                if let Some(entry) = &mut open {
+                    entry.initrd.push(word(2).to_string());
+                }
+            }
+            ("}", _) => entries.extend(open.take().filter(|entry| entry.linux.is_some())),
+            _ => {}
+        }
+    }
+    for entry in &mut entries {
+        entry.missing = missing(entry, files);
+    }
+    entries
+}
+
+/// The words of a line of GRUB's, single quotes and the semicolons behind them taken off.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let (mut word, mut quoted, mut escaped) = (String::new(), false, false);
+    for c in line.trim().chars() {
+        match c {
+            _ if escaped => {
+                word.push(c);
+                escaped = false;
+            }
+            '\\' if !quoted => escaped = true,
+            '\'' => quoted = !quoted,
+            ' ' | ';' if !quoted => words.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// Keys and values of the Boot Loader Specification: a word, blanks, the rest of the line.
@@ -117,18 +186,35 @@ fn entry(file: &str, text: &[u8], files: &[BootFile]) -> LoaderEntry {
             _ => {}
         }
     }
+    entry.missing = missing(&entry, files);
+    entry
+}
+
+/// Paths that an entry names and that are not there.
+fn missing(entry: &LoaderEntry, files: &[BootFile]) -> Vec<String> {
     let there = |path: &str| {
         // The path is one of the partition's own, with slashes of either kind; FAT does not tell capitals.
         let path = path.replace('\\', "/");
         files.iter().any(|f| f.path.eq_ignore_ascii_case(path.trim_start_matches('/')))
     };
-    entry.missing = entry.linux.iter().chain(&entry.initrd).filter(|path| !there(path)).cloned().collect();
-    entry
+    entry.linux.iter().chain(&entry.initrd).filter(|path| !there(path)).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn grub_s_entries_are_read_from_its_menu() {
+        let text = "menuentry 'it'\\''s, generation 2' --id '2-abc' --class cairn {\n  if linux '/c/x-linux' 'init=/s/init' 'quiet'; then\n    if initrd '/c/gone'; then boot; fi\n  fi\n  cairn_failed\n}\nmenuentry 'Windows' --id 'w' {\n  if chainloader x; then boot; fi\n}\n";
+        let files = [BootFile { partition: "esp".into(), path: "c/x-linux".into(), size: 1 }];
+        let entries = grub_entries(text, &files);
+        assert_eq!(entries.len(), 1);
+        let entry = &entries[0];
+        assert_eq!((entry.file.as_str(), entry.title.as_deref()), ("grub: 2-abc", Some("it's, generation 2")));
+        assert_eq!((entry.linux.as_deref(), entry.options.as_str()), (Some("/c/x-linux"), "init=/s/init quiet"));
+        assert_eq!(entry.missing, ["/c/gone"]);
+    }
 
     #[test]
     fn an_entry_is_read_and_what_it_names_is_looked_for() {

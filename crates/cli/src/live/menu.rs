@@ -12,6 +12,7 @@ use cairn_boot::{
     PlanError, Present, Record, Role, Step, Target, Update, apply, settle, survey,
 };
 use cairn_machine::Checked;
+use cairn_machine::model::Loader;
 use cairn_process::Report;
 
 use super::observed::{Observed, Usable, artifact};
@@ -83,7 +84,12 @@ impl BootMenu {
             Some(newest) => newest,
             None => observed.newest()?,
         };
-        let checked = newest.checked()?;
+        let mut checked = newest.checked()?;
+        // The identifiers are those of the disk that exists, whatever the host name is now that they once came from: GRUB
+        // looks for its menu by them.
+        let seed = observed.seed()?;
+        checked.machine.seed = Some(seed);
+        let installation = Installation::of_seed(seed);
         let disk = checked.machine.disks.values().next().context("the machine file has no disk")?;
         let places = BootPartitions::of(disk).context("the machine file's disk has no boot partition")?;
         let root = &observed.root;
@@ -97,16 +103,21 @@ impl BootMenu {
             artifact: &|path| artifact(root, None, path, &seen),
             cache: &cache,
         };
+        let first = open(&places.first)?;
+        let program = match observed.mounted {
+            true => loader.program(&checked)?,
+            false => as_found(&first, installation, &checked, &loader)?,
+        };
         Ok(BootMenu {
-            installation: Installation::of_seed(observed.seed()?),
-            program: loader.program(&checked)?,
+            installation,
+            program,
             memtest: loader.memtest(&checked),
             files: boot_files::read(&newest.made_from, &checked)?,
             generations,
             booted: observed.booted,
             complete: observed.broken.is_empty(),
             layout: places.layout(),
-            first: open(&places.first)?,
+            first,
             second: places.second.as_deref().map(open).transpose()?,
             mirrors: places.mirrors.iter().map(|at| open(at)).collect::<anyhow::Result<_>>()?,
             root: root.clone(),
@@ -206,6 +217,22 @@ impl BootMenu {
         }
         Ok(())
     }
+}
+
+/// The loader's program for a machine in an image. GRUB's is made by the machine's own GRUB, and nothing of an image that may
+/// be anybody's is run here: what is on its partition is taken to be right.
+fn as_found(
+    first: &Mounted,
+    installation: Installation,
+    checked: &Checked,
+    loader: &loader::Source<'_>,
+) -> anyhow::Result<LoaderProgram> {
+    if checked.machine.boot.loader != Loader::Grub {
+        return loader.program(checked);
+    }
+    let path = first.root().join(installation.efi_folder()).join("grubx64.efi");
+    let efi = checked.machine.firmware().uefi.then(|| std::fs::read(path).unwrap_or_default());
+    Ok(LoaderProgram::Grub { efi })
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -21,8 +21,7 @@ use crate::machine::generations::links;
 const MOST: u64 = 1 << 30;
 
 /// What of a base goes onto a boot partition besides the kernel.
-const PROGRAMS: [&str; 4] =
-    ["usr/lib/systemd/boot/efi", "usr/lib/grub", "boot/memtest86+x64.bin", "boot/memtest86+x64.efi"];
+const PROGRAMS: [&str; 3] = ["usr/lib/systemd/boot/efi", "boot/memtest86+x64.bin", "boot/memtest86+x64.efi"];
 
 /// The unpacked machine; the folder goes with it.
 #[derive(Debug)]

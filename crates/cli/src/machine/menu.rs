@@ -36,16 +36,15 @@ impl Menu {
             }
             for mark in files.list("/cairn")?.unwrap_or_default() {
                 let grub = format!("/cairn/{mark}/grub");
-                let Some(text) = files.read(&format!("{grub}/grub.cfg"), MOST)? else { continue };
-                // grub.cfg only says which menu counts.
-                let text = match pointed_at(&String::from_utf8_lossy(&text)) {
-                    Some(menu) => files.read(&format!("{grub}/{menu}"), MOST)?.unwrap_or_default(),
-                    None => text,
+                let read = |name: &str| -> Result<Option<String>, ViewError> {
+                    let bytes = files.read(&format!("{grub}/{name}"), MOST)?;
+                    Ok(bytes.map(|b| String::from_utf8_lossy(&b).into_owned()))
                 };
-                let environment = files.read(&format!("{grub}/grubenv"), MOST)?.unwrap_or_default();
-                let tried = tried(&String::from_utf8_lossy(&environment));
-                let left = |number| tried.filter(|(n, _)| *n == number).map(|(_, left)| left);
-                menu.add(&String::from_utf8_lossy(&text), left);
+                // GRUB's own file only says which menu counts.
+                let Some(name) = read("grub.cfg")?.as_deref().and_then(pointed_at) else { continue };
+                let Some(text) = read(&format!("{name}.cfg"))? else { continue };
+                let tried = tried(&read("grubenv")?.unwrap_or_default());
+                menu.add(&text, |number| tried.filter(|(n, _)| *n == number).map(|(_, left)| left));
             }
         }
         Ok(Some(menu))
@@ -59,7 +58,7 @@ impl Menu {
     /// Takes the command lines that name a generation out of a loader's file.
     fn add(&mut self, text: &str, tries_left: impl Fn(u64) -> Option<u32>) {
         for line in text.lines() {
-            let words = || line.split_ascii_whitespace().map(|w| w.trim_matches(['\'', '"']));
+            let words = || line.split_ascii_whitespace().map(|w| w.trim_matches(['\'', ';']));
             let number = words().find_map(|w| w.strip_prefix("cairn.generation=")?.parse::<u64>().ok());
             let system = words().find_map(|w| w.strip_prefix("init=")?.strip_suffix("/init"));
             let (Some(number), Some(system)) = (number, system) else { continue };
@@ -82,16 +81,17 @@ fn counter(name: &str) -> Option<Option<u32>> {
     counter.split('-').next()?.parse().ok().map(Some)
 }
 
-/// The menu that a `grub.cfg` of ours names.
+/// The menu that GRUB's own file names: `menu-` and hexadecimal digits.
 fn pointed_at(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("source \"$prefix\"/")?;
-    Some(rest.split(';').next()?.replace('\'', ""))
+    let name = &text[text.find("menu-")?..];
+    let end = name[5..].find(|c: char| !c.is_ascii_hexdigit()).map_or(name.len(), |end| end + 5);
+    Some(name[..end].to_string())
 }
 
-/// What GRUB's environment says: the generation that is tried, and how often still.
+/// What GRUB's environment says: the generation that is tried (`NUMBER-HASH`), and how often still.
 fn tried(environment: &str) -> Option<(u64, u32)> {
     let variable = |name: &str| environment.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix('='));
-    let number = variable("cairn_try")?.trim().split('-').next()?.parse().ok()?;
+    let number = variable("cairn_try")?.split('-').next()?.parse().ok()?;
     Some((number, variable("cairn_left")?.trim().parse().ok()?))
 }
 
@@ -116,15 +116,6 @@ mod tests {
     }
 
     #[test]
-    fn grub_s_pointer_leads_to_the_menu_and_its_block_to_the_trial() {
-        let pointer =
-            "# Made by Cairn.\nif [ -s \"$prefix\"/'menu-01ab'.cfg ]; then source \"$prefix\"/'menu-01ab'.cfg; fi\n";
-        assert_eq!(pointed_at(pointer).as_deref(), Some("menu-01ab.cfg"));
-        assert_eq!(pointed_at("menuentry x {}"), None);
-        assert_eq!(tried("# GRUB Environment Block\ncairn_try=2-h256l3zx\ncairn_left=3\n###"), Some((2, 3)));
-    }
-
-    #[test]
     fn an_entry_without_a_counter_wins_over_its_twin() {
         let mut menu = Menu::default();
         let text = format!("title x\noptions init={A}/init quiet cairn.generation=2\n");
@@ -136,13 +127,20 @@ mod tests {
     }
 
     #[test]
+    fn grub_s_own_file_points_at_the_menu() {
+        let text = "# Made by Cairn.\nif [ -s \"$prefix\"/'menu-0123abcd'.cfg ]; then source \"$prefix\"/'menu-0123abcd'.cfg; fi\n";
+        assert_eq!(pointed_at(text).as_deref(), Some("menu-0123abcd"));
+        assert_eq!(pointed_at("set default=0\n"), None);
+    }
+
+    #[test]
     fn grub_counts_in_its_environment() {
         let mut menu = Menu::default();
         let text = format!(
-            "menuentry 'x' {{\n  linux /cairn/a/b-linux init={A}/init quiet cairn.generation=1\n}}\n\
-             menuentry 'y' {{\n  linux /cairn/a/c-linux 'init=/nix/store/b-s/init' cairn.generation=2 cairn.trial\n}}\n"
+            "menuentry 'x' {{\n  if linux '/cairn/a/b-linux' 'init={A}/init' 'quiet' 'cairn.generation=1'; then boot; fi\n}}\n\
+             menuentry 'y' {{\n  if linux '/c' 'init=/nix/store/b-s/init' 'cairn.generation=2' 'cairn.trial'; then boot; fi\n}}\n"
         );
-        let tried = tried("# GRUB Environment Block\ncairn_try=2\ncairn_left=3\n####");
+        let tried = tried("# GRUB Environment Block\ncairn_try=2-b0123456\ncairn_left=3\n####");
         assert_eq!(tried, Some((2, 3)));
         menu.add(&text, |n| tried.filter(|(m, _)| *m == n).map(|(_, left)| left));
         assert_eq!(menu.of(1, A), Some(&entry(A, None)));
