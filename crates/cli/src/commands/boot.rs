@@ -11,12 +11,9 @@ use crate::exit::Exit;
 use crate::live::menu::BootMenu;
 use crate::live::observed::Observed;
 use crate::live::unpacked::Unpacked;
-use crate::live::{Turn, numbers};
+use crate::live::{Turn, notice};
 use crate::machine::{self, Place};
 use crate::ui::Ui;
-
-/// What is shown at login; see the system's tmpfiles.d.
-const NOTICE: &str = "/run/cairn/notice";
 
 pub fn run(args: BootArgs, ui: &Ui) -> anyhow::Result<Exit> {
     match args.action {
@@ -113,29 +110,10 @@ fn good(ui: &Ui) -> anyhow::Result<Exit> {
     let planned = menu.plan(&record)?;
     menu.apply(&planned, &mut record, ui.report())?;
     ui.report().note(&format!("generation {booted} has booted well"));
-    notice(&observed, &record, booted)?;
+    let there = observed.numbers();
+    let failed: Vec<u64> = record.failed.iter().copied().filter(|n| *n > booted && there.contains(n)).collect();
+    notice::tell(booted, &failed, &record)?;
     Ok(Exit::Done)
-}
-
-/// Says at every login that the machine did not come up in its newest generation, as long as that is so.
-fn notice(observed: &Observed, record: &Record, booted: u64) -> anyhow::Result<()> {
-    let failed: Vec<u64> =
-        record.failed.iter().copied().filter(|n| *n > booted && observed.numbers().contains(n)).collect();
-    let path = Path::new(NOTICE);
-    if failed.is_empty() {
-        return match std::fs::remove_file(path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context("removing the notice"),
-            _ => Ok(()),
-        };
-    }
-    let last = failed.last().copied().unwrap_or_default();
-    let text = format!(
-        "\nThis machine runs generation {booted}: {} did not boot well.\n\
-         `journalctl -b -1` and `cairn generations` tell more; `cairn rollback {last}` tries it again.\n\n",
-        numbers(failed)
-    );
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text)).context("writing the notice")
 }
 
 /// Generations that cannot be booted are no reason to stop, but nothing is removed while there are some.

@@ -4,6 +4,7 @@
 pub mod brought;
 pub mod collect;
 pub mod menu;
+pub mod notice;
 pub mod observed;
 pub mod partitions;
 pub mod unpacked;
