@@ -57,7 +57,7 @@ pub enum Flaw {
     Short,
     /// Its chain goes on after its end.
     Long,
-    /// Its size is not 0 and it has no cluster, or the other way around.
+    /// Its size is not 0 and it has no cluster.
     NoCluster,
 }
 
@@ -69,7 +69,7 @@ impl fmt::Display for Flaw {
             Flaw::Loop => f.write_str("its chain is a loop"),
             Flaw::Short => f.write_str("its chain is shorter than its size"),
             Flaw::Long => f.write_str("its chain is longer than its size"),
-            Flaw::NoCluster => f.write_str("size and first cluster do not fit together"),
+            Flaw::NoCluster => f.write_str("it has a size and no cluster"),
         }
     }
 }
@@ -161,8 +161,9 @@ impl<'a> Fat<'a> {
     /// The clusters of a file, all of which must be right.
     pub fn file_chain(&self, node: &Node) -> Result<Vec<u32>, Flaw> {
         match (node.size, node.first) {
-            (0, 0) => return Ok(Vec::new()),
-            (0, _) | (_, 0) => return Err(Flaw::NoCluster),
+            // Room that is reserved and not used yet is no flaw: what reads the file reads nothing.
+            (0, _) => return Ok(Vec::new()),
+            (_, 0) => return Err(Flaw::NoCluster),
             _ => {}
         }
         let (chain, flaw) = self.chain(node.first);

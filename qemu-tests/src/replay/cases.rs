@@ -296,6 +296,81 @@ pub const SAFE: &[Case] = &[
         rule: |s| s.holds("cairn/m/grub/grubenv", &["old", "new"], &["new"]),
     },
     Case {
+        name: "far-new-f",
+        about: "a new file whose two names lie in two sectors: tmp, fsync, rename, fsync, barrier",
+        setup: FAR_NEW,
+        steps: "create f loader/entries/a.tmp @11:900\nfsync f\nrename loader/entries/a.tmp loader/entries/new-entry-2.conf\nfsync f\nsyncfs\nfsyncdir loader/entries",
+        rule: NEW_OR_EMPTY,
+    },
+    Case {
+        name: "far-new-d",
+        about: "the same: tmp, fsync, rename, fsync(dir), fsync, barrier",
+        setup: FAR_NEW,
+        steps: "create f loader/entries/a.tmp @11:900\nfsync f\nrename loader/entries/a.tmp loader/entries/new-entry-2.conf\nfsyncdir loader/entries\nfsync f\nsyncfs\nfsyncdir loader/entries",
+        rule: NEW_OR_EMPTY,
+    },
+    Case {
+        name: "far-over-f",
+        about: "replace, the old one held, two sectors: tmp, fsync, rename over, fsync, barrier, close, barrier",
+        setup: FAR,
+        steps: "create f loader/entries/a.tmp @11:900\nfsync f\nrename loader/entries/a.tmp loader/entries/new-entry-2.conf\nfsync f\nsyncfs\nfsyncdir loader/entries\nclose o\nsyncfs\nfsyncdir loader/entries",
+        rule: FAR_REPLACED,
+    },
+    Case {
+        name: "far-over-d",
+        about: "the same: tmp, fsync, rename over, fsync(dir), fsync, barrier, close, barrier",
+        setup: FAR,
+        steps: "create f loader/entries/a.tmp @11:900\nfsync f\nrename loader/entries/a.tmp loader/entries/new-entry-2.conf\nfsyncdir loader/entries\nfsync f\nsyncfs\nfsyncdir loader/entries\nclose o\nsyncfs\nfsyncdir loader/entries",
+        rule: FAR_REPLACED,
+    },
+    Case {
+        name: "fat-first-new",
+        about: "create tmp, reserve, fsync(dir), write, fsync, rename, fsync(dir), fsync, barrier",
+        setup: FAR_NEW,
+        steps: "create f loader/entries/a.tmp @9:0\nreserve f 900\nfsyncdir loader/entries\npwrite f 0 @11:900\nfsync f\nrename loader/entries/a.tmp loader/entries/new-entry-2.conf\nfsyncdir loader/entries\nfsync f\nsyncfs\nfsyncdir loader/entries",
+        rule: |s| {
+            NEW_OR_EMPTY(s)?;
+            match s.at("loader/entries/a.tmp") {
+                "absent" | "empty" | "other" | "new" => Ok(()),
+                flaw => Err(format!("the temporary file: {flaw}")),
+            }
+        },
+    },
+    Case {
+        name: "fat-first-over",
+        about: "create tmp, reserve, fsync(dir), write, fsync, rename, fsync(dir), fsync, barrier, close the old one, barrier",
+        setup: FAR,
+        steps: "create f loader/entries/a.tmp @9:0\nreserve f 900\nfsyncdir loader/entries\npwrite f 0 @11:900\nfsync f\nrename loader/entries/a.tmp loader/entries/new-entry-2.conf\nfsyncdir loader/entries\nfsync f\nsyncfs\nfsyncdir loader/entries\nclose o\nsyncfs\nfsyncdir loader/entries",
+        rule: |s| {
+            FAR_REPLACED(s)?;
+            match s.at("loader/entries/a.tmp") {
+                "absent" | "empty" | "other" | "new" => Ok(()),
+                flaw => Err(format!("the temporary file: {flaw}")),
+            }
+        },
+    },
+    Case {
+        name: "p1-new",
+        about: "a new file under its own name: create, reserve, fsync(dir), write, sync_file_range, fsync(dir), fsync, barrier",
+        setup: FAR_NEW,
+        steps: "create f loader/entries/new-entry-2.conf @9:0\nreserve f 900\nfsyncdir loader/entries\npwrite f 0 @11:900\nwriteout f\nfsyncdir loader/entries\nfsync f\nsyncfs\nfsyncdir loader/entries",
+        rule: NEW_OR_EMPTY,
+    },
+    Case {
+        name: "p1-new-big",
+        about: "the same, 100 KB",
+        setup: FAR_NEW,
+        steps: "create f loader/entries/new-entry-2.conf @9:0\nreserve f 100000\nfsyncdir loader/entries\npwrite f 0 @15:100000\nwriteout f\nfsyncdir loader/entries\nfsync f\nsyncfs\nfsyncdir loader/entries",
+        rule: |s| s.holds(E, &["absent", "empty", "new-big"], &["new-big"]),
+    },
+    Case {
+        name: "p1-bare",
+        about: "the same without the reservation",
+        setup: FAR_NEW,
+        steps: "create f loader/entries/new-entry-2.conf @11:900\nwriteout f\nfsyncdir loader/entries\nfsync f\nsyncfs\nfsyncdir loader/entries",
+        rule: NEW_OR_EMPTY,
+    },
+    Case {
         name: "e-mkdir",
         about: "a new folder: mkdir, syncfs, fsync(dir), then its first file",
         setup: "",
@@ -376,3 +451,19 @@ create o loader/entries/the-name-of-an-entry-that-needs-many-slots-28.conf @10:7
 create o loader/entries/the-name-of-an-entry-that-needs-many-slots-29.conf @10:700\nfsync o
 create o loader/entries/the-name-of-an-entry-that-needs-many-slots-30.conf @10:700\nfsync o
 create o loader/entries/the-name-of-an-entry-that-needs-many-slots-31.conf @10:700\nfsync o";
+
+/// A folder in which a short new name gets a slot in the first sector and a long one in another.
+const FAR: &str = "\
+create o loader/entries/a.tmp @9:0\nfsync o\nclose o
+create o loader/entries/the-name-of-an-entry-that-needs-many-slots-10.conf @10:700\nfsync o
+create o loader/entries/the-name-of-an-entry-that-needs-many-slots-11.conf @10:700\nfsync o
+create o loader/entries/the-name-of-an-entry-that-needs-many-slots-12.conf @10:700\nfsync o
+create o loader/entries/new-entry-2.conf @10:700\nfsync o
+unlink loader/entries/a.tmp";
+const FAR_NEW: &str = "\
+create o loader/entries/a.tmp @9:0\nfsync o\nclose o
+create o loader/entries/the-name-of-an-entry-that-needs-many-slots-10.conf @10:700\nfsync o
+create o loader/entries/the-name-of-an-entry-that-needs-many-slots-11.conf @10:700\nfsync o
+create o loader/entries/the-name-of-an-entry-that-needs-many-slots-12.conf @10:700\nfsync o
+unlink loader/entries/a.tmp";
+const FAR_REPLACED: Rule = |s| s.holds(E, &["old", "new"], &["new"]);

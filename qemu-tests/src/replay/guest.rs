@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, FallocateFlags, RenameFlags, fallocate, renameat2};
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -21,6 +21,11 @@ use super::script::{self, Hasty, Step};
 pub const MARK_SECTOR: &str = "replay.mark=";
 /// What the guest says when all went well; anything else is a failure.
 pub const WELL: &str = "replay: all scripts done";
+
+/// What the guest says before each script, with its name.
+pub const BEGIN: &str = "replay: script ";
+/// What it says when one has failed, with the reason.
+pub const FAILED: &str = "replay: failed: ";
 
 /// Does all of it; never comes back.
 pub fn main() {
@@ -50,8 +55,10 @@ fn all() -> Result<()> {
     let mark: u64 = mark.parse()?;
     for script in sorted("/scripts")? {
         let name = script.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        run(&name, &script::parse(&std::fs::read_to_string(&script)?)?, mark)
-            .with_context(|| format!("script {name}"))?;
+        println!("{BEGIN}{name}");
+        if let Err(error) = run(&name, &script::parse(&std::fs::read_to_string(&script)?)?, mark) {
+            println!("{FAILED}{error:#}");
+        }
     }
     Ok(())
 }
@@ -78,21 +85,22 @@ fn run(name: &str, steps: &[Step], mark: u64) -> Result<()> {
     let mut boot = Boot {
         raw: OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&device)?,
         whole: OpenOptions::new().read(true).open(&device)?,
+        device,
         handles: HashMap::new(),
         mark,
         hasty: Hasty::Never,
     };
-    for (n, step) in steps.iter().enumerate() {
-        boot.step(step).with_context(|| format!("step {}, {step:?}", n + 1))?;
-    }
+    let one = |(n, step): (usize, &Step)| boot.step(step).with_context(|| format!("step {}, {step:?}", n + 1));
+    let done = steps.iter().enumerate().try_for_each(one);
     drop(boot);
     umount2("/boot", MntFlags::empty()).context("unmounting")?;
-    Ok(())
+    done
 }
 
 struct Boot {
     raw: File,
     whole: File,
+    device: PathBuf,
     handles: HashMap<String, File>,
     mark: u64,
     hasty: Hasty,
@@ -115,6 +123,15 @@ impl Boot {
                 self.handles.insert(handle.clone(), file);
             }
             Step::Write(handle, offset, content) => self.handle(handle)?.write_all_at(&content.bytes(), *offset)?,
+            Step::Reserve(handle, size) => {
+                fallocate(self.handle(handle)?, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, *size)?;
+            }
+            Step::Writeout(handle) => write_back(self.handle(handle)?)?,
+            Step::Mount(options) => {
+                self.handles.clear();
+                umount2("/boot", MntFlags::empty())?;
+                mount(Some(&self.device), "/boot", Some("vfat"), MsFlags::empty(), Some(options.as_str()))?;
+            }
             Step::Fsync(handle) => self.handle(handle)?.sync_all()?,
             Step::Close(handle) => drop(self.handles.remove(handle)),
             Step::FsyncDir(path) => File::open(at(path))?.sync_all()?,
@@ -122,6 +139,10 @@ impl Boot {
             Step::Rename(from, to) => std::fs::rename(at(from), at(to))?,
             Step::Exchange(a, b) => renameat2(AT_FDCWD, &at(a), AT_FDCWD, &at(b), RenameFlags::RENAME_EXCHANGE)?,
             Step::Unlink(path) => std::fs::remove_file(at(path))?,
+            Step::Remove(path) => match std::fs::remove_file(at(path)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            },
             Step::Mkdir(path) => std::fs::create_dir(at(path))?,
             Step::Rmdir(path) => std::fs::remove_dir(at(path))?,
             Step::Mark(name) => self.write_mark(name)?,
@@ -151,12 +172,12 @@ fn syncfs() -> Result<()> {
     Ok(nix::unistd::syncfs(File::open("/boot")?)?)
 }
 
-/// Writes what is dirty of the device's own pages: the FAT and the folders, no inode and no flush.
+/// Writes the dirty pages of a file, or of a device: the FAT and the folders. No inode, no flush.
 #[allow(unsafe_code)]
-fn write_back(device: &File) -> Result<()> {
+fn write_back(file: &File) -> Result<()> {
     let flags = libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
     // SAFETY: the call takes numbers only, and the descriptor is open.
-    let done = unsafe { libc::sync_file_range(device.as_raw_fd(), 0, 0, flags) };
+    let done = unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) };
     ensure!(done == 0, std::io::Error::last_os_error());
     Ok(())
 }

@@ -183,6 +183,23 @@ impl Image {
         }
     }
 
+    /// Writes the part as a file of this size, with holes where there are zeros.
+    pub fn write_to(&self, path: &Path, size: u64) -> Result<()> {
+        let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
+        file.set_len(size)?;
+        let page = (PAGE / SECTOR) as u64;
+        for start in (0..self.sectors()).step_by(page as usize) {
+            let end = self.sectors().min(start + page);
+            let empty = matches!(self.base.pages.get((start / page) as usize), Some(None))
+                && self.held[start as usize..end as usize].iter().all(|held| *held == FIRST);
+            if !empty {
+                let bytes: Vec<u8> = (start..end).flat_map(|sector| self.sector(sector)).copied().collect();
+                file.write_all_at(&bytes, start * SECTOR as u64)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets how to go back.
     pub fn settle(&mut self) {
         self.undo.clear();

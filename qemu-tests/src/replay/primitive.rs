@@ -197,3 +197,24 @@ pub fn report(case: &Case, hasty: Hasty, outcome: &Outcome) -> String {
     }
     text
 }
+
+/// What stands on a volume, by path, and what is shared; without what every case begins with.
+pub fn files(image: &super::image::Image) -> Vec<String> {
+    let Ok(fat) = Fat::open(image) else { return vec!["no volume".into()] };
+    let survey = survey(&fat);
+    let known: BTreeMap<Hash, &str> =
+        CONTENTS.iter().map(|(name, content)| (Sha256::digest(content.bytes()).into(), *name)).collect();
+    let mut told: Vec<String> = Vec::new();
+    for (path, (node, flaw)) in survey.nodes.iter().filter(|(_, (node, _))| !node.folder) {
+        let what = match flaw {
+            Some(flaw) => flaw.to_string(),
+            None if node.size == 0 => "empty".into(),
+            None => Hashes::default()
+                .of(&fat, node)
+                .map_or("?".into(), |hash| known.get(&hash).map_or("other", |name| *name).to_string()),
+        };
+        told.push(format!("{path}: {what}"));
+    }
+    told.extend(survey.shared.iter().map(|(a, b)| format!("shared: {a} {b}")));
+    told
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::guest::{MARK_SECTOR, WELL};
+use super::guest::{BEGIN, FAILED, MARK_SECTOR, WELL};
 use super::image::{Base, Image};
 use super::log::Log;
 use crate::cairn::repository;
@@ -47,6 +47,21 @@ impl Kernel {
     }
 }
 
+/// What a guest does to one disk.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The steps; see [`super::script`].
+    pub script: String,
+    /// The disk to begin with; without one it is an empty FAT32 file system.
+    pub disk: Option<Image>,
+}
+
+impl From<String> for Task {
+    fn from(script: String) -> Task {
+        Task { script, disk: None }
+    }
+}
+
 /// What was recorded of one disk.
 #[derive(Debug)]
 pub struct Recording {
@@ -54,6 +69,10 @@ pub struct Recording {
     pub first: Image,
     /// The requests; marks are marks.
     pub log: Log,
+    /// Why the script failed, if it did.
+    pub failed: Option<String>,
+    /// All that the console said meanwhile.
+    pub said: String,
 }
 
 /// The guest's own program, built as a static one.
@@ -71,14 +90,10 @@ pub fn guest() -> Result<PathBuf> {
     Ok(out.join(TARGET).join("debug/replay-guest"))
 }
 
-/// Runs each script on a disk of its own, all in one boot. The disks begin as empty FAT32 file systems.
-pub fn record(
-    kernel: &Kernel,
-    scripts: &BTreeMap<String, String>,
-    folder: &Path,
-) -> Result<BTreeMap<String, Recording>> {
+/// Runs each task on a disk of its own, all in one boot.
+pub fn record(kernel: &Kernel, tasks: &BTreeMap<String, Task>, folder: &Path) -> Result<BTreeMap<String, Recording>> {
     let initrd = folder.join("initrd");
-    write_initrd(kernel, scripts, &initrd)?;
+    write_initrd(kernel, tasks, &initrd)?;
     let console = folder.join("console");
     let mut qemu = Cmd::new("qemu-system-x86_64")
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
@@ -91,9 +106,12 @@ pub fn record(
         .arg(&initrd)
         .arg("-append")
         .arg(format!("console=ttyS0 quiet panic=-1 {MARK_SECTOR}{SECTORS}"));
-    for (n, name) in scripts.keys().enumerate() {
+    for (n, (name, task)) in tasks.iter().enumerate() {
         let disk = folder.join(format!("{name}.disk"));
-        empty(&disk)?;
+        match &task.disk {
+            Some(image) => image.write_to(&disk, (SECTORS + 2048) * 512)?,
+            None => empty(&disk)?,
+        }
         // The disk itself stays as it is, for the replay: QEMU's writes go into a file of their own.
         let (top, log) = (folder.join(format!("{name}.top")), folder.join(format!("{name}.log")));
         Cmd::new("cp").arg("--sparse=always").arg(&disk).arg(&top).ok()?;
@@ -114,12 +132,15 @@ pub fn record(
     let said = String::from_utf8_lossy(&std::fs::read(&console)?).into_owned();
     ensure!(said.contains(WELL), "the guest did not do as it should; it said:\n{said}");
     let mut recordings = BTreeMap::new();
-    for name in scripts.keys() {
+    for name in tasks.keys() {
         let (disk, log) = (folder.join(format!("{name}.disk")), folder.join(format!("{name}.log")));
         let mut log = Log::read(&log, 0..SECTORS + 8)?;
         log.marks_at(SECTORS);
         let first = Image::new(Base::read(&disk, 0..SECTORS)?, 0, &log);
-        recordings.insert(name.clone(), Recording { first, log });
+        let (_, said) = said.split_once(&format!("{BEGIN}{name}\r\n")).context("the script was not run")?;
+        let said = said.split(BEGIN).next().unwrap_or_default().to_string();
+        let failed = said.lines().find_map(|line| line.split_once(FAILED)).map(|(_, why)| why.to_string());
+        recordings.insert(name.clone(), Recording { first, log, failed, said });
     }
     Ok(recordings)
 }
@@ -138,7 +159,7 @@ fn empty(disk: &Path) -> Result<()> {
     Ok(std::os::unix::fs::FileExt::write_all_at(&file, &slot.repeat((2 << 20) / slot.len()), from)?)
 }
 
-fn write_initrd(kernel: &Kernel, scripts: &BTreeMap<String, String>, to: &Path) -> Result<()> {
+fn write_initrd(kernel: &Kernel, tasks: &BTreeMap<String, Task>, to: &Path) -> Result<()> {
     let mut archive = Cpio::default();
     for folder in ["dev", "proc", "sys", "boot", "modules", "scripts"] {
         archive.add(folder, 0o040_755, &[]);
@@ -153,7 +174,7 @@ fn write_initrd(kernel: &Kernel, scripts: &BTreeMap<String, String>, to: &Path) 
         Cmd::new("sh").args(["-c", script, "sh", file]).arg(&unpacked).arg(pack).ok()?;
         archive.add(&format!("modules/{n}-{module}.ko"), 0o100_644, &std::fs::read(&unpacked)?);
     }
-    for (name, script) in scripts {
+    for (name, Task { script, .. }) in tasks {
         super::script::parse(script).with_context(|| format!("script {name}"))?;
         archive.add(&format!("scripts/{name}"), 0o100_644, script.as_bytes());
     }

@@ -17,6 +17,12 @@ pub enum Step {
     Open(String, String),
     /// `pwrite HANDLE OFFSET CONTENT`
     Write(String, u64, Content),
+    /// `reserve HANDLE SIZE`: `fallocate` with `FALLOC_FL_KEEP_SIZE`.
+    Reserve(String, i64),
+    /// `writeout HANDLE`: `sync_file_range`, the file's data and neither its inode nor a flush.
+    Writeout(String),
+    /// `mount OPTIONS`: mounts it again with these, after unmounting.
+    Mount(String),
     /// `fsync HANDLE`
     Fsync(String),
     /// `close HANDLE`
@@ -31,6 +37,8 @@ pub enum Step {
     Exchange(String, String),
     /// `unlink PATH`
     Unlink(String),
+    /// `remove PATH`: unlink, if it is there.
+    Remove(String),
     /// `mkdir PATH`
     Mkdir(String),
     /// `rmdir PATH`
@@ -102,7 +110,7 @@ impl std::str::FromStr for Step {
         let content = || Content::parse(rest.splitn(3, ' ').nth(2).context("the content is missing")?);
         let most = match verb {
             "create" | "pwrite" => usize::MAX,
-            "rename" | "exchange" | "open" => 2,
+            "rename" | "exchange" | "open" | "reserve" => 2,
             "syncfs" => 0,
             _ => 1,
         };
@@ -111,6 +119,9 @@ impl std::str::FromStr for Step {
             "create" => Step::Create(word(0)?, word(1)?, content()?),
             "open" => Step::Open(word(0)?, word(1)?),
             "pwrite" => Step::Write(word(0)?, word(1)?.parse()?, content()?),
+            "reserve" => Step::Reserve(word(0)?, word(1)?.parse()?),
+            "writeout" => Step::Writeout(word(0)?),
+            "mount" => Step::Mount(word(0)?),
             "fsync" => Step::Fsync(word(0)?),
             "close" => Step::Close(word(0)?),
             "fsyncdir" => Step::FsyncDir(word(0)?),
@@ -118,6 +129,7 @@ impl std::str::FromStr for Step {
             "rename" => Step::Rename(word(0)?, word(1)?),
             "exchange" => Step::Exchange(word(0)?, word(1)?),
             "unlink" => Step::Unlink(word(0)?),
+            "remove" => Step::Remove(word(0)?),
             "mkdir" => Step::Mkdir(word(0)?),
             "rmdir" => Step::Rmdir(word(0)?),
             "mark" => Step::Mark(word(0)?),
@@ -155,7 +167,7 @@ mod tests {
         assert_eq!(steps[0], Step::Create("f".into(), "a.tmp".into(), Content::Random(1, 5000)));
         assert_eq!(steps[3], Step::Write("f".into(), 512, Content::Text("a b\nc".into())));
         assert_eq!(steps[5], Step::Hasty(Hasty::All));
-        for bad in ["rename a", "remove a", "rename a b c", "hasty sometimes", "create f a", "syncfs now"] {
+        for bad in ["rename a", "delete a", "rename a b c", "hasty sometimes", "create f a", "syncfs now"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

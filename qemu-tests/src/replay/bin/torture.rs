@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use qemu_tests::replay::record::{Kernel, record};
+use qemu_tests::replay::record::{Kernel, Task, record};
 use qemu_tests::replay::script::Hasty;
-use qemu_tests::replay::states::Thorough;
+use qemu_tests::replay::states::{Thorough, walk};
 use qemu_tests::replay::{cases, primitive};
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["primitives", store, ref names @ ..] => primitives(Path::new(store), names),
+        ["requests", store, case, hasty] => requests(Path::new(store), case, hasty),
+        ["aftermath", store, case, hasty, ref lines @ ..] => aftermath(Path::new(store), case, hasty, &lines.join("\n")),
         _ => bail!("usage: torture primitives STORE [CASE...]"),
     }
 }
@@ -24,13 +26,74 @@ fn primitives(store: &Path, names: &[&str]) -> Result<()> {
     let name = |case: &primitive::Case, hasty: Hasty| format!("{}.{:.1}", case.name, hasty.to_string());
     for some in all.chunks(60) {
         let folder = tempfile::tempdir()?;
-        let scripts: BTreeMap<String, String> =
-            some.iter().map(|(case, hasty)| (name(case, *hasty), primitive::script(case, *hasty))).collect();
-        let mut recordings = record(&kernel, &scripts, folder.path())?;
+        let tasks: BTreeMap<String, Task> =
+            some.iter().map(|(case, hasty)| (name(case, *hasty), primitive::script(case, *hasty).into())).collect();
+        let mut recordings = record(&kernel, &tasks, folder.path())?;
         for (case, hasty) in some {
             let recording = recordings.get_mut(&name(case, *hasty)).context("not recorded")?;
             let how = Thorough { subsets: 400, seed: 3, torn: 16 };
             print!("{}", primitive::report(case, *hasty, &primitive::judge(case, recording, how)?));
+        }
+    }
+    Ok(())
+}
+
+/// Every state of a case is mounted again and these steps are run on it; tells what comes of it.
+fn aftermath(store: &Path, name: &str, hasty: &str, steps: &str) -> Result<()> {
+    let kernel = Kernel::in_store(store)?;
+    let case = cases::BROKEN.iter().chain(cases::SAFE).find(|case| case.name == name).context("no such case")?;
+    let hasty = if hasty == "never" { Hasty::Never } else { Hasty::Metadata };
+    let folder = tempfile::tempdir()?;
+    let first: BTreeMap<String, Task> = [("a".into(), primitive::script(case, hasty).into())].into();
+    let mut recording = record(&kernel, &first, folder.path())?.remove("a").context("not recorded")?;
+    let end = recording.log.entries.iter().position(|e| e.mark.as_deref() == Some("end")).context("no end")?;
+    recording.log.entries.truncate(end);
+    let mut tasks = BTreeMap::new();
+    let mut told = BTreeMap::new();
+    let mut image = recording.first.clone();
+    let how = Thorough { subsets: 400, seed: 3, torn: 16 };
+    walk(&recording.log, &mut image, 1, how, &mut |image, moment| {
+        let n = format!("s{:03}", tasks.len());
+        told.insert(n.clone(), (primitive::files(image), moment.to_string()));
+        tasks.insert(n, Task { script: format!("{steps}\nmark end\n"), disk: Some(image.clone()) });
+    });
+    let tasks: Vec<_> = tasks.into_iter().collect();
+    for some in tasks.chunks(100) {
+        let folder = tempfile::tempdir()?;
+        for (n, recording) in record(&kernel, &some.iter().cloned().collect(), folder.path())? {
+            let (files, moment) = &told[&n];
+            let mut last = recording.first.clone();
+            recording.log.entries.iter().for_each(|entry| last.apply(entry, |_| true));
+            let said: Vec<&str> = recording.said.lines().filter(|line| line.contains("FAT-fs")).collect();
+            println!("{n} {moment}\n  before {files:?}\n  after  {:?}", primitive::files(&last));
+            println!("  {} {said:?}", recording.failed.as_deref().unwrap_or("went well"));
+        }
+    }
+    Ok(())
+}
+
+/// Prints a case's requests.
+fn requests(store: &Path, name: &str, hasty: &str) -> Result<()> {
+    let kernel = Kernel::in_store(store)?;
+    let case = cases::BROKEN.iter().chain(cases::SAFE).find(|case| case.name == name).context("no such case")?;
+    let hasty = if hasty == "never" { Hasty::Never } else { Hasty::Metadata };
+    let folder = tempfile::tempdir()?;
+    let script = primitive::script(case, hasty);
+    let mut n = 0;
+    let script: Vec<String> = script
+        .lines()
+        .flat_map(|line| {
+            n += 1;
+            [line.to_string(), format!("mark {n}:{}", line.replace(' ', "_").split("_@").next().unwrap_or_default())]
+        })
+        .collect();
+    let first: BTreeMap<String, Task> = [("a".into(), script.join("\n").into())].into();
+    let recording = record(&kernel, &first, folder.path())?.remove("a").context("not recorded")?;
+    for (n, entry) in recording.log.entries.iter().enumerate() {
+        match &entry.mark {
+            Some(mark) => println!("{n:4} {mark}"),
+            None if entry.flush => println!("{n:4}        flush"),
+            None => println!("{n:4}        write {} +{}", entry.sector, entry.sectors),
         }
     }
     Ok(())
