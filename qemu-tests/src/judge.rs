@@ -4,4 +4,7 @@
 //! it, not as one that repairs sees it.
 
 pub mod fat;
+pub mod grub;
+pub mod systemd_boot;
+pub mod verdict;
 pub mod volume;
