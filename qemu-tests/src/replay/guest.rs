@@ -1,5 +1,5 @@
 //! The inside of the recording: the first program of a guest. It loads what vfat needs, runs each script on the disk
-//! that has its name as serial number, and switches the machine off.
+//! that has its number as serial number, and switches the machine off.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -22,6 +22,8 @@ pub const MARK_SECTOR: &str = "replay.mark=";
 /// What the guest says when all went well; anything else is a failure.
 pub const WELL: &str = "replay: all scripts done";
 
+/// A disk's serial number, before the number of its script. (A name might be too long: there is room for 20 letters.)
+pub const SERIAL: &str = "replay-";
 /// What the guest says before each script, with its name.
 pub const BEGIN: &str = "replay: script ";
 /// What it says when one has failed, with the reason.
@@ -55,8 +57,9 @@ fn all() -> Result<()> {
     let mark: u64 = mark.parse()?;
     for script in sorted("/scripts")? {
         let name = script.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (number, name) = name.split_once('.').context("a script without a number")?;
         println!("{BEGIN}{name}");
-        if let Err(error) = run(&name, &script::parse(&std::fs::read_to_string(&script)?)?, mark) {
+        if let Err(error) = run(number, &script::parse(&std::fs::read_to_string(&script)?)?, mark) {
             println!("{FAILED}{error:#}");
         }
     }
@@ -78,8 +81,8 @@ fn device(serial: &str) -> Result<PathBuf> {
     bail!("no disk has the serial number {serial}")
 }
 
-fn run(name: &str, steps: &[Step], mark: u64) -> Result<()> {
-    let device = device(name)?;
+fn run(number: &str, steps: &[Step], mark: u64) -> Result<()> {
+    let device = device(&format!("{SERIAL}{number}"))?;
     std::fs::create_dir_all("/boot")?;
     mount(Some(&device), "/boot", Some("vfat"), MsFlags::empty(), Some("umask=0077")).context("mounting")?;
     let mut boot = Boot {

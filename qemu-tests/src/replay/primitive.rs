@@ -28,6 +28,8 @@ pub struct Case {
     pub steps: &'static str,
     /// What must hold at every moment.
     pub rule: fn(&Seen) -> Result<(), String>,
+    /// The kernel's habits that it is recorded with.
+    pub habits: &'static [Hasty],
 }
 
 /// Every case begins with this: a good entry, its kernel and its initrd, which nobody touches.
@@ -57,6 +59,8 @@ pub struct Seen {
     /// Paths (without a slash in front) and one of: a name of [`CONTENTS`], `empty`, `folder`, `other` (contents that
     /// nobody wrote there), or what is wrong with it.
     pub files: BTreeMap<String, String>,
+    /// Two paths that own the same clusters.
+    pub shared: Option<(String, String)>,
     /// Whether the last step has returned.
     pub returned: bool,
 }
@@ -65,6 +69,14 @@ impl Seen {
     /// What stands there; `absent` if nothing does.
     pub fn at(&self, path: &str) -> &str {
         self.files.get(path).map_or("absent", String::as_str)
+    }
+
+    /// No two names own the same clusters: whoever tidies up afterwards would give back those of the other.
+    pub fn apart(&self) -> Result<(), String> {
+        match &self.shared {
+            Some((a, b)) if a != b => Err(format!("{a} and {b} own the same clusters")),
+            _ => Ok(()),
+        }
     }
 
     /// What stands there must be one of these, and one of those once the last step has returned.
@@ -140,7 +152,8 @@ fn look(
 ) -> Result<Seen, String> {
     let fat = Fat::open(image)?;
     let survey = survey(&fat);
-    let mut seen = Seen { files: BTreeMap::new(), returned: moment.phase >= 2 };
+    let shared = survey.shared.first().cloned();
+    let mut seen = Seen { files: BTreeMap::new(), shared, returned: moment.phase >= 2 };
     for (path, (node, flaw)) in &survey.nodes {
         let what = match (flaw, node.folder) {
             (Some(flaw), _) => flaw.to_string().split(" cluster").next().unwrap_or_default().to_string(),

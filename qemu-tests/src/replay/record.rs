@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::guest::{BEGIN, FAILED, MARK_SECTOR, WELL};
+use super::guest::{BEGIN, FAILED, MARK_SECTOR, SERIAL, WELL};
 use super::image::{Base, Image};
 use super::log::Log;
 use crate::cairn::repository;
@@ -126,7 +126,7 @@ pub fn record(kernel: &Kernel, tasks: &BTreeMap<String, Task>, folder: &Path) ->
             .arg("-blockdev")
             .arg(format!("driver=blklogwrites,node-name=w{n},file=d{n},log=l{n},log-sector-size=512"))
             .arg("-device")
-            .arg(format!("virtio-blk-pci,drive=w{n},serial={name},addr={slot:#x}.{function},multifunction=on"));
+            .arg(format!("virtio-blk-pci,drive=w{n},serial={SERIAL}{n:03},addr={slot:#x}.{function},multifunction=on"));
     }
     qemu.deadline(Duration::from_secs(240)).ok()?;
     let said = String::from_utf8_lossy(&std::fs::read(&console)?).into_owned();
@@ -134,7 +134,9 @@ pub fn record(kernel: &Kernel, tasks: &BTreeMap<String, Task>, folder: &Path) ->
     let mut recordings = BTreeMap::new();
     for name in tasks.keys() {
         let (disk, log) = (folder.join(format!("{name}.disk")), folder.join(format!("{name}.log")));
-        let mut log = Log::read(&log, 0..SECTORS + 8)?;
+        // Nothing at all is written when the script fails at once.
+        let empty = log.metadata()?.len() == 0;
+        let mut log = if empty { Log::default() } else { Log::read(&log, 0..SECTORS + 8)? };
         log.marks_at(SECTORS);
         let first = Image::new(Base::read(&disk, 0..SECTORS)?, 0, &log);
         let (_, said) = said.split_once(&format!("{BEGIN}{name}\r\n")).context("the script was not run")?;
@@ -174,9 +176,9 @@ fn write_initrd(kernel: &Kernel, tasks: &BTreeMap<String, Task>, to: &Path) -> R
         Cmd::new("sh").args(["-c", script, "sh", file]).arg(&unpacked).arg(pack).ok()?;
         archive.add(&format!("modules/{n}-{module}.ko"), 0o100_644, &std::fs::read(&unpacked)?);
     }
-    for (name, Task { script, .. }) in tasks {
+    for (n, (name, Task { script, .. })) in tasks.iter().enumerate() {
         super::script::parse(script).with_context(|| format!("script {name}"))?;
-        archive.add(&format!("scripts/{name}"), 0o100_644, script.as_bytes());
+        archive.add(&format!("scripts/{n:03}.{name}"), 0o100_644, script.as_bytes());
     }
     archive.add("TRAILER!!!", 0, &[]);
     Ok(File::create(to)?.write_all(&archive.0)?)

@@ -14,15 +14,17 @@ fn main() -> Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["primitives", store, ref names @ ..] => primitives(Path::new(store), names),
         ["requests", store, case, hasty] => requests(Path::new(store), case, hasty),
-        ["aftermath", store, case, hasty, ref lines @ ..] => aftermath(Path::new(store), case, hasty, &lines.join("\n")),
+        ["aftermath", store, case, hasty, ref lines @ ..] => {
+            aftermath(Path::new(store), case, hasty, &lines.join("\n"))
+        }
         _ => bail!("usage: torture primitives STORE [CASE...]"),
     }
 }
 
 fn primitives(store: &Path, names: &[&str]) -> Result<()> {
     let kernel = Kernel::in_store(store)?;
-    let all = cases::BROKEN.iter().chain(cases::SAFE).filter(|case| names.is_empty() || names.contains(&case.name));
-    let all: Vec<_> = all.flat_map(|case| [Hasty::Never, Hasty::Metadata, Hasty::All].map(|h| (case, h))).collect();
+    let all = cases::all().filter(|case| names.is_empty() || names.contains(&case.name));
+    let all: Vec<_> = all.flat_map(|case| case.habits.iter().map(move |habit| (case, *habit))).collect();
     let name = |case: &primitive::Case, hasty: Hasty| format!("{}.{:.1}", case.name, hasty.to_string());
     for some in all.chunks(60) {
         let folder = tempfile::tempdir()?;
@@ -41,7 +43,7 @@ fn primitives(store: &Path, names: &[&str]) -> Result<()> {
 /// Every state of a case is mounted again and these steps are run on it; tells what comes of it.
 fn aftermath(store: &Path, name: &str, hasty: &str, steps: &str) -> Result<()> {
     let kernel = Kernel::in_store(store)?;
-    let case = cases::BROKEN.iter().chain(cases::SAFE).find(|case| case.name == name).context("no such case")?;
+    let case = cases::all().find(|case| case.name == name).context("no such case")?;
     let hasty = if hasty == "never" { Hasty::Never } else { Hasty::Metadata };
     let folder = tempfile::tempdir()?;
     let first: BTreeMap<String, Task> = [("a".into(), primitive::script(case, hasty).into())].into();
@@ -75,7 +77,7 @@ fn aftermath(store: &Path, name: &str, hasty: &str, steps: &str) -> Result<()> {
 /// Prints a case's requests.
 fn requests(store: &Path, name: &str, hasty: &str) -> Result<()> {
     let kernel = Kernel::in_store(store)?;
-    let case = cases::BROKEN.iter().chain(cases::SAFE).find(|case| case.name == name).context("no such case")?;
+    let case = cases::all().find(|case| case.name == name).context("no such case")?;
     let hasty = if hasty == "never" { Hasty::Never } else { Hasty::Metadata };
     let folder = tempfile::tempdir()?;
     let script = primitive::script(case, hasty);

@@ -1,0 +1,59 @@
+//! Power cuts, the short form: one guest does each sequence of system calls on a disk of its own, every write is
+//! recorded, and every state that a cut can leave is judged. `scripts/torture` is the long form.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use anyhow::{Context, Result, ensure};
+use qemu_tests::hello::Hello;
+use qemu_tests::replay::primitive::{Outcome, judge, report, script};
+use qemu_tests::replay::record::{Kernel, Task, record};
+use qemu_tests::replay::script::Hasty;
+use qemu_tests::replay::states::Thorough;
+use qemu_tests::replay::{cases, primitive::Case};
+use qemu_tests::{Cairn, Scenario};
+
+const SEQUENCES: Scenario = Scenario {
+    name: "every sequence that breaks is caught, and every one that a boot update is made of holds",
+    needs: &["qemu-system-x86_64", "mmdebstrap", "mkfs.fat", "xz", "cp"],
+    run: sequences,
+};
+
+fn main() {
+    let arguments = libtest_mimic::Arguments::from_args();
+    libtest_mimic::run(&arguments, vec![SEQUENCES.trial()]).exit();
+}
+
+fn sequences(cairn: &Cairn) -> Result<()> {
+    Hello::get(cairn)?;
+    let kernel = Kernel::in_store(&cairn.cache().join("cairn/nix/store"))?;
+    let folder = tempfile::tempdir()?;
+    let name = |case: &Case, habit: Hasty| format!("{}.{:.1}", case.name, habit.to_string());
+    let each = || cases::all().flat_map(|case| case.habits.iter().map(move |habit| (case, *habit)));
+    let tasks: BTreeMap<String, Task> =
+        each().map(|(case, habit)| (name(case, habit), script(case, habit).into())).collect();
+    let mut recordings = record(&kernel, &tasks, folder.path())?;
+    let how = Thorough { subsets: 200, seed: 3, torn: 16 };
+    let mut bad: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut told, mut states) = (String::new(), 0);
+    for (case, habit) in each() {
+        let recording = recordings.get_mut(&name(case, habit)).context("not recorded")?;
+        ensure!(recording.failed.is_none(), "{}: {:?}\n{}", case.name, recording.failed, recording.said);
+        let outcome: Outcome = judge(case, recording, how)?;
+        *bad.entry(case.name).or_default() += outcome.bad.0 + outcome.bad.1;
+        states += outcome.count.states;
+        write!(told, "{}", report(case, habit, &outcome))?;
+    }
+    println!("{told}{states} states");
+    for (list, breaks) in [(cases::BREAKS, true), (cases::HOLDS, false)] {
+        for case in list {
+            ensure!(
+                (bad[case.name] > 0) == breaks,
+                "{} ({}) was thought to behave otherwise:\n{told}",
+                case.name,
+                case.about
+            );
+        }
+    }
+    Ok(())
+}
