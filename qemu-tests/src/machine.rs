@@ -28,8 +28,96 @@ pub struct Machine {
     folder: TempDir,
 }
 
-/// The firmware's code and empty variables.
-fn firmware() -> Result<(PathBuf, PathBuf)> {
+/// What starts the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// OVMF.
+    Uefi,
+    /// SeaBIOS.
+    Bios,
+}
+
+/// A machine that is not running yet: how it is to boot an image.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    image: PathBuf,
+    firmware: Firmware,
+    devices: Vec<String>,
+    persist: bool,
+    log: Option<PathBuf>,
+}
+
+impl Setup {
+    /// OVMF, a virtio disk; what is written is thrown away.
+    pub fn new(image: &Path) -> Setup {
+        let devices = vec!["virtio-blk-pci".into()];
+        Setup { image: image.into(), firmware: Firmware::Uefi, devices, persist: false, log: None }
+    }
+
+    /// Another firmware.
+    #[must_use]
+    pub fn firmware(mut self, firmware: Firmware) -> Setup {
+        self.firmware = firmware;
+        self
+    }
+
+    /// Another disk controller: QEMU's devices, the disk itself last.
+    #[must_use]
+    pub fn devices(mut self, devices: &[&str]) -> Setup {
+        self.devices = devices.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Whether what it writes goes into the image.
+    #[must_use]
+    pub fn persist(mut self, persist: bool) -> Setup {
+        self.persist = persist;
+        self
+    }
+
+    /// Writes go into the image, and each one into this log; see [`crate::replay`].
+    #[must_use]
+    pub fn recorded(mut self, log: &Path) -> Setup {
+        (self.persist, self.log) = (true, Some(log.into()));
+        self
+    }
+
+    /// Starts it.
+    pub fn boot(&self) -> Result<Machine> {
+        Machine::start(self)
+    }
+
+    /// QEMU's arguments for the disk.
+    fn disk(&self) -> Vec<String> {
+        let mut arguments = match &self.log {
+            None => {
+                let snapshot = if self.persist { "off" } else { "on" };
+                vec![
+                    "-drive".into(),
+                    format!("if=none,id=d,format=raw,snapshot={snapshot},file={}", self.image.display()),
+                ]
+            }
+            // The host's own disk need not hear of the guest's flushes: the log does.
+            Some(log) => [("f", "discard=unmap,", &self.image), ("l", "", log)]
+                .map(|(name, more, file)| {
+                    format!("driver=file,node-name={name},{more}cache.no-flush=on,filename={}", file.display())
+                })
+                .into_iter()
+                .chain(["driver=blklogwrites,node-name=d,file=f,log=l,log-sector-size=512".into()])
+                .flat_map(|node| ["-blockdev".into(), node])
+                .collect(),
+        };
+        let last = self.devices.len().saturating_sub(1);
+        for (n, device) in self.devices.iter().enumerate() {
+            let disk = if n == last { ",drive=d,bootindex=0" } else { "" };
+            arguments.extend(["-device".into(), format!("{device}{disk}")]);
+        }
+        arguments
+    }
+}
+
+/// The code of OVMF and its empty variables.
+fn uefi() -> Result<(PathBuf, PathBuf)> {
     let places = [
         ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
         ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
@@ -43,37 +131,36 @@ fn firmware() -> Result<(PathBuf, PathBuf)> {
 impl Machine {
     /// Boots a raw image, throwing away what it writes unless `persist`.
     pub fn boot(image: &Path, persist: bool) -> Result<Machine> {
-        Machine::boot_on(&["virtio-blk-pci"], image, persist)
+        Setup::new(image).persist(persist).boot()
     }
 
     /// The same with another disk controller: QEMU's devices, the disk itself last.
     pub fn boot_on(devices: &[&str], image: &Path, persist: bool) -> Result<Machine> {
+        Setup::new(image).devices(devices).persist(persist).boot()
+    }
+
+    fn start(setup: &Setup) -> Result<Machine> {
         let folder = tempfile::Builder::new().prefix("qemu-tests-").tempdir()?;
-        let (code, vars) = firmware()?;
-        let my_vars = folder.path().join("vars");
-        std::fs::copy(vars, &my_vars)?;
         let listen = |name: &str| UnixListener::bind(folder.path().join(name));
         let (console, control) = (listen("console")?, listen("control")?);
         let socket = |name: &str| format!("path={}", folder.path().join(name).display());
-        let last = devices.len().saturating_sub(1);
-        let whole = |(n, device): (usize, &&str)| {
-            let disk = if n == last { ",drive=d,bootindex=0" } else { "" };
-            ["-device".to_string(), format!("{device}{disk}")]
-        };
-        let disk: Vec<String> = devices.iter().enumerate().flat_map(whole).collect();
-        let snapshot = if persist { "off" } else { "on" };
+        let mut firmware = Vec::new();
+        if setup.firmware == Firmware::Uefi {
+            let (code, vars) = uefi()?;
+            let my_vars = folder.path().join("vars");
+            std::fs::copy(vars, &my_vars)?;
+            for (unit, readonly, file) in [(0, "on", &code), (1, "off", &my_vars)] {
+                let drive = format!("if=pflash,unit={unit},format=raw,readonly={readonly},file={}", file.display());
+                firmware.extend(["-drive".into(), drive]);
+            }
+        }
         let qemu = Cmd::new("qemu-system-x86_64")
             .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-device", "VGA"])
             .args(["-machine", "q35,smm=off", "-accel", "tcg,thread=multi", "-cpu", "qemu64,-cx16"])
             .args(["-m", "1024", "-smp", "2", "-device", "virtio-rng-pci"])
             .args(["-netdev", "user,id=n,restrict=on", "-device", "virtio-net-pci,netdev=n,romfile="])
-            .arg("-drive")
-            .arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={}", code.display()))
-            .arg("-drive")
-            .arg(format!("if=pflash,unit=1,format=raw,file={}", my_vars.display()))
-            .arg("-drive")
-            .arg(format!("if=none,id=d,format=raw,snapshot={snapshot},file={}", image.display()))
-            .args(disk)
+            .args(firmware)
+            .args(setup.disk())
             .arg("-chardev")
             .arg(format!("socket,id=c,{}", socket("console")))
             .args(["-serial", "chardev:c"])
