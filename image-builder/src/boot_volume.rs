@@ -31,7 +31,7 @@ impl ReadVolume for BootVolume<'_, '_> {
 }
 
 impl Volume for BootVolume<'_, '_> {
-    fn create(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()> {
+    fn create(&mut self, path: &str, contents: &mut dyn Read, _len: u64) -> io::Result<()> {
         self.0.create(path, contents)
     }
 
@@ -39,7 +39,7 @@ impl Volume for BootVolume<'_, '_> {
         self.0.overwrite(path, bytes)
     }
 
-    fn replace(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()> {
+    fn replace(&mut self, path: &str, contents: &mut dyn Read, _len: u64) -> io::Result<()> {
         self.0.remove(path)?;
         self.0.create(path, contents)
     }

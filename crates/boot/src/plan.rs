@@ -1,15 +1,16 @@
 //! From what should be on the boot partitions and what is there to the steps in between. Pure.
 //!
 //! The order is what makes it safe to cut the power anywhere. New files are written beside old ones and are not named by
-//! anything until they are whole; then the entries that name them; then what is changed in place; last of all, what
-//! nothing needs any more goes. Between the stages stands a [`Step::Barrier`]: all before it is on the disk.
+//! anything until they are whole; then the entries that name them; then what names the entries or is changed in place; last of
+//! all, what nothing needs any more goes. A new file is empty until it is whole, whatever happens: one that is there with other
+//! contents than its name promises was cut off, and is written anew. Between the stages stands a [`Step::Barrier`]: all before it is on the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::effects::UNFINISHED;
 use crate::installation::Installation;
 use crate::present::{FoundFile, Present, Space};
-use crate::set::{BootFile, BootSet, Content, Place, Role, SECTOR};
+use crate::set::{BootFile, BootSet, Content, Place, Role};
 use crate::space;
 
 /// One step. Paths are relative to the partition's root.
@@ -128,6 +129,15 @@ pub struct Situation<'a> {
     pub may_remove: bool,
 }
 
+/// The file beside which this one was written, to replace it, when it was cut off.
+fn unfinished(path: &str) -> Option<&str> {
+    let name = path.strip_suffix(UNFINISHED)?;
+    match name.rsplit_once('-') {
+        Some((before, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => Some(before),
+        _ => Some(name),
+    }
+}
+
 /// Bytes for people.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {
@@ -205,7 +215,8 @@ impl Situation<'_> {
                 continue;
             }
             match file.role {
-                Role::Sector if found.len <= SECTOR as u64 => work.overwrite.push(file),
+                // With another length it would not be one write of one sector.
+                Role::Sector if found.len == file.content.len() => work.overwrite.push(file),
                 Role::Program => work.replace.push(file),
                 // What is damaged has no use: nothing is lost by writing it again in its place.
                 Role::Artifact | Role::Entry(_) | Role::Sector | Role::Plain | Role::Own => work.heal.push(file),
@@ -214,11 +225,10 @@ impl Situation<'_> {
         let wanted: BTreeSet<(Place, &str)> = self.wanted.files.iter().map(|f| (f.place, f.path.as_str())).collect();
         for (place, path) in self.present.files.keys() {
             let ours = self.installation.owns(path) || self.own_files.contains(path);
-            let previous = path.strip_suffix(UNFINISHED).unwrap_or(path) == self.installation.previous_program();
+            let previous = unfinished(path).unwrap_or(path) == self.installation.previous_program();
             let kept = wanted.contains(&(*place, path)) || previous;
-            // It is written over, and then has its name.
-            let writing = work.create.iter().chain(&work.heal).chain(&work.replace);
-            let used = path.strip_suffix(UNFINISHED).is_some_and(|name| writing.into_iter().any(|f| f.path == name));
+            // Whoever replaces the file removes what is left beside it, in the right order.
+            let used = unfinished(path).is_some_and(|name| work.replace.iter().any(|f| f.path == name));
             if !ours || !self.may_remove || kept || used || self.may_share(*place, path) {
                 continue;
             }
@@ -238,7 +248,7 @@ impl Situation<'_> {
     fn may_share(&self, place: Place, path: &str) -> bool {
         let Some(found) = self.present.files.get(&(place, path.to_string())) else { return false };
         let twin = |(key, other): (&(Place, String), &FoundFile)| key.0 == place && key.1 != path && other == found;
-        path.ends_with(UNFINISHED) && found.len > 0 && self.present.files.iter().any(twin)
+        unfinished(path).is_some() && found.len > 0 && self.present.files.iter().any(twin)
     }
 
     /// An entry that is wanted under another counter. The two may not stand beside each other: when the loader counts
@@ -323,15 +333,16 @@ impl Situation<'_> {
         remove(&mut steps, &work.stale);
         barrier(&mut steps);
         let new: Vec<&BootFile> = work.create.iter().chain(&work.heal).copied().collect();
-        let is_entry = |f: &&&BootFile| matches!(f.role, Role::Entry(_));
-        for file in new.iter().filter(|f| !is_entry(f)) {
-            create(&mut steps, file);
+        // What an entry names, the entries, and then GRUB's first sector, which names the file with the entries.
+        let stage = |f: &BootFile| match f.role {
+            Role::Artifact | Role::Program | Role::Plain | Role::Own => 0,
+            Role::Entry(_) => 1,
+            Role::Sector => 2,
+        };
+        for now in 0..=2 {
+            new.iter().filter(|file| stage(file) == now).for_each(|file| create(&mut steps, file));
+            barrier(&mut steps);
         }
-        barrier(&mut steps);
-        for file in new.iter().filter(is_entry) {
-            create(&mut steps, file);
-        }
-        barrier(&mut steps);
         for file in &work.overwrite {
             if let Content::Bytes(bytes) = &file.content {
                 steps.push(Step::Overwrite { place: file.place, path: file.path.clone(), bytes: bytes.clone() });
@@ -343,7 +354,8 @@ impl Situation<'_> {
             // The program before, for somebody who must do without the new one: under the name that the firmware knows
             // there is always a whole one.
             let copy = self.installation.previous_program();
-            if !steps.iter().any(|step| matches!(step, Step::Keep { .. })) {
+            let something = self.found(file).is_some_and(|found| found.len > 0);
+            if something && !steps.iter().any(|step| matches!(step, Step::Keep { .. })) {
                 steps.push(Step::Keep { place, path: path.clone(), copy });
                 barrier(&mut steps);
             }

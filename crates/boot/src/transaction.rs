@@ -107,17 +107,18 @@ pub fn apply(
 fn one(step: &Step, target: &mut Target<'_>, open: &Open<'_>, touched: &mut bool) -> Result<(), ApplyError> {
     match step {
         Step::Create { place, path, content } => {
-            write(target, *place, path, content, open, touched, |v, from| v.create(path, from))
+            write(target, *place, path, content, open, touched, |v, from| v.create(path, from, content.len()))
         }
         Step::Replace { place, path, content } => {
-            write(target, *place, path, content, open, touched, |v, from| v.replace(path, from))
+            write(target, *place, path, content, open, touched, |v, from| v.replace(path, from, content.len()))
         }
         Step::Keep { place, path, copy } => volume(target, *place, "keeping a copy of", path, touched, |v| {
             let mut bytes = Vec::new();
             v.open(path)?.read_to_end(&mut bytes)?;
+            let len = bytes.len() as u64;
             match v.open(copy).map(drop) {
-                Ok(()) => v.replace(copy, &mut bytes.as_slice()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => v.create(copy, &mut bytes.as_slice()),
+                Ok(()) => v.replace(copy, &mut bytes.as_slice(), len),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => v.create(copy, &mut bytes.as_slice(), len),
                 Err(error) => Err(error),
             }
         }),

@@ -37,19 +37,19 @@ pub trait ReadVolume {
 
 /// A partition that can be written.
 pub trait Volume: ReadVolume + Debug {
-    /// Writes a new file, its directories too. When it returns, name and contents are on the disk; at every moment before,
-    /// there is nothing under the name, or an empty file, or all of it.
+    /// Writes a new file of `len` bytes, its directories too. When it returns, name and contents are on the disk; at every
+    /// moment before, there is nothing under the name, or an empty file, or all of it.
     ///
     /// # Errors
     /// The system's; [`io::ErrorKind::AlreadyExists`] when something has the name.
-    fn create(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()>;
+    fn create(&mut self, path: &str, contents: &mut dyn Read, len: u64) -> io::Result<()>;
 
     /// Gives a name that is in use other contents. When it returns, they are on the disk; at every moment before, the old
     /// ones are there or the new ones, whole.
     ///
     /// # Errors
     /// The system's.
-    fn replace(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()>;
+    fn replace(&mut self, path: &str, contents: &mut dyn Read, len: u64) -> io::Result<()>;
 
     /// Overwrites the beginning of a file with at most one sector, in one write; then it is on the disk.
     ///

@@ -182,6 +182,28 @@ fn what_a_power_cut_left_unfinished_goes_unless_it_may_be_a_second_name() {
 }
 
 #[test]
+fn an_entry_that_was_cut_off_is_written_anew_before_the_counted_one_goes() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.add(generation(2, "k1", "i1"));
+    machine.update().unwrap();
+    machine.record.booted_well(2);
+    // The power went while the plain entry was made: its name is there, and nothing in it.
+    let plain = machine.plan().unwrap().steps.iter().find_map(|step| match step {
+        Step::Create { path, .. } => Some(path.clone()),
+        _ => None,
+    });
+    machine.volume.files.insert(plain.clone().unwrap(), Vec::new());
+    let update = machine.update().unwrap();
+    let at = |wanted: &dyn Fn(&Step) -> bool| update.steps.iter().position(wanted).unwrap();
+    let made = at(&|step| matches!(step, Step::Create { path, .. } if Some(path) == plain.as_ref()));
+    let gone = at(&|step| matches!(step, Step::Remove { path, .. } if path.contains("+3.conf")));
+    assert!(made < gone, "{:?}", update.steps);
+    assert_eq!(numbers(&machine.menu()), [(2, None), (1, None)]);
+    assert_eq!(update.healed, [plain.unwrap()]);
+}
+
+#[test]
 fn nothing_is_removed_while_something_is_in_doubt() {
     let mut machine = Machine::new(ROOMY);
     machine.boot.generations = 1;

@@ -2,6 +2,7 @@
 
 mod mounted;
 mod record_file;
+mod writeout;
 
 pub use mounted::Mounted;
 pub(crate) use mounted::UNFINISHED;

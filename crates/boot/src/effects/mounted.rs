@@ -1,13 +1,21 @@
 //! A boot partition that is mounted.
 //!
 //! The sequences of system calls here are those that left no bad state when every write of Linux' vfat was recorded and every
-//! prefix and many subsets of what was not yet flushed were replayed:
+//! prefix and many subsets of what was not yet flushed were replayed, and from each of whose states another run came to the
+//! same end:
 //!
-//! - a new file is written under another name, synced, renamed, and synced *again*: the rename alone leaves the new name
-//!   without contents;
+//! - a new file is written under its own name, and its slot in the directory says `empty` until all else is on the disk: its
+//!   clusters first ([`reserve`]), then its data ([`write_data`]), then, by `fsync`, the one sector with the slot. A second
+//!   name would not help: if its slot lies in another sector than that of the final name, a cut can leave both names with
+//!   the same clusters, and whoever removes the one frees those of the other. And `write`, `fsync` alone can leave a slot
+//!   that leads to free clusters, for which vfat turns the whole partition read-only when the file is removed (so it is
+//!   mounted with `errors=continue`);
 //! - whatever loses its name (by removal, or by a rename over it) is held open until the directory is on the disk: vfat frees
 //!   the clusters of a file when the last holder lets go, and a name that leads to freed clusters is worse than none;
-//! - `syncfs` sends no flush to the drive on vfat; `fsync` of a directory does, so a barrier is both.
+//! - `fsync` of a directory writes the FAT and flushes, but not the names in the directory; `syncfs` writes these, but does
+//!   not flush; so a barrier is both.
+//!
+//! What a cut costs at most: clusters that are taken and that no name leads to.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -18,6 +26,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::syncfs;
 
+use super::writeout::{reserve, write_data};
 use crate::present::Space;
 use crate::volume::{Kind, ReadVolume, Volume};
 
@@ -59,7 +68,7 @@ impl Mounted {
             match fs::create_dir(&folder) {
                 Ok(()) => {
                     File::open(&folder)?.sync_all()?;
-                    File::open(self.folder_of(&path[..end]))?.sync_all()?;
+                    self.settle(&path[..end])?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
                 Err(error) => return Err(error),
@@ -105,54 +114,78 @@ impl ReadVolume for Mounted {
     }
 }
 
-/// The ending under which a file is written before it has its name. No loader looks at such a name.
+/// The ending of the name under which a file is written that is to replace another. No loader looks at such a name.
 pub(crate) const UNFINISHED: &str = ".new";
 
 impl Mounted {
-    /// Writes a file under the unfinished name, synced.
-    fn write_aside(&self, path: &str, contents: &mut dyn Read) -> io::Result<(PathBuf, File)> {
+    /// Writes a file under a name that is free. At every moment there is nothing under it, or an empty file, or all of it.
+    fn write_new(&self, path: &str, contents: &mut dyn Read, len: u64) -> io::Result<File> {
         self.folders(path)?;
-        let aside = self.at(&format!("{path}{UNFINISHED}"));
-        // One that a power cut has left is written over as it is: it may be longer, so it is cut first.
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&aside)?;
-        match copy(contents, &mut file).and_then(|()| file.sync_all()) {
-            Ok(()) => Ok((aside, file)),
+        let mut file = OpenOptions::new().write(true).create_new(true).open(self.at(path))?;
+        let mut write = || {
+            reserve(&file, len)?;
+            self.flush(path)?;
+            copy(contents, &mut file)?;
+            write_data(&file)?;
+            self.flush(path)?;
+            file.sync_all()?;
+            self.settle(path)
+        };
+        match write() {
+            Ok(()) => Ok(file),
             Err(error) => {
-                // Nothing names it; half a file would only take room.
-                let _ = fs::remove_file(&aside);
+                // Half a file would only take room.
+                let _ = fs::remove_file(self.at(path)).and_then(|()| self.settle(path));
                 Err(error)
             }
         }
     }
 
-    fn rename(&mut self, aside: &Path, file: &File, path: &str) -> io::Result<()> {
-        fs::rename(aside, self.at(path))?;
-        // Only this writes the new name's length and first cluster.
-        file.sync_all()?;
-        self.settle(path)
+    /// The FAT, and what was written of files, is on the disk.
+    fn flush(&self, path: &str) -> io::Result<()> {
+        File::open(self.folder_of(path))?.sync_all()
     }
 
     /// Everything that was done in a file's directory is on the disk.
-    fn settle(&mut self, path: &str) -> io::Result<()> {
+    fn settle(&self, path: &str) -> io::Result<()> {
         syncfs(&self.handle)?;
-        File::open(self.folder_of(path))?.sync_all()
+        self.flush(path)
+    }
+
+    /// Files that a power cut has left beside one that was to be replaced, and a free name for another.
+    fn unfinished(&self, path: &str) -> io::Result<(Vec<(PathBuf, File)>, String)> {
+        let mut found = Vec::new();
+        for n in 0.. {
+            let name = if n == 0 { format!("{path}{UNFINISHED}") } else { format!("{path}-{n}{UNFINISHED}") };
+            match File::open(self.at(&name)) {
+                Ok(file) => found.push((self.at(&name), file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((found, name)),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 }
 
 impl Volume for Mounted {
-    fn create(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()> {
-        if self.at(path).symlink_metadata().is_ok() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let (aside, file) = self.write_aside(path, contents)?;
-        self.rename(&aside, &file, path)
+    fn create(&mut self, path: &str, contents: &mut dyn Read, len: u64) -> io::Result<()> {
+        self.write_new(path, contents, len).map(drop)
     }
 
-    fn replace(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()> {
+    fn replace(&mut self, path: &str, contents: &mut dyn Read, len: u64) -> io::Result<()> {
         let old = File::open(self.at(path))?;
-        let (aside, file) = self.write_aside(path, contents)?;
-        self.rename(&aside, &file, path)?;
-        drop(old);
+        // One that is left may own the old file's clusters, so none of these may be freed before there is a new one.
+        let (left, aside) = self.unfinished(path)?;
+        let file = self.write_new(&aside, contents, len)?;
+        fs::rename(self.at(&aside), self.at(path))?;
+        // Only this writes the length and the first cluster under the name.
+        file.sync_all()?;
+        self.settle(path)?;
+        for (path, _) in &left {
+            fs::remove_file(path)?;
+        }
+        self.settle(path)?;
+        drop((old, left));
         self.settle(path)
     }
 

@@ -71,17 +71,17 @@ impl Memory {
         }
     }
 
-    fn aside(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        let aside = format!("{path}.new");
-        for part in [0, bytes.len() / 2, bytes.len()] {
-            if let Err(error) = self.write(&aside) {
+    /// A new file: empty, then whole. Each of these a power cut can leave.
+    fn new_file(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        for part in [0, bytes.len()] {
+            if let Err(error) = self.write(path) {
                 // As a mounted partition does it; after a cut nobody is there to do it.
                 if !matches!(self.stop, Stop::Cut(_)) {
-                    self.files.remove(&aside);
+                    self.files.remove(path);
                 }
                 return Err(error);
             }
-            self.files.insert(aside.clone(), bytes[..part].to_vec());
+            self.files.insert(path.to_string(), bytes[..part].to_vec());
         }
         Ok(())
     }
@@ -133,32 +133,35 @@ impl ReadVolume for Memory {
 }
 
 impl Volume for Memory {
-    /// Under another name first: empty, half, whole; then under its own: empty, whole. Each of these a power cut can leave.
-    fn create(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()> {
+    fn create(&mut self, path: &str, contents: &mut dyn Read, len: u64) -> io::Result<()> {
         let mut bytes = Vec::new();
         contents.read_to_end(&mut bytes)?;
+        assert_eq!(bytes.len() as u64, len, "{path}");
         if self.files.keys().any(|p| p.eq_ignore_ascii_case(path)) || self.is_directory(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        self.aside(path, &bytes)?;
-        self.write(path)?;
-        self.files.remove(&format!("{path}.new"));
-        self.files.insert(path.into(), Vec::new());
-        self.write(path)?;
-        self.files.insert(path.into(), bytes);
-        Ok(())
+        self.new_file(path, &bytes)
     }
 
-    fn replace(&mut self, path: &str, contents: &mut dyn Read) -> io::Result<()> {
+    /// Under another name first; that one and those of earlier, which may own the same clusters, go when it has its own.
+    fn replace(&mut self, path: &str, contents: &mut dyn Read, len: u64) -> io::Result<()> {
         let mut bytes = Vec::new();
         contents.read_to_end(&mut bytes)?;
+        assert_eq!(bytes.len() as u64, len, "{path}");
         if !self.files.contains_key(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        self.aside(path, &bytes)?;
+        let left: Vec<String> =
+            self.files.keys().filter(|p| p.starts_with(path) && p.ends_with(".new")).cloned().collect();
+        let aside = if left.is_empty() { format!("{path}.new") } else { format!("{path}-{}.new", left.len()) };
+        self.new_file(&aside, &bytes)?;
         self.write(path)?;
-        self.files.remove(&format!("{path}.new"));
+        self.files.remove(&aside);
         self.files.insert(path.into(), bytes);
+        for path in left {
+            self.write(&path)?;
+            self.files.remove(&path);
+        }
         Ok(())
     }
 

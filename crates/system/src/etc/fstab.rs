@@ -27,10 +27,11 @@ pub fn apply(tree: &mut Tree, mounts: &[Mount]) -> Result<(), SystemError> {
         let target = target.replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011");
         let _ = match format {
             // Only root looks into a boot partition. It is mounted when it is used, so that it is whole (never mounted)
-            // when the power fails, and a damaged one does not keep the machine from booting.
+            // when the power fails, and a damaged one does not keep the machine from booting. What a power cut has left must
+            // not turn it read-only in the middle of the next update, which removes and writes anew what is damaged.
             FileSystem::Vfat => writeln!(
                 text,
-                "{device} {target} vfat umask=0077,noauto,nofail,x-systemd.automount,x-systemd.idle-timeout=2min 0 0"
+                "{device} {target} vfat umask=0077,errors=continue,noauto,nofail,x-systemd.automount,x-systemd.idle-timeout=2min 0 0"
             ),
             FileSystem::Ext4 => writeln!(text, "{device} {target} ext4 defaults 0 2"),
             FileSystem::Swap => writeln!(text, "{device} none swap defaults 0 0"),
@@ -54,7 +55,7 @@ mod tests {
         let mounts = [mount("/efi", FileSystem::Vfat), mount("/home", FileSystem::Ext4), mount("", FileSystem::Swap)];
         apply(&mut tree, &mounts).unwrap();
         let text = tree.text("fstab").unwrap();
-        assert!(text.contains("\nPARTUUID=1 /efi vfat umask=0077,"), "{text}");
+        assert!(text.contains("\nPARTUUID=1 /efi vfat umask=0077,errors=continue,"), "{text}");
         assert!(text.ends_with("\nPARTUUID=1 /home ext4 defaults 0 2\nPARTUUID=1 none swap defaults 0 0\n"), "{text}");
     }
 

@@ -1,0 +1,77 @@
+//! A boot partition that is mounted, here any directory: what stands there afterwards, on whatever file system that is. What
+//! its sequences of system calls come to on vfat when the power goes is recorded and replayed in `qemu-tests`.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use cairn_boot::Volume;
+use cairn_boot::effects::Mounted;
+
+/// Contents that end in an error.
+struct Broken(usize);
+
+impl Read for Broken {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.min(buffer.len());
+        self.0 -= count;
+        if count == 0 { Err(io::Error::from_raw_os_error(5)) } else { Ok(count) }
+    }
+}
+
+fn put(volume: &mut Mounted, path: &str, bytes: &[u8]) -> io::Result<()> {
+    volume.create(path, &mut &*bytes, bytes.len() as u64)
+}
+
+fn replace(volume: &mut Mounted, path: &str, bytes: &[u8]) -> io::Result<()> {
+    volume.replace(path, &mut &*bytes, bytes.len() as u64)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn files_come_change_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut volume = Mounted::open(folder.path()).unwrap();
+    let big = vec![7; 3_000_000];
+    put(&mut volume, "a/b/c", &big).unwrap();
+    put(&mut volume, "a/b/empty", &[]).unwrap();
+    assert_eq!(fs::read(folder.path().join("a/b/c")).unwrap(), big);
+    assert_eq!(put(&mut volume, "a/b/c", b"x").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    replace(&mut volume, "a/b/c", b"a sector, more or less").unwrap();
+    volume.overwrite("a/b/c", b"A").unwrap();
+    let mut back = Vec::new();
+    volume.open_on_disk("a/b/c").unwrap().read_to_end(&mut back).unwrap();
+    assert_eq!(back, b"A sector, more or less");
+    volume.barrier().unwrap();
+    volume.remove("a/b/c").unwrap();
+    assert_eq!(names(&folder.path().join("a/b")), ["empty"]);
+}
+
+#[test]
+fn nothing_is_left_of_a_file_that_could_not_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut volume = Mounted::open(folder.path()).unwrap();
+    volume.create("new", &mut Broken(5000), 9000).unwrap_err();
+    put(&mut volume, "old", b"old").unwrap();
+    volume.replace("old", &mut Broken(5000), 9000).unwrap_err();
+    assert_eq!(names(folder.path()), ["old"]);
+    assert_eq!(fs::read(folder.path().join("old")).unwrap(), b"old");
+}
+
+#[test]
+fn what_a_power_cut_left_beside_a_file_goes_when_it_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut volume = Mounted::open(folder.path()).unwrap();
+    for name in ["x.efi", "x.efi.new", "x.efi-1.new", "x.efi-other.new"] {
+        put(&mut volume, name, name.as_bytes()).unwrap();
+    }
+    replace(&mut volume, "x.efi", b"new").unwrap();
+    assert_eq!(names(folder.path()), ["x.efi", "x.efi-other.new"]);
+    assert_eq!(fs::read(folder.path().join("x.efi")).unwrap(), b"new");
+}
