@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use cairn_process::Quiet;
 use cairn_store::{EntryKind, MachineStore, Scratch, Source, Store, StorePath};
-use common::{Nix, is_root, skip};
+use common::{Nix, is_root, settle, skip};
 
 const FILES: u32 = 300;
 
@@ -96,18 +96,13 @@ fn machine() -> Option<(MachineStore, tempfile::TempDir)> {
     Some((MachineStore::open(dir.path()).unwrap(), dir))
 }
 
-fn settle() {
-    // Past the tick of the file system's clock, so that stamps are sure.
-    std::thread::sleep(Duration::from_millis(30));
-}
-
 #[test]
 fn a_second_base_costs_what_is_new_in_it() {
     let Some((store, dir)) = machine() else { return };
     let one = add(&store, 1);
     let alone = used(&store, &[&one]);
     assert!(alone >= u64::from(FILES) * 8192);
-    settle();
+    settle(dir.path());
     store.check_quick(&one).unwrap();
     let two = add(&store, 2);
     let both = used(&store, &[&one, &two]);
@@ -139,9 +134,9 @@ fn a_second_base_costs_what_is_new_in_it() {
 
 #[test]
 fn damage_is_not_spread() {
-    let Some((store, _dir)) = machine() else { return };
+    let Some((store, dir)) = machine() else { return };
     let one = add(&store, 1);
-    settle();
+    settle(dir.path());
     store.check_quick(&one).unwrap();
     damage(&store, &one, "usr/lib/1/file-1");
     let two = add(&store, 2);
@@ -169,7 +164,7 @@ fn what_an_image_brought_and_nobody_has_read_is_compared() {
     let store = MachineStore::open(dir.path()).unwrap();
     // A flipped bit that a first look cannot see.
     damage(&store, &one, "usr/lib/1/file-1");
-    settle();
+    settle(dir.path());
     store.check_quick(&one).unwrap();
     let two = add(&store, 2);
     store.check_contents(&two).unwrap();

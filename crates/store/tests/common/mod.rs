@@ -4,8 +4,9 @@
 pub mod cut;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cairn_process::Tool;
 use cairn_store::{PathInfo, Scratch, Store};
@@ -40,6 +41,22 @@ pub fn leaf_in(top: &Path) {
 
 pub fn add_leaf(store: &Store) -> PathInfo {
     store.add("leaf", leaf(store), &[]).unwrap()
+}
+
+/// Waits until the clock of the file system has gone on, so that what was written before is surely older than what comes: its
+/// tick is not the same everywhere, and a busy machine may be late with it.
+pub fn settle(dir: &Path) {
+    let file = dir.join("clock");
+    let now = || {
+        fs::write(&file, "").unwrap();
+        let meta = fs::metadata(&file).unwrap();
+        (meta.ctime(), meta.ctime_nsec())
+    };
+    let before = now();
+    while now() <= before {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    fs::remove_file(&file).unwrap();
 }
 
 /// What is in a folder.
