@@ -2,7 +2,12 @@
 //!
 //! The boot sector has room for code in its first 440 bytes; behind it are the disk's signature and partition table,
 //! which stay. It loads the core image's first sector from where a number in it says, and that one loads the rest from
-//! where a number in it says: both are patched, as `grub-install` does it.
+//! where a number in it says: both are patched, as `grub-install` does it. A new disk gets both from [`BootCode::write`]; how
+//! those of a disk that is in use become others is in [`update`].
+
+mod update;
+
+pub use update::{CodeUpdate, Compared, Problem};
 
 use crate::error::DiskError;
 use crate::partition_table::BOOT_CODE;
@@ -33,22 +38,37 @@ impl BootCode {
     /// # Errors
     /// [`DiskError::TooSmall`] when the core image does not fit, [`DiskError::Write`].
     pub fn write(&self, target: &dyn Target, (offset, len): (u64, u64)) -> Result<(), DiskError> {
-        let needed = (self.core.len() as u64).next_multiple_of(SECTOR);
+        let needed = self.needed();
         if needed > len {
             return Err(DiskError::TooSmall { what: "the place for GRUB's core image", size: len, needed });
         }
-        let first = offset / SECTOR;
-        let mut core = self.core.clone();
-        core.resize(usize::try_from(needed).unwrap_or(core.len()), 0);
-        core[BLOCK_LIST..BLOCK_LIST + 8].copy_from_slice(&(first + 1).to_le_bytes());
         let write = |at: u64, bytes: &[u8]| {
             target.write_at(at, bytes).map_err(|source| DiskError::write(target.name(), at, source))
         };
-        write(offset, &core)?;
-        let mut code = self.sector[..BOOT_CODE].to_vec();
-        code[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&first.to_le_bytes());
+        write(offset, &self.core_at(offset))?;
+        write(0, &self.code_for(offset))
+    }
+
+    /// The bytes that the core image takes, in whole sectors.
+    fn needed(&self) -> u64 {
+        (self.core.len() as u64).next_multiple_of(SECTOR)
+    }
+
+    /// The core image as it lies at this byte of the disk.
+    fn core_at(&self, offset: u64) -> Vec<u8> {
+        let mut core = self.core.clone();
+        core.resize(self.core.len().next_multiple_of(SECTOR as usize), 0);
+        core[BLOCK_LIST..BLOCK_LIST + 8].copy_from_slice(&(offset / SECTOR + 1).to_le_bytes());
+        core
+    }
+
+    /// The boot sector's code for a core image at this byte of the disk.
+    fn code_for(&self, offset: u64) -> [u8; BOOT_CODE] {
+        let mut code = [0; BOOT_CODE];
+        code.copy_from_slice(&self.sector[..BOOT_CODE]);
+        code[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&(offset / SECTOR).to_le_bytes());
         code[DRIVE_CHECK..DRIVE_CHECK + 2].copy_from_slice(&[0x90, 0x90]);
-        write(0, &code)
+        code
     }
 }
 

@@ -27,6 +27,14 @@ pub enum DiskError {
         /// Why.
         source: io::Error,
     },
+    /// What came back is not what was written.
+    #[error("{target} does not read back as it was written at byte {offset}: the disk is failing")]
+    Differs {
+        /// The target's name.
+        target: String,
+        /// Where in the target the write was.
+        offset: u64,
+    },
     /// What goes into a file system could not be read.
     #[error("reading {}", path.display())]
     Read {

@@ -16,11 +16,13 @@ pub mod tree;
 
 mod apply;
 mod boot_code;
+mod device;
 mod error;
 mod kernel;
 
 pub use apply::{Contents, apply};
-pub use boot_code::BootCode;
+pub use boot_code::{BootCode, CodeUpdate, Compared, Problem};
+pub use device::DiskDevice;
 pub use error::DiskError;
 pub use kernel::copy_range;
 pub use source::{FileSource, Region, Source};

@@ -57,6 +57,24 @@ pub struct Table {
     pub partitions: Vec<FoundPartition>,
 }
 
+impl Table {
+    /// The place for GRUB's core image, as `(offset, length)` in bytes: the BIOS boot partition, or what lies between an MBR
+    /// and the first partition. `None` where there is none.
+    pub fn core_image_area(&self) -> Option<(u64, u64)> {
+        match self.kind {
+            TableKind::Gpt => {
+                let bios_boot = self.partitions.iter().find(|p| p.kind.name() == Some("bios-boot"));
+                bios_boot.map(|p| (p.offset, p.bytes))
+            }
+            TableKind::Mbr => {
+                let first = self.partitions.iter().map(|p| p.offset).min()?;
+                let begin = self.sector_size.bytes();
+                Some((begin, first.checked_sub(begin)?))
+            }
+        }
+    }
+}
+
 /// A partition that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundPartition {
