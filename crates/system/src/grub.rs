@@ -20,7 +20,8 @@ const MKIMAGE: &str = "usr/bin/grub-mkimage";
 pub const BOOT_SECTOR: usize = 512;
 
 /// What the image can do from the start; what the templates use, and a little for somebody at the command line. There is
-/// no folder of modules on the boot partition that could be of another version.
+/// no folder of modules on the boot partition that could be of another version. An older menu may meet this image, and a newer
+/// one an older image: none of them ever goes, and a menu uses no other without asking for it.
 #[rustfmt::skip]
 const MODULES: [&str; 27] = [
     "boot", "cat", "chain", "configfile", "echo", "fat", "halt", "help", "linux", "loadenv", "ls", "memdisk",

@@ -34,6 +34,16 @@ impl Disk {
         Ok(Disk { path: path.to_path_buf(), source, table })
     }
 
+    /// The disk's bytes.
+    pub fn source(&self) -> &dyn Source {
+        &*self.source
+    }
+
+    /// The disk's partition table.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// The machine in the image.
     ///
     /// # Errors

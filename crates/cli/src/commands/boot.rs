@@ -19,9 +19,9 @@ pub fn run(args: BootArgs, ui: &Ui) -> anyhow::Result<Exit> {
     match args.action {
         BootAction::Check(args) => match Place::from(&args.place) {
             Place::Root(root) => check(&Observed::at(&root)?, ui),
-            image => {
-                let unpacked = machine::look(&image, Unpacked::new)?;
-                check(&unpacked.observed()?, ui)
+            Place::Image(image) => {
+                let unpacked = machine::look(&Place::Image(image.clone()), Unpacked::new)?;
+                check(&unpacked.observed(&image)?, ui)
             }
         },
         BootAction::Repair(args) => repair(&args.root, ui),
@@ -38,6 +38,7 @@ fn check(observed: &Observed, ui: &Ui) -> anyhow::Result<Exit> {
     problems.extend(observed.broken.iter().map(|(number, why)| format!("generation {number} cannot be booted: {why}")));
     problems.extend(failed.map(|number| format!("generation {number} has used up its tries")));
     problems.extend(planned.words());
+    problems.extend(planned.doubts().iter().cloned());
     let ok = problems.is_empty();
     if ui.json() {
         ui.object(&json!({ "ok": ok, "problems": problems }))?;
@@ -69,15 +70,21 @@ fn repair(root: &Path, ui: &Ui) -> anyhow::Result<Exit> {
     let planned = menu.plan(&record)?;
     let words = planned.words();
     menu.apply(&planned, &mut record, ui.report())?;
+    // Each was told when it was met.
+    let end = if planned.doubts().is_empty() { Exit::Done } else { Exit::Refused };
     if ui.json() {
-        ui.object(&json!({ "repaired": words }))?;
-        return Ok(Exit::Done);
+        ui.object(&json!({ "repaired": words, "not_repaired": planned.doubts() }))?;
+        return Ok(end);
     }
     for word in &words {
         ui.line(word)?;
     }
-    ui.report().note(if words.is_empty() { "the boot partition is as it should be" } else { "repaired" });
-    Ok(Exit::Done)
+    match (words.is_empty(), end) {
+        (false, _) => ui.report().note("repaired"),
+        (true, Exit::Done) => ui.report().note("the boot partition is as it should be"),
+        (true, _) => {}
+    }
+    Ok(end)
 }
 
 /// What can be known without the record: an entry without a counter is of a generation that has booted well.

@@ -1,9 +1,9 @@
 //! Brings a machine's boot partitions up to date: survey, plan, then the record, then the partitions. The record comes first,
-//! so that whatever is interrupted afterwards is completed by the next run.
+//! so that whatever is interrupted afterwards is completed by the next run; what a BIOS starts comes last.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_boot::effects::{Mounted, write_record};
@@ -11,19 +11,23 @@ use cairn_boot::{
     BootFile, BootSet, Content, Generation, Installation, Layout, LoaderProgram, MemtestPrograms, Menu, Partitions,
     PlanError, Present, Record, Role, Step, Target, Update, apply, settle, survey,
 };
+use cairn_disk::CodeUpdate;
 use cairn_machine::Checked;
 use cairn_machine::model::Loader;
 use cairn_process::Report;
+use cairn_store::{Store, StorePath};
 
+use super::bios::{self, Bios};
 use super::observed::{Observed, Usable, artifact};
 use super::partitions::{self, BootPartitions};
+use crate::cache;
 use crate::exit::{AfterWrite, Refusal};
 use crate::pipeline::{boot_files, loader};
 
 /// The boot partitions of a machine, opened, with what decides what belongs on them.
 #[derive(Debug)]
 pub struct BootMenu {
-    root: std::path::PathBuf,
+    root: PathBuf,
     installation: Installation,
     checked: Checked,
     program: LoaderProgram,
@@ -36,6 +40,9 @@ pub struct BootMenu {
     first: Mounted,
     second: Option<Mounted>,
     mirrors: Vec<Mounted>,
+    bios: Option<Bios>,
+    /// What cannot be compared, and why.
+    doubts: Vec<String>,
 }
 
 /// What is to be done, worked out.
@@ -45,12 +52,21 @@ pub struct Planned {
     updates: Vec<Update>,
     /// The files that the machine file wants on the partition, for the record.
     own_files: BTreeMap<String, String>,
+    /// For what a BIOS starts, on a machine that one can start.
+    bios: Option<Box<CodeUpdate>>,
+    /// What cannot be compared or must not be changed, and why.
+    doubts: Vec<String>,
 }
 
 impl Planned {
     /// Whether everything is as it should be.
     pub fn is_empty(&self) -> bool {
-        self.updates.iter().all(|update| update.steps.is_empty())
+        self.updates.iter().all(|update| update.steps.is_empty()) && self.bios.is_none()
+    }
+
+    /// What is not as it should be, or cannot be told, and stays as it is.
+    pub fn doubts(&self) -> &[String] {
+        &self.doubts
     }
 
     /// What is to be done, in words.
@@ -73,6 +89,7 @@ impl Planned {
                 words.push(format!("{word}{on}"));
             }
         }
+        words.extend(self.bios.iter().map(|update| bios::word(update.problem).to_string()));
         words
     }
 }
@@ -95,18 +112,38 @@ impl BootMenu {
         let root = &observed.root;
         let open = |at: &str| partitions::open(root, at, observed.mounted);
         let generations = observed.usable.iter().chain(more.iter().copied()).map(|g| g.boot.clone()).collect();
-        let (folder, cache) = (super::below(root, Path::new(&newest.base.to_string())), root.join("var/cache/cairn"));
         let seen = RefCell::default();
+        let first = open(&places.first)?;
+        let in_machine = super::below(root, Path::new(&newest.base.to_string()));
+        // GRUB's parts are made by the base's own GRUB, and nothing of an image, which may be anybody's, is run: there it
+        // must be the base of the same name that this machine has made or taken itself.
+        let known = match observed.mounted || checked.machine.boot.loader != Loader::Grub {
+            true => Some((in_machine.clone(), root.join("var/cache/cairn"))),
+            false => own_base(&newest.base)?,
+        };
+        let (folder, cache) = known.clone().unwrap_or((in_machine, root.join("var/cache/cairn")));
         let loader = loader::Source {
             base: &newest.base,
             folder: &folder,
             artifact: &|path| artifact(root, None, path, &seen),
             cache: &cache,
         };
-        let first = open(&places.first)?;
-        let program = match observed.mounted {
-            true => loader.program(&checked)?,
-            false => as_found(&first, installation, &checked, &loader)?,
+        let mut doubts = Vec::new();
+        let (program, code) = match known {
+            Some(_) => (loader.program(&checked)?, loader.boot_code(&checked)?),
+            None => {
+                doubts.push(format!(
+                    "GRUB's own parts are not compared: only {} can make them, and it is not in this user's store (to build the \
+                     image's machine file here brings it)",
+                    newest.base
+                ));
+                (as_found(&first, installation, &checked), None)
+            }
+        };
+        let bios = match (code, &observed.image) {
+            (None, _) => None,
+            (Some(code), Some(image)) => Some(Bios::of_image(code, &checked, image)?),
+            (Some(code), None) => Some(Bios::of_mounted(code, &checked, first.root())),
         };
         Ok(BootMenu {
             installation,
@@ -122,6 +159,8 @@ impl BootMenu {
             mirrors: places.mirrors.iter().map(|at| open(at)).collect::<anyhow::Result<_>>()?,
             root: root.clone(),
             checked,
+            bios,
+            doubts,
         })
     }
 
@@ -178,10 +217,19 @@ impl BootMenu {
         }
         let own = set.files.iter().filter(|file| file.role == Role::Own);
         let own_files = own.map(|file| (file.path.clone(), hex(&file.content.sha256()))).collect();
-        Ok(Planned { updates, own_files })
+        let mut doubts = self.doubts.clone();
+        let bios = self.bios.as_ref().map_or(Ok(None), Bios::plan).unwrap_or_else(|why| {
+            doubts.push(why);
+            None
+        });
+        Ok(Planned { updates, own_files, bios, doubts })
     }
 
-    /// Writes the record, then the partitions; a mirror only after what it mirrors is complete.
+    /// Writes the record, then the partitions; a mirror only after what it mirrors is complete. What a BIOS starts comes after
+    /// all of them. Between the two the old core image meets the new menu, and on the way back to an earlier Cairn a new one an
+    /// old menu, so both must boot whatever the order: a core image finds the menu by the partition's and the installation's
+    /// identifiers, which stay, and no menu uses a command that the core images of the first release do not have. Last it is
+    /// because the menu is then complete whatever happens here, and because what starts the machine now has proved that it can.
     pub fn apply(&mut self, planned: &Planned, record: &mut Record, report: &dyn Report) -> anyhow::Result<()> {
         // What is new is ours from now on, what goes is ours until it is gone.
         let before = std::mem::take(&mut record.files);
@@ -211,6 +259,13 @@ impl BootMenu {
             let mut target = Target { esp: Some(mirror), boot: None };
             done(apply(update, &mut target, &open, &mut |_| ()))?;
         }
+        if let (Some(update), Some(bios)) = (&planned.bios, &self.bios) {
+            report.phase("updating what a BIOS starts", None);
+            bios.apply(update)?;
+        }
+        for doubt in &planned.doubts {
+            report.note(doubt);
+        }
         if record.files != planned.own_files {
             record.files.clone_from(&planned.own_files);
             write_record(&self.root, record)?;
@@ -219,20 +274,21 @@ impl BootMenu {
     }
 }
 
-/// The loader's program for a machine in an image. GRUB's is made by the machine's own GRUB, and nothing of an image that may
-/// be anybody's is run here: what is on its partition is taken to be right.
-fn as_found(
-    first: &Mounted,
-    installation: Installation,
-    checked: &Checked,
-    loader: &loader::Source<'_>,
-) -> anyhow::Result<LoaderProgram> {
-    if checked.machine.boot.loader != Loader::Grub {
-        return loader.program(checked);
+/// A base of this name in the user's own store, and the folder for what is made of it.
+fn own_base(base: &StorePath) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
+    let cache = cache::folder()?;
+    if !cache.join("nix/store").is_dir() {
+        return Ok(None);
     }
+    let store = Store::open(&cache)?;
+    Ok(store.info(base)?.map(|_| (store.real_path(base), cache)))
+}
+
+/// The loader's program for a machine in an image whose base is not known here: what is on its partition.
+fn as_found(first: &Mounted, installation: Installation, checked: &Checked) -> LoaderProgram {
     let path = first.root().join(installation.efi_folder()).join("grubx64.efi");
     let efi = checked.machine.firmware().uefi.then(|| std::fs::read(path).unwrap_or_default());
-    Ok(LoaderProgram::Grub { efi })
+    LoaderProgram::Grub { efi }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,8 +1,10 @@
 //! A machine whose generations and boot partition are changed: the running one, or one whose disk is mounted somewhere.
 //! Observe, plan, apply: [`observed`] looks, crates/boot decides, [`menu`] carries out.
 
+pub mod bios;
 pub mod brought;
 pub mod collect;
+pub mod disk;
 pub mod menu;
 pub mod notice;
 pub mod observed;

@@ -25,6 +25,8 @@ pub struct Observed {
     pub root: PathBuf,
     /// Whether its partitions are mounted below its root; in one that was unpacked from an image they are folders.
     pub mounted: bool,
+    /// The image that it was unpacked from.
+    pub image: Option<PathBuf>,
     /// The generations that can be booted, by number.
     pub usable: Vec<Usable>,
     /// Those that cannot, and why.
@@ -85,6 +87,7 @@ impl Observed {
         Ok(Observed {
             root: root.to_path_buf(),
             mounted: true,
+            image: None,
             usable,
             broken,
             current,

@@ -47,9 +47,9 @@ impl Unpacked {
         Ok(unpacked)
     }
 
-    /// What there is.
-    pub fn observed(&self) -> anyhow::Result<Observed> {
-        Ok(Observed { mounted: false, ..Observed::at(self.folder.path())? })
+    /// What there is, unpacked from this image.
+    pub fn observed(&self, image: &Path) -> anyhow::Result<Observed> {
+        Ok(Observed { mounted: false, image: Some(image.to_path_buf()), ..Observed::at(self.folder.path())? })
     }
 
     /// Puts each boot partition where the newest machine file has it.

@@ -1,0 +1,98 @@
+//! What a BIOS starts from a machine's disk, compared with what the base's GRUB makes, and brought up to date.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cairn_disk::{BootCode, CodeUpdate, Compared, DiskDevice, Problem};
+use cairn_layout::human;
+use cairn_machine::Checked;
+use image_builder::view;
+
+use super::disk::{self, BootDisk};
+use crate::exit::AfterWrite;
+
+/// What a BIOS should start, and where it is.
+#[derive(Debug)]
+pub struct Bios {
+    code: BootCode,
+    place: Place,
+}
+
+/// Where a machine's disk is.
+#[derive(Debug)]
+enum Place {
+    Device {
+        path: PathBuf,
+        area: (u64, u64),
+    },
+    Image {
+        disk: view::Disk,
+        area: (u64, u64),
+    },
+    /// Nowhere that could be looked at, and why.
+    Nowhere(String),
+}
+
+impl Bios {
+    /// On the disk of the partition that is mounted at a folder.
+    pub fn of_mounted(code: BootCode, checked: &Checked, folder: &Path) -> Bios {
+        let found = BootDisk::of_mounted(folder)
+            .and_then(|disk| Ok((disk::core_image_area(checked, &disk.table)?, disk.device)));
+        let place = match found {
+            Ok((area, path)) => Place::Device { path, area },
+            Err(why) => Place::Nowhere(why),
+        };
+        Bios { code, place }
+    }
+
+    /// In an image.
+    pub fn of_image(code: BootCode, checked: &Checked, image: &Path) -> anyhow::Result<Bios> {
+        let disk = view::Disk::open(image)?;
+        let place = match disk::core_image_area(checked, disk.table()) {
+            Ok(area) => Place::Image { disk, area },
+            Err(why) => Place::Nowhere(why),
+        };
+        Ok(Bios { code, place })
+    }
+
+    /// What is to be written, if anything; or why nothing is although it should be, or nobody can tell.
+    pub fn plan(&self) -> Result<Option<Box<CodeUpdate>>, String> {
+        let compared = match &self.place {
+            Place::Nowhere(why) => Err(why.clone()),
+            Place::Device { path, area } => disk::open(path)
+                .and_then(|disk| self.code.compare(&disk, *area).map_err(|e| format!("{}: {e}", path.display()))),
+            Place::Image { disk, area } => self.code.compare(disk.source(), *area).map_err(|e| e.to_string()),
+        };
+        match compared.map_err(|why| format!("what a BIOS starts cannot be looked at: {why}"))? {
+            Compared::Right => Ok(None),
+            Compared::Update(update) => Ok(Some(update)),
+            Compared::NoRoom { problem, needed, area } => Err(format!(
+                "{}, and stays so: beside the one that is in use there is no room for the new core image ({} of {}), and that \
+                 one is not overwritten. A bios-boot partition of 1M, or as much in front of an MBR's first partition, has \
+                 room for two",
+                word(problem),
+                human(needed),
+                human(area)
+            )),
+        }
+    }
+
+    /// Writes what was planned.
+    pub fn apply(&self, update: &CodeUpdate) -> anyhow::Result<()> {
+        let Place::Device { path, .. } = &self.place else { return Ok(()) };
+        let device = DiskDevice::open(path, true).with_context(|| format!("opening {}", path.display()))?;
+        update.apply(&device).map_err(|error| {
+            let what = "a BIOS starts what it started before; `cairn boot repair` tries again".into();
+            anyhow::Error::from(AfterWrite(what)).context(format!("{:#}", anyhow::Error::from(error)))
+        })
+    }
+}
+
+/// What is wrong, in words.
+pub fn word(problem: Problem) -> &'static str {
+    match problem {
+        Problem::Foreign => "the boot sector is not the one that starts this machine's GRUB under a BIOS",
+        Problem::Sector => "the boot sector is another than it should be",
+        Problem::Core => "GRUB's core image, which a BIOS starts, is another version or damaged",
+    }
+}

@@ -1,0 +1,66 @@
+//! The disk that a machine's boot partition is on, as the kernel and its partition table tell it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use cairn_disk::partition_table::{self, FoundPartition, Table};
+use cairn_disk::{DiskDevice, Source};
+use cairn_layout::{disk_seed, identifiers};
+use cairn_machine::Checked;
+use cairn_machine::model::PartitionKind;
+
+/// A disk with its partition table.
+#[derive(Debug)]
+pub struct BootDisk {
+    /// Where the disk can be opened.
+    pub device: PathBuf,
+    /// Its partitions.
+    pub table: Table,
+}
+
+impl BootDisk {
+    /// The disk of the partition that is mounted at a folder; why not, where there is none to be found.
+    pub fn of_mounted(folder: &Path) -> Result<BootDisk, String> {
+        let number = fs::metadata(folder).map_err(|e| format!("{}: {e}", folder.display()))?.dev();
+        let (major, minor) = (nix::sys::stat::major(number), nix::sys::stat::minor(number));
+        let nowhere = || format!("what is mounted at {} is not a partition of a disk", folder.display());
+        let partition = fs::canonicalize(format!("/sys/dev/block/{major}:{minor}")).map_err(|_| nowhere())?;
+        if !partition.join("partition").exists() {
+            return Err(nowhere());
+        }
+        let disk = partition.parent().ok_or_else(nowhere)?;
+        let name = disk.file_name().and_then(|name| name.to_str()).ok_or_else(nowhere)?;
+        // A slash in a device's name is an exclamation mark there.
+        let device = Path::new("/dev").join(name.replace('!', "/"));
+        let opened = DiskDevice::open(&device, false).map_err(|e| format!("{}: {e}", device.display()))?;
+        let table = partition_table::read(&opened).map_err(|e| format!("{}: {e}", device.display()))?;
+        Ok(BootDisk { device, table })
+    }
+}
+
+/// The partition of a kind that is the machine's own, by its identifier.
+pub fn partition<'t>(checked: &Checked, kind: PartitionKind, table: &'t Table) -> Option<&'t FoundPartition> {
+    let (name, disk) = checked.machine.disks.iter().next()?;
+    let ids = identifiers(disk, disk_seed(checked.seed(), name)).ok()?;
+    let id = ids.iter().find(|p| p.kind == kind)?.part_uuid;
+    table.partitions.iter().find(|p| p.id == id)
+}
+
+/// The place for GRUB's core image on the machine's disk; why not, where the disk is not the one that the machine file has.
+pub fn core_image_area(checked: &Checked, table: &Table) -> Result<(u64, u64), String> {
+    let ours = [PartitionKind::BiosBoot, PartitionKind::Xbootldr, PartitionKind::Esp];
+    // In a GPT its own partition has an identifier; in an MBR all have the disk's.
+    let found = ours.into_iter().find_map(|kind| partition(checked, kind, table));
+    let area = match found.map(|p| (p.kind.name(), p)) {
+        Some((Some("bios-boot"), p)) => Some((p.offset, p.bytes)),
+        Some(_) if table.kind == cairn_machine::model::TableKind::Mbr => table.core_image_area(),
+        _ => None,
+    };
+    area.ok_or_else(|| "the disk's partitions are not those of the machine file".into())
+}
+
+/// A source that reads a disk.
+pub fn open(device: &Path) -> Result<impl Source + use<>, String> {
+    DiskDevice::open(device, false).map_err(|e| format!("{}: {e}", device.display()))
+}
