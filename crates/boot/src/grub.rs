@@ -60,8 +60,7 @@ impl Grub<'_> {
         let mut files = Vec::new();
         let mut put = |place, path: String, content, role| files.push(BootFile { place, path, content, role });
         if let Some(efi) = self.efi {
-            let own = format!("{}/grubx64.efi", self.installation.efi_folder());
-            put(Place::Esp, own, Content::Bytes(efi.to_vec()), Role::Program);
+            put(Place::Esp, self.installation.grub_program(), Content::Bytes(efi.to_vec()), Role::Program);
             put(Place::Esp, REMOVABLE.into(), Content::Bytes(efi.to_vec()), Role::Program);
         }
         let mut generations: Vec<&Generation> =

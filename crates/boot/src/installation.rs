@@ -35,6 +35,11 @@ impl Installation {
         format!("EFI/cairn-{}", self.mark())
     }
 
+    /// The path of this installation's GRUB for UEFI.
+    pub fn grub_program(&self) -> String {
+        format!("{}/grubx64.efi", self.efi_folder())
+    }
+
     /// The name of a kernel: its contents decide it, so generations share it and it is never overwritten.
     pub(crate) fn kernel(&self, kernel: &Artifact) -> String {
         format!("{}/{}-linux", self.folder(), kernel.short_hash())

@@ -6,6 +6,7 @@
 //! an image, one that is written in user space.
 
 pub mod effects;
+pub mod firmware;
 pub mod grub;
 pub mod plan;
 pub mod systemd_boot;

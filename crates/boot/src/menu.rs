@@ -15,7 +15,7 @@ use crate::present::Present;
 use crate::record::Record;
 use crate::set::{BootFile, BootSet, Place, SetError};
 use crate::survey::fixed_paths;
-use crate::systemd_boot::SystemdBoot;
+use crate::systemd_boot::{OWN, SystemdBoot};
 
 /// A boot loader, with what of it goes onto the partition.
 #[derive(Debug, Clone)]
@@ -29,6 +29,16 @@ pub enum LoaderProgram {
         /// The program.
         efi: Option<Vec<u8>>,
     },
+}
+
+impl LoaderProgram {
+    /// Where the program is on the EFI system partition, besides the path that every firmware tries.
+    pub fn own_path(&self, installation: Installation) -> String {
+        match self {
+            LoaderProgram::SystemdBoot(_) => OWN.into(),
+            LoaderProgram::Grub { .. } => installation.grub_program(),
+        }
+    }
 }
 
 /// Which boot partitions a machine has.

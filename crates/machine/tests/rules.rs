@@ -143,9 +143,8 @@ fn the_boot_menu() {
         (&grub(&format!("password_hash: {}", HASH.replace("10000", "+9000"))), "not a plain number"),
         (&grub(&format!("password_hash: {}", HASH.replace("AABB", "AAXY"))), "hexadecimal"),
     ]);
-    assert!(problems(&format!("{LEAST}boot: {{nvram: true}}\n")).contains("does not write UEFI variables yet"));
     accepted(&[
-        "boot: {menu: hidden, timeout: 0, tries: 0, console_mode: 2, editor: true, memtest: true}",
+        "boot: {menu: hidden, timeout: 0, tries: 0, console_mode: 2, editor: true, memtest: true, nvram: true}",
         "boot: {checks: [{name: the web server answers, command: curl localhost}], deadline: 30, watchdog: false}",
         &grub(&format!("password_hash: {HASH}, firmware_setup: false, other_systems: false")),
     ]);

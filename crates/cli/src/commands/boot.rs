@@ -40,8 +40,11 @@ fn check(observed: &Observed, ui: &Ui) -> anyhow::Result<Exit> {
     problems.extend(planned.words());
     problems.extend(planned.doubts().iter().cloned());
     let ok = problems.is_empty();
+    for note in planned.firmware.notes() {
+        ui.report().note(note);
+    }
     if ui.json() {
-        ui.object(&json!({ "ok": ok, "problems": problems }))?;
+        ui.object(&json!({ "ok": ok, "problems": problems, "notes": planned.firmware.notes() }))?;
     } else if ok {
         ui.line("the boot partition is as it should be")?;
     } else {
@@ -113,8 +116,9 @@ fn good(ui: &Ui) -> anyhow::Result<Exit> {
     record.seed = Some(observed.seed()?);
     menu.settle(&mut record)?;
     record.booted_well(booted);
-    // Every good boot mends what is not as it should be.
-    let planned = menu.plan(&record)?;
+    // Every good boot mends what is not as it should be, but for what somebody may have chosen in the menu.
+    let mut planned = menu.plan(&record)?;
+    planned.firmware.keep_overrides();
     menu.apply(&planned, &mut record, ui.report())?;
     ui.report().note(&format!("generation {booted} has booted well"));
     let there = observed.numbers();

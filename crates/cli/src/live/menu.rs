@@ -18,6 +18,7 @@ use cairn_process::Report;
 use cairn_store::{Store, StorePath};
 
 use super::bios::{self, Bios};
+use super::firmware::FirmwarePlan;
 use super::observed::{Observed, Usable, artifact};
 use super::partitions::{self, BootPartitions};
 use crate::cache;
@@ -54,6 +55,8 @@ pub struct Planned {
     own_files: BTreeMap<String, String>,
     /// For what a BIOS starts, on a machine that one can start.
     bios: Option<Box<CodeUpdate>>,
+    /// For the firmware's variables.
+    pub firmware: FirmwarePlan,
     /// What cannot be compared or must not be changed, and why.
     doubts: Vec<String>,
 }
@@ -61,7 +64,7 @@ pub struct Planned {
 impl Planned {
     /// Whether everything is as it should be.
     pub fn is_empty(&self) -> bool {
-        self.updates.iter().all(|update| update.steps.is_empty()) && self.bios.is_none()
+        self.updates.iter().all(|update| update.steps.is_empty()) && self.bios.is_none() && self.firmware.is_empty()
     }
 
     /// What is not as it should be, or cannot be told, and stays as it is.
@@ -90,6 +93,7 @@ impl Planned {
             }
         }
         words.extend(self.bios.iter().map(|update| bios::word(update.problem).to_string()));
+        words.extend(self.firmware.words());
         words
     }
 }
@@ -206,7 +210,10 @@ impl BootMenu {
                 other => other.into(),
             })
         };
-        let (set, update) = plan(&self.survey(record)?, &menu)?;
+        let present = self.survey(record)?;
+        let (set, update) = plan(&present, &menu)?;
+        let firmware =
+            FirmwarePlan::new(&self.root, &self.checked, self.installation, &self.program, self.first.root(), &present);
         let mut updates = vec![update];
         for mirror in &self.mirrors {
             let menu = Menu { layout: Layout::One, ..menu };
@@ -222,7 +229,7 @@ impl BootMenu {
             doubts.push(why);
             None
         });
-        Ok(Planned { updates, own_files, bios, doubts })
+        Ok(Planned { updates, own_files, bios, firmware, doubts })
     }
 
     /// Writes the record, then the partitions; a mirror only after what it mirrors is complete. What a BIOS starts comes after
@@ -266,6 +273,7 @@ impl BootMenu {
         for doubt in &planned.doubts {
             report.note(doubt);
         }
+        planned.firmware.apply(report);
         if record.files != planned.own_files {
             record.files.clone_from(&planned.own_files);
             write_record(&self.root, record)?;
@@ -286,7 +294,7 @@ fn own_base(base: &StorePath) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
 
 /// The loader's program for a machine in an image whose base is not known here: what is on its partition.
 fn as_found(first: &Mounted, installation: Installation, checked: &Checked) -> LoaderProgram {
-    let path = first.root().join(installation.efi_folder()).join("grubx64.efi");
+    let path = first.root().join(installation.grub_program());
     let efi = checked.machine.firmware().uefi.then(|| std::fs::read(path).unwrap_or_default());
     LoaderProgram::Grub { efi }
 }

@@ -5,6 +5,7 @@ pub mod bios;
 pub mod brought;
 pub mod collect;
 pub mod disk;
+pub mod firmware;
 pub mod menu;
 pub mod notice;
 pub mod observed;

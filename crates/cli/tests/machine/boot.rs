@@ -91,6 +91,48 @@ fn a_lost_record_is_made_anew_from_the_entries() {
     assert_eq!(made.recorded().good, [1, 2].into());
 }
 
+/// What the machine's firmware shows, where its variables are to be seen.
+fn variable(made: &Made, name: &str, value: &str) -> std::path::PathBuf {
+    let folder = made.root().join("sys/firmware/efi/efivars");
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(format!("{name}-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"));
+    let text = value.encode_utf16().chain([0]).flat_map(u16::to_le_bytes);
+    fs::write(&path, [7, 0, 0, 0].into_iter().chain(text).collect::<Vec<u8>>()).unwrap();
+    path
+}
+
+#[test]
+fn a_variable_that_overrides_the_menu_is_told_and_cleared_if_it_hurts() {
+    let Some(made) = two() else { return };
+    let entries = made.boot_files().into_iter().filter_map(|f| f.strip_prefix("loader/entries/").map(str::to_string));
+    let first = entries.into_iter().find(|name| name.ends_with(".conf")).unwrap();
+    let ours = variable(&made, "LoaderEntryDefault", &first);
+    let check = made.run(&["boot", "check"]);
+    assert_eq!(check.code, 1, "{}", check.err);
+    assert!(check.out.contains(&format!("LoaderEntryDefault makes systemd-boot boot {first}")), "{}", check.out);
+    assert!(ours.exists(), "a check changes nothing");
+    made.run(&["boot", "repair"]).done();
+    assert!(!ours.exists());
+    // Another system is somebody's wish.
+    let theirs = variable(&made, "LoaderEntryDefault", "auto-windows");
+    let check = made.run(&["boot", "check"]).done();
+    assert!(check.err.contains("boot auto-windows") && check.err.contains("left as it is"), "{}", check.err);
+    made.run(&["boot", "repair"]).done();
+    assert!(theirs.exists());
+}
+
+#[test]
+fn a_firmware_that_cannot_be_told_stops_nothing() {
+    let mut system = SystemOf::named("one");
+    system.machine += "boot: {nvram: true}\n";
+    let Some(made) = Made::mounted(&[system]) else { return };
+    variable(&made, "LoaderInfo", "systemd-boot 257");
+    // What is mounted at /boot is no partition here.
+    let repair = made.run(&["boot", "repair"]).done();
+    assert!(repair.err.contains("it starts \\EFI\\BOOT\\BOOTX64.EFI by itself"), "{}", repair.err);
+    assert_eq!(made.entries(), ["1"]);
+}
+
 #[test]
 fn rollback_goes_to_the_good_one_before_and_back() {
     let Some(made) = two() else { return };

@@ -50,13 +50,6 @@ fn menu(boot: &Boot, firmware: Firmware, f: &mut Findings) {
     if boot.nvram && !firmware.uefi {
         let message = "there are no UEFI variables: the disk has no partition of type esp, and boots under BIOS";
         f.wrong("/boot/nvram", message, "remove the line");
-    } else if boot.nvram {
-        let message = "this Cairn does not write UEFI variables yet";
-        f.wrong(
-            "/boot/nvram",
-            message,
-            "remove the line: the removable path, which every firmware tries, is always written",
-        );
     }
     let Some(hash) = &boot.password_hash else { return };
     if boot.loader != Loader::Grub {

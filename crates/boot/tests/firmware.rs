@@ -1,0 +1,116 @@
+//! The firmware's variables in a folder, written by us and read by efibootmgr, and the other way round.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use cairn_boot::Installation;
+use cairn_boot::effects::{change_firmware, read_firmware};
+use cairn_boot::firmware::{BootEntry, Change, Firmware, LoadOption, LoaderVariable, Signature, changes};
+use uuid::Uuid;
+
+fn installation() -> Installation {
+    Installation::of_seed(Uuid::from_bytes([9; 16]))
+}
+
+fn ours() -> LoadOption {
+    LoadOption {
+        description: BootEntry::description(installation()),
+        partition: 2,
+        start: 4096,
+        sectors: 1_048_576,
+        signature: Signature::Gpt(Uuid::from_u128(0x1234_5678_9abc_def0_1122_3344_5566_7788)),
+        file: "EFI/systemd/systemd-bootx64.efi".into(),
+    }
+}
+
+/// Brings the folder up to date.
+fn update(folder: &Path, wanted: Option<&LoadOption>) -> Vec<Change> {
+    let firmware = read_firmware(folder).unwrap().unwrap_or_default();
+    let changes = changes(&BootEntry { installation: installation(), wanted }, &firmware);
+    for change in &changes {
+        change_firmware(folder, change).unwrap();
+    }
+    changes
+}
+
+/// What efibootmgr says of a folder, or does there.
+#[expect(clippy::disallowed_methods, reason = "another program's word is asked for")]
+fn efibootmgr(folder: &Path, args: &[&str]) -> Option<String> {
+    // It puts names behind it without a slash between.
+    let output = Command::new("efibootmgr").args(args).env("EFIVARFS_PATH", format!("{}/", folder.display())).output();
+    match output {
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            Some(String::from_utf8(output.stdout).unwrap())
+        }
+        Err(error) => {
+            assert!(std::env::var_os("CAIRN_STRICT").is_none(), "efibootmgr (of that package): {error}");
+            eprintln!("SKIPPED: efibootmgr (of that package): {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn efibootmgr_reads_our_entry_as_it_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(update(folder.path(), Some(&ours())).len(), 2);
+    assert_eq!(update(folder.path(), Some(&ours())), []);
+    let Some(text) = efibootmgr(folder.path(), &["-v"]) else { return };
+    assert!(text.contains("BootOrder: 0000\n"), "{text}");
+    let entry = format!(
+        "Boot0000* Cairn ({})\tHD(2,GPT,12345678-9abc-def0-1122-334455667788,0x1000,0x100000)/File(\\EFI\\systemd\\systemd-bootx64.efi)",
+        installation().mark()
+    );
+    assert!(text.contains(&entry), "{text}");
+}
+
+#[test]
+fn what_efibootmgr_does_is_respected() {
+    let folder = tempfile::tempdir().unwrap();
+    update(folder.path(), Some(&ours()));
+    let theirs = LoadOption { description: "Other".into(), file: "EFI/other.efi".into(), ..ours() };
+    change_firmware(folder.path(), &Change::Entry(0x1f, theirs.to_bytes())).unwrap();
+    // Another comes first, and ours is switched off: somebody's wish.
+    if efibootmgr(folder.path(), &["-o", "001F,0000"]).is_none() {
+        return;
+    }
+    efibootmgr(folder.path(), &["-A", "-b", "0000"]);
+    assert_eq!(update(folder.path(), Some(&ours())), []);
+    // Ours is deleted: made again, for the machine file says so.
+    efibootmgr(folder.path(), &["-B", "-b", "0000"]);
+    // In a plain folder it leaves the end of a longer order behind.
+    efibootmgr(folder.path(), &["-O"]);
+    efibootmgr(folder.path(), &["-o", "001F"]);
+    assert_eq!(update(folder.path(), Some(&ours())).len(), 2);
+    assert!(efibootmgr(folder.path(), &[]).unwrap().contains("BootOrder: 0000,001F\n"));
+    update(folder.path(), None);
+    let text = efibootmgr(folder.path(), &[]).unwrap();
+    assert!(text.contains("BootOrder: 001F\n") && !text.contains("Cairn"), "{text}");
+}
+
+#[test]
+fn variables_of_systemd_boot_are_read_and_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f");
+    let text: Vec<u8> = "cairn-x-1.conf\0".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(&path, [&[7, 0, 0, 0][..], &text].concat()).unwrap();
+    fs::write(folder.path().join("SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"), [6, 0, 0, 0, 0]).unwrap();
+    fs::write(folder.path().join("BootNext-8be4df61-93ca-11d2-aa0d-00e098032b8c"), [7, 0, 0, 0, 1, 0]).unwrap();
+    let firmware = read_firmware(folder.path()).unwrap().unwrap();
+    assert_eq!(firmware.set, [(LoaderVariable::Default, "cairn-x-1.conf".to_string())].into());
+    assert!(firmware.entries.is_empty() && firmware.order.is_empty());
+    for _ in 0..2 {
+        change_firmware(folder.path(), &Change::Forget(LoaderVariable::Default)).unwrap();
+    }
+    assert_eq!(read_firmware(folder.path()).unwrap(), Some(Firmware::default()));
+}
+
+#[test]
+fn without_uefi_there_is_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(read_firmware(folder.path()).unwrap(), None);
+    assert_eq!(read_firmware(&folder.path().join("gone")).unwrap(), None);
+    assert!(change_firmware(&folder.path().join("gone"), &Change::Order(vec![1])).is_err());
+}
