@@ -67,6 +67,7 @@ struct Look<'a> {
 impl Look<'_> {
     fn folder(&mut self, folder: &str) -> io::Result<()> {
         for (name, kind) in self.list(folder)? {
+            let name = self.as_we_write_it(folder, name);
             let path = format!("{folder}/{name}");
             match kind {
                 Kind::Directory => {
@@ -80,6 +81,14 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// All names that we give are in small letters. FAT does not tell these from capitals, and whoever else has written the
+    /// partition may have given them back in capitals: it is the same file.
+    fn as_we_write_it(&self, folder: &str, name: String) -> String {
+        let small = name.to_ascii_lowercase();
+        let same = small != name && self.volume.open(&format!("{folder}/{small}")).is_ok();
+        if same { small } else { name }
     }
 
     /// A file with a name that is not ours to choose.

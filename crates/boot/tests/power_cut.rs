@@ -4,66 +4,8 @@
 mod common;
 
 use cairn_boot::*;
+use common::changes::{CHANGES, start};
 use common::*;
-
-const ROOMY: u64 = 10 << 20;
-
-/// A change to a machine, and the generations that had booted well before it.
-type Change = (&'static str, fn(&mut Machine), &'static [u64]);
-
-const CHANGES: [Change; 7] = [
-    ("a new generation", |m| m.add(generation(4, "k4", "i4")), &[1, 2, 3]),
-    ("a new generation with the same kernel", |m| m.add(generation(4, "k3", "i3")), &[1, 2, 3]),
-    ("a trial that went well", |m| m.record.booted_well(4), &[1, 2, 3]),
-    ("a choice of an older one", |m| m.record.want(1), &[1, 2, 3]),
-    (
-        "a lower limit",
-        |m| {
-            m.boot.generations = 1;
-            m.booted = Some(3);
-        },
-        &[3],
-    ),
-    (
-        "another loader, and other settings",
-        |m| {
-            m.program = artifact("loader-2", 9100);
-            m.boot.timeout = 9;
-        },
-        &[1, 2, 3],
-    ),
-    (
-        "a failed one that is tried again, and room only after something went",
-        |m| {
-            m.record.want(4);
-            m.boot.generations = 2;
-            m.volume.capacity = m.volume.used() + 20_000;
-        },
-        &[3],
-    ),
-];
-
-/// Three good generations, and for some changes a fourth on trial.
-fn start(change: &str) -> Machine {
-    let mut machine = Machine::new(ROOMY);
-    for number in 2..=3 {
-        machine.add(generation(number, &format!("k{number}"), &format!("i{number}")));
-        machine.record.booted_well(number);
-    }
-    machine.update().unwrap();
-    if change.contains("trial") || change.contains("failed") {
-        machine.add(generation(4, "k4", "i4"));
-        machine.update().unwrap();
-    }
-    if change.contains("failed") {
-        let name = machine.menu()[0].clone();
-        let bytes = machine.volume.files.remove(&format!("loader/entries/{name}")).unwrap();
-        machine.volume.files.insert(format!("loader/entries/{}", name.replace("+3", "+0-3")), bytes);
-        machine.record.failed(4);
-        machine.update().unwrap();
-    }
-    machine
-}
 
 /// The update as it goes when nothing happens, and how many writes and calls it makes.
 fn undisturbed(name: &str, change: fn(&mut Machine)) -> (Machine, usize, usize) {
@@ -89,10 +31,11 @@ fn disturbed(stop: impl Fn(usize) -> Stop, count: impl Fn(usize, usize) -> usize
         forget(&mut whole);
         let count = count(writes, calls);
         assert!(count > 0, "{name} changes nothing");
+        let mut changed = start(name);
+        change(&mut changed);
+        forget(&mut changed);
         for at in 1..=count {
-            let mut machine = start(name);
-            change(&mut machine);
-            forget(&mut machine);
+            let mut machine = changed.clone();
             machine.volume.stop = stop(at);
             let _ = machine.update();
             assert!(is_safe(&machine, good), "{name}, {:?}: {:?}", stop(at), machine.menu());
@@ -128,6 +71,16 @@ fn a_partition_that_is_suddenly_full_leaves_a_machine_that_boots() {
 #[test]
 fn an_io_error_in_any_call_leaves_a_machine_that_boots() {
     disturbed(Stop::Broken, |_, calls| calls);
+}
+
+#[test]
+fn a_disk_that_is_dead_from_any_call_on_leaves_a_machine_that_boots() {
+    disturbed(Stop::Dead, |_, calls| calls);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_to_its_end_leaves_a_machine_that_boots() {
+    disturbed(Stop::Torn, |_, calls| calls);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use cairn_boot::*;
 use common::*;
 
@@ -297,4 +299,96 @@ fn files_of_the_machine_file_come_and_go_and_never_replace_somebody_else_s() {
     machine.volume.files.insert(path.into(), b"theirs".to_vec());
     machine.files = vec![file("one")];
     assert_eq!(machine.plan(), Err(PlanError::Foreign(path.into())));
+}
+
+/// What other systems, and people, leave on a boot partition.
+fn strangers() -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for n in 0..100 {
+        files.insert(format!("loader/entries/other-{n}.conf"), format!("title {n}\nlinux /vmlinuz-{n}\n").into_bytes());
+        files.insert(format!("EFI/Microsoft/Boot/file-{n}.efi"), vec![0; 100]);
+        files.insert(format!("photo-{n}.jpg"), vec![7; 5000]);
+    }
+    // Entries that no loader can make sense of, some with names that are nearly ours.
+    let mark = installation().mark();
+    for name in [
+        "empty.conf".into(),
+        "cairn-.conf".into(),
+        format!("cairn-{mark}.conf"),
+        format!("cairn-{mark}x-1-00000000.conf"),
+        "cairn-01234567-1-00000000+x.conf".into(),
+        "cairn-01234567-99999999999999999999-00000000.conf".into(),
+        format!("not-cairn-{mark}-1-00000000.conf"),
+    ] {
+        files.insert(format!("loader/entries/{name}"), b"\0\xff\xfelinux\n\n".to_vec());
+    }
+    files
+}
+
+#[test]
+fn three_hundred_foreign_files_and_broken_entries_of_others_stay_as_they_are() {
+    let mut machine = Machine::new(ROOMY);
+    let strangers = strangers();
+    assert!(strangers.len() > 300);
+    machine.volume.files.extend(strangers.clone());
+    machine.update().unwrap();
+    for number in 2..=4 {
+        machine.add(generation(number, &format!("k{number}"), &format!("i{number}")));
+        machine.record.booted_well(number);
+        machine.boot.generations = 1;
+        machine.update().unwrap();
+    }
+    assert!(strangers.iter().all(|(path, bytes)| machine.volume.files.get(path) == Some(bytes)));
+    let ours = machine.volume.files.keys().filter(|path| !strangers.contains_key(*path)).count();
+    assert_eq!(ours, 7, "loader twice, its two files, a kernel, an initrd, an entry");
+    assert_eq!(machine.plan().unwrap().steps, []);
+}
+
+#[test]
+fn broken_entries_under_our_own_mark_go_and_count_for_nothing() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    let whole = machine.volume.files.clone();
+    let mark = installation().mark();
+    for name in
+        ["x-00000000.conf", "1-0000.conf", "99999999999999999999-0.conf", "1-00000000+x.conf", "1-0.conf.bak", ""]
+    {
+        machine.volume.files.insert(format!("loader/entries/cairn-{mark}-{name}"), b"\0\xff\n\nlinux".to_vec());
+    }
+    machine.update().unwrap();
+    assert_eq!(machine.volume.files, whole);
+}
+
+#[test]
+fn names_that_differ_in_capitals_only_are_the_same_file() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    // Another system has written the same partition, and gave all names back in capitals.
+    let files = std::mem::take(&mut machine.volume.files);
+    machine.volume.files = files.into_iter().map(|(path, bytes)| (path.to_uppercase(), bytes)).collect();
+    let before = machine.volume.files.clone();
+    let steps = machine.plan().unwrap().steps;
+    assert!(!steps.iter().any(|step| matches!(step, Step::Create { .. })), "{steps:?}");
+    machine.update().unwrap();
+    assert_eq!(machine.volume.files, before);
+    // And one that is damaged under such a name is mended, without a twin.
+    let kernel = machine.volume.files.keys().find(|path| path.ends_with("-LINUX")).unwrap().clone();
+    machine.volume.files.insert(kernel.clone(), b"damaged".to_vec());
+    machine.update().unwrap();
+    let twins: Vec<_> = machine.volume.files.keys().filter(|path| path.eq_ignore_ascii_case(&kernel)).collect();
+    assert_eq!(twins.len(), 1, "{twins:?}");
+    assert_eq!(machine.volume.files[twins[0]], store_bytes(&artifact("k1", 20_000)));
+}
+
+#[test]
+fn a_directory_where_any_of_our_files_belongs_is_named() {
+    let mut whole = Machine::new(ROOMY);
+    whole.update().unwrap();
+    for path in whole.volume.files.keys() {
+        let mut machine = Machine::new(ROOMY);
+        machine.volume.directories.insert(path.clone());
+        let before = machine.volume.clone();
+        assert_eq!(machine.plan(), Err(PlanError::DirectoryInTheWay(path.clone())));
+        assert_eq!((machine.volume.files, machine.volume.directories), (before.files, before.directories));
+    }
 }

@@ -1,6 +1,8 @@
 //! A boot partition in memory that can break, generations to put on it, and a loader that reads it.
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 
+pub mod changes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
@@ -24,6 +26,22 @@ pub enum Stop {
     Full(usize),
     /// This call, reading or writing, fails once with an I/O error.
     Broken(usize),
+    /// This call and all later ones fail with an I/O error.
+    Dead(usize),
+    /// The bytes of the file that this call opens cannot be read to their end.
+    Torn(usize),
+}
+
+/// A file whose second half cannot be read.
+struct Torn<'a>(&'a [u8]);
+
+impl Read for Torn<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer) {
+            Ok(0) => Err(eio()),
+            other => other,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,7 +72,11 @@ impl Memory {
 
     fn call(&self) -> io::Result<()> {
         self.calls.set(self.calls.get() + 1);
-        if self.stop == Stop::Broken(self.calls.get()) { Err(eio()) } else { Ok(()) }
+        match self.stop {
+            Stop::Broken(at) if self.calls.get() == at => Err(eio()),
+            Stop::Dead(at) if self.calls.get() >= at => Err(eio()),
+            _ => Ok(()),
+        }
     }
 
     /// One write is to come: does it still happen?
@@ -84,6 +106,12 @@ impl Memory {
             self.files.insert(path.to_string(), bytes[..part].to_vec());
         }
         Ok(())
+    }
+
+    /// The spelling of a path that is there: as on FAT, capitals make no difference.
+    fn spelled(&self, path: &str) -> String {
+        let same = self.files.keys().find(|p| p.eq_ignore_ascii_case(path));
+        same.cloned().unwrap_or_else(|| path.to_string())
     }
 
     fn is_directory(&self, path: &str) -> bool {
@@ -122,12 +150,15 @@ impl ReadVolume for Memory {
         if self.is_directory(path) {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        let same = self.files.iter().find(|(p, _)| p.eq_ignore_ascii_case(path)).map(|(_, bytes)| bytes);
-        let bytes = same.ok_or(io::ErrorKind::NotFound)?;
+        let bytes = self.files.get(&self.spelled(path)).ok_or(io::ErrorKind::NotFound)?;
+        if self.stop == Stop::Torn(self.calls.get()) {
+            return Ok(Box::new(Torn(&bytes[..bytes.len() / 2])));
+        }
         Ok(Box::new(bytes.as_slice()))
     }
 
     fn space(&self) -> io::Result<Space> {
+        self.call()?;
         Ok(Space { cluster: CLUSTER, free: self.capacity.saturating_sub(self.used()) })
     }
 }
@@ -148,6 +179,7 @@ impl Volume for Memory {
         let mut bytes = Vec::new();
         contents.read_to_end(&mut bytes)?;
         assert_eq!(bytes.len() as u64, len, "{path}");
+        let path = &*self.spelled(path);
         if !self.files.contains_key(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -166,6 +198,7 @@ impl Volume for Memory {
     }
 
     fn overwrite(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = &*self.spelled(path);
         assert!(self.files.contains_key(path), "{path}");
         assert!(bytes.len() <= SECTOR, "more than a sector is not overwritten at once");
         self.write(path)?;
@@ -176,6 +209,7 @@ impl Volume for Memory {
     }
 
     fn remove(&mut self, path: &str) -> io::Result<()> {
+        let path = &*self.spelled(path);
         self.write(path)?;
         self.files.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -256,7 +290,7 @@ impl Machine {
         }
     }
 
-    fn menu_of<T>(&self, ask: impl FnOnce(&Menu<'_>) -> T) -> T {
+    pub fn menu_of<T>(&self, ask: impl FnOnce(&Menu<'_>) -> T) -> T {
         ask(&Menu {
             installation: installation(),
             boot: &self.boot,

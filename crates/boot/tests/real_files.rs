@@ -1,0 +1,210 @@
+//! A process that updates real files is killed at every single change it makes, and every single call of it fails: the machine
+//! boots a generation that booted before, and another run completes the update.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use cairn_boot::effects::Mounted;
+use cairn_boot::*;
+use common::changes::{CHANGES, Change, start};
+use common::*;
+use tempfile::TempDir;
+
+/// Calls that change something or say that it is on the disk. What `openat` makes is there to see before the next of them.
+const WRITES: &[&str] =
+    &["write", "pwrite64", "rename", "renameat2", "mkdir", "unlink", "ftruncate", "fsync", "fdatasync", "syncfs"];
+/// Calls that only look.
+const READS: &[&str] =
+    &["openat", "read", "pread64", "getdents64", "statx", "newfstatat", "fstatfs", "lseek", "fadvise64"];
+
+/// The process looks for these files when it has got started, and when it is done.
+const BEGIN: &str = "begin";
+const END: &str = "end";
+
+/// Brings the folder up to date, or as far as it gets.
+fn update(machine: &Machine, folder: &Path) -> Result<Update, String> {
+    let mut volume = Mounted::open(folder).map_err(|e| e.to_string())?;
+    let fixed = machine.menu_of(|menu| menu.fixed_paths().unwrap());
+    let present = survey(Partitions { esp: Some(&volume), boot: None }, installation(), &fixed);
+    let plan = machine.plan_for(&present.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+    let mut target = Target { esp: Some(&mut volume), boot: None };
+    apply(&plan, &mut target, &open, &mut |_| ()).map_err(|e| e.to_string())?;
+    Ok(plan)
+}
+
+/// The process that is disturbed.
+#[test]
+#[ignore = "run by the others as a process of its own"]
+fn child() {
+    let (Some(folder), Some(name)) = (std::env::var_os("CHILD_FOLDER"), std::env::var("CHILD_CHANGE").ok()) else {
+        return;
+    };
+    let folder = PathBuf::from(folder);
+    let (_, change, _) = CHANGES.into_iter().find(|(n, ..)| *n == name).unwrap();
+    let mut machine = start(&name);
+    change(&mut machine);
+    let _ = fs::File::open(folder.join(BEGIN));
+    if let Err(error) = update(&machine, &folder) {
+        panic!("{error}");
+    }
+    let _ = fs::File::open(folder.join(END));
+}
+
+fn write_out(machine: &Machine) -> TempDir {
+    // In memory, where a sync costs nothing.
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    for (path, bytes) in &machine.volume.files {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    dir
+}
+
+fn read_in(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    fn walk(top: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => walk(top, &path, found),
+                false => {
+                    let name = path.strip_prefix(top).unwrap().to_str().unwrap().to_string();
+                    found.insert(name, fs::read(&path).unwrap());
+                }
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(folder, folder, &mut found);
+    found
+}
+
+/// Runs the process under strace; its calls as strace writes them down.
+#[expect(clippy::disallowed_methods, reason = "what is tested is a process that is killed")]
+fn traced(folder: &Path, change: &str, options: &[&str]) -> (ExitStatus, String) {
+    let calls = tempfile::NamedTempFile::new().unwrap();
+    let status = Command::new("strace")
+        .args(["-f", "-qq", "-o"])
+        .arg(calls.path())
+        .args(options)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--ignored", "--nocapture", "--test-threads=1"])
+        .env_remove("LD_LIBRARY_PATH")
+        .env("CHILD_FOLDER", folder)
+        .env("CHILD_CHANGE", change)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    (status, fs::read_to_string(calls.path()).unwrap())
+}
+
+#[expect(clippy::disallowed_methods, reason = "whether strace works here is asked of itself")]
+fn can_trace() -> bool {
+    let can =
+        Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
+    if !can {
+        assert!(std::env::var_os("CAIRN_STRICT").is_none(), "cannot be skipped in CI: needs strace");
+        eprintln!("SKIPPED: needs strace");
+    }
+    can
+}
+
+/// The thread and the name of a call in a line of strace's.
+fn call(line: &str) -> Option<(&str, &str)> {
+    let (thread, rest) = line.split_once(' ')?;
+    let name = rest.trim_start().split_once('(')?.0;
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_').then_some((thread, name))
+}
+
+/// For each kind of call, the first and the last of the update's own, as they are counted in the thread that makes it.
+fn own_calls(start: &Machine, change: &str, kinds: &[&'static str]) -> Vec<(&'static str, usize, usize)> {
+    let dir = write_out(start);
+    let trace = format!("trace=?{},openat", kinds.join(",?"));
+    let (status, lines) = traced(dir.path(), change, &["-e", &trace]);
+    assert!(status.success(), "{change}: {status}");
+    let at =
+        |name: &str| lines.lines().position(|line| line.contains(&format!("/{name}\""))).expect("the process said so");
+    let (begin, end) = (at(BEGIN), at(END));
+    let (thread, _) = lines.lines().nth(begin).and_then(call).unwrap();
+    let count = |kind: &str, until: usize| {
+        lines.lines().take(until).filter_map(call).filter(|(t, name)| *t == thread && *name == kind).count()
+    };
+    kinds.iter().map(|kind| (*kind, count(kind, begin + 1) + 1, count(kind, end))).collect()
+}
+
+/// Lets every call of these kinds meet `fault`, one in each run.
+fn each_call(changes: impl Iterator<Item = Change>, kinds: &[&'static str], fault: &str) {
+    if !can_trace() {
+        return;
+    }
+    for (name, change, good) in changes {
+        let start = start(name);
+        let mut whole = start.clone();
+        change(&mut whole);
+        let changed = whole.clone();
+        whole.update().unwrap();
+        let mut runs = 0;
+        for (kind, first, last) in own_calls(&start, name, kinds) {
+            for n in first..=last {
+                let mut machine = changed.clone();
+                let dir = write_out(&start);
+                // Quicker by far, and it knows nothing of signals.
+                let quick = if fault.starts_with("error") { "--seccomp-bpf" } else { "-f" };
+                let options = [quick, "-e", &format!("trace={kind}"), "-e", &format!("inject={kind}:{fault}:when={n}")];
+                let (status, lines) = traced(dir.path(), name, &options);
+                let when = format!("{name}: {fault} at {kind} {n}");
+                let met = status.signal() == Some(9) || lines.contains("(INJECTED)");
+                // How often the process opens and reads something before it begins is not the same each time.
+                assert!(met || READS.contains(&kind), "{when}: {status}\n{lines}");
+                runs += usize::from(met);
+                machine.volume.files = read_in(dir.path());
+                assert!(is_safe(&machine, good), "{when}: {:?}", machine.menu());
+
+                update(&machine, dir.path()).unwrap_or_else(|e| panic!("{when}, again: {e}"));
+                let aside = |mut files: BTreeMap<String, Vec<u8>>| {
+                    // What may be a second name of a file stays; a program that was replaced already is kept as the one before.
+                    files.retain(|path, _| !path.ends_with(".new") && !path.ends_with("/previous.efi"));
+                    files
+                };
+                let (there, wanted) = (aside(read_in(dir.path())), aside(whole.volume.files.clone()));
+                assert!(there == wanted, "{when}: another run completes it\n{:?}\n{:?}", there.keys(), wanted.keys());
+            }
+        }
+        assert!(runs > 3, "{name}: {runs} runs only");
+    }
+}
+
+/// Changes that between them write, replace, overwrite and remove.
+fn some() -> impl Iterator<Item = Change> {
+    CHANGES
+        .into_iter()
+        .filter(|(name, ..)| ["a new generation", "a lower limit", "another loader, and other settings"].contains(name))
+}
+
+#[test]
+fn a_process_that_is_killed_at_any_change_leaves_a_machine_that_boots() {
+    each_call(CHANGES.into_iter(), WRITES, "signal=KILL");
+}
+
+#[test]
+fn a_file_system_that_is_full_at_any_write_leaves_a_machine_that_boots() {
+    each_call(some(), WRITES, "error=ENOSPC");
+}
+
+#[test]
+fn a_disk_that_fails_at_any_write_leaves_a_machine_that_boots() {
+    each_call(some(), WRITES, "error=EIO");
+}
+
+#[test]
+fn a_disk_that_fails_at_any_read_leaves_a_machine_that_boots() {
+    each_call(some().take(1), READS, "error=EIO");
+}
