@@ -70,7 +70,7 @@ fn repair(root: &Path, ui: &Ui) -> anyhow::Result<Exit> {
     record.seed = Some(observed.seed()?);
     menu.settle(&mut record)?;
     record.keep_only(&observed.numbers());
-    let planned = menu.plan(&record)?;
+    let planned = menu.plan_to_apply(&record)?;
     let words = planned.words();
     menu.apply(&planned, &mut record, ui.report())?;
     // Each was told when it was met.
@@ -117,7 +117,7 @@ fn good(ui: &Ui) -> anyhow::Result<Exit> {
     menu.settle(&mut record)?;
     record.booted_well(booted);
     // Every good boot mends what is not as it should be, but for what somebody may have chosen in the menu.
-    let mut planned = menu.plan(&record)?;
+    let mut planned = menu.plan_to_apply(&record)?;
     planned.firmware.keep_overrides();
     menu.apply(&planned, &mut record, ui.report())?;
     ui.report().note(&format!("generation {booted} has booted well"));

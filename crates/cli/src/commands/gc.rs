@@ -81,7 +81,7 @@ fn drop_generations(
     observed.broken.retain(|number, _| !gone.contains(number));
     let mut menu = BootMenu::open(observed, &[])?;
     record.keep_only(&observed.numbers());
-    let planned = menu.plan(&record)?;
+    let planned = menu.plan_to_apply(&record)?;
     menu.apply(&planned, &mut record, ui.report())?;
     let generations = Generations::at(root);
     for number in gone {

@@ -26,7 +26,7 @@ pub fn run(args: RollbackArgs, ui: &Ui) -> anyhow::Result<Exit> {
     };
     observed.find(number)?;
     record.want(number);
-    let planned = menu.plan(&record)?;
+    let planned = menu.plan_to_apply(&record)?;
     // The link first: without its entry in the menu it changes nothing about what boots.
     Generations::at(&args.root).switch(number)?;
     menu.apply(&planned, &mut record, ui.report())?;

@@ -12,7 +12,7 @@ use crate::args::UpgradeArgs;
 use crate::exit::{Exit, Refusal};
 use crate::live::menu::BootMenu;
 use crate::live::observed::{Observed, Usable};
-use crate::live::{Turn, below, brought, now};
+use crate::live::{Turn, below, brought, now, partitions};
 use crate::pipeline::{self, Workshop};
 use crate::ui::Ui;
 use crate::{lock_file, machine_file};
@@ -26,6 +26,7 @@ pub fn run(args: UpgradeArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let store = MachineStore::open(&args.root)?;
     let observed = Observed::at(&args.root)?;
     tell_broken(&observed, ui);
+    partitions::can_be_written(&observed)?;
     if let Some(from) = &args.from {
         let system = brought::bring(from, args.system.as_deref(), &observed, &store, ui.report())?;
         tell_new_users(&args.root, &observed, &store, &system, ui)?;
@@ -45,14 +46,20 @@ fn make(file: &Path, observed: &Observed, store: &MachineStore, report: &dyn Rep
     let cache = observed.root.join("var/cache/cairn");
     std::fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
     for generation in &observed.usable {
-        if let (Some(lock), Ok(machine)) = (generation.lock()?, generation.checked()) {
-            cairn_system::adopt(store, &generation.system, &cache)?;
-            cairn_system::debian::adopt(&lock, &machine.machine, &cache, &generation.base)?;
-        }
+        cairn_system::adopt(store, &generation.system, &cache)?;
     }
     let known = known_users(&observed.root, observed)?;
     let named = pipeline::NamedFiles::read(file, &checked, &|user| known.contains(user))?;
     let lock = lock_file::for_build(file, &checked, report)?;
+    // The newest that has the same packages will do; to read the lock of every one takes its time.
+    for generation in observed.usable.iter().rev() {
+        if cairn_system::debian::is_known(&lock, &checked.machine, store, &cache) {
+            break;
+        }
+        if let (Ok(Some(lock)), Ok(machine)) = (generation.lock(), generation.checked()) {
+            cairn_system::debian::adopt(&lock, &machine.machine, &cache, &generation.base)?;
+        }
+    }
     let base = cairn_system::debian::base(&lock, &checked.machine, store, &cache, report)
         .map_err(|e| lock_file::placed(&checked, e))
         .context(
@@ -71,7 +78,7 @@ fn tell_new_users(
     ui: &Ui,
 ) -> anyhow::Result<()> {
     let known = known_users(root, observed)?;
-    let machine = Usable::of(root, store, 0, system, 0)?.checked()?.machine;
+    let machine = Usable::of(observed, store, 0, system, 0)?.checked()?.machine;
     for (name, user) in machine.users {
         if user.hashed_password_file.is_some() && !known.contains(&name) {
             ui.report().note(&format!("{name} is new and has no password yet: `passwd {name}` once it has booted"));
@@ -115,7 +122,7 @@ pub fn install(
     };
     let new = match same {
         Some(_) => None,
-        None => Some(Usable::of(root, store, number, system, time)?),
+        None => Some(Usable::of(observed, store, number, system, time)?),
     };
     let mut menu = BootMenu::open(observed, &new.iter().collect::<Vec<_>>())?;
     menu.settle(&mut record)?;
@@ -132,7 +139,7 @@ pub fn install(
         Some(_) => record.want(number),
         None => record.try_next(number),
     }
-    let planned = menu.plan(&record)?;
+    let planned = menu.plan_to_apply(&record)?;
 
     store.sync()?;
     let closure = store.closure(std::slice::from_ref(system))?;

@@ -44,6 +44,9 @@ pub struct BootMenu {
     bios: Option<Bios>,
     /// What cannot be compared, and why.
     doubts: Vec<String>,
+    /// What was found on the boot partition, when these files with names that are not ours were looked at too. Kernels and
+    /// initrds are read to the end for it, which is done once.
+    found: RefCell<Option<(Vec<String>, Present)>>,
 }
 
 /// What is to be done, worked out.
@@ -116,7 +119,6 @@ impl BootMenu {
         let root = &observed.root;
         let open = |at: &str| partitions::open(root, at, observed.mounted);
         let generations = observed.usable.iter().chain(more.iter().copied()).map(|g| g.boot.clone()).collect();
-        let seen = RefCell::default();
         let first = open(&places.first)?;
         let in_machine = super::below(root, Path::new(&newest.base.to_string()));
         // GRUB's parts are made by the base's own GRUB, and nothing of an image, which may be anybody's, is run: there it
@@ -129,7 +131,7 @@ impl BootMenu {
         let loader = loader::Source {
             base: &newest.base,
             folder: &folder,
-            artifact: &|path| artifact(root, None, path, &seen),
+            artifact: &|path| artifact(root, None, path, &observed.hashes),
             cache: &cache,
         };
         let mut doubts = Vec::new();
@@ -165,6 +167,7 @@ impl BootMenu {
             checked,
             bios,
             doubts,
+            found: RefCell::default(),
         })
     }
 
@@ -186,8 +189,15 @@ impl BootMenu {
     /// What is on the boot partition.
     pub fn survey(&self, record: &Record) -> anyhow::Result<Present> {
         let fixed = self.menu(record).fixed_paths()?;
+        if let Some((looked_at, present)) = &*self.found.borrow()
+            && *looked_at == fixed
+        {
+            return Ok(present.clone());
+        }
         let partitions = Partitions { esp: Some(&self.first), boot: self.second.as_ref().map(|v| v as _) };
-        survey(partitions, self.installation, &fixed).context("looking at the boot partition")
+        let present = survey(partitions, self.installation, &fixed).context("looking at the boot partition")?;
+        *self.found.borrow_mut() = Some((fixed, present.clone()));
+        Ok(present)
     }
 
     /// Takes over what the loader has counted; the generation whose tries are used up.
@@ -232,6 +242,16 @@ impl BootMenu {
         Ok(Planned { updates, own_files, bios, firmware, doubts })
     }
 
+    /// The same for somebody who is about to do it: refused, too, where a partition that is to be changed is read-only.
+    pub fn plan_to_apply(&self, record: &Record) -> anyhow::Result<Planned> {
+        let planned = self.plan(record)?;
+        if planned.updates.iter().any(|update| !update.steps.is_empty()) {
+            let all = std::iter::once(&self.first).chain(&self.second).chain(&self.mirrors);
+            all.into_iter().try_for_each(partitions::is_writable)?;
+        }
+        Ok(planned)
+    }
+
     /// Writes the record, then the partitions; a mirror only after what it mirrors is complete. What a BIOS starts comes after
     /// all of them. Between the two the old core image meets the new menu, and on the way back to an earlier Cairn a new one an
     /// old menu, so both must boot whatever the order: a core image finds the menu by the partition's and the installation's
@@ -239,6 +259,7 @@ impl BootMenu {
     /// because the menu is then complete whatever happens here, and because what starts the machine now has proved that it can.
     pub fn apply(&mut self, planned: &Planned, record: &mut Record, report: &dyn Report) -> anyhow::Result<()> {
         // What is new is ours from now on, what goes is ours until it is gone.
+        self.found.take();
         let before = std::mem::take(&mut record.files);
         record.files = before.into_iter().chain(planned.own_files.clone()).collect();
         write_record(&self.root, record)?;

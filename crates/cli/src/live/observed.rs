@@ -39,6 +39,8 @@ pub struct Observed {
     pub record: Option<Record>,
     /// Why it is lost, if it was there.
     pub record_problem: Option<String>,
+    /// Hashes of kernels, initrds and loaders in the store, each found out once.
+    pub hashes: Hashes,
 }
 
 /// A generation that can be booted.
@@ -59,7 +61,7 @@ impl Observed {
     pub fn at(root: &Path) -> anyhow::Result<Observed> {
         let generations = Generations::at(root);
         let (mut usable, mut broken) = (Vec::new(), BTreeMap::new());
-        let hashes = RefCell::new(BTreeMap::new());
+        let hashes = Hashes::default();
         let store = Store::open(root).ok();
         for link in generations.list()? {
             let found = match (&link.system, link.exists) {
@@ -94,6 +96,7 @@ impl Observed {
             booted,
             record,
             record_problem,
+            hashes,
         })
     }
 
@@ -145,8 +148,14 @@ impl Observed {
 
 impl Usable {
     /// A generation that has no link yet: a system in the machine's store.
-    pub fn of(root: &Path, store: &Store, number: u64, system: &StorePath, time: i64) -> anyhow::Result<Usable> {
-        read(root, Some(store), number, system, time, &RefCell::default())
+    pub fn of(
+        observed: &Observed,
+        store: &Store,
+        number: u64,
+        system: &StorePath,
+        time: i64,
+    ) -> anyhow::Result<Usable> {
+        read(&observed.root, Some(store), number, system, time, &observed.hashes)
     }
 
     /// Its machine file.
@@ -160,7 +169,8 @@ impl Usable {
     }
 }
 
-type Hashes = RefCell<BTreeMap<PathBuf, Artifact>>;
+/// The artifacts of files in the store, by their paths there.
+pub type Hashes = RefCell<BTreeMap<PathBuf, Artifact>>;
 
 fn read(
     root: &Path,

@@ -7,8 +7,10 @@ use anyhow::Context;
 use cairn_boot::Layout;
 use cairn_boot::effects::Mounted;
 use cairn_machine::model::{Disk, PartitionKind};
+use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::below;
+use super::observed::Observed;
 use crate::exit::Refusal;
 
 /// Where the boot partitions of a disk are mounted.
@@ -42,6 +44,11 @@ impl BootPartitions {
         Some(BootPartitions { first, second, mirrors })
     }
 
+    /// All of them, in the order in which they are written.
+    fn all(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.first).chain(&self.second).chain(&self.mirrors)
+    }
+
     /// Whether entries and kernels have a partition of their own.
     pub fn layout(&self) -> Layout {
         if self.second.is_some() { Layout::Two } else { Layout::One }
@@ -64,6 +71,30 @@ pub fn open(root: &Path, at: &str, mounted: bool) -> anyhow::Result<Mounted> {
         return Err(not_mounted().into());
     }
     Ok(opened)
+}
+
+/// Refuses a machine whose boot partitions cannot be written, before anything is made for them.
+pub fn can_be_written(observed: &Observed) -> anyhow::Result<()> {
+    let checked = observed.newest()?.checked()?;
+    let places = checked.machine.disks.values().next().and_then(BootPartitions::of);
+    for at in places.iter().flat_map(BootPartitions::all) {
+        is_writable(&open(&observed.root, at, observed.mounted)?)?;
+    }
+    Ok(())
+}
+
+/// Refuses a partition that is mounted read-only.
+pub fn is_writable(mounted: &Mounted) -> anyhow::Result<()> {
+    let at = mounted.root().display();
+    let flags = statvfs(mounted.root()).with_context(|| format!("looking at {at}"))?.flags();
+    if flags.contains(FsFlags::ST_RDONLY) {
+        return Err(Refusal(format!(
+            "the boot partition at {at} is mounted read-only: `mount -o remount,rw {at}`, then try again; if the kernel made it \
+             so because it found errors (`dmesg` tells), unmount it and run `fsck.fat -a` on it first"
+        ))
+        .into());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -100,6 +100,14 @@ pub fn cached(lock: &Lock, machine: &Machine, store: &Store, cache: &Path) -> Re
     Ok(Some(Base { info, kernel_release }))
 }
 
+/// Whether it is remembered which base is that of a lock and a machine file, and the store has one by that name.
+#[must_use]
+pub fn is_known(lock: &Lock, machine: &Machine, store: &Store, cache: &Path) -> bool {
+    let name = fs::read_to_string(memory(lock, &Extras::of(machine), cache)).ok();
+    let path = name.and_then(|name| StorePath::from_basename(name.trim_end()).ok());
+    path.is_some_and(|path| matches!(store.info(&path), Ok(Some(_))))
+}
+
 /// Remembers that a base in the store is that of a lock and a machine file: what a system says that was made of them.
 ///
 /// # Errors

@@ -41,7 +41,7 @@ mod sbom;
 mod temporary;
 mod unpack;
 
-pub use base::{Base, adopt, base, cached};
+pub use base::{Base, adopt, base, cached, is_known};
 pub use error::Error;
 pub use packages::Package;
 pub use repository::STAND_IN;
