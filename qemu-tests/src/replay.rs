@@ -5,6 +5,7 @@
 //! moment, [`states`] walks over the moments. A drive may keep what it has not been told to flush and write it in any
 //! order, so besides every in-order prefix there are random subsets of each epoch (what lies between two flushes).
 
+pub mod again;
 pub mod cases;
 pub mod guest;
 pub mod image;

@@ -1,8 +1,75 @@
 //! The sequences that are recorded and judged: those that break, and those that a boot update can be made of.
 
+// A file under its own name at once: the chain is on the disk first, then the data, then the slot.
+macro_rules! new_file {
+    ($path:literal, $folder:literal, $content:literal, $size:literal) => {
+        concat!(
+            "create f ",
+            $path,
+            " @9:0\nreserve f ",
+            $size,
+            "\nfsyncdir ",
+            $folder,
+            "\npwrite f 0 ",
+            $content,
+            "\nwriteout f\nfsyncdir ",
+            $folder,
+            "\nfsync f\nsyncfs\nfsyncdir ",
+            $folder,
+            "\n"
+        )
+    };
+}
+
+// A name goes while the file is held open; its clusters follow when it is closed.
+macro_rules! gone {
+    ($path:literal, $folder:literal) => {
+        concat!(
+            "hold h ",
+            $path,
+            "\nremove ",
+            $path,
+            "\nsyncfs\nfsyncdir ",
+            $folder,
+            "\nclose h\nsyncfs\nfsyncdir ",
+            $folder,
+            "\n"
+        )
+    };
+}
+
+// Another file under a name that is in use, and what an earlier run has left beside it.
+macro_rules! replaced {
+    ($path:literal, $aside:literal, $folder:literal, $content:literal, $size:literal) => {
+        concat!(
+            "hold h ",
+            $path,
+            "\nhold l ",
+            $path,
+            ".new\n",
+            new_file!($aside, $folder, $content, $size),
+            "rename ",
+            $aside,
+            " ",
+            $path,
+            "\nfsync f\nsyncfs\nfsyncdir ",
+            $folder,
+            "\nremove ",
+            $path,
+            ".new\nsyncfs\nfsyncdir ",
+            $folder,
+            "\nclose h\nclose l\nsyncfs\nfsyncdir ",
+            $folder,
+            "\n"
+        )
+    };
+}
+
+mod again;
 mod breaks;
 mod holds;
 
+pub use again::{AGAIN, Again};
 pub use breaks::BREAKS;
 pub use holds::HOLDS;
 

@@ -26,6 +26,8 @@ pub const WELL: &str = "replay: all scripts done";
 pub const SERIAL: &str = "replay-";
 /// What the guest says before each script, with its name.
 pub const BEGIN: &str = "replay: script ";
+/// How a boot partition is mounted on a machine of Cairn's.
+const OPTIONS: &str = "umask=0077,errors=continue";
 /// What it says when one has failed, with the reason.
 pub const FAILED: &str = "replay: failed: ";
 
@@ -84,7 +86,7 @@ fn device(serial: &str) -> Result<PathBuf> {
 fn run(number: &str, steps: &[Step], mark: u64) -> Result<()> {
     let device = device(&format!("{SERIAL}{number}"))?;
     std::fs::create_dir_all("/boot")?;
-    mount(Some(&device), "/boot", Some("vfat"), MsFlags::empty(), Some("umask=0077")).context("mounting")?;
+    mount(Some(&device), "/boot", Some("vfat"), MsFlags::empty(), Some(OPTIONS)).context("mounting")?;
     let mut boot = Boot {
         raw: OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&device)?,
         whole: OpenOptions::new().read(true).open(&device)?,
@@ -125,6 +127,11 @@ impl Boot {
                 let file = OpenOptions::new().read(true).write(true).open(at(path))?;
                 self.handles.insert(handle.clone(), file);
             }
+            Step::Hold(handle, path) => match File::open(at(path)) {
+                Ok(file) => drop(self.handles.insert(handle.clone(), file)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            },
             Step::Write(handle, offset, content) => self.handle(handle)?.write_all_at(&content.bytes(), *offset)?,
             Step::Reserve(handle, size) => {
                 fallocate(self.handle(handle)?, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, *size)?;

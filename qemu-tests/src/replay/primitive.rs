@@ -13,7 +13,7 @@ use super::record::Recording;
 use super::script::{Content, Hasty};
 use super::states::{Count, Moment, Thorough, walk};
 use crate::judge::fat::Fat;
-use crate::judge::volume::{Hash, Hashes, survey};
+use crate::judge::volume::{Hash, Hashes, Survey, survey};
 
 /// A case.
 #[derive(Debug, Clone, Copy)]
@@ -114,12 +114,21 @@ pub fn script(case: &Case, hasty: Hasty) -> String {
     )
 }
 
+/// Forgets what comes after a mark.
+fn until(recording: &mut Recording, mark: &str) -> Result<()> {
+    let end = recording.log.entries.iter().position(|e| e.mark.as_deref() == Some(mark));
+    recording.log.entries.truncate(end.with_context(|| format!("no mark '{mark}'"))?);
+    Ok(())
+}
+
+fn contents() -> BTreeMap<Hash, &'static str> {
+    CONTENTS.iter().map(|(name, content)| (Sha256::digest(content.bytes()).into(), *name)).collect()
+}
+
 /// Judges all states of a recorded case.
 pub fn judge(case: &Case, recording: &mut Recording, how: Thorough) -> Result<Outcome> {
-    let end = recording.log.entries.iter().position(|e| e.mark.as_deref() == Some("end")).context("no end")?;
-    recording.log.entries.truncate(end);
-    let known: BTreeMap<Hash, &str> =
-        CONTENTS.iter().map(|(name, content)| (Sha256::digest(content.bytes()).into(), *name)).collect();
+    until(recording, "end")?;
+    let known = contents();
     let mut outcome = Outcome::default();
     let mut hashes = Hashes::default();
     let mut image = recording.first.clone();
@@ -143,6 +152,37 @@ pub fn judge(case: &Case, recording: &mut Recording, how: Thorough) -> Result<Ou
     Ok(outcome)
 }
 
+/// What one state holds.
+///
+/// # Errors
+/// When it is no file system.
+pub fn look_at(image: &super::image::Image, returned: bool) -> Result<Seen, String> {
+    see(&survey(&Fat::open(image)?), &Fat::open(image)?, returned, &contents(), &mut Hashes::default())
+}
+
+fn see(
+    survey: &Survey,
+    fat: &Fat<'_>,
+    returned: bool,
+    known: &BTreeMap<Hash, &str>,
+    hashes: &mut Hashes,
+) -> Result<Seen, String> {
+    let mut seen = Seen { files: BTreeMap::new(), shared: survey.shared.first().cloned(), returned };
+    for (path, (node, flaw)) in &survey.nodes {
+        let what = match (flaw, node.folder) {
+            (Some(flaw), _) => flaw.to_string().split(" cluster").next().unwrap_or_default().to_string(),
+            (None, true) => "folder".into(),
+            (None, false) if node.size == 0 => "empty".into(),
+            (None, false) => {
+                let hash = hashes.of(fat, node).map_err(|flaw| flaw.to_string())?;
+                known.get(&hash).map_or("other", |name| *name).to_string()
+            }
+        };
+        seen.files.insert(path.trim_start_matches('/').to_string(), what);
+    }
+    Ok(seen)
+}
+
 fn look(
     image: &super::image::Image,
     moment: &Moment,
@@ -152,20 +192,7 @@ fn look(
 ) -> Result<Seen, String> {
     let fat = Fat::open(image)?;
     let survey = survey(&fat);
-    let shared = survey.shared.first().cloned();
-    let mut seen = Seen { files: BTreeMap::new(), shared, returned: moment.phase >= 2 };
-    for (path, (node, flaw)) in &survey.nodes {
-        let what = match (flaw, node.folder) {
-            (Some(flaw), _) => flaw.to_string().split(" cluster").next().unwrap_or_default().to_string(),
-            (None, true) => "folder".into(),
-            (None, false) if node.size == 0 => "empty".into(),
-            (None, false) => {
-                let hash = hashes.of(&fat, node).map_err(|flaw| flaw.to_string())?;
-                known.get(&hash).map_or("other", |name| *name).to_string()
-            }
-        };
-        seen.files.insert(path.trim_start_matches('/').to_string(), what);
-    }
+    let seen = see(&survey, &fat, moment.phase >= 2, known, hashes)?;
     // A path that comes and goes has been absent.
     for path in seen.files.keys() {
         let first = outcome.count.distinct > 0 && !outcome.found.contains_key(path);
@@ -215,8 +242,7 @@ pub fn report(case: &Case, hasty: Hasty, outcome: &Outcome) -> String {
 pub fn files(image: &super::image::Image) -> Vec<String> {
     let Ok(fat) = Fat::open(image) else { return vec!["no volume".into()] };
     let survey = survey(&fat);
-    let known: BTreeMap<Hash, &str> =
-        CONTENTS.iter().map(|(name, content)| (Sha256::digest(content.bytes()).into(), *name)).collect();
+    let known = contents();
     let mut told: Vec<String> = Vec::new();
     for (path, (node, flaw)) in survey.nodes.iter().filter(|(_, (node, _))| !node.folder) {
         let what = match flaw {

@@ -15,6 +15,8 @@ pub enum Step {
     Create(String, String, Content),
     /// `open HANDLE PATH`: for reading and writing.
     Open(String, String),
+    /// `hold HANDLE PATH`: for reading, if it is there.
+    Hold(String, String),
     /// `pwrite HANDLE OFFSET CONTENT`
     Write(String, u64, Content),
     /// `reserve HANDLE SIZE`: `fallocate` with `FALLOC_FL_KEEP_SIZE`.
@@ -110,7 +112,7 @@ impl std::str::FromStr for Step {
         let content = || Content::parse(rest.splitn(3, ' ').nth(2).context("the content is missing")?);
         let most = match verb {
             "create" | "pwrite" => usize::MAX,
-            "rename" | "exchange" | "open" | "reserve" => 2,
+            "rename" | "exchange" | "open" | "hold" | "reserve" => 2,
             "syncfs" => 0,
             _ => 1,
         };
@@ -118,6 +120,7 @@ impl std::str::FromStr for Step {
         Ok(match verb {
             "create" => Step::Create(word(0)?, word(1)?, content()?),
             "open" => Step::Open(word(0)?, word(1)?),
+            "hold" => Step::Hold(word(0)?, word(1)?),
             "pwrite" => Step::Write(word(0)?, word(1)?.parse()?, content()?),
             "reserve" => Step::Reserve(word(0)?, word(1)?.parse()?),
             "writeout" => Step::Writeout(word(0)?),

@@ -7,44 +7,6 @@
 
 use super::*;
 
-/// A file under its own name at once: the chain is on the disk first, then the data, then the slot.
-macro_rules! new_file {
-    ($path:literal, $folder:literal, $content:literal, $size:literal) => {
-        concat!(
-            "create f ",
-            $path,
-            " @9:0\nreserve f ",
-            $size,
-            "\nfsyncdir ",
-            $folder,
-            "\npwrite f 0 ",
-            $content,
-            "\nwriteout f\nfsyncdir ",
-            $folder,
-            "\nfsync f\nsyncfs\nfsyncdir ",
-            $folder,
-            "\n"
-        )
-    };
-}
-
-/// A name goes while the file is held open; its clusters follow when it is closed.
-macro_rules! gone {
-    ($path:literal, $folder:literal) => {
-        concat!(
-            "open h ",
-            $path,
-            "\nunlink ",
-            $path,
-            "\nsyncfs\nfsyncdir ",
-            $folder,
-            "\nclose h\nsyncfs\nfsyncdir ",
-            $folder,
-            "\n"
-        )
-    };
-}
-
 /// What holds, whatever the kernel's habits named are.
 pub const HOLDS: &[Case] = &[
     Case {
@@ -75,6 +37,17 @@ pub const HOLDS: &[Case] = &[
         rule: |s| {
             s.holds("cairn/m/k2-linux", &["absent", "empty", "new-big"], &["new-big"])?;
             s.apart()
+        },
+        habits: USUAL,
+    },
+    Case {
+        name: "replace",
+        about: "as the boot transaction does it: the old file held open, the new one written as a new one, rename over, fsync, barrier, close",
+        setup: OLD_PROGRAM,
+        steps: replaced!("EFI/a/boot.efi", "EFI/a/boot.efi.new", "EFI/a", "@15:100000", "100000"),
+        rule: |s| {
+            s.holds(PROGRAM, &["old-big", "new-big"], &["new-big"])?;
+            s.holds("EFI/a/boot.efi.new", &["absent", "empty", "new-big"], &["absent"])
         },
         habits: USUAL,
     },
