@@ -158,6 +158,30 @@ fn what_was_measured_to_be_harmless_is() {
 }
 
 #[test]
+fn a_pointer_to_the_menu_is_followed() {
+    let pointer = "if [ -s \"$prefix\"/'menu-1'.cfg ]; then source \"$prefix\"/'menu-1'.cfg; fi
+if [ \"$cairn_menu\" != complete ]; then source \"$prefix\"/'menu-1'.old; fi
+";
+    let with = |menus: &[(&str, &str)], broken: &str| {
+        verdict(&files(&|files| {
+            files.retain(|(path, _)| !path.starts_with("g/grub."));
+            let pointers = [("grub.cfg", pointer), ("grub.old", pointer)];
+            for (name, text) in pointers.iter().chain(menus).filter(|(name, _)| *name != broken) {
+                files.push((format!("g/{name}"), text.as_bytes().to_vec()));
+            }
+        }))
+    };
+    let torn = &MENU[..300];
+    for menus in [[MENU, MENU], [torn, MENU], ["", MENU], [MENU, ""]] {
+        let menus = [("menu-1.cfg", menus[0]), ("menu-1.old", menus[1])];
+        assert_eq!(with(&menus, ""), Ok(()), "{menus:?}");
+        assert_eq!(with(&menus, "grub.cfg"), Ok(()));
+    }
+    assert!(with(&[], "").is_err());
+    assert!(with(&[("menu-1.cfg", ""), ("menu-1.old", "")], "").is_err());
+}
+
+#[test]
 fn what_stops_or_loops_is_bad() {
     let bad = |verdict: Result<(), String>, what: &str| {
         let why = verdict.unwrap_err();
