@@ -6,6 +6,7 @@
 //! order, so besides every in-order prefix there are random subsets of each epoch (what lies between two flushes).
 
 pub mod again;
+pub mod campaign;
 pub mod cases;
 pub mod guest;
 pub mod image;
@@ -13,5 +14,9 @@ pub mod log;
 pub mod primitive;
 pub mod random;
 pub mod record;
+pub mod report;
 pub mod script;
+pub mod session;
+pub mod start;
 pub mod states;
+pub mod whole;

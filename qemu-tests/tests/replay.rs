@@ -1,17 +1,18 @@
 //! Power cuts, the short form: one guest does each sequence of system calls on a disk of its own, every write is
 //! recorded, and every state that a cut can leave is judged. Of the boot transaction's own sequences, states are mounted
-//! again and the same is done once more. `scripts/torture` is the long form.
+//! again and the same is done once more. Then the same of a machine that upgrades itself. `scripts/torture` is the long form.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::{Context, Result, ensure};
 use qemu_tests::hello::Hello;
+use qemu_tests::replay::campaign::{self, KINDS};
 use qemu_tests::replay::primitive::{Outcome, judge, report, script};
 use qemu_tests::replay::record::{Kernel, Task, record};
 use qemu_tests::replay::script::Hasty;
 use qemu_tests::replay::states::Thorough;
-use qemu_tests::replay::{again, cases, primitive::Case};
+use qemu_tests::replay::{again, cases, primitive::Case, report};
 use qemu_tests::{Cairn, Scenario};
 
 const SEQUENCES: Scenario = Scenario {
@@ -19,12 +20,18 @@ const SEQUENCES: Scenario = Scenario {
     needs: &["qemu-system-x86_64", "mmdebstrap", "mkfs.fat", "xz", "cp"],
     run: sequences,
 };
+const UPGRADE: Scenario = Scenario {
+    name: "a real upgrade leaves a machine that boots, wherever the power goes",
+    needs: &["qemu-system-x86_64", "mmdebstrap", "sfdisk", "cp"],
+    run: upgrade,
+};
+
 /// States of each sequence that another run begins with.
 const AGAIN_STATES: usize = 30;
 
 fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
-    libtest_mimic::run(&arguments, vec![SEQUENCES.trial()]).exit();
+    libtest_mimic::run(&arguments, vec![SEQUENCES.trial(), UPGRADE.trial()]).exit();
 }
 
 fn sequences(cairn: &Cairn) -> Result<()> {
@@ -68,6 +75,20 @@ fn sequences(cairn: &Cairn) -> Result<()> {
                 case.about
             );
         }
+    }
+    Ok(())
+}
+
+fn upgrade(cairn: &Cairn) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("replay-").tempdir_in(&cairn.work)?;
+    let disk = folder.path().join("disk.raw");
+    Hello::get(cairn)?.copy(&disk)?;
+    let how = Thorough { subsets: 200, seed: 3, torn: 16 };
+    let all = campaign::torture(&KINDS[0], &disk, 1, how, folder.path())?;
+    print!("{}{}{}", report::SESSIONS, report::sessions(&KINDS[0], &all), report::examples(&all));
+    for judged in &all {
+        ensure!(judged.verdicts.count.states > 2000, "{:?}: few states", judged.verdicts.count);
+        ensure!(judged.verdicts.bad == (0, 0), "{:?}", judged.verdicts.examples);
     }
     Ok(())
 }

@@ -26,11 +26,15 @@ pub struct Log {
     pub entries: Vec<Entry>,
     /// The data of all of them, one after the other.
     pub data: Vec<u8>,
+    /// The first entry of the whole log that writes outside of the range that was read.
+    pub outside: Option<u64>,
 }
 
 /// One request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
+    /// Which entry of the whole log it is.
+    pub number: u64,
     /// Where it begins on the disk, in sectors.
     pub sector: u64,
     /// How many sectors it writes or discards.
@@ -69,12 +73,19 @@ impl Log {
         let mut log = Log::default();
         let mut at = size;
         for n in 0..count {
-            at = log.entry(&mut from, at, length, &range).with_context(|| format!("entry {n} of {count}"))?;
+            at = log.entry(&mut from, n, at, length, &range).with_context(|| format!("entry {n} of {count}"))?;
         }
         Ok(log)
     }
 
-    fn entry(&mut self, from: &mut (impl Read + Seek), at: u64, length: u64, range: &Range<u64>) -> Result<u64> {
+    fn entry(
+        &mut self,
+        from: &mut (impl Read + Seek),
+        n: u64,
+        at: u64,
+        length: u64,
+        range: &Range<u64>,
+    ) -> Result<u64> {
         let size = SECTOR as u64;
         ensure!(at + size <= length, "the log ends before it");
         from.seek(SeekFrom::Start(at))?;
@@ -86,6 +97,7 @@ impl Log {
             bail!("unknown flags {flags:#x}");
         }
         let mut entry = Entry {
+            number: n,
             sector,
             sectors,
             flush: flags & FLUSH != 0,
@@ -108,6 +120,9 @@ impl Log {
             self.data.resize(start + bytes as usize, 0);
             from.read_exact(&mut self.data[start..])?;
             entry.data = Some(start);
+        }
+        if !inside && sectors > 0 {
+            self.outside.get_or_insert(n);
         }
         if inside || entry.flush {
             self.entries.push(entry);

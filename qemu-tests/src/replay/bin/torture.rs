@@ -3,29 +3,37 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use qemu_tests::Cairn;
+use qemu_tests::replay::campaign::{self, Judged, KINDS, SESSIONS};
 use qemu_tests::replay::record::{Kernel, Task, record};
 use qemu_tests::replay::script::Hasty;
 use qemu_tests::replay::states::{Thorough, walk};
-use qemu_tests::replay::{cases, primitive};
+use qemu_tests::replay::{cases, primitive, report};
+
+const USAGE: &str = "usage: torture sequences STORE [CASE...] | machines FOLDER SAMPLE [KIND...] | requests STORE CASE HABIT | \
+aftermath STORE CASE HABIT STEP...";
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["primitives", store, ref names @ ..] => primitives(Path::new(store), names),
+        ["sequences", store, ref names @ ..] => sequences(Path::new(store), names),
+        ["machines", folder, sample, ref names @ ..] => machines(Path::new(folder), sample.parse()?, names),
         ["requests", store, case, hasty] => requests(Path::new(store), case, hasty),
         ["aftermath", store, case, hasty, ref lines @ ..] => {
             aftermath(Path::new(store), case, hasty, &lines.join("\n"))
         }
-        _ => bail!("usage: torture primitives STORE [CASE...]"),
+        _ => bail!(USAGE),
     }
 }
 
-fn primitives(store: &Path, names: &[&str]) -> Result<()> {
+/// Records and judges the sequences of system calls; prints their table.
+fn sequences(store: &Path, names: &[&str]) -> Result<()> {
     let kernel = Kernel::in_store(store)?;
     let all = cases::all().filter(|case| names.is_empty() || names.contains(&case.name));
     let all: Vec<_> = all.flat_map(|case| case.habits.iter().map(move |habit| (case, *habit))).collect();
     let name = |case: &primitive::Case, hasty: Hasty| format!("{}.{:.1}", case.name, hasty.to_string());
+    println!("## Sequences of system calls\n\n{}", report::SEQUENCES.trim_end());
     for some in all.chunks(60) {
         let folder = tempfile::tempdir()?;
         let tasks: BTreeMap<String, Task> =
@@ -34,9 +42,40 @@ fn primitives(store: &Path, names: &[&str]) -> Result<()> {
         for (case, hasty) in some {
             let recording = recordings.get_mut(&name(case, *hasty)).context("not recorded")?;
             let how = Thorough { subsets: 400, seed: 3, torn: 16 };
-            print!("{}", primitive::report(case, *hasty, &primitive::judge(case, recording, how)?));
+            let outcome = primitive::judge(case, recording, how)?;
+            print!("{}", report::sequence(case, *hasty, &outcome));
+            eprint!("{}", primitive::report(case, *hasty, &outcome));
         }
     }
+    Ok(())
+}
+
+/// Records, judges and boots whole machines; prints their tables.
+fn machines(folder: &Path, sample: usize, names: &[&str]) -> Result<()> {
+    let cairn = Cairn::find()?;
+    // Every request may be cut between any two of its sectors.
+    let how = Thorough { subsets: 200, seed: 3, torn: u64::MAX };
+    let (mut sessions, mut boots, mut bad) = (String::new(), String::new(), String::new());
+    let (mut states, mut well) = (0, true);
+    for kind in KINDS.iter().filter(|kind| names.is_empty() || names.contains(&kind.name)) {
+        let folder = folder.join(kind.name);
+        let disk = campaign::image(&cairn, kind, &folder)?;
+        let all = campaign::torture(kind, &disk, SESSIONS.len(), how, &folder)?;
+        sessions += &report::sessions(kind, &all);
+        bad += &report::examples(&all);
+        for Judged { verdicts, .. } in &all {
+            states += verdicts.count.states;
+            well &= verdicts.bad == (0, 0);
+        }
+        eprintln!("{sessions}{bad}");
+        let booted = campaign::boot(kind, &all, sample, &folder)?;
+        well &= booted.iter().all(|state| state.outcome.is_ok());
+        boots += &report::boots(kind, &booted);
+    }
+    let count = boots.lines().count();
+    println!("\n## Real upgrades, rollbacks and collections: {states} states\n\n{}{sessions}{bad}", report::SESSIONS);
+    println!("## Really booted: {count} of these states\n\n{}{}", report::BOOTS, boots.trim_end());
+    ensure!(well, "not all is well");
     Ok(())
 }
 
