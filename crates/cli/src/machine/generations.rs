@@ -3,6 +3,7 @@
 //! Only what is shown is read. Systems on one base share its packages and its kernel's name, machine files that are the
 //! same byte for byte are not parsed, and each store path's record is read once.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_boot::{Record, Situation, choose};
@@ -265,12 +266,15 @@ pub struct Found {
     pub machine_file: Option<Vec<u8>>,
     /// Why it cannot be used.
     pub problem: Option<String>,
+    /// What the machine file says, once somebody has asked: each is compared with the one before and the one after.
+    values: OnceCell<Option<Value>>,
 }
 
 impl Found {
     /// What the machine file says; nothing where there is none that is YAML.
-    fn values(&self) -> Option<Value> {
-        cairn_machine::values(&SourceFile::new("machine.yaml", self.machine_file.clone()?)).ok()
+    fn values(&self) -> Option<&Value> {
+        let read = || cairn_machine::values(&SourceFile::new("machine.yaml", self.machine_file.clone()?)).ok();
+        self.values.get_or_init(read).as_ref()
     }
 }
 
@@ -293,7 +297,14 @@ impl<'a> Reader<'a> {
 
     /// Looks at a system.
     pub fn find(&mut self, system: &str) -> Result<Found, ViewError> {
-        let mut found = Found { system: system.into(), base: None, kernel: None, machine_file: None, problem: None };
+        let mut found = Found {
+            system: system.into(),
+            base: None,
+            kernel: None,
+            machine_file: None,
+            problem: None,
+            values: OnceCell::new(),
+        };
         if self.files.kind(system)?.is_none() {
             found.problem = Some("its system is gone from the store".into());
             return Ok(found);
@@ -362,7 +373,7 @@ pub fn settings_of(before: &Found, after: &Found) -> Option<Vec<settings::Settin
     if old == new {
         return Some(Vec::new());
     }
-    Some(settings::differences(&before.values()?, &after.values()?))
+    Some(settings::differences(before.values()?, after.values()?))
 }
 
 #[cfg(test)]
