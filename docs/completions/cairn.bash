@@ -471,7 +471,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__rollback)
-            opts="-q -h -V --reboot --json --root --quiet --help --version"
+            opts="-q -h -V --once --reboot --json --root --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

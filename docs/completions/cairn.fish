@@ -115,6 +115,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -s q -l quiet -d 'S
 complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l once -d 'At the next boot only; after that the machine boots what it would have booted'
 complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l reboot -d 'Restart the machine now'
 complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l json -d 'Print one JSON object: the generation, and whether it is only tried'
 complete -c cairn -n "__fish_cairn_using_subcommand rollback" -s q -l quiet -d 'Say nothing but errors'

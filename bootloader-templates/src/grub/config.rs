@@ -9,8 +9,8 @@ use super::serial::Serial;
 pub struct Kernel {
     /// The kernel.
     pub linux: String,
-    /// The initrd, if there is one.
-    pub initrd: Option<String>,
+    /// The initrds, which the kernel gets as one, in this order.
+    pub initrd: Vec<String>,
     /// The kernel's parameters. One with blanks is several, as it is with systemd-boot.
     pub params: Vec<String>,
 }

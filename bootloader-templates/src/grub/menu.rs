@@ -46,7 +46,7 @@ struct Line {
 #[derive(Debug, Clone, Serialize)]
 struct KernelLine {
     linux: String,
-    initrd: Option<String>,
+    initrd: Vec<String>,
     words: Vec<String>,
 }
 
@@ -208,7 +208,7 @@ fn name(field: &'static str, text: &str) -> Result<(), TemplateError> {
 
 fn kernel_line(kernel: &Kernel) -> Result<KernelLine, TemplateError> {
     path("linux", &kernel.linux)?;
-    if let Some(initrd) = &kernel.initrd {
+    for initrd in &kernel.initrd {
         path("initrd", initrd)?;
     }
     let words = words("options", &kernel.params)?;

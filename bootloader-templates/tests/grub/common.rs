@@ -40,7 +40,7 @@ pub fn check(script: &str) {
 pub fn kernel(mark: &str) -> Kernel {
     Kernel {
         linux: format!("/cairn/0123abcd/{mark}-linux"),
-        initrd: Some(format!("/cairn/0123abcd/{mark}-initrd")),
+        initrd: vec![format!("/cairn/0123abcd/{mark}-initrd")],
         params: vec![format!("init=/nix/store/{mark}-system/init"), "root=UUID=1".into(), "quiet".into()],
     }
 }
@@ -85,7 +85,7 @@ pub fn most() -> Config {
                 title: "Somebody's old system".into(),
                 boots: Boots::Linux(Kernel {
                     linux: "/old/vmlinuz".into(),
-                    initrd: None,
+                    initrd: Vec::new(),
                     params: vec!["root=/dev/sdb1 ro".into()],
                 }),
                 restricted: true,

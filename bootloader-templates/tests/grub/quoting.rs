@@ -89,7 +89,7 @@ fn menu(text: &str, param: Option<&str>) -> Config {
     let path = format!("/{text}");
     let kernel = Kernel {
         linux: path.clone(),
-        initrd: Some(path.clone()),
+        initrd: vec![path.clone()],
         params: param.map(str::to_string).into_iter().collect(),
     };
     let own = |id: &str| Generation {

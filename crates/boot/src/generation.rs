@@ -41,6 +41,21 @@ pub struct Generation {
     pub kernel: Artifact,
     /// The initrd, if there is one.
     pub initrd: Option<Artifact>,
+    /// Variants of the system, each with an entry of its own below the generation's.
+    pub variants: Vec<Variant>,
+}
+
+/// A variant of a generation; NixOS calls it a specialisation.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// Its name.
+    pub name: String,
+    /// Its bootspec.
+    pub bootspec: BootSpecV1,
+    /// Its kernel.
+    pub kernel: Artifact,
+    /// Its initrd, if there is one.
+    pub initrd: Option<Artifact>,
 }
 
 impl Generation {
@@ -52,13 +67,30 @@ impl Generation {
     /// The kernel's command line, one parameter each: `init=` names the system, `cairn.generation=` the number. While a
     /// generation has not booted well, `cairn.trial` makes everything that goes wrong end in a reboot.
     pub fn command_line(&self, trial: bool) -> Vec<String> {
-        let mut line = vec![format!("init={}", self.bootspec.init.display())];
-        line.extend(self.bootspec.kernel_params.iter().cloned());
+        self.command_line_of(&self.bootspec, trial)
+    }
+
+    /// The command line of one of its variants.
+    pub fn variant_line(&self, variant: &Variant, trial: bool) -> Vec<String> {
+        self.command_line_of(&variant.bootspec, trial)
+    }
+
+    fn command_line_of(&self, bootspec: &BootSpecV1, trial: bool) -> Vec<String> {
+        let mut line = vec![format!("init={}", bootspec.init.display())];
+        line.extend(bootspec.kernel_params.iter().cloned());
         line.push(format!("cairn.generation={}", self.number));
         if trial {
             line.push("cairn.trial".into());
         }
         line
+    }
+}
+
+impl Variant {
+    /// The name as it can stand in names of files and entries: letters, digits and `-_.+`.
+    pub(crate) fn id(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+        self.name.chars().map(|c| if plain(c) { c } else { '-' }).collect()
     }
 }
 

@@ -20,6 +20,10 @@ use crate::systemd_boot::REMOVABLE;
 /// The name that GRUB asks for with a password.
 const SUPERUSER: &str = "root";
 
+/// Where GRUB's environment has what was chosen last, and which word of ours that came after.
+const SAVED: &str = "saved_entry";
+const SAID: &str = "cairn_said";
+
 /// What the set is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Grub<'a> {
@@ -33,6 +37,10 @@ pub struct Grub<'a> {
     pub choice: &'a Choice,
     /// What is there already: a counter that has begun goes on.
     pub present: &'a Present,
+    /// How often somebody has said what is to boot ([`crate::Record::said`]).
+    pub said: u64,
+    /// What is to boot at the next start, and only then.
+    pub once: Option<u64>,
     /// The program for UEFI, where the machine has an EFI system partition.
     pub efi: Option<&'a [u8]>,
     /// The memory test's programs, if there is to be an entry for them.
@@ -71,17 +79,29 @@ impl Grub<'_> {
             return Err(SetError::Twice(pair[0].number));
         }
         for generation in generations {
-            let linux = self.installation.kernel(&generation.kernel);
-            put(Place::Boot, linux.clone(), Content::Store(generation.kernel.clone()), Role::Artifact);
-            let initrd = generation.initrd.as_ref().map(|initrd| {
-                let path = self.installation.initrd(initrd);
-                put(Place::Boot, path.clone(), Content::Store(initrd.clone()), Role::Artifact);
-                format!("/{path}")
-            });
             let good = self.choice.good.contains(&generation.number);
-            let kernel = Kernel { linux: format!("/{linux}"), initrd, params: generation.command_line(!good) };
+            let mut starts = |linux: &Artifact, initrd: Option<&Artifact>, params| {
+                let path = self.installation.kernel(linux);
+                put(Place::Boot, path.clone(), Content::Store(linux.clone()), Role::Artifact);
+                let initrd = initrd.map(|initrd| {
+                    let path = self.installation.initrd(initrd);
+                    put(Place::Boot, path.clone(), Content::Store(initrd.clone()), Role::Artifact);
+                    format!("/{path}")
+                });
+                Kernel { linux: format!("/{path}"), initrd: initrd.into_iter().collect(), params }
+            };
+            let kernel = starts(&generation.kernel, generation.initrd.as_ref(), generation.command_line(!good));
+            let mut variants: Vec<template::Variant> = Vec::new();
+            for variant in &generation.variants {
+                let (name, params) = (variant.id(), generation.variant_line(variant, !good));
+                if !name.is_empty() && variants.iter().all(|other| other.name != name) {
+                    let kernel = starts(&variant.kernel, variant.initrd.as_ref(), params);
+                    // Nobody knows whether it boots: that its generation does says little.
+                    variants.push(template::Variant { name, kernel, good: false });
+                }
+            }
             let id = id(generation);
-            lines.push(template::Generation { id, title: generation.title(), kernel, good, variants: Vec::new() });
+            lines.push(template::Generation { id, title: generation.title(), kernel, good, variants });
         }
         let memtest = self.memtest.map(|programs| {
             let mut one = |program: &Option<Artifact>, ending| {
@@ -118,6 +138,18 @@ impl Grub<'_> {
     fn environment(&self) -> EnvBlock {
         let there = self.present.environment.as_deref().and_then(|bytes| EnvBlock::parse(bytes).ok());
         let mut block = there.unwrap_or_default();
+        // What was chosen in the menu counts until somebody says here what is to boot.
+        let said = self.said.to_string();
+        if self.boot.remember && block.get(SAID) != Some(&*said) {
+            block.set(SAID, &said);
+            block.unset(SAVED);
+        } else if !self.boot.remember {
+            block.unset(SAID);
+            block.unset(SAVED);
+        }
+        if let Some(once) = self.generations.iter().find(|g| self.once == Some(g.number)) {
+            block.once(&template::menu_path(&id(once)));
+        }
         match self.trial().map(id) {
             None => block.disarm(),
             Some(key) => match block.trial() {
@@ -144,7 +176,7 @@ impl Grub<'_> {
                 Menu::Wait => MenuStyle::Wait,
             },
             timeout: self.boot.timeout,
-            remember: false,
+            remember: self.boot.remember,
             password: self
                 .boot
                 .password_hash
@@ -160,7 +192,7 @@ impl Grub<'_> {
                     Parity::Even => template::Parity::Even,
                 },
             }),
-            extra: extra.collect::<Result<_, _>>()?,
+            extra: extra.collect(),
             memtest,
             other_systems: self.boot.other_systems,
             firmware_setup: self.boot.firmware_setup,
@@ -185,19 +217,15 @@ fn tries(boot: &Boot) -> u8 {
     u8::try_from(boot.tries).unwrap_or(9).max(1)
 }
 
-fn extra(name: &str, entry: &BootEntry) -> Result<Extra, SetError> {
+fn extra(name: &str, entry: &BootEntry) -> Extra {
     let path = |path: &String| format!("/{path}");
     let boots = match (&entry.efi, &entry.linux) {
         (Some(efi), _) => Boots::Efi { path: path(efi), options: entry.options.clone() },
         (None, linux) => Boots::Linux(Kernel {
             linux: linux.as_ref().map(path).unwrap_or_default(),
-            initrd: match entry.initrd.as_slice() {
-                [] => None,
-                [one] => Some(path(one)),
-                _ => return Err(SetError::ManyInitrds { name: name.to_string() }),
-            },
+            initrd: entry.initrd.iter().map(path).collect(),
             params: entry.options.clone(),
         }),
     };
-    Ok(Extra { name: name.to_string(), title: entry.title(name).to_string(), boots, restricted: false })
+    Extra { name: name.to_string(), title: entry.title(name).to_string(), boots, restricted: false }
 }

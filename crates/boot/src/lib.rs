@@ -26,7 +26,7 @@ mod volume;
 
 pub use choice::{Choice, Situation, choose};
 pub use entry_name::{Counter, ENTRIES, EntryName};
-pub use generation::{Artifact, Generation, date};
+pub use generation::{Artifact, Generation, Variant, date};
 pub use grub::MemtestPrograms;
 pub use installation::Installation;
 pub use menu::{Layout, LoaderProgram, Menu, MenuError, settle};

@@ -71,6 +71,8 @@ pub struct Menu<'a> {
     pub memtest: Option<&'a MemtestPrograms>,
     /// Files of the machine file's own.
     pub files: &'a [BootFile],
+    /// What is to boot at the next start, and only then, where the loader keeps that on the partition (GRUB does).
+    pub once: Option<u64>,
     /// Whether every generation could be read. Nothing is removed while one is in doubt.
     pub complete: bool,
 }
@@ -121,6 +123,8 @@ impl Menu<'_> {
                 generations: self.generations,
                 choice: &choice,
                 present,
+                said: self.record.said,
+                once: self.once,
                 efi: efi.as_deref(),
                 memtest: self.memtest,
             }

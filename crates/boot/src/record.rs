@@ -36,6 +36,9 @@ pub struct Record {
     /// The highest number that a generation ever had: numbers are not used again.
     #[serde(default)]
     pub highest: u64,
+    /// How often somebody has said what is to boot: a choice that GRUB remembers from its menu counts until the next time.
+    #[serde(default)]
+    pub said: u64,
     /// Files of the machine file's own on the boot partition (`boot.files`): theirs to remove, with the hash that they
     /// were written with in base 16.
     #[serde(default)]
@@ -53,6 +56,7 @@ impl Default for Record {
             last_good: None,
             failed: BTreeSet::new(),
             highest: 0,
+            said: 0,
             files: BTreeMap::new(),
         }
     }
@@ -102,12 +106,14 @@ impl Record {
         self.failed.remove(&number);
         self.highest = self.highest.max(number);
         self.trial = Some(number);
+        self.said += 1;
     }
 
     /// Somebody wants this generation: a good one from the next boot on, any other as soon as it has booted well.
     pub fn want(&mut self, number: u64) {
         if self.good.contains(&number) {
             self.trial = None;
+            self.said += 1;
             self.pin(number);
         } else {
             self.try_next(number);

@@ -110,12 +110,6 @@ pub enum SetError {
         /// Why.
         source: TemplateError,
     },
-    /// GRUB gets one initrd.
-    #[error("the entry {name} names several initrds, which GRUB's menu does not carry: join them into one file")]
-    ManyInitrds {
-        /// Its name in `boot.entries`.
-        name: String,
-    },
     /// GRUB's environment block.
     #[error("writing GRUB's environment block")]
     Environment(#[source] bootloader_templates::grub::BlockError),

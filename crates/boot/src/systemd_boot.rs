@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::choice::Choice;
 use crate::entry_name::{Counter, ENTRIES, EntryName};
-use crate::generation::{Artifact, Generation};
+use crate::generation::{Artifact, Generation, Variant};
 use crate::installation::Installation;
 use crate::present::Present;
 use crate::set::{BootFile, BootSet, Content, Place, Role, SetError, one_sector};
@@ -83,6 +83,19 @@ impl SystemdBoot<'_> {
                 .map_err(|source| SetError::Entry { number, source })?;
             let name = self.name(number, &text);
             put(Place::Boot, &name.path(), Content::Bytes(text.into_bytes()), Role::Entry(Some(name)));
+            for variant in &generation.variants {
+                let kernel = self.installation.kernel(&variant.kernel);
+                put(Place::Boot, &kernel, Content::Store(variant.kernel.clone()), Role::Artifact);
+                let initrd = variant.initrd.as_ref().map(|initrd| {
+                    let path = self.installation.initrd(initrd);
+                    put(Place::Boot, &path, Content::Store(initrd.clone()), Role::Artifact);
+                    path
+                });
+                let entry = self.variant(generation, variant, &kernel, initrd);
+                let text = entry.render().map_err(|source| SetError::Entry { number, source })?;
+                let file = self.extra_file(&format!("{number}-{}", variant.id().to_lowercase()), text);
+                put(file.place, &file.path, file.content, file.role);
+            }
         }
         for (name, entry) in &self.boot.entries {
             let text = extra(name, entry).map_err(|source| SetError::Extra { name: name.clone(), source })?;
@@ -165,6 +178,20 @@ impl SystemdBoot<'_> {
             initrd: initrd.map(|path| format!("/{path}")).into_iter().collect(),
             options: generation.command_line(!self.choice.good.contains(&generation.number)),
             ..Entry::default()
+        }
+    }
+
+    /// A variant stands behind its generation, and is never what boots by itself while there is one that has booted well:
+    /// nobody knows whether it does.
+    fn variant(&self, generation: &Generation, variant: &Variant, kernel: &str, initrd: Option<String>) -> Entry {
+        let good = self.choice.good.contains(&generation.number);
+        Entry {
+            title: format!("{} ({})", generation.title(), variant.name),
+            // A tilde sorts before the end of a text.
+            version: format!("{}~{}", generation.number, variant.id()),
+            sort_key: if good { self.sort_key(generation.number) } else { "cairn-d" }.into(),
+            options: generation.variant_line(variant, !good),
+            ..self.entry(generation, kernel, initrd)
         }
     }
 

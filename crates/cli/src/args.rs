@@ -301,6 +301,9 @@ pub struct RollbackArgs {
     /// The generation [default: the one before that has booted well].
     #[arg(value_name = "N")]
     pub generation: Option<u64>,
+    /// At the next boot only; after that the machine boots what it would have booted.
+    #[arg(long)]
+    pub once: bool,
     /// Restart the machine now.
     #[arg(long)]
     pub reboot: bool,

@@ -261,6 +261,8 @@ fn generation(store: &Store, number: u64, made: &Made) -> anyhow::Result<Generat
         kernel_release: made.system.kernel_release.clone(),
         kernel: artifact::of(store, &bootspec.kernel)?,
         initrd,
+        // A system of Debian has none.
+        variants: Vec::new(),
         bootspec: bootspec.clone(),
     })
 }
@@ -286,6 +288,7 @@ fn boot_set(
         layout: if two { Layout::Two } else { Layout::One },
         memtest: memtest.as_ref(),
         files: &boot_files::read(folder, &newest.checked)?,
+        once: None,
         complete: true,
     };
     Ok(menu.boot_set(&Present::default())?)

@@ -133,6 +133,7 @@ fn the_boot_menu() {
         ("boot: {kernel_parameters: [cairn.trial]}", "cannot be set here"),
         ("boot: {kernel_parameters: [cairn.generation=3]}", "cannot be set here"),
         (&format!("boot: {{password_hash: {HASH}}}"), "is a feature of GRUB"),
+        ("boot: {remember: true}", "only GRUB remembers what was chosen"),
         (&grub(&format!("editor: true, password_hash: {HASH}")), "keep one of the two"),
         (&grub("password_hash: secret"), "this is not the hash of a password"),
         (&grub("password_hash: $6$salt$IxDD3jeSOb5eB1CX5LBsqZFVkJd"), "a hash for a login"),
@@ -146,7 +147,7 @@ fn the_boot_menu() {
     accepted(&[
         "boot: {menu: hidden, timeout: 0, tries: 0, console_mode: 2, editor: true, memtest: true, nvram: true}",
         "boot: {checks: [{name: the web server answers, command: curl localhost}], deadline: 30, watchdog: false}",
-        &grub(&format!("password_hash: {HASH}, firmware_setup: false, other_systems: false")),
+        &grub(&format!("remember: true, password_hash: {HASH}, firmware_setup: false, other_systems: false")),
     ]);
     let bios = |boot: &str| problems(&format!("{}boot: {{loader: grub, {boot}}}\n", LEAST.replace("uefi", "bios")));
     assert!(bios("nvram: true").starts_with("5:29: there are no UEFI variables"), "{}", bios("nvram: true"));

@@ -1,6 +1,6 @@
 //! The bootspec of a system: `boot.json`, version 1 (NixOS RFC 125).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -55,12 +55,25 @@ pub fn text(files: &Files) -> Result<String, SystemError> {
 /// # Errors
 /// When it is missing or is none.
 pub fn read(toplevel: &Path) -> Result<BootSpecV1, SystemError> {
+    Ok(read_all(toplevel)?.0)
+}
+
+/// The variants of a system by their names.
+pub type Variants = BTreeMap<String, BootSpecV1>;
+
+/// Reads a system's boot.json with what it says of the system's variants (`org.nixos.specialisation.v1`).
+///
+/// # Errors
+/// When it is missing or is none.
+pub fn read_all(toplevel: &Path) -> Result<(BootSpecV1, Variants), SystemError> {
     let path = toplevel.join(bootspec::JSON_FILENAME);
     let bytes = fs::read(&path).map_err(SystemError::io("reading", &path))?;
-    let malformed = |_| SystemError::Malformed { path: path.clone(), what: "a bootspec of version 1" };
-    let document: BootJson = serde_json::from_slice(&bytes).map_err(malformed)?;
-    let generation = GenerationV1::try_from(document.generation);
-    generation.map(|g| g.bootspec).map_err(|_| SystemError::Malformed { path, what: "a bootspec of version 1" })
+    let malformed = || SystemError::Malformed { path: path.clone(), what: "a bootspec of version 1" };
+    let document: BootJson = serde_json::from_slice(&bytes).map_err(|_| malformed())?;
+    let generation = GenerationV1::try_from(document.generation).map_err(|_| malformed())?;
+    // A variant has none of its own.
+    let variants = generation.specialisations.into_iter().map(|(name, variant)| (name.0, variant.generation.bootspec));
+    Ok((generation.bootspec, variants.collect()))
 }
 
 /// The same value with sorted keys and without nulls, whatever features serde_json was built with.
@@ -113,5 +126,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("boot.json"), text).unwrap();
         assert_eq!(read(dir.path()).unwrap().init, Path::new("/nix/store/x-system/init"));
+    }
+
+    #[test]
+    fn variants_are_read_as_nixos_writes_them() {
+        let one = |top: &str| {
+            format!(
+                r#"{{"system":"x86_64-linux","init":"{top}/init","initrd":"/nix/store/i/initrd","kernel":"/nix/store/k/bzImage","kernelParams":["loglevel=4"],"label":"NixOS 25.11 (Linux 6.12)","toplevel":"{top}"}}"#
+            )
+        };
+        let text = format!(
+            r#"{{"org.nixos.bootspec.v1": {}, "org.nixos.specialisation.v1": {{"text": {{"org.nixos.bootspec.v1": {}, "org.nixos.specialisation.v1": {{}}}}}}}}"#,
+            one("/nix/store/a"),
+            one("/nix/store/b")
+        );
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("boot.json"), text).unwrap();
+        let (system, variants) = read_all(dir.path()).unwrap();
+        assert_eq!(system.init, Path::new("/nix/store/a/init"));
+        assert_eq!(variants.keys().collect::<Vec<_>>(), ["text"]);
+        assert_eq!(variants["text"].init, Path::new("/nix/store/b/init"));
     }
 }

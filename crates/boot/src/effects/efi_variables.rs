@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use crate::firmware::{Change, Firmware, LoaderVariable};
+use crate::firmware::{Change, Firmware, LoaderVariable, utf16};
 
 /// Where they are, below the root of a machine that runs.
 pub const EFI_VARIABLES: &str = "sys/firmware/efi/efivars";
@@ -78,6 +78,7 @@ fn value(path: &Path) -> io::Result<Vec<u8>> {
 /// The system's; the firmware may have no room, or refuse.
 pub fn change_firmware(folder: &Path, change: &Change) -> io::Result<()> {
     let global = |name: String| folder.join(format!("{name}-{GLOBAL}"));
+    let of_loader = |variable: LoaderVariable| folder.join(format!("{}-{LOADER}", variable.name()));
     match change {
         Change::Entry(number, bytes) => write(&global(format!("Boot{number:04X}")), bytes),
         Change::Order(order) => {
@@ -87,7 +88,8 @@ pub fn change_firmware(folder: &Path, change: &Change) -> io::Result<()> {
             if bytes.is_empty() { remove(&path) } else { write(&path, &bytes) }
         }
         Change::Remove(number) => remove(&global(format!("Boot{number:04X}"))),
-        Change::Forget(variable) => remove(&folder.join(format!("{}-{LOADER}", variable.name()))),
+        Change::Forget(variable) => remove(&of_loader(*variable)),
+        Change::Once(entry) => write(&of_loader(LoaderVariable::OneShot), &utf16(entry)),
     }
 }
 

@@ -55,10 +55,12 @@ pub enum Change {
     Remove(u16),
     /// A variable of systemd-boot's goes.
     Forget(LoaderVariable),
+    /// systemd-boot boots this entry at the next start, and only then.
+    Once(String),
 }
 
 /// A text as UEFI has it, with a zero behind it.
-fn utf16(text: &str) -> Vec<u8> {
+pub(crate) fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
 }
 

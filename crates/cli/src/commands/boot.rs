@@ -115,6 +115,11 @@ fn good(ui: &Ui) -> anyhow::Result<Exit> {
     let mut record = observed.record_or_new();
     record.seed = Some(observed.seed()?);
     menu.settle(&mut record)?;
+    if let Some(variant) = &observed.variant {
+        ui.report()
+            .note(&format!("the variant {variant} of generation {booted} runs: that says nothing of the generation"));
+        return Ok(Exit::Done);
+    }
     record.booted_well(booted);
     // Every good boot mends what is not as it should be, but for what somebody may have chosen in the menu.
     let mut planned = menu.plan_to_apply(&record)?;

@@ -1,5 +1,6 @@
 //! `cairn rollback`: another generation from the next boot on.
 
+use anyhow::Context;
 use cairn_boot::Record;
 use cairn_store::Generations;
 use serde_json::json;
@@ -7,9 +8,9 @@ use serde_json::json;
 use super::boot::tell_broken;
 use crate::args::RollbackArgs;
 use crate::exit::{Exit, Refusal};
-use crate::live::Turn;
 use crate::live::menu::BootMenu;
 use crate::live::observed::Observed;
+use crate::live::{Turn, firmware};
 use crate::ui::Ui;
 
 pub fn run(args: RollbackArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -25,6 +26,10 @@ pub fn run(args: RollbackArgs, ui: &Ui) -> anyhow::Result<Exit> {
         None => before(&observed, &record)?,
     };
     observed.find(number)?;
+    if args.once {
+        once(&args, number, &mut menu, record, ui)?;
+        return reboot(&args);
+    }
     record.want(number);
     let planned = menu.plan_to_apply(&record)?;
     // The link first: without its entry in the menu it changes nothing about what boots.
@@ -39,10 +44,30 @@ pub fn run(args: RollbackArgs, ui: &Ui) -> anyhow::Result<Exit> {
     } else {
         ui.line(format_args!("generation {number} {how}"))?;
     }
+    reboot(&args)
+}
+
+fn reboot(args: &RollbackArgs) -> anyhow::Result<Exit> {
     if args.reboot {
         cairn_process::Tool::new("systemctl", "systemd", "restart the machine").arg("reboot").run()?;
     }
     Ok(Exit::Done)
+}
+
+/// At the next boot only: the loader is told, and nothing else remembers it.
+fn once(args: &RollbackArgs, number: u64, menu: &mut BootMenu, mut record: Record, ui: &Ui) -> anyhow::Result<()> {
+    let in_partition = menu.once(number, &record)?;
+    let planned = menu.plan_to_apply(&record)?;
+    menu.apply(&planned, &mut record, ui.report())?;
+    if !in_partition {
+        let entries = menu.survey(&record)?.entries;
+        let entry = entries.iter().find(|entry| entry.number == number).context("the menu has no entry for it")?;
+        firmware::once(&args.root, entry)?;
+    }
+    if ui.json() {
+        return ui.object(&json!({ "generation": number, "once": true }));
+    }
+    ui.line(format_args!("generation {number} is booted at the next start, once"))
 }
 
 /// The newest good generation before the one that would boot.

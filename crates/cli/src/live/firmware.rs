@@ -5,15 +5,17 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use cairn_boot::effects::{EFI_VARIABLES, change_firmware, read_firmware};
 use cairn_boot::firmware::{BootEntry, Change, LoadOption, Override, Signature, changes, overrides};
-use cairn_boot::{Installation, LoaderProgram, Present};
+use cairn_boot::{EntryName, Installation, LoaderProgram, Present};
 use cairn_layout::PartUuid;
 use cairn_machine::Checked;
 use cairn_machine::model::PartitionKind;
 use cairn_process::Report;
 
 use super::disk::{self, BootDisk};
+use crate::exit::Refusal;
 
 /// What is to be done about the variables.
 #[derive(Debug, Default)]
@@ -97,7 +99,7 @@ impl FirmwarePlan {
             Change::Remove(number) => {
                 Some(format!("the firmware's menu has an entry of this machine's (Boot{number:04X})"))
             }
-            Change::Order(_) | Change::Forget(_) => None,
+            Change::Order(_) | Change::Forget(_) | Change::Once(_) => None,
         };
         let mut words: Vec<String> = self.changes.iter().filter_map(entry).collect();
         if words.is_empty() && !self.changes.is_empty() {
@@ -130,6 +132,19 @@ impl FirmwarePlan {
             }
         }
     }
+}
+
+/// Lets systemd-boot boot an entry at the next start of the machine below `root`, and only then.
+pub fn once(root: &Path, entry: &EntryName) -> anyhow::Result<()> {
+    let folder = root.join(EFI_VARIABLES);
+    if read_firmware(&folder).context("reading the firmware's variables")?.is_none() {
+        let what = "systemd-boot is told through the firmware's variables, and there are none here: choose the generation in \
+                    the boot menu";
+        return Err(Refusal(what.into()).into());
+    }
+    // Its name there is without the counter.
+    let name = EntryName { counter: None, ..entry.clone() }.to_string();
+    change_firmware(&folder, &Change::Once(name)).context("writing the firmware's variables")
 }
 
 fn by_itself(why: &str) -> String {

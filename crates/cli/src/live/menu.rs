@@ -42,6 +42,8 @@ pub struct BootMenu {
     second: Option<Mounted>,
     mirrors: Vec<Mounted>,
     bios: Option<Bios>,
+    /// What is to boot at the next start only ([`BootMenu::once`]).
+    once: Option<u64>,
     /// What cannot be compared, and why.
     doubts: Vec<String>,
     /// What was found on the boot partition, when these files with names that are not ours were looked at too. Kernels and
@@ -166,9 +168,23 @@ impl BootMenu {
             root: root.clone(),
             checked,
             bios,
+            once: None,
             doubts,
             found: RefCell::default(),
         })
+    }
+
+    /// Lets a generation boot at the next start, and only then. For GRUB that is a part of what is planned after this; whether
+    /// it is, for systemd-boot is told afterwards ([`super::firmware::once`]).
+    pub fn once(&mut self, number: u64, record: &Record) -> anyhow::Result<bool> {
+        if !self.menu(record).choice()?.kept.contains(&number) {
+            let what = format!(
+                "generation {number} has no entry in the menu any more: raise boot.generations to keep it there"
+            );
+            return Err(Refusal(what).into());
+        }
+        self.once = Some(number);
+        Ok(matches!(self.program, LoaderProgram::Grub { .. }))
     }
 
     fn menu<'a>(&'a self, record: &'a Record) -> Menu<'a> {
@@ -182,6 +198,7 @@ impl BootMenu {
             layout: self.layout,
             memtest: self.memtest.as_ref(),
             files: &self.files,
+            once: self.once,
             complete: self.complete,
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_boot::effects::{RecordFileError, read_record};
-use cairn_boot::{Artifact, Generation, Record};
+use cairn_boot::{Artifact, Generation, Record, Variant};
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
 use cairn_store::{Generations, Store, StorePath};
@@ -33,8 +33,10 @@ pub struct Observed {
     pub broken: BTreeMap<u64, String>,
     /// The number of the current one, whatever runs.
     pub current: Option<u64>,
-    /// The one that runs, if this machine does.
+    /// The one that runs, if this machine does, itself or as one of its variants.
     pub booted: Option<u64>,
+    /// The variant of it that runs, if it is not the generation itself.
+    pub variant: Option<String>,
     /// What the machine remembers; `None` when that is lost.
     pub record: Option<Record>,
     /// Why it is lost, if it was there.
@@ -84,7 +86,10 @@ impl Observed {
             Err(RecordFileError::Record(error)) => (None, Some(error.to_string())),
             Err(other) => return Err(other.into()),
         };
-        let booted = if root == Path::new("/") { booted(&usable)? } else { None };
+        let (booted, variant) = match root == Path::new("/") {
+            true => booted(&usable)?.unzip(),
+            false => (None, None),
+        };
         let current = generations.current()?;
         Ok(Observed {
             root: root.to_path_buf(),
@@ -94,6 +99,7 @@ impl Observed {
             broken,
             current,
             booted,
+            variant: variant.flatten(),
             record,
             record_problem,
             hashes,
@@ -181,7 +187,7 @@ fn read(
     hashes: &Hashes,
 ) -> anyhow::Result<Usable> {
     let top = below(root, Path::new(&system.to_string()));
-    let bootspec = cairn_system::read_bootspec(&top)?;
+    let (bootspec, variants) = cairn_system::read_bootspecs(&top)?;
     let link = |name: &str| -> anyhow::Result<StorePath> {
         let target = std::fs::read_link(top.join(name)).with_context(|| format!("reading {system}/{name}"))?;
         Ok(StorePath::from_absolute(&target.to_string_lossy())?)
@@ -191,11 +197,17 @@ fn read(
     let release = below(root, Path::new(&base.to_string())).join("kernel-release");
     let release = std::fs::read_to_string(&release).with_context(|| format!("reading {}", release.display()))?;
     let name = std::fs::read_to_string(etc.join("hostname")).context("reading its host name")?;
-    let initrd = bootspec.initrd.as_deref().map(|path| artifact(root, store, path, hashes)).transpose()?;
+    let initrd = |path: Option<&Path>| path.map(|path| artifact(root, store, path, hashes)).transpose();
+    let mut others = Vec::new();
+    for (name, bootspec) in variants {
+        let (kernel, initrd) = (artifact(root, store, &bootspec.kernel, hashes)?, initrd(bootspec.initrd.as_deref())?);
+        others.push(Variant { name, kernel, initrd, bootspec });
+    }
     let boot = Generation {
         number,
         kernel: artifact(root, store, &bootspec.kernel, hashes)?,
-        initrd,
+        initrd: initrd(bootspec.initrd.as_deref())?,
+        variants: others,
         name: name.trim().to_string(),
         date: cairn_boot::date(time),
         kernel_release: release.trim().to_string(),
@@ -226,11 +238,21 @@ pub fn artifact(root: &Path, store: Option<&Store>, path: &Path, hashes: &Hashes
     Ok(found)
 }
 
-/// Which of the generations runs: the boot entry put its number on the kernel's command line. A number alone is not
-/// believed, for it may have been typed in the boot menu.
-fn booted(usable: &[Usable]) -> anyhow::Result<Option<u64>> {
+/// Which of the generations runs, and as which of its variants: the boot entry put its number on the kernel's command line.
+/// A number alone is not believed, for it may have been typed in the boot menu.
+fn booted(usable: &[Usable]) -> anyhow::Result<Option<(u64, Option<String>)>> {
     let line = std::fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")?;
-    Ok(booted_by(&line, usable.iter().map(|g| (g.boot.number, g.boot.bootspec.init.display().to_string()))))
+    let systems = |name: Option<&str>| {
+        let of = |g: &Usable| {
+            let variant = g.boot.variants.iter().find(|variant| Some(&*variant.name) == name);
+            let spec = if name.is_none() { Some(&g.boot.bootspec) } else { variant.map(|variant| &variant.bootspec) };
+            spec.map(|spec| (g.boot.number, spec.init.display().to_string()))
+        };
+        booted_by(&line, usable.iter().filter_map(of))
+    };
+    let names: BTreeSet<&str> = usable.iter().flat_map(|g| &g.boot.variants).map(|v| v.name.as_str()).collect();
+    let mut all = std::iter::once(None).chain(names.into_iter().map(Some));
+    Ok(all.find_map(|name| systems(name).map(|number| (number, name.map(str::to_string)))))
 }
 
 fn booted_by(line: &str, generations: impl Iterator<Item = (u64, String)>) -> Option<u64> {

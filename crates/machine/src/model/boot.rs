@@ -60,6 +60,9 @@ pub struct Boot {
     pub firmware_setup: bool,
     /// Entries for other systems that are found on the disk.
     pub other_systems: bool,
+    /// GRUB: what somebody chooses in the menu is what boots from then on, if it has booted well before; until the first
+    /// entry is chosen again, or `cairn upgrade` or `rollback` says what is to boot.
+    pub remember: bool,
     /// Enter the boot loader into the firmware's own boot menu (UEFI variables) as well. The removable path, which
     /// every firmware tries, is always written.
     pub nvram: bool,
@@ -90,6 +93,7 @@ impl Default for Boot {
             memtest: false,
             firmware_setup: true,
             other_systems: true,
+            remember: false,
             nvram: false,
             password_hash: None,
         }

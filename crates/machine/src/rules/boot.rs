@@ -47,6 +47,11 @@ fn menu(boot: &Boot, firmware: Firmware, f: &mut Findings) {
         let message = "`console_mode` is a setting of systemd-boot, and the loader is grub";
         f.wrong("/boot/console_mode", message, "remove the line");
     }
+    if boot.remember && boot.loader != Loader::Grub {
+        let message =
+            "only GRUB remembers what was chosen in its menu: systemd-boot would boot it however often it fails";
+        f.wrong("/boot/remember", message, "remove the line (`cairn rollback N` says what boots from then on)");
+    }
     if boot.nvram && !firmware.uefi {
         let message = "there are no UEFI variables: the disk has no partition of type esp, and boots under BIOS";
         f.wrong("/boot/nvram", message, "remove the line");

@@ -80,6 +80,7 @@ const BOOT_SYNONYMS: &[(&str, &str)] = &[
     ("os_prober", "`other_systems`"),
     ("password", "`password_hash`, as `grub-mkpasswd-pbkdf2` prints it"),
     ("rebootForBitlocker", "nothing: systemd-boot's `other_systems` finds Windows by itself"),
+    ("savedefault", "`remember`"),
     ("systemd-boot", "`loader: systemd-boot`, with the settings beside it"),
     ("timeoutStyle", "`menu`"),
     ("timeout_style", "`menu`"),
