@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_disk::{BootCode, CodeUpdate, Compared, DiskDevice, Problem};
-use cairn_layout::human;
+use cairn_layout::{SectorSize, human};
 use cairn_machine::Checked;
 use image_builder::view;
 
@@ -34,15 +34,19 @@ enum Place {
 }
 
 impl Bios {
-    /// On the disk of the partition that is mounted at a folder.
-    pub fn of_mounted(code: BootCode, checked: &Checked, folder: &Path) -> Bios {
-        let found = BootDisk::of_mounted(folder)
-            .and_then(|disk| Ok((disk::core_image_area(checked, &disk.table)?, disk.device)));
+    /// On the disk of the partition that is mounted at a folder. `None` where that has sectors of 4096 bytes, from which no
+    /// BIOS starts anything.
+    pub fn of_mounted(code: BootCode, checked: &Checked, folder: &Path) -> Option<Bios> {
+        let disk = BootDisk::of_mounted(folder);
+        if disk.as_ref().is_ok_and(|disk| disk.table.sector_size != SectorSize::B512) {
+            return None;
+        }
+        let found = disk.and_then(|disk| Ok((disk::core_image_area(checked, &disk.table)?, disk.device)));
         let place = match found {
             Ok((area, path)) => Place::Device { path, area },
             Err(why) => Place::Nowhere(why),
         };
-        Bios { code, place }
+        Some(Bios { code, place })
     }
 
     /// In an image.

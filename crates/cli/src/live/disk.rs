@@ -1,11 +1,11 @@
 //! The disk that a machine's boot partition is on, as the kernel and its partition table tell it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cairn_disk::partition_table::{self, FoundPartition, Table};
-use cairn_disk::{DiskDevice, Source};
+use cairn_disk::{DiskDevice, FileSource, Source};
 use cairn_layout::{disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::model::PartitionKind;
@@ -33,7 +33,7 @@ impl BootDisk {
         let name = disk.file_name().and_then(|name| name.to_str()).ok_or_else(nowhere)?;
         // A slash in a device's name is an exclamation mark there.
         let device = Path::new("/dev").join(name.replace('!', "/"));
-        let opened = DiskDevice::open(&device, false).map_err(|e| format!("{}: {e}", device.display()))?;
+        let opened = File::open(&device).and_then(FileSource::new).map_err(|e| format!("{}: {e}", device.display()))?;
         let table = partition_table::read(&opened).map_err(|e| format!("{}: {e}", device.display()))?;
         Ok(BootDisk { device, table })
     }
@@ -60,7 +60,47 @@ pub fn core_image_area(checked: &Checked, table: &Table) -> Result<(u64, u64), S
     area.ok_or_else(|| "the disk's partitions are not those of the machine file".into())
 }
 
-/// A source that reads a disk.
+/// A source that reads what is on a disk, whatever the kernel remembers of it.
 pub fn open(device: &Path) -> Result<impl Source + use<>, String> {
     DiskDevice::open(device, false).map_err(|e| format!("{}: {e}", device.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_disk::MemoryTarget;
+    use cairn_layout::{Needs, plan};
+    use cairn_machine::SourceFile;
+
+    use super::*;
+
+    fn machine(layout: &str, more: &str) -> Checked {
+        let text = format!(
+            "version: 1\nhostname: a\nsource: {{debian: {{packages: []}}}}\ndisks: {{main: {{layout: {layout}}}}}\nboot: {{loader: grub}}\n{more}"
+        );
+        let file = SourceFile { name: "machine.yaml".into(), bytes: text.into_bytes() };
+        cairn_machine::check(&file, &mut |_| unreachable!()).unwrap()
+    }
+
+    #[test]
+    fn the_place_for_the_core_image_is_found_on_the_machine_s_own_disk_only() {
+        for layout in ["bios", "hybrid", "mbr"] {
+            let checked = machine(layout, "");
+            let (name, disk) = checked.machine.disks.iter().next().unwrap();
+            let plan = plan(disk, disk_seed(checked.seed(), name), &Needs::default(), None).unwrap();
+            let target = MemoryTarget::new(usize::try_from(plan.bytes()).unwrap(), 0);
+            partition_table::write(&plan, &target).unwrap();
+            let table = partition_table::read(&target).unwrap();
+            assert_eq!(core_image_area(&checked, &table).ok(), plan.core_image_area(), "{layout}");
+            let esp = partition(&checked, PartitionKind::Esp, &table);
+            assert_eq!(esp.map(|p| p.number), plan.find(PartitionKind::Esp).map(|p| p.number), "{layout}");
+            let other = machine(layout, "seed: 01234567-89ab-cdef-0123-456789abcdef\n");
+            assert!(core_image_area(&other, &table).is_err(), "{layout}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_partition_is_told() {
+        let why = BootDisk::of_mounted(Path::new("/proc")).unwrap_err();
+        assert_eq!(why, "what is mounted at /proc is not a partition of a disk");
+    }
 }

@@ -120,15 +120,23 @@ impl FirmwarePlan {
             report.note(note);
         }
         for change in &self.changes {
-            if let Err(error) = change_firmware(&self.folder, change) {
-                report.note(&by_itself(&format!("writing the firmware's variables: {error}")));
-                // An order that names an entry that could not be made helps nobody.
-                break;
+            match (change, change_firmware(&self.folder, change)) {
+                (Change::Entry(number, _), Ok(())) => {
+                    report.note(&format!("this machine is Boot{number:04X} in the firmware's menu"));
+                }
+                (_, Ok(())) => {}
+                (_, Err(error)) => {
+                    report.note(&by_itself(&format!("writing the firmware's variables: {error}")));
+                    // An order that names an entry that could not be made helps nobody.
+                    break;
+                }
             }
         }
         for o in &self.overrides {
-            if let Err(error) = change_firmware(&self.folder, &Change::Forget(o.variable)) {
-                report.note(&format!("clearing {}: {error}", o.variable.name()));
+            let name = o.variable.name();
+            match change_firmware(&self.folder, &Change::Forget(o.variable)) {
+                Ok(()) => report.note(&format!("{name} said {}: cleared", o.value)),
+                Err(error) => report.note(&format!("clearing {name}, which says {}: {error}", o.value)),
             }
         }
     }

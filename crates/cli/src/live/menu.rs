@@ -151,7 +151,7 @@ impl BootMenu {
         let bios = match (code, &observed.image) {
             (None, _) => None,
             (Some(code), Some(image)) => Some(Bios::of_image(code, &checked, image)?),
-            (Some(code), None) => Some(Bios::of_mounted(code, &checked, first.root())),
+            (Some(code), None) => Bios::of_mounted(code, &checked, first.root()),
         };
         Ok(BootMenu {
             installation,
@@ -304,17 +304,17 @@ impl BootMenu {
             let mut target = Target { esp: Some(mirror), boot: None };
             done(apply(update, &mut target, &open, &mut |_| ()))?;
         }
-        if let (Some(update), Some(bios)) = (&planned.bios, &self.bios) {
-            report.phase("updating what a BIOS starts", None);
-            bios.apply(update)?;
-        }
-        for doubt in &planned.doubts {
-            report.note(doubt);
-        }
-        planned.firmware.apply(report);
         if record.files != planned.own_files {
             record.files.clone_from(&planned.own_files);
             write_record(&self.root, record)?;
+        }
+        planned.firmware.apply(report);
+        for doubt in &planned.doubts {
+            report.note(doubt);
+        }
+        if let (Some(update), Some(bios)) = (&planned.bios, &self.bios) {
+            report.phase("updating what a BIOS starts", None);
+            bios.apply(update)?;
         }
         Ok(())
     }
