@@ -4,6 +4,8 @@
 
 use std::io::{self, Read};
 
+use sha2::{Digest, Sha256};
+
 use crate::plan::{Step, Update};
 use crate::set::{Content, Place};
 use crate::survey::hash;
@@ -32,6 +34,17 @@ pub enum ApplyError {
         /// Why.
         source: io::Error,
     },
+    /// A file that was to be written is not what it should be.
+    #[error(
+        "{what} is not what it was when it was put into the store: the disk may be failing (`dmesg` tells); `cairn upgrade \
+         --from` a store that has it whole brings a good copy"
+    )]
+    SourceDiffers {
+        /// The file.
+        what: String,
+        /// Whether something had been written before.
+        touched: bool,
+    },
     /// The partition did not do what it should.
     #[error("{doing} /{path} on the boot partition")]
     Volume {
@@ -58,7 +71,9 @@ impl ApplyError {
     /// Whether anything on the partitions was changed before it. The machine boots what it booted before all the same.
     pub fn touched(&self) -> bool {
         match self {
-            ApplyError::Source { touched, .. } | ApplyError::Volume { touched, .. } => *touched,
+            ApplyError::Source { touched, .. }
+            | ApplyError::SourceDiffers { touched, .. }
+            | ApplyError::Volume { touched, .. } => *touched,
             ApplyError::Differs { .. } => true,
         }
     }
@@ -149,9 +164,53 @@ fn write(
         Content::Bytes(_) => path.to_string(),
         Content::Store(artifact) => artifact.store_path.clone(),
     };
-    let mut from = open(content).map_err(|source| ApplyError::Source { what, touched: *touched, source })?;
-    volume(target, place, "writing", path, touched, |v| how(v, &mut from))?;
-    compare(target, place, path, content, *touched)
+    let before = *touched;
+    let from = match open(content) {
+        Ok(from) => from,
+        Err(source) => return Err(ApplyError::Source { what, touched: before, source }),
+    };
+    let mut from = Checked { from, hasher: Sha256::new(), wanted: content.sha256(), failed: None };
+    let written = volume(target, place, "writing", path, touched, |v| how(v, &mut from));
+    match (written, from.failed) {
+        (Err(_), Some(Failed::Differs)) => Err(ApplyError::SourceDiffers { what, touched: before }),
+        (Err(ApplyError::Volume { source, .. }), Some(Failed::Read)) => {
+            Err(ApplyError::Source { what, touched: before, source })
+        }
+        (written, _) => written.and_then(|()| compare(target, place, path, content, *touched)),
+    }
+}
+
+/// What is written, as it is read: what is not what it should be ends in an error, and so never gets its name.
+struct Checked<'a> {
+    from: Box<dyn Read + 'a>,
+    hasher: Sha256,
+    wanted: [u8; 32],
+    failed: Option<Failed>,
+}
+
+/// Why nothing more comes from a file that was to be written.
+#[derive(Debug, Clone, Copy)]
+enum Failed {
+    Read,
+    Differs,
+}
+
+impl Read for Checked<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = match self.from.read(buffer) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                self.failed = Some(Failed::Read);
+                return Err(error);
+            }
+            other => other?,
+        };
+        self.hasher.update(&buffer[..count]);
+        if count == 0 && !buffer.is_empty() && self.hasher.clone().finalize().as_slice() != self.wanted {
+            self.failed = Some(Failed::Differs);
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(count)
+    }
 }
 
 /// Reads back what was written, from the disk.

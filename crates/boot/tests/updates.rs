@@ -392,3 +392,39 @@ fn a_directory_where_any_of_our_files_belongs_is_named() {
         assert_eq!((machine.volume.files, machine.volume.directories), (before.files, before.directories));
     }
 }
+
+#[test]
+fn a_kernel_that_is_damaged_in_the_store_or_cannot_be_read_never_gets_its_name() {
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::from_raw_os_error(5))
+        }
+    }
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.add(generation(2, "k2", "i2"));
+    let before = machine.volume.files.clone();
+    let plan = machine.plan().unwrap();
+    let mut with = |damage: fn(Vec<u8>) -> Box<dyn std::io::Read>| {
+        let open = move |content: &Content| -> std::io::Result<Box<dyn std::io::Read>> {
+            match content {
+                Content::Store(artifact) if artifact.store_path.ends_with("k2") => Ok(damage(store_bytes(artifact))),
+                other => open(other),
+            }
+        };
+        let mut target = Target { esp: Some(&mut machine.volume), boot: None };
+        let error = apply(&plan, &mut target, &open, &mut |_| ()).unwrap_err();
+        machine.volume.files.retain(|path, _| !path.ends_with("-initrd") || before.contains_key(path));
+        assert_eq!(machine.volume.files, before);
+        error.to_string()
+    };
+    let flipped = with(|mut bytes| {
+        bytes[100] ^= 1;
+        Box::new(std::io::Cursor::new(bytes))
+    });
+    assert!(flipped.starts_with("/nix/store/k2 is not what it was when it was put into the store"), "{flipped}");
+    let short = with(|bytes| Box::new(std::io::Cursor::new(bytes[..500].to_vec())));
+    assert_eq!(short, flipped);
+    assert_eq!(with(|_| Box::new(Broken)), "reading /nix/store/k2");
+}
