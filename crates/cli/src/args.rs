@@ -299,7 +299,7 @@ pub struct UpgradeArgs {
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
     /// The generation [default: the one before that has booted well].
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = parse_generation)]
     pub generation: Option<u64>,
     /// At the next boot only; after that the machine boots what it would have booted.
     #[arg(long)]
@@ -319,14 +319,14 @@ pub struct RollbackArgs {
 #[derive(Debug, Args)]
 pub struct GcArgs {
     /// Remove all generations but the newest N.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "older_than")]
+    #[arg(long, value_name = "N", value_parser = parse_keep, conflicts_with = "older_than")]
     pub keep: Option<u32>,
     /// Remove the generations made longer ago than this: 12h, 30d, 8w.
     // In seconds.
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     pub older_than: Option<u64>,
     /// Remove this generation, also one that cannot be read. May be repeated.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_generation)]
     pub drop: Vec<u64>,
     /// Say what would be removed, and change nothing.
     #[arg(long)]
@@ -401,10 +401,10 @@ pub struct GenerationsArgs {
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// The number of one generation.
-    #[arg(value_name = "A")]
+    #[arg(value_name = "A", value_parser = parse_generation)]
     pub from: u64,
     /// The number of the other.
-    #[arg(value_name = "B")]
+    #[arg(value_name = "B", value_parser = parse_generation)]
     pub to: u64,
     /// Show the lines that differ in files of /etc.
     #[arg(long)]
@@ -461,6 +461,18 @@ fn parse_memory(text: &str) -> Result<u64, String> {
 }
 
 /// A span of time in seconds.
+fn parse_generation(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| "give a generation's number, as `cairn generations` lists them".into())
+}
+
+fn parse_keep(text: &str) -> Result<u32, String> {
+    let wrong = || "give how many of the newest generations stay, 1 or more".to_string();
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(wrong)
+}
+
 fn parse_age(text: &str) -> Result<u64, String> {
     let wrong = || "give a whole number with h, d or w, such as 12h, 30d or 8w".to_string();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());

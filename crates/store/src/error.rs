@@ -73,17 +73,14 @@ pub enum StoreError {
         referrer: Option<StorePath>,
     },
     /// A path that is in the store is not what was put there.
-    #[error(
-        "the cached {path} is damaged: {what}; remove {} and build again; the packages are cached, no network is needed",
-        remove.display()
-    )]
+    #[error("{}{path} is damaged: {what}; {}", if remove.is_some() { "the cached " } else { "" }, mend(.remove.as_deref()))]
     Damaged {
         /// The path.
         path: StorePath,
         /// What differs: the first file, and how.
         what: String,
-        /// The file whose removal makes the store forget the path.
-        remove: PathBuf,
+        /// The file whose removal makes a cache forget the path. A machine needs its paths, damaged or not.
+        remove: Option<PathBuf>,
     },
     /// A set of paths is not closed: something in it refers to something outside of it.
     #[error("{referrer} refers to {path}, which is not in the closure")]
@@ -262,6 +259,15 @@ pub enum StoreError {
     /// The database could not be made.
     #[error("writing the Nix database")]
     Database(#[source] rusqlite::Error),
+}
+
+fn mend(remove: Option<&Path>) -> String {
+    match remove {
+        Some(file) => {
+            format!("remove {} and build again; the packages are cached, no network is needed", file.display())
+        }
+        None => "the disk may be failing (`dmesg` tells); `cairn upgrade --from` a store that has it whole brings a good copy".into(),
+    }
 }
 
 fn needed_by(referrer: Option<&StorePath>) -> String {

@@ -213,7 +213,7 @@ impl Store {
     }
 
     pub(crate) fn damaged(&self, path: &StorePath, what: String) -> StoreError {
-        StoreError::Damaged { path: path.clone(), what, remove: self.info_file(path) }
+        StoreError::Damaged { path: path.clone(), what, remove: (!self.machine).then(|| self.info_file(path)) }
     }
 
     /// Makes the store forget `path`. The store's lock must be held.

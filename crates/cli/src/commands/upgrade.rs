@@ -32,10 +32,29 @@ pub fn run(args: UpgradeArgs, ui: &Ui) -> anyhow::Result<Exit> {
         tell_new_users(&args.root, &observed, &store, &system, ui)?;
         return install(&args.root, &observed, &store, &system, None, ui);
     }
-    let file = args.file.clone().unwrap_or_else(|| below(&args.root, Path::new(OWN_FILE)));
+    let file = match &args.file {
+        Some(file) => file.clone(),
+        None => own_file(&observed)?,
+    };
     let made = make(&file, &observed, &store, ui.report())?;
     let system = made.system.info.path.clone();
     install(&args.root, &observed, &store, &system, Some(&made.named.passwords), ui)
+}
+
+/// The machine's own machine file. `/etc` is put together when the machine starts, so one that is only mounted has none.
+fn own_file(observed: &Observed) -> anyhow::Result<PathBuf> {
+    let file = below(&observed.root, Path::new(OWN_FILE));
+    if file.exists() {
+        return Ok(file);
+    }
+    let newest = observed.newest()?;
+    Err(Refusal(format!(
+        "there is no {}: name the machine file (generation {} was made from {})",
+        file.display(),
+        newest.boot.number,
+        newest.made_from.join("machine.yaml").display()
+    ))
+    .into())
 }
 
 /// Makes the system of a machine file, in the machine's own store and from what is there.
@@ -60,11 +79,13 @@ fn make(file: &Path, observed: &Observed, store: &MachineStore, report: &dyn Rep
             cairn_system::debian::adopt(&lock, &machine.machine, &cache, &generation.base)?;
         }
     }
-    let base = cairn_system::debian::base(&lock, &checked.machine, store, &cache, report)
-        .map_err(|e| lock_file::placed(&checked, e))
-        .context(
+    let placed = |error| lock_file::placed(&checked, error);
+    let base = match cairn_system::debian::cached(&lock, &checked.machine, store, &cache).map_err(placed)? {
+        Some(base) => base,
+        None => cairn_system::debian::base(&lock, &checked.machine, store, &cache, report).map_err(placed).context(
             "making the base of the new packages on this machine (`cairn upgrade --from` takes it from elsewhere)",
-        )?;
+        )?,
+    };
     let workshop = Workshop { store, cache: &cache, key: None };
     pipeline::make(file, (checked, named, lock), base, &workshop, report)
 }

@@ -18,6 +18,12 @@ pub fn bring(
     store: &MachineStore,
     report: &dyn Report,
 ) -> anyhow::Result<StorePath> {
+    let is_this_one = || Some(from.canonicalize().ok()? == observed.root.canonicalize().ok()?);
+    if is_this_one() == Some(true) {
+        let what =
+            format!("{} is this machine itself: `cairn rollback N` boots another of its generations", from.display());
+        return Err(Refusal(what).into());
+    }
     let source = Source::open(from)?;
     let system = match named {
         Some(path) => StorePath::from_absolute(path)?,

@@ -58,11 +58,12 @@ pub fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Numbers in words: "generation 3", "generations 3 and 4".
+/// Rising numbers in words: "generation 3", "generations 3 and 4", "generations 1 to 5 and 9".
 pub fn numbers(numbers: impl IntoIterator<Item = u64>) -> String {
-    let words: Vec<String> = numbers.into_iter().map(|n| n.to_string()).collect();
+    let words = crate::machine::generations::runs(numbers.into_iter());
     match words.as_slice() {
-        [one] => format!("generation {one}"),
+        [one] if !one.contains(' ') => format!("generation {one}"),
+        [one] => format!("generations {one}"),
         [all @ .., last] => format!("generations {} and {last}", all.join(", ")),
         [] => "no generation".into(),
     }

@@ -120,6 +120,11 @@ pub fn find(links: &[Link], number: u64) -> Result<&Link, Refusal> {
 
 /// Rising numbers in few words: `1 to 4, 7`.
 fn ranges(numbers: impl Iterator<Item = u64>) -> String {
+    runs(numbers).join(", ")
+}
+
+/// Rising numbers, those that follow on each other together: `1 to 4`, `7`.
+pub fn runs(numbers: impl Iterator<Item = u64>) -> Vec<String> {
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for n in numbers {
         match runs.last_mut() {
@@ -127,12 +132,12 @@ fn ranges(numbers: impl Iterator<Item = u64>) -> String {
             _ => runs.push((n, n)),
         }
     }
-    let words = runs.iter().map(|(a, b)| match b - a {
-        0 => a.to_string(),
-        1 => format!("{a}, {b}"),
-        _ => format!("{a} to {b}"),
+    let words = runs.iter().flat_map(|(a, b)| match b - a {
+        0 => vec![a.to_string()],
+        1 => vec![a.to_string(), b.to_string()],
+        _ => vec![format!("{a} to {b}")],
     });
-    words.collect::<Vec<_>>().join(", ")
+    words.collect()
 }
 
 /// Which generation is running: by the kernel's command line, else by the link that the boot leaves.
