@@ -54,7 +54,15 @@ pub fn apply(step: &Step, root: &Path, upper: &Upper, special: &[Special]) -> Re
             let mount = Mount::builder().fstype(FilesystemType::Manual("overlay")).data(&data).flags(flags);
             done(mount.mount("overlay", below(root, at))).with_context(|| format!("mounting {}", at.display()))
         }
-        Step::Variable { from } => variable::fill(&below(root, from), root, special),
+        Step::Variable { from, as_part, to } => variable::fill(&below(root, from), as_part, &below(root, to), special),
+        Step::Bind { from, at } => {
+            let target = below(root, at);
+            if !target.is_dir() {
+                return Ok(());
+            }
+            let mount = Mount::builder().fstype(FilesystemType::Manual("none")).flags(MountFlags::BIND);
+            done(mount.mount(below(root, from), target)).with_context(|| format!("mounting {}", at.display()))
+        }
         Step::ReadOnly { path } => {
             let path = below(root, path);
             let bind =

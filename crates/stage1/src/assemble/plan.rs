@@ -39,8 +39,10 @@ pub enum Step {
     Upper { path: PathBuf },
     /// Mounts an overlay; the lower layers topmost first, `special` layers as they are, the others below the new root.
     Overlay { at: PathBuf, special: PathBuf, lower: Vec<PathBuf>, upper: Option<PathBuf>, work: Option<PathBuf> },
-    /// Makes what the base has below `/var` and the machine has not.
-    Variable { from: PathBuf },
+    /// Makes what the base has in a folder, known to packages as `as_part`, and the machine has not in its own.
+    Variable { from: PathBuf, as_part: PathBuf, to: PathBuf },
+    /// Binds a folder on another one; nothing changes if that is not there.
+    Bind { from: PathBuf, at: PathBuf },
     /// Binds a folder on itself, read-only.
     ReadOnly { path: PathBuf },
 }
@@ -52,7 +54,7 @@ const WORK: &str = "/var/lib/cairn/etc/work";
 const SPECIAL: &str = "/run/cairn/special";
 
 /// Folders of the root file system that no package makes.
-const FOLDERS: [(&str, u32); 18] = [
+const FOLDERS: [(&str, u32); 19] = [
     ("usr", 0o755),
     ("etc", 0o755),
     ("var", 0o755),
@@ -71,6 +73,7 @@ const FOLDERS: [(&str, u32); 18] = [
     ("nix", 0o755),
     ("var/lib", 0o755),
     ("var/log", 0o755),
+    ("var/usrlocal", 0o755),
 ];
 
 const LINKS: [(&str, &str); 4] = [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")];
@@ -78,6 +81,9 @@ const LINKS: [(&str, &str); 4] = [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("li
 /// Folders of the machine's own state.
 const STATE: [(&str, u32); 4] =
     [("/var/lib/cairn", 0o700), ("/var/lib/cairn/etc", 0o700), (UPPER, 0o755), (WORK, 0o755)];
+
+/// Where `/usr/local` really is: it is the machine's, and `/usr` is the generation's.
+const LOCAL: &str = "/var/usrlocal";
 
 /// What belongs to the generation although it lies below `/var`: links into the base.
 const GENERATIONS_OWN: [&str; 2] = ["var/lib/dpkg", "var/lib/systemd/catalog"];
@@ -126,7 +132,12 @@ pub fn steps(facts: &Facts) -> Vec<Step> {
     for path in ["/run/current-system", "/run/booted-system"] {
         steps.push(Step::RunLink { path: path.into(), target: facts.system.clone() });
     }
-    steps.push(Step::Variable { from: facts.base.join("var") });
+    let variable =
+        |part: &str, to: &str| Step::Variable { from: facts.base.join(part), as_part: part.into(), to: to.into() };
+    steps.push(variable("var", "/var"));
+    // What somebody puts in there is neither a package's nor a generation's.
+    steps.push(variable("usr/local", LOCAL));
+    steps.push(Step::Bind { from: LOCAL.into(), at: "/usr/local".into() });
     for own in GENERATIONS_OWN {
         let target = Path::new("/run/current-system/base").join(own);
         steps.push(Step::Link { path: root.join(own), target });
@@ -206,6 +217,18 @@ mod tests {
             position(&steps, overlay("/etc")),
             position(&steps, |s| matches!(s, Step::Variable { .. })),
             position(&steps, |s| matches!(s, Step::ReadOnly { .. })),
+        ];
+        assert!(order.is_sorted(), "{order:?}");
+    }
+
+    #[test]
+    fn usr_local_is_the_machines_own_and_lies_over_usr() {
+        let steps = steps(&facts());
+        let filled = |s: &Step| matches!(s, Step::Variable { from, to, .. } if from.ends_with("usr/local") && to == Path::new(LOCAL));
+        let order = [
+            position(&steps, |s| matches!(s, Step::Overlay { at, .. } if at == Path::new("/usr"))),
+            position(&steps, filled),
+            position(&steps, |s| matches!(s, Step::Bind { at, .. } if at == Path::new("/usr/local"))),
         ];
         assert!(order.is_sorted(), "{order:?}");
     }

@@ -1,4 +1,4 @@
-//! `/var`: what the base has there and the machine has not. What is there is the machine's and is left alone.
+//! `/var` and `/usr/local`: what the base has there and the machine has not. What is there is the machine's and is left alone.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,22 +9,22 @@ use super::modes::Special;
 use super::plan::is_generations_own;
 use crate::error::{Context, Error};
 
-/// Makes everything below `from` (a base's `var`) that is missing below `root`/var.
-pub fn fill(from: &Path, root: &Path, special: &[Special]) -> Result<(), Error> {
+/// Makes everything below `from` (a base's `part`, such as `var`) that is missing below `to`.
+pub fn fill(from: &Path, part: &Path, to: &Path, special: &[Special]) -> Result<(), Error> {
     let special: BTreeMap<&Path, &Special> = special.iter().map(|s| (&*s.path, s)).collect();
-    if from.is_dir() { folder(from, Path::new("var"), root, &special) } else { Ok(()) }
+    if from.is_dir() { folder(from, part, to, &special) } else { Ok(()) }
 }
 
-fn folder(from: &Path, path: &Path, root: &Path, special: &BTreeMap<&Path, &Special>) -> Result<(), Error> {
-    let doing = || format!("making {}", root.join(path).display());
+fn folder(from: &Path, part: &Path, to: &Path, special: &BTreeMap<&Path, &Special>) -> Result<(), Error> {
+    let doing = || format!("making {}", to.display());
     let mut names: Vec<_> = fs::read_dir(from).and_then(Iterator::collect::<Result<Vec<_>, _>>).with_context(doing)?;
     names.sort_by_key(fs::DirEntry::file_name);
     for entry in names {
-        let inner = path.join(entry.file_name());
+        let inner = part.join(entry.file_name());
         if is_generations_own(&inner) {
             continue;
         }
-        let (source, target) = (entry.path(), root.join(&inner));
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
         let doing = || format!("making {}", target.display());
         let kind = entry.file_type().with_context(doing)?;
         if fs::symlink_metadata(&target).is_err() {
@@ -49,7 +49,7 @@ fn folder(from: &Path, path: &Path, root: &Path, special: &BTreeMap<&Path, &Spec
             fs::rename(&unfinished, &target).with_context(doing)?;
         }
         if kind.is_dir() {
-            folder(&source, &inner, root, special)?;
+            folder(&source, &inner, &target, special)?;
         }
     }
     Ok(())
