@@ -32,6 +32,30 @@ pub struct Session {
     pub done: Vec<(String, u64)>,
 }
 
+impl Session {
+    /// One that was recorded in this folder before, if it came to its end.
+    ///
+    /// # Errors
+    /// When its list of what was done cannot be read.
+    pub fn kept(folder: &Path) -> Result<Option<Session>> {
+        let Ok(text) = std::fs::read_to_string(folder.join(DONE)) else { return Ok(None) };
+        let line = |line: &str| {
+            let (number, what) = line.split_once(' ').context("no number")?;
+            Ok((what.to_string(), number.parse()?))
+        };
+        let done = text.lines().map(line).collect::<Result<_>>()?;
+        Ok(Some(Session { before: folder.join(BEFORE), log: folder.join("log"), done }))
+    }
+
+    fn keep(&self, folder: &Path) -> Result<()> {
+        let lines = self.done.iter().map(|(what, number)| format!("{number} {what}\n"));
+        Ok(std::fs::write(folder.join(DONE), lines.collect::<String>())?)
+    }
+}
+
+const BEFORE: &str = "before.raw";
+const DONE: &str = "done";
+
 /// Boots `disk`, which is written to, runs the commands (each with a name for the report) as root, and switches the
 /// machine off.
 ///
@@ -44,8 +68,10 @@ pub fn record(
     commands: &[(String, String)],
     folder: &Path,
 ) -> Result<Session> {
-    let (before, log) = (folder.join("before.raw"), folder.join("log"));
-    crate::Cmd::new("cp").args(["--reflink=auto", "--sparse=always"]).arg(disk).arg(&before).ok()?;
+    let (before, log) = (folder.join(BEFORE), folder.join("log"));
+    // What is there is from an attempt that did not come to its end.
+    let (from, to) = if before.exists() { (before.as_path(), disk) } else { (disk, before.as_path()) };
+    crate::Cmd::new("cp").args(["--reflink=auto", "--sparse=always"]).arg(from).arg(to).ok()?;
     File::create(&log)?;
     let machine = Setup::new(disk).firmware(firmware).recorded(&log).boot()?;
     let mut console = Console::open(machine, account)?;
@@ -59,7 +85,9 @@ pub fn record(
     }
     console.off()?;
     done.push(("power off".into(), entries(&log)?));
-    Ok(Session { before, log, done })
+    let session = Session { before, log, done };
+    session.keep(folder)?;
+    Ok(session)
 }
 
 /// How many entries a log has, as its superblock says; that is written at each flush.

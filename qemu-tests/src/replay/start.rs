@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::machine::{Firmware, Setup};
 
 /// How long a machine may take, tries that fail among it.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A unit that says on the serial console which machine has come up: as early as the root is there with all that the
 /// generation lays over it.
@@ -19,18 +19,18 @@ pub const SAYS_SO: &str = r#"    torture.service:
         Before=sysinit.target
         [Service]
         Type=oneshot
-        ExecStart=/bin/sh -c 'echo "up: $$(cat /etc/hostname) $$(cat /proc/cmdline) ." >/dev/ttyS0'
+        ExecStart=/bin/sh -c 'printf "up: %%s %%s .\n" "$$(cat /etc/hostname)" "$$(cat /proc/cmdline)" >/dev/ttyS0'
         [Install]
         WantedBy=sysinit.target
 "#;
 
-/// Boots a disk until its system says so; gives its name and generation, and how many seconds it took. What the machine
-/// writes is thrown away.
+/// Boots a disk, which is written to, until its system says so; gives its name and generation, and how many seconds it took.
+/// A machine that panics starts again by itself, as outside of a test; that is told as well.
 ///
 /// # Errors
 /// When the word does not come.
 pub fn start(firmware: Firmware, disk: &Path) -> Result<(String, u64)> {
-    let mut machine = Setup::new(disk).firmware(firmware).boot()?;
+    let mut machine = Setup::new(disk).firmware(firmware).reboots().boot()?;
     let began = Instant::now();
     machine.wait_for("up: ", PATIENCE)?;
     let from = machine.said.len();
@@ -40,5 +40,9 @@ pub fn start(firmware: Firmware, disk: &Path) -> Result<(String, u64)> {
     let name = said.split_whitespace().next().unwrap_or_default();
     let generation = said.split_whitespace().find_map(|word| word.strip_prefix("cairn.generation=")).unwrap_or("?");
     let trial = if said.contains("cairn.trial") { ", on trial" } else { "" };
-    Ok((format!("{name}, generation {generation}{trial}"), began.elapsed().as_secs()))
+    let panics = match machine.said.matches("Kernel panic").count() {
+        0 => String::new(),
+        n => format!(", after {n} panics"),
+    };
+    Ok((format!("{name}, generation {generation}{trial}{panics}"), began.elapsed().as_secs()))
 }

@@ -1,7 +1,8 @@
 //! All states that a machine's boot partition can be left in while it does what a session did, judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher};
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -16,7 +17,7 @@ use super::states::{Count, Moment, Thorough, walk};
 use crate::judge::fat::Fat;
 use crate::judge::systemd_boot::Partitions;
 use crate::judge::verdict::{Got, Known, get};
-use crate::judge::volume::{Hash, Hashes, survey};
+use crate::judge::volume::{Hash, Hashes, Survey, survey};
 use crate::judge::{grub, systemd_boot};
 
 /// How the machine boots.
@@ -116,13 +117,20 @@ pub fn judge(session: &Session, partition: Range<u64>, boots: &Boots, how: Thoro
     let mut verdicts =
         Verdicts { requests: log.entries.iter().filter(|e| e.data.is_some()).count(), ..Verdicts::default() };
     verdicts.turns = turns(&log, first.clone());
+    let mut told: HashMap<u64, Result<(), String>> = HashMap::new();
     let mut image = first;
     let mut show = |image: &Image, moment: &Moment| {
         let number = moment.cut.checked_sub(1).map_or(0, |n| log.entries[n].number + 1);
-        if let Some(odd) = tidy(image, &mut verdicts.untidy).filter(|_| moment.lost.is_empty()) {
-            verdicts.odd.push((number, odd));
-        }
-        if let Err(why) = one(image, boots, &known, &programs, &mut hashes) {
+        let judged = Fat::open(image).and_then(|fat| {
+            let survey = survey(&fat);
+            if let Some(odd) = tidy(&survey, &mut verdicts.untidy).filter(|_| moment.lost.is_empty()) {
+                verdicts.odd.push((number, odd));
+            }
+            // A loader sees names and contents only, and most states differ in what no name leads to.
+            let told = told.entry(seen(&fat, &survey));
+            told.or_insert_with(|| one(&fat, boots, &known, &programs, &mut hashes)).clone()
+        });
+        if let Err(why) = judged {
             let by_firmware = log.outside.is_none_or(|outside| number <= outside);
             let place = if by_firmware { "the firmware's write" } else { "" };
             match (by_firmware, moment.lost.is_empty()) {
@@ -141,9 +149,7 @@ pub fn judge(session: &Session, partition: Range<u64>, boots: &Boots, how: Thoro
 }
 
 /// Counts what is untidy, and tells the worst of it.
-fn tidy(image: &Image, untidy: &mut (usize, usize, usize)) -> Option<String> {
-    let fat = Fat::open(image).ok()?;
-    let survey = survey(&fat);
+fn tidy(survey: &Survey, untidy: &mut (usize, usize, usize)) -> Option<String> {
     let shared = survey.shared.iter().find(|(a, b)| a != b);
     let flaw = survey.nodes.iter().find_map(|(path, (_, flaw))| Some((path, flaw.clone()?)));
     untidy.0 += usize::from(shared.is_some());
@@ -153,19 +159,29 @@ fn tidy(image: &Image, untidy: &mut (usize, usize, usize)) -> Option<String> {
     shared.or(flaw.map(|(path, flaw)| format!("{path}: {flaw}")))
 }
 
-fn one(image: &Image, boots: &Boots, known: &Known, programs: &[Hash], hashes: &mut Hashes) -> Result<(), String> {
-    let fat = Fat::open(image)?;
+/// A number that stands for all that can be seen of a volume by its names.
+fn seen(fat: &Fat<'_>, survey: &Survey) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (path, (node, flaw)) in &survey.nodes {
+        let contents = if node.folder { None } else { fat.contents_print(node).ok() };
+        (path, node.folder, node.size, contents, flaw.as_ref().map(ToString::to_string)).hash(&mut hasher);
+    }
+    survey.shared.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn one(fat: &Fat<'_>, boots: &Boots, known: &Known, programs: &[Hash], hashes: &mut Hashes) -> Result<(), String> {
     let uefi = match boots {
         Boots::SystemdBoot => {
-            systemd_boot::judge(Partitions { esp: &fat, boot: None }, known, hashes)?;
+            systemd_boot::judge(Partitions { esp: fat, boot: None }, known, hashes)?;
             true
         }
         Boots::Grub(folder, platforms) => {
-            platforms.iter().try_for_each(|platform| grub::judge(&fat, folder, *platform, known, hashes))?;
+            platforms.iter().try_for_each(|platform| grub::judge(fat, folder, *platform, known, hashes))?;
             platforms.contains(&grub::Platform::Uefi)
         }
     };
-    match get(&fat, hashes, PROGRAM) {
+    match get(fat, hashes, PROGRAM) {
         _ if !uefi => Ok(()),
         Got::Whole(hash) if programs.contains(&hash) => Ok(()),
         Got::Whole(_) => Err(format!("{PROGRAM} is neither the old one nor the new one")),
