@@ -42,6 +42,8 @@ pub struct Made {
     pub base: Base,
     /// Its system.
     pub system: System,
+    /// What of the boot loader is made for the machine alone.
+    pub loader: Option<StorePath>,
     /// The files that the machine file names.
     pub named: NamedFiles,
     /// Directories that partitions besides the root are mounted on.
@@ -74,6 +76,15 @@ pub fn make(
     let running = std::env::current_exe().context("finding the running program")?;
     let added = in_store(workshop.store, &running);
     let program = added.as_ref().map_or(Program::File(&running), Program::Added);
+    let base_folder = workshop.store.real_path(&base.info.path);
+    let loader = loader::Source {
+        base: &base.info.path,
+        folder: &base_folder,
+        artifact: &|path| artifact::of(workshop.store, path),
+        cache: workshop.cache,
+        made: None,
+    };
+    let loader = loader.make(&checked, workshop.store)?;
     let input = SystemInput {
         checked: &checked,
         base: &base,
@@ -81,6 +92,7 @@ pub fn make(
         mounts: &mounts,
         sources: &named.sources,
         named: &named.contents,
+        loader: loader.as_ref(),
         program,
         usr: &docs::below_usr()?,
         files: &made_from.iter().map(|(name, bytes)| (*name, bytes.clone())).collect(),
@@ -90,7 +102,7 @@ pub fn make(
     };
     let system = cairn_system::build(&input, report).map_err(|e| problems::of_system(&checked, e))?;
     let mount_points = mounts.iter().filter(|m| m.format != FileSystem::Swap).map(|m| m.target.clone()).collect();
-    Ok(Made { checked, lock, base, system, named, mount_points })
+    Ok(Made { checked, lock, base, system, loader, named, mount_points })
 }
 
 /// A machine as far as it can be made without writing an image.
@@ -151,11 +163,13 @@ pub fn prepare(files: &[&Path], key: Option<&SigningKey>, report: &dyn Report) -
     let generations =
         numbered().map(|(number, made)| generation(&store, number, made)).collect::<Result<Vec<_>, _>>()?;
     let base = store.real_path(&newest.base.info.path);
+    let made_parts = newest.loader.as_ref().map(|path| store.real_path(path));
     let loader = loader::Source {
         base: &newest.base.info.path,
         folder: &base,
         artifact: &|path| artifact::of(&store, path),
         cache: &cache,
+        made: made_parts.as_deref(),
     };
     let boot = boot_set(&loader, folder, newest, &generations, &record)?;
     let boot_code = loader.boot_code(&newest.checked)?;

@@ -84,6 +84,7 @@ fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
         mounts: &mounts,
         sources: &sources,
         named: &named,
+        loader: None,
         program: Program::File(&program),
         usr: &BTreeMap::new(),
         files: &files,

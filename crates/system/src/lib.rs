@@ -23,5 +23,5 @@ pub use etc::Mount;
 pub use etc::made_from::left_out;
 pub use program::{Carried, Program};
 pub use special::Special;
-pub use system::{System, SystemInput, adopt, build};
+pub use system::{LOADER, System, SystemInput, adopt, build};
 pub use tree::{Access, Node, Tree};

@@ -5,6 +5,7 @@
 //! | `kernel`, `initrd`, `etc`, `base` | links to where they are |
 //! | `usr` | a link to what lies over the base's `/usr`: the `cairn` program, its manual, the boot's helper |
 //! | `cairn` | a link to the store path of the `cairn` program, for the machine's own upgrades |
+//! | `loader` | a link to what of the boot loader is made for this machine alone, if anything: GRUB's images |
 //! | `init` | a link to systemd; `init=` on the kernel's command line names the generation by it |
 //! | `kernel-params` | the kernel's command line without `init=` |
 //! | `boot.json` | the bootspec, version 1 |
@@ -39,6 +40,9 @@ use crate::{bootjson, special, usr};
 /// The name of the file with the hash of what the initrd was made from.
 const INITRD_INPUTS: &str = "initrd-inputs";
 
+/// The name of the link to what of the boot loader is made for a machine alone.
+pub const LOADER: &str = "loader";
+
 /// What a system is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemInput<'a> {
@@ -55,6 +59,8 @@ pub struct SystemInput<'a> {
     /// Contents of the files that the machine file names, by the name that they have there; /etc/cairn gets them. What
     /// is a password's hash is passed over.
     pub named: &'a BTreeMap<String, Vec<u8>>,
+    /// What of the boot loader is made for this machine alone.
+    pub loader: Option<&'a StorePath>,
     /// The `cairn` program that the machine gets.
     pub program: Program<'a>,
     /// More files for the system's own `/usr`, by their path below it: the program's man pages, completions.
@@ -118,6 +124,9 @@ fn inputs(input: &SystemInput<'_>, program: &Carried) -> String {
     let _ = writeln!(text, "base {}\nroot {}\nprogram {}", input.base.info.path, input.root, program.path);
     // The values, too: a default that changes with this program makes another system of the same file.
     let _ = writeln!(text, "machine {}", serde_json::json!([machine, input.checked.hardware]));
+    if let Some(loader) = input.loader {
+        let _ = writeln!(text, "loader {loader}");
+    }
     for Mount { device, target, format } in input.mounts {
         let _ = writeln!(text, "mount {device} {target} {format:?}");
     }
@@ -198,6 +207,9 @@ fn make(
     link("etc", etc_path.to_string())?;
     link("usr", usr_path.to_string())?;
     link("cairn", program.path.to_string())?;
+    if let Some(loader) = input.loader {
+        link(LOADER, loader.to_string())?;
+    }
     link("base", input.base.info.path.to_string())?;
     link("init", "/usr/lib/systemd/systemd".into())?;
     text("kernel-params", format!("{}\n", params.join(" ")).as_bytes())?;
@@ -215,7 +227,8 @@ fn make(
         .map_err(|_| SystemError::Malformed { path: packages, what: "a list of packages" })?;
     text("sbom.cdx.json", debian::cyclonedx(&checked.machine, &list, Some(program)).as_bytes())?;
 
-    let candidates = [input.base.info.path.clone(), initrd, etc_path, usr_path, program.path.clone()];
+    let mut candidates = vec![input.base.info.path.clone(), initrd, etc_path, usr_path, program.path.clone()];
+    candidates.extend(input.loader.cloned());
     Ok(store.add_input_addressed(path, scratch, &candidates, None)?)
 }
 

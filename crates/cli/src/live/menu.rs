@@ -123,9 +123,11 @@ impl BootMenu {
         let generations = observed.usable.iter().chain(more.iter().copied()).map(|g| g.boot.clone()).collect();
         let first = open(&places.first)?;
         let in_machine = super::below(root, Path::new(&newest.base.to_string()));
-        // GRUB's parts are made by the base's own GRUB, and nothing of an image, which may be anybody's, is run: there it
-        // must be the base of the same name that this machine has made or taken itself.
-        let known = match observed.mounted || checked.machine.boot.loader != Loader::Grub {
+        let made = newest.loader.as_ref().map(|path| super::below(root, Path::new(&path.to_string())));
+        // A system that does not have GRUB's parts gets them from its base's own GRUB, and nothing of an image, which may be
+        // anybody's, is run: there it must be the base of the same name that this machine has made or taken itself.
+        let grub = checked.machine.boot.loader == Loader::Grub;
+        let known = match observed.mounted || made.is_some() || !grub {
             true => Some((in_machine.clone(), root.join("var/cache/cairn"))),
             false => own_base(&newest.base)?,
         };
@@ -135,6 +137,7 @@ impl BootMenu {
             folder: &folder,
             artifact: &|path| artifact(root, None, path, &observed.hashes),
             cache: &cache,
+            made: made.as_deref(),
         };
         let mut doubts = Vec::new();
         let (program, code) = match known {

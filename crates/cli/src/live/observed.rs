@@ -54,6 +54,8 @@ pub struct Usable {
     pub system: StorePath,
     /// Its base.
     pub base: StorePath,
+    /// What of the boot loader was made with it.
+    pub loader: Option<StorePath>,
     /// The folder with its machine file and what that names.
     pub made_from: PathBuf,
 }
@@ -193,6 +195,8 @@ fn read(
         Ok(StorePath::from_absolute(&target.to_string_lossy())?)
     };
     let base = link("base")?;
+    // Systems have it since what a BIOS starts follows an upgrade, and with GRUB only.
+    let loader = link(cairn_system::LOADER).ok();
     let etc = below(root, Path::new(&link("etc")?.to_string()));
     let release = below(root, Path::new(&base.to_string())).join("kernel-release");
     let release = std::fs::read_to_string(&release).with_context(|| format!("reading {}", release.display()))?;
@@ -213,7 +217,7 @@ fn read(
         kernel_release: release.trim().to_string(),
         bootspec,
     };
-    Ok(Usable { boot, system: system.clone(), base, made_from: etc.join("cairn") })
+    Ok(Usable { boot, system: system.clone(), base, loader, made_from: etc.join("cairn") })
 }
 
 /// A file of the store, with its hash: from the store's records where it has some, else by reading it. Generations share

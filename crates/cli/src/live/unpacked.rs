@@ -148,6 +148,9 @@ impl Copy<'_> {
             self.file(&format!("{etc}/hostname"))?;
             self.tree(&format!("{etc}/cairn"))?;
         }
+        if let Some(loader) = self.link(&format!("{system}/{}", cairn_system::LOADER))?.filter(|path| known(path)) {
+            self.tree(&loader)?;
+        }
         if let Some(base) = self.link(&format!("{system}/base"))?.filter(|path| known(path))
             && bases.insert(base.clone())
         {

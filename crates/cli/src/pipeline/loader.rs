@@ -10,7 +10,7 @@ use cairn_disk::BootCode;
 use cairn_layout::{disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::model::{Loader, PartitionKind};
-use cairn_store::StorePath;
+use cairn_store::{Store, StorePath};
 use cairn_system::grub::{EarlyScript, Platform, boot_sector, core_image};
 use sha2::{Digest, Sha256};
 
@@ -24,7 +24,14 @@ pub struct Source<'a> {
     pub artifact: &'a dyn Fn(&Path) -> anyhow::Result<Artifact>,
     /// A folder for what is remembered.
     pub cache: &'a Path,
+    /// Where GRUB's images are that were made with the system, if they were.
+    pub made: Option<&'a Path>,
 }
+
+/// What of GRUB is made for one machine, by the names that it has in its store path.
+const EFI: &str = "grubx64.efi";
+const CORE: &str = "core.img";
+const SECTOR: &str = "boot.img";
 
 impl Source<'_> {
     fn in_base(&self, inside: &str) -> anyhow::Result<Artifact> {
@@ -39,7 +46,7 @@ impl Source<'_> {
             }
             Loader::Grub => {
                 let uefi = checked.machine.firmware().uefi;
-                LoaderProgram::Grub { efi: uefi.then(|| self.core(checked, Platform::Efi)).transpose()? }
+                LoaderProgram::Grub { efi: uefi.then(|| self.image(checked, Platform::Efi)).transpose()? }
             }
         })
     }
@@ -49,7 +56,36 @@ impl Source<'_> {
         if !checked.machine.firmware().bios {
             return Ok(None);
         }
-        Ok(Some(BootCode { sector: boot_sector(self.folder)?, core: self.core(checked, Platform::Bios)? }))
+        let sector = match self.made {
+            Some(made) => {
+                let path = made.join(SECTOR);
+                let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+                <[u8; 512]>::try_from(bytes).map_err(|_| anyhow::anyhow!("{} is no boot sector", path.display()))?
+            }
+            None => boot_sector(self.folder)?,
+        };
+        Ok(Some(BootCode { sector, core: self.image(checked, Platform::Bios)? }))
+    }
+
+    /// Makes what of the loader is for this machine alone a store path, for the system to refer to: whoever has the system
+    /// then has it, without running anything.
+    pub fn make(&self, checked: &Checked, store: &Store) -> anyhow::Result<Option<StorePath>> {
+        if checked.machine.boot.loader != Loader::Grub {
+            return Ok(None);
+        }
+        let mut files = Vec::new();
+        if let LoaderProgram::Grub { efi: Some(efi) } = self.program(checked)? {
+            files.push((EFI, efi));
+        }
+        if let Some(code) = self.boot_code(checked)? {
+            files.extend([(SECTOR, code.sector.to_vec()), (CORE, code.core)]);
+        }
+        let scratch = store.scratch()?;
+        for (name, bytes) in files {
+            let path = scratch.path().join(name);
+            std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
+        }
+        Ok(Some(store.add("grub", scratch, &[])?.path))
     }
 
     /// The memory test's programs, where the machine file wants them.
@@ -58,6 +94,12 @@ impl Source<'_> {
             bios: self.in_base("boot/memtest86+x64.bin").ok(),
             efi: self.in_base("boot/memtest86+x64.efi").ok(),
         })
+    }
+
+    fn image(&self, checked: &Checked, platform: Platform) -> anyhow::Result<Vec<u8>> {
+        let Some(made) = self.made else { return self.core(checked, platform) };
+        let path = made.join(if platform == Platform::Efi { EFI } else { CORE });
+        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
     }
 
     /// GRUB's image, from the base's own GRUB; made once for each base and script.

@@ -68,6 +68,40 @@ fn an_image_is_checked_as_any_user_and_not_touched() {
 }
 
 #[test]
+fn an_image_s_grub_is_compared_with_what_its_system_has() {
+    let system = SystemOf::with_grub("one");
+    let code = system.grub.clone().unwrap();
+    let Some(made) = Made::mounted(&[system]) else { return };
+    // What is mounted here is no partition: all but what a BIOS starts is made, and that is said.
+    let repair = made.run(&["boot", "repair"]);
+    assert_eq!(repair.code, 3, "{}", repair.err);
+    assert!(repair.err.contains("what a BIOS starts cannot be looked at"), "{}", repair.err);
+    let check = |code: &_| {
+        let image = made.image_with_grub(code);
+        let ran = crate::made::cairn(&["boot", "check", "--image", image.to_str().unwrap()]);
+        fs::remove_file(&image).unwrap();
+        ran
+    };
+    check(&code).done();
+    let mut old = code.clone();
+    old.core[30_000] ^= 1;
+    let ran = check(&old);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.out.contains("GRUB's core image, which a BIOS starts, is another version or damaged"), "{}", ran.out);
+    // All copies of the program alike, and not what the system has.
+    let programs: Vec<String> = made.boot_files().into_iter().filter(|f| f.to_lowercase().ends_with(".efi")).collect();
+    assert_eq!(programs.len(), 2);
+    for program in &programs {
+        fs::write(made.root().join("boot").join(program), "another program").unwrap();
+    }
+    let ran = check(&code);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    for program in &programs {
+        assert!(ran.out.contains(&format!("/{program} is another version of the boot loader")), "{}", ran.out);
+    }
+}
+
+#[test]
 fn an_image_cannot_make_a_check_write_elsewhere() {
     let Some(made) = two() else { return };
     let outside = tempfile::tempdir().unwrap();

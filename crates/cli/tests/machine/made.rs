@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use cairn_boot::Record;
 use cairn_disk::fat::FatFile;
 use cairn_disk::tree::FolderOptions;
-use cairn_disk::{Contents, FileTarget, Tree, apply, ext4, fat};
-use cairn_layout::{Needs, plan};
+use cairn_disk::{BootCode, Contents, FileTarget, Tree, apply, ext4, fat};
+use cairn_layout::{Needs, disk_seed, plan};
 use cairn_machine::model::{Disk, NamedLayout};
 use cairn_process::Quiet;
 use cairn_store::{Generations, Store, StorePath, database};
@@ -73,6 +73,8 @@ pub struct SystemOf {
     pub kernel: &'static str,
     pub machine: String,
     pub root: &'static str,
+    /// A disk that a BIOS starts from too, with these parts of GRUB.
+    pub grub: Option<BootCode>,
     pub etc: BTreeMap<&'static str, String>,
 }
 
@@ -82,11 +84,30 @@ impl SystemOf {
             packages: vec![("bash", "5.2"), ("openssh-server", "1:10.0"), ("zlib1g", "1.3")],
             kernel: "6.12.1-cloud",
             root: "UUID=1",
+            grub: None,
             machine: format!(
                 "version: 1\nhostname: {hostname}\nsource: {{debian: {{packages: [openssh-server]}}}}\ndisks: {{main: {{layout: uefi}}}}\n"
             ),
             etc: BTreeMap::from([("hostname", format!("{hostname}\n")), ("motd", "one\ntwo\nthree\n".into())]),
         }
+    }
+}
+
+/// The seed of a machine with GRUB.
+const SEED: Uuid = Uuid::from_u128(0x0123_4567_89ab_cdef);
+
+impl SystemOf {
+    /// With something that looks like GRUB.
+    pub fn with_grub(hostname: &str) -> SystemOf {
+        let mut sector = [7; 512];
+        sector[..3].copy_from_slice(&[0xeb, 0x63, 0x90]);
+        sector[0x180..0x184].copy_from_slice(b"GRUB");
+        let mut core = vec![9; 40_000];
+        core[500..512].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 78, 0, 0x20, 8]);
+        core[488..500].fill(0);
+        let named = SystemOf::named(hostname);
+        let machine = named.machine.replace("uefi", "hybrid") + &format!("boot: {{loader: grub}}\nseed: {SEED}\n");
+        SystemOf { grub: Some(BootCode { sector, core }), machine, ..named }
     }
 }
 
@@ -227,12 +248,22 @@ impl Made {
         }
         symlink("/usr/share/zoneinfo/UTC", scratch.path().join("localtime")).unwrap();
         let etc = self.store.add("etc", scratch, &[]).unwrap().path;
-        let inputs = format!("{base} {etc} {} {}", of.machine, of.root);
+        let grub = of.grub.as_ref().map(|code| {
+            let scratch = self.store.scratch().unwrap();
+            fs::write(scratch.path().join("boot.img"), code.sector).unwrap();
+            fs::write(scratch.path().join("core.img"), &code.core).unwrap();
+            fs::write(scratch.path().join("grubx64.efi"), "a program ".repeat(900)).unwrap();
+            self.store.add("grub", scratch, &[]).unwrap().path
+        });
+        let inputs = format!("{base} {etc} {grub:?} {} {}", of.machine, of.root);
         let path = Store::input_addressed_path("cairn-system-test", inputs.as_bytes()).unwrap();
         let scratch = self.store.scratch().unwrap();
         let folder = scratch.path();
         symlink(base.to_string(), folder.join("base")).unwrap();
         symlink(etc.to_string(), folder.join("etc")).unwrap();
+        if let Some(grub) = &grub {
+            symlink(grub.to_string(), folder.join("loader")).unwrap();
+        }
         symlink(format!("{initrd}/initrd"), folder.join("initrd")).unwrap();
         fs::write(folder.join("machine.yaml"), &of.machine).unwrap();
         let spec = json!({ "org.nixos.bootspec.v1": {
@@ -241,7 +272,8 @@ impl Made {
             "label": "Debian", "system": "x86_64-linux", "toplevel": path.to_string(),
         }, "org.nixos.specialisation.v1": {} });
         fs::write(folder.join("boot.json"), spec.to_string()).unwrap();
-        self.store.add_input_addressed(&path, scratch, &[base, initrd, etc], None).unwrap().path
+        let candidates: Vec<StorePath> = [base, initrd, etc].into_iter().chain(grub).collect();
+        self.store.add_input_addressed(&path, scratch, &candidates, None).unwrap().path
     }
 
     /// An entry of the menu; `counter`: what stands before `.conf`.
@@ -275,6 +307,15 @@ impl Made {
 
     /// The same machine as a raw image.
     pub fn image(&self) -> PathBuf {
+        self.image_with(&Disk::of_layout(NamedLayout::Uefi), Uuid::from_u128(1), None)
+    }
+
+    /// The same machine as a raw image that a BIOS starts too.
+    pub fn image_with_grub(&self, code: &BootCode) -> PathBuf {
+        self.image_with(&Disk::of_layout(NamedLayout::Hybrid), disk_seed(SEED, "main"), Some(code))
+    }
+
+    fn image_with(&self, disk: &Disk, seed: Uuid, code: Option<&BootCode>) -> PathBuf {
         let mut tree = Tree::new();
         for folder in ["nix", "var"] {
             tree.add_folder(folder, &self.root().join(folder), FolderOptions::default()).unwrap();
@@ -284,9 +325,8 @@ impl Made {
             FatFile::from_bytes(path, bytes)
         };
         let files: Vec<FatFile> = self.boot_files().into_iter().map(file).collect();
-        let disk = Disk::of_layout(NamedLayout::Uefi);
         let needs = Needs { esp: fat::needed(&files), root: ext4::needed(&tree, 8 << 20).unwrap(), ..Needs::default() };
-        let plan = plan(&disk, Uuid::from_u128(1), &needs, None).unwrap();
+        let plan = plan(disk, seed, &needs, None).unwrap();
         let path = self.root().join("machine.raw");
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
         let target = FileTarget::new(file, path.to_string_lossy(), plan.bytes()).unwrap();
@@ -295,6 +335,9 @@ impl Made {
             trees: [("/".into(), &tree)].into(),
         };
         apply(&plan, &contents, FIRST, &target, 1, &Quiet).unwrap();
+        if let Some(code) = code {
+            code.write(&target, plan.core_image_area().unwrap()).unwrap();
+        }
         path
     }
 
