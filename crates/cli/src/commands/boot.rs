@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::args::{BootAction, BootArgs};
 use crate::exit::Exit;
-use crate::live::menu::BootMenu;
+use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::Observed;
 use crate::live::unpacked::Unpacked;
 use crate::live::{Turn, notice};
@@ -40,11 +40,11 @@ fn check(observed: &Observed, ui: &Ui) -> anyhow::Result<Exit> {
     problems.extend(planned.words());
     problems.extend(planned.doubts().iter().cloned());
     let ok = problems.is_empty();
-    for note in planned.firmware.notes() {
+    for note in planned.notes() {
         ui.report().note(note);
     }
     if ui.json() {
-        ui.object(&json!({ "ok": ok, "problems": problems, "notes": planned.firmware.notes() }))?;
+        ui.object(&json!({ "ok": ok, "problems": problems, "notes": planned.notes() }))?;
     } else if ok {
         ui.line("the boot partition is as it should be")?;
     } else {
@@ -70,7 +70,7 @@ fn repair(root: &Path, ui: &Ui) -> anyhow::Result<Exit> {
     record.seed = Some(observed.seed()?);
     menu.settle(&mut record)?;
     record.keep_only(&observed.numbers());
-    let planned = menu.plan_to_apply(&record)?;
+    let planned = menu.plan_to_apply(&record, Occasion::Repair)?;
     let words = planned.words();
     menu.apply(&planned, &mut record, ui.report())?;
     // Each was told when it was met.
@@ -122,8 +122,7 @@ fn good(ui: &Ui) -> anyhow::Result<Exit> {
     }
     record.booted_well(booted);
     // Every good boot mends what is not as it should be, but for what somebody may have chosen in the menu.
-    let mut planned = menu.plan_to_apply(&record)?;
-    planned.firmware.keep_overrides();
+    let planned = menu.plan_to_apply(&record, Occasion::Other)?;
     menu.apply(&planned, &mut record, ui.report())?;
     ui.report().note(&format!("generation {booted} has booted well"));
     let there = observed.numbers();

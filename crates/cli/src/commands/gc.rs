@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::args::GcArgs;
 use crate::exit::{AfterWrite, Exit, Refusal};
 use crate::live::collect::{self, Candidate, Found, Objection, Rule};
-use crate::live::menu::BootMenu;
+use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::Observed;
 use crate::live::{Turn, now, numbers};
 use crate::ui::Ui;
@@ -81,7 +81,7 @@ fn drop_generations(
     observed.broken.retain(|number, _| !gone.contains(number));
     let mut menu = BootMenu::open(observed, &[])?;
     record.keep_only(&observed.numbers());
-    let planned = menu.plan_to_apply(&record)?;
+    let planned = menu.plan_to_apply(&record, Occasion::Other)?;
     menu.apply(&planned, &mut record, ui.report())?;
     let generations = Generations::at(root);
     for number in gone {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::boot::tell_broken;
 use crate::args::RollbackArgs;
 use crate::exit::{Exit, Refusal};
-use crate::live::menu::BootMenu;
+use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::Observed;
 use crate::live::{Turn, firmware};
 use crate::ui::Ui;
@@ -31,7 +31,7 @@ pub fn run(args: RollbackArgs, ui: &Ui) -> anyhow::Result<Exit> {
         return reboot(&args);
     }
     record.want(number);
-    let planned = menu.plan_to_apply(&record)?;
+    let planned = menu.plan_to_apply(&record, Occasion::Choice)?;
     // The link first: without its entry in the menu it changes nothing about what boots.
     Generations::at(&args.root).switch(number)?;
     menu.apply(&planned, &mut record, ui.report())?;
@@ -57,7 +57,7 @@ fn reboot(args: &RollbackArgs) -> anyhow::Result<Exit> {
 /// At the next boot only: the loader is told, and nothing else remembers it.
 fn once(args: &RollbackArgs, number: u64, menu: &mut BootMenu, mut record: Record, ui: &Ui) -> anyhow::Result<()> {
     let in_partition = menu.once(number, &record)?;
-    let planned = menu.plan_to_apply(&record)?;
+    let planned = menu.plan_to_apply(&record, Occasion::Other)?;
     menu.apply(&planned, &mut record, ui.report())?;
     if !in_partition {
         let entries = menu.survey(&record)?.entries;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::boot::tell_broken;
 use crate::args::UpgradeArgs;
 use crate::exit::{Exit, Refusal};
-use crate::live::menu::BootMenu;
+use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::{Observed, Usable};
 use crate::live::{Turn, below, brought, now, partitions};
 use crate::pipeline::{self, Workshop};
@@ -160,7 +160,7 @@ pub fn install(
         Some(_) => record.want(number),
         None => record.try_next(number),
     }
-    let planned = menu.plan_to_apply(&record)?;
+    let planned = menu.plan_to_apply(&record, Occasion::Choice)?;
 
     store.sync()?;
     let closure = store.closure(std::slice::from_ref(system))?;

@@ -11,7 +11,7 @@ use cairn_boot::{
     BootFile, BootSet, Content, Generation, Installation, Layout, LoaderProgram, MemtestPrograms, Menu, Partitions,
     PlanError, Present, Record, Role, Step, Target, Update, apply, settle, survey,
 };
-use cairn_disk::CodeUpdate;
+use cairn_disk::{CodeUpdate, Problem};
 use cairn_machine::Checked;
 use cairn_machine::model::Loader;
 use cairn_process::Report;
@@ -61,15 +61,46 @@ pub struct Planned {
     /// For what a BIOS starts, on a machine that one can start.
     bios: Option<Box<CodeUpdate>>,
     /// For the firmware's variables.
-    pub firmware: FirmwarePlan,
+    firmware: FirmwarePlan,
     /// What cannot be compared or must not be changed, and why.
     doubts: Vec<String>,
 }
 
+/// What a boot partition is changed for: how much may be taken for an accident, and not for somebody's wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// Somebody wants everything as Cairn has it.
+    Repair,
+    /// Somebody says which generation is to boot next.
+    Choice,
+    /// Something else.
+    Other,
+}
+
 impl Planned {
+    /// Leaves what may be somebody's wish, and tells of it.
+    fn leave_wishes(&mut self, occasion: Occasion) {
+        if occasion == Occasion::Other {
+            self.firmware.keep_overrides();
+        }
+        // Another system has put it there.
+        if occasion != Occasion::Repair && self.bios.as_ref().is_some_and(|update| update.problem == Problem::Foreign) {
+            self.bios = None;
+            self.doubts.push(format!(
+                "{}, and is left as it is; `cairn boot repair` takes it back",
+                bios::word(Problem::Foreign)
+            ));
+        }
+    }
+
     /// Whether everything is as it should be.
     pub fn is_empty(&self) -> bool {
         self.updates.iter().all(|update| update.steps.is_empty()) && self.bios.is_none() && self.firmware.is_empty()
+    }
+
+    /// What to know about, and what nobody need do anything about.
+    pub fn notes(&self) -> &[String] {
+        self.firmware.notes()
     }
 
     /// What is not as it should be, or cannot be told, and stays as it is.
@@ -263,8 +294,9 @@ impl BootMenu {
     }
 
     /// The same for somebody who is about to do it: refused, too, where a partition that is to be changed is read-only.
-    pub fn plan_to_apply(&self, record: &Record) -> anyhow::Result<Planned> {
-        let planned = self.plan(record)?;
+    pub fn plan_to_apply(&self, record: &Record, occasion: Occasion) -> anyhow::Result<Planned> {
+        let mut planned = self.plan(record)?;
+        planned.leave_wishes(occasion);
         if planned.updates.iter().any(|update| !update.steps.is_empty()) {
             let all = std::iter::once(&self.first).chain(&self.second).chain(&self.mirrors);
             all.into_iter().try_for_each(partitions::is_writable)?;

@@ -145,6 +145,12 @@ fn a_variable_that_overrides_the_menu_is_told_and_cleared_if_it_hurts() {
     assert_eq!(check.code, 1, "{}", check.err);
     assert!(check.out.contains(&format!("LoaderEntryDefault makes systemd-boot boot {first}")), "{}", check.out);
     assert!(ours.exists(), "a check changes nothing");
+    // By the way it is left: it may be somebody's wish. A word about what is to boot is a newer one.
+    assert!(made.run(&["gc", "--keep", "5"]).done().out.contains("nothing to remove"));
+    assert!(ours.exists());
+    made.run(&["rollback", "2"]).done();
+    assert!(!ours.exists());
+    let ours = variable(&made, "LoaderEntryDefault", "@saved");
     made.run(&["boot", "repair"]).done();
     assert!(!ours.exists());
     // Another system is somebody's wish.
@@ -153,6 +159,21 @@ fn a_variable_that_overrides_the_menu_is_told_and_cleared_if_it_hurts() {
     assert!(check.err.contains("boot auto-windows") && check.err.contains("left as it is"), "{}", check.err);
     made.run(&["boot", "repair"]).done();
     assert!(theirs.exists());
+}
+
+#[test]
+fn one_boot_of_another_generation_is_told_to_the_firmware_and_nobody_else() {
+    let Some(made) = two() else { return };
+    made.run(&["rollback", "1", "--once"]).refused("choose the generation in the boot menu");
+    let once = variable(&made, "LoaderEntryOneShot", "");
+    let before = (made.recorded(), made.entries(), made.generations().current().unwrap());
+    let ran = made.run(&["rollback", "1", "--once"]).done();
+    assert_eq!(ran.out, "generation 1 is booted at the next start, once\n");
+    let text: Vec<u16> = fs::read(once).unwrap()[4..].chunks(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+    let text = String::from_utf16(&text).unwrap();
+    assert!(text.contains("-1-") && text.ends_with(".conf\0") && !text.contains('+'), "{text:?}");
+    assert_eq!((made.recorded(), made.entries(), made.generations().current().unwrap()), before);
+    made.run(&["boot", "check"]).done();
 }
 
 #[test]
