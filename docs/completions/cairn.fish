@@ -47,7 +47,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand init" -l hostname -d 'The ma
 complete -c cairn -n "__fish_cairn_using_subcommand init" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand init" -s V -l version -d 'Print version'
-complete -c cairn -n "__fish_cairn_using_subcommand check" -l json -d 'Print one JSON object: `ok`, and the list `problems`'
+complete -c cairn -n "__fish_cairn_using_subcommand check" -l json -d 'Print one JSON object: `ok`, and the lists `problems` and `notes`'
 complete -c cairn -n "__fish_cairn_using_subcommand check" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand check" -s V -l version -d 'Print version'
@@ -138,12 +138,12 @@ complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_su
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and not __fish_seen_subcommand_from check repair good" -f -a "good" -d 'Record that the generation that runs has booted well'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -l root -d 'The machine whose root is mounted here, instead of this one' -r -f -a "(__fish_complete_directories)"
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -l image -d 'The machine in this raw or qcow2 image' -r -F
-complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON object: `ok`, and the list `problems`'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON object: `ok`, and the lists `problems` and `notes`'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
-complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -l json -d 'Print one JSON object: the list `repaired`'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -l json -d 'Print one JSON object: the lists `repaired` and `not_repaired`'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -s V -l version -d 'Print version'

@@ -129,7 +129,7 @@ pub struct CheckArgs {
     /// Machine files.
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
-    /// Print one JSON object: `ok`, and the list `problems`.
+    /// Print one JSON object: `ok`, and the lists `problems` and `notes`.
     #[arg(long)]
     pub json: bool,
 }
@@ -352,11 +352,14 @@ pub struct BootArgs {
 pub enum BootAction {
     /// Compare the boot partition with what it should be.
     ///
-    /// Changes nothing. Exits 0 when all is well, and 1 otherwise.
+    /// With it: what a BIOS starts, and what the firmware of a running machine
+    /// remembers. Changes nothing. Exits 0 when all is well, and 1 otherwise.
     Check(BootCheckArgs),
     /// Make the boot partition what it should be.
     ///
-    /// Also makes the machine's record of its generations anew when it is lost.
+    /// With it what a BIOS starts, and variables of the firmware that get in the way.
+    /// Also makes the machine's record of its generations anew when it is lost. Exits 3
+    /// when something stays that must not be changed.
     Repair(BootRepairArgs),
     /// Record that the generation that runs has booted well.
     ///
@@ -367,7 +370,7 @@ pub enum BootAction {
 /// `cairn boot check`.
 #[derive(Debug, Args)]
 pub struct BootCheckArgs {
-    /// Print one JSON object: `ok`, and the list `problems`.
+    /// Print one JSON object: `ok`, and the lists `problems` and `notes`.
     #[arg(long)]
     pub json: bool,
     /// The machine.
@@ -378,7 +381,7 @@ pub struct BootCheckArgs {
 /// `cairn boot repair`.
 #[derive(Debug, Args)]
 pub struct BootRepairArgs {
-    /// Print one JSON object: the list `repaired`.
+    /// Print one JSON object: the lists `repaired` and `not_repaired`.
     #[arg(long)]
     pub json: bool,
     /// The machine's root: where its disk is mounted, boot partition and all.
