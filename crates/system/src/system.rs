@@ -246,7 +246,8 @@ fn initrd(input: &SystemInput<'_>, base: &Path, report: &dyn Report) -> Result<(
             modules.map(|(i, m)| (pointer(i), m.clone())).collect()
         },
     };
-    let wanted = Wanted { modules, watchdog: checked.machine.boot.watchdog };
+    let boot = &checked.machine.boot;
+    let wanted = Wanted { modules, watchdog: boot.watchdog, emergency_access: boot.emergency_access };
     let mut key = Sha256::new();
     key.update(env!("CAIRN_SYSTEM_CODE"));
     key.update(initrd::STAGE1);

@@ -33,6 +33,9 @@ pub struct Boot {
     pub deadline: u32,
     /// Let a hardware watchdog, where there is one, restart a machine that hangs.
     pub watchdog: bool,
+    /// When a boot ends in emergency or rescue mode, whether whoever sits at the machine gets root's shell without a
+    /// password. Otherwise root's password opens it, and nothing does where root has none.
+    pub emergency_access: bool,
     /// More parameters for the kernel.
     #[schemars(extend("examples" = [["panic=10"]]))]
     pub kernel_parameters: Vec<String>,
@@ -84,6 +87,7 @@ impl Default for Boot {
             checks: Vec::new(),
             deadline: 600,
             watchdog: true,
+            emergency_access: false,
             kernel_parameters: Vec::new(),
             consoles: vec!["tty0".into(), "ttyS0,115200".into()],
             console_mode: None,

@@ -83,6 +83,9 @@ pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
     let ids = accounts::apply(&mut tree, machine, &has)?;
     completion::apply(&mut tree, &machine.boot, &units);
     tree.file("systemd/system.conf.d/50-cairn.conf", manager::settings(machine.boot.watchdog));
+    for (path, text) in manager::emergency(machine.boot.emergency_access) {
+        tree.file(&path, text);
+    }
     made_from::apply(&mut tree, input.checked, input.files, input.named)?;
     // The machine file's own words come last, so that they win.
     services::apply(&mut tree, machine, &units)?;

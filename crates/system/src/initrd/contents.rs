@@ -116,13 +116,10 @@ pub const BUILT_IN_INDICES: [&str; 2] = ["modules.builtin.bin", "modules.builtin
 /// a minute was seen to be too short for an emulated machine on a busy computer.
 pub const DEVICE_TIMEOUT: &str = "DefaultDeviceTimeoutSec=120s\n";
 
-/// There is no root password to ask for in an initrd. A generation on trial gets no shell; see [`FAILED_UNIT`].
+/// A generation on trial gets no shell; see [`FAILED_UNIT`].
 const SHELL: &str = "\
 [Unit]
 ConditionKernelCommandLine=!cairn.trial
-
-[Service]
-Environment=SYSTEMD_SULOGIN_FORCE=1
 ";
 
 /// Files that are the same in every initrd. An empty machine id stays empty here; `initrd-release` is what tells

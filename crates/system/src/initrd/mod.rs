@@ -47,6 +47,8 @@ pub struct Wanted {
     pub modules: WantedModules,
     /// Watch over the machine with a hardware watchdog, if there is one.
     pub watchdog: bool,
+    /// Open a shell to whoever sits at the machine when the boot fails. There is no root password to ask for in an initrd.
+    pub emergency_access: bool,
 }
 
 impl Wanted {
@@ -55,7 +57,8 @@ impl Wanted {
     pub fn key(&self) -> String {
         let names = |list: &[(String, String)]| list.iter().map(|m| m.1.as_str()).collect::<Vec<_>>().join(" ");
         let hardware = self.modules.hardware.as_deref().map_or("generic".into(), names);
-        format!("{hardware} + {}, watchdog: {}", names(&self.modules.more), self.watchdog)
+        let Wanted { modules, watchdog, emergency_access } = self;
+        format!("{hardware} + {}, watchdog: {watchdog}, access: {emergency_access}", names(&modules.more))
     }
 }
 
@@ -78,7 +81,7 @@ pub fn build(base: &Path, kernel_release: &str, wanted: &Wanted) -> Result<Vec<u
     for rule in contents::RULES {
         initrd.copy(&format!("usr/lib/udev/rules.d/{rule}"))?;
     }
-    initrd.etc(wanted.watchdog)?;
+    initrd.etc(wanted)?;
     initrd.modules(kernel_release, wanted)?;
     initrd.skeleton();
     let archive = initrd.archive.bytes();
@@ -182,11 +185,14 @@ impl Initrd<'_> {
         Ok(())
     }
 
-    fn etc(&mut self, watchdog: bool) -> Result<(), SystemError> {
+    fn etc(&mut self, wanted: &Wanted) -> Result<(), SystemError> {
         for (path, text) in contents::FILES {
             self.archive.put(path, Entry::File(text.into(), false));
         }
-        let manager = format!("{}{}", manager::settings(watchdog), contents::DEVICE_TIMEOUT);
+        for (path, text) in manager::emergency(wanted.emergency_access) {
+            self.archive.put(format!("etc/{path}"), Entry::File(text.into(), false));
+        }
+        let manager = format!("{}{}", manager::settings(wanted.watchdog), contents::DEVICE_TIMEOUT);
         self.archive.put("etc/systemd/system.conf", Entry::File(manager.into(), false));
         self.copy("etc/group")?.ok_or_else(|| self.lacks("etc/group", "udev's rules need"))?;
         self.copy("usr/lib/os-release")?.ok_or_else(|| self.lacks("usr/lib/os-release", "systemd asks for"))?;
