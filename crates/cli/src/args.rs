@@ -71,8 +71,11 @@ pub enum Command {
     /// List a machine's generations.
     ///
     /// Number, date, kernel, what each one changed against the one before (packages
-    /// added, removed and changed, settings), the bytes that it alone needs; which is
-    /// booted, the default, the last that booted well, in the menu. Reads only.
+    /// added, removed and changed, settings), its own size; which is booted, the
+    /// default, the last that booted well, in the menu. Reads only.
+    ///
+    /// A generation's own size is what would be free on the disk if it alone went: the
+    /// blocks of the files that no other generation has, under whatever name.
     Generations(GenerationsArgs),
     /// Compare two generations.
     ///

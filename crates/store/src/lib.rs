@@ -62,7 +62,7 @@ pub use path::StorePath;
 pub use record::{RECORD_DIRS, RecordFile, read_record, recorded_path};
 pub use scratch::Scratch;
 pub use source::Source;
-pub use usage::Own;
+pub use usage::{Own, own_sizes_at};
 
 /// The folder in which every store path lies, as the files inside say it. Where the files really are is the
 /// business of [`Store::real_path`].

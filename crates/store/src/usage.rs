@@ -2,6 +2,7 @@
 //! the last of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
@@ -9,6 +10,7 @@ use std::path::Path;
 
 use crate::fingerprint::Stamp;
 use crate::gc::References;
+use crate::publish::put;
 use crate::{Store, StoreError, StorePath};
 
 /// Where Nix keeps one more name of each file that its `--optimise` has seen.
@@ -16,6 +18,23 @@ pub(crate) const NIX_LINKS: &str = ".links";
 
 /// What a block is in `st_blocks`.
 const BLOCK: u64 = 512;
+
+/// What each of some systems holds alone is written down here.
+const REMEMBERED: &str = "own-sizes";
+const HEADER: &str = "cairn-own-sizes 1\n";
+
+/// What each of these systems, in the store below a root, holds alone among them: as [`Store::remember_own_sizes`] has written it
+/// down, else as [`Store::own_sizes`] finds it. Nothing is changed.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn own_sizes_at(root: &Path, systems: &[StorePath]) -> Result<Vec<Own>, StoreError> {
+    let store = Store::at(root)?;
+    match store.remembered(systems) {
+        Some(known) => Ok(known),
+        None => store.own_sizes(systems),
+    }
+}
 
 /// What only one generation holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,6 +84,49 @@ impl Store {
             }
             Ok(found)
         })
+    }
+
+    /// Writes down what each of these systems, which are all that there are, holds alone, for [`own_sizes_at`]: finding it out
+    /// takes a look at every file that is theirs.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remember_own_sizes(&self, systems: &[StorePath]) -> Result<(), StoreError> {
+        let stamp = self.content_stamp()?;
+        let mut text = format!("{HEADER}{stamp}\n");
+        for (system, own) in systems.iter().zip(self.own_sizes(systems)?) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{} {} {}", own.bytes, own.paths, system.base_name());
+        }
+        let scratch = self.scratch()?;
+        put(&scratch, &self.meta(REMEMBERED), &text)
+    }
+
+    /// What was written down, if it is of these systems and nothing has come to the store or left it since.
+    fn remembered(&self, systems: &[StorePath]) -> Option<Vec<Own>> {
+        let text = fs::read_to_string(self.meta(REMEMBERED)).ok()?;
+        let (stamp, lines) = text.strip_prefix(HEADER)?.split_once('\n')?;
+        if stamp != self.content_stamp().ok()? {
+            return None;
+        }
+        let mut known: HashMap<&str, Own> = HashMap::new();
+        for line in lines.lines() {
+            let mut words = line.split(' ');
+            let mut next = || words.next();
+            let own = Own { bytes: next()?.parse().ok()?, paths: next()?.parse().ok()? };
+            known.insert(next()?, own);
+        }
+        let asked: HashSet<&str> = systems.iter().map(StorePath::base_name).collect();
+        let same = asked.len() == known.len() && asked.iter().all(|name| known.contains_key(name));
+        same.then(|| systems.iter().map(|system| known[system.base_name()]).collect())
+    }
+
+    /// Another one after a path has come or gone, or Nix has made one file of several.
+    fn content_stamp(&self) -> Result<String, StoreError> {
+        let dir = self.store_dir();
+        let time = |path: &Path| path.symlink_metadata().map(|m| format!("{}.{:09}", m.mtime(), m.mtime_nsec()));
+        let store = time(&dir).map_err(StoreError::io("reading", &dir))?;
+        Ok(format!("{store} {}", time(&dir.join(NIX_LINKS)).unwrap_or_else(|_| "-".into())))
     }
 
     /// The bytes on the disk that only `path` holds.

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use cairn_store::{MachineStore, Own, Store, StorePath};
+use cairn_store::{MachineStore, Own, Store, StorePath, own_sizes_at};
 use common::{add_system, is_root, skip};
 
 /// 20 files of 100,000 bytes (25 blocks of 4 KiB), of which the first `own` are of this version.
@@ -48,6 +48,28 @@ fn shared_paths_and_shared_files_are_nobodys_own() {
     // It is what a collection would free.
     store.remove(&two).unwrap();
     assert!(within(store.own_size(&one).unwrap(), 20));
+}
+
+#[test]
+fn what_was_written_down_holds_until_something_comes_or_goes() {
+    let (store, dir) = common::store();
+    let one = base(&store, 1, 3);
+    let systems = [1, 2].map(|n| add_system(&store, n, std::slice::from_ref(&one)).path);
+    let own = store.own_sizes(&systems).unwrap();
+    store.remember_own_sizes(&systems).unwrap();
+    assert_eq!(own_sizes_at(dir.path(), &systems).unwrap(), own);
+    // What is written down is taken, and only for these systems.
+    let file = dir.path().join("nix/var/cairn/own-sizes");
+    let text = fs::read_to_string(&file).unwrap();
+    let line = format!("{} {} {}\n", own[0].bytes, own[0].paths, systems[0].base_name());
+    fs::write(&file, text.replace(&line, &format!("7 7 {}\n", systems[0].base_name()))).unwrap();
+    assert_eq!(own_sizes_at(dir.path(), &systems).unwrap()[0], Own { bytes: 7, paths: 7 });
+    assert_ne!(own_sizes_at(dir.path(), &systems[..1]).unwrap()[0].bytes, 7);
+    common::settle(dir.path());
+    base(&store, 2, 5);
+    assert_eq!(own_sizes_at(dir.path(), &systems).unwrap(), own);
+    fs::write(&file, "nonsense").unwrap();
+    assert_eq!(own_sizes_at(dir.path(), &systems).unwrap(), own);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::exit::{AfterWrite, Exit, Refusal};
 use crate::live::collect::{self, Candidate, Found, Objection, Rule};
 use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::Observed;
-use crate::live::{Turn, now, numbers};
+use crate::live::{Turn, now, numbers, remember_own_sizes};
 use crate::ui::Ui;
 
 pub fn run(args: GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -64,6 +64,9 @@ fn collect(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
             anyhow::Error::from(error).context(AfterWrite(what))
         }
     })?;
+    if !gone.is_empty() || !garbage.dead.is_empty() {
+        remember_own_sizes(&args.root, &store);
+    }
     told(args, &observed, &gone, &garbage, ui)
 }
 

@@ -13,7 +13,12 @@ use crate::ui::Ui;
 const NAMED: usize = 3;
 
 pub fn run(args: &GenerationsArgs, ui: &Ui) -> anyhow::Result<Exit> {
-    let found = machine::look(&Place::from(&args.place), |machine| Ok(machine::generations::read(machine)?))?;
+    let place = Place::from(&args.place);
+    let root = match &place {
+        Place::Root(root) => Some(root.as_path()),
+        Place::Image(_) => None,
+    };
+    let found = machine::look(&place, |machine| Ok(machine::generations::read(machine, root)?))?;
     if ui.json() {
         ui.object(&found)?;
         return Ok(Exit::Done);

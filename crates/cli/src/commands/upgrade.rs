@@ -12,7 +12,7 @@ use crate::args::UpgradeArgs;
 use crate::exit::{Exit, Refusal};
 use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::{Observed, Usable};
-use crate::live::{Turn, below, brought, now, partitions};
+use crate::live::{Turn, below, brought, now, partitions, remember_own_sizes};
 use crate::pipeline::{self, Workshop};
 use crate::ui::Ui;
 use crate::{lock_file, machine_file};
@@ -176,6 +176,9 @@ pub fn install(
         generations.switch(number)?;
     }
     menu.apply(&planned, &mut record, ui.report())?;
+    if new.is_some() {
+        remember_own_sizes(root, store);
+    }
     if ui.json() {
         ui.object(&json!({ "generation": number, "system": system.to_string(), "new": new.is_some() }))?;
         return Ok(Exit::Done);

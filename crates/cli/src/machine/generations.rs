@@ -4,7 +4,8 @@
 //! same byte for byte are not parsed, and each store path's record is read once.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use cairn_boot::{Record, Situation, choose};
 use cairn_machine::SourceFile;
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use super::closure::Closures;
 use super::menu::Menu;
+use super::own_sizes::own_sizes;
 use super::packages::{self, Counts, Packages};
 use super::{record, settings, time};
 use crate::exit::Refusal;
@@ -37,7 +39,7 @@ pub struct Generation {
     pub kernel: Option<String>,
     /// What it changed against the one before; `None` for the first, and where one of them cannot be read.
     pub changes: Option<Changes>,
-    /// The bytes of the store that no other generation refers to.
+    /// The bytes on the disk that would be free without it.
     pub own_size: Option<u64>,
     /// It is running.
     pub booted: bool,
@@ -156,8 +158,8 @@ fn booted(files: &dyn Files, links: &[Link]) -> Result<Option<u64>, ViewError> {
     Ok(with_system().find(|n| Some(*n) == by_number).or_else(|| with_system().next_back()))
 }
 
-/// Reads everything about the generations of a machine.
-pub fn read(machine: &Machine<'_>) -> Result<Generations, ViewError> {
+/// Reads everything about the generations of a machine; `root`: the folder that it is below.
+pub fn read(machine: &Machine<'_>, root: Option<&Path>) -> Result<Generations, ViewError> {
     let files = &*machine.root;
     let mut notes = Vec::new();
     let (links, current) = links(files)?;
@@ -176,7 +178,7 @@ pub fn read(machine: &Machine<'_>) -> Result<Generations, ViewError> {
             .push("the boot partition is not mounted, or only root may read it: what is in the menu is unknown".into());
     }
     let mut closures = Closures::new(files);
-    let sizes = own_sizes(&mut closures, &links)?;
+    let sizes = own_sizes(files, root, &mut closures, &links)?;
     let mut reader = Reader::new(files);
     let found = links.iter().map(|link| reader.find(&link.system)).collect::<Result<Vec<_>, _>>()?;
     let next = next(&links, &found, record.as_ref(), booted, current);
@@ -237,25 +239,6 @@ fn fallback(generations: &[Generation]) -> Option<String> {
     let booted = generations.iter().find(|g| g.booted)?;
     let failed = generations.iter().rev().find(|g| g.failed && g.number > booted.number)?;
     Some(format!("generation {} did not boot well; the machine came up in generation {}", failed.number, booted.number))
-}
-
-/// For each generation the bytes that it alone refers to.
-fn own_sizes(closures: &mut Closures<'_>, links: &[Link]) -> Result<BTreeMap<u64, u64>, ViewError> {
-    let mut all: Vec<(u64, BTreeSet<String>)> = Vec::new();
-    for link in links {
-        if let Some(closure) = closures.of(&link.system)? {
-            all.push((link.number, closure));
-        }
-    }
-    let mut users: BTreeMap<&String, usize> = BTreeMap::new();
-    for path in all.iter().flat_map(|(_, closure)| closure) {
-        *users.entry(path).or_default() += 1;
-    }
-    let mut sizes = BTreeMap::new();
-    for (number, closure) in &all {
-        sizes.insert(*number, closures.size(closure.iter().filter(|path| users[path] == 1))?);
-    }
-    Ok(sizes)
 }
 
 /// A system as it was found.

@@ -6,6 +6,7 @@ pub mod etc;
 pub mod generations;
 pub mod lines;
 pub mod menu;
+pub mod own_sizes;
 pub mod packages;
 pub mod record;
 pub mod settings;

@@ -43,6 +43,12 @@ fn a_system_from_elsewhere_becomes_a_generation_that_is_tried() {
     assert_eq!(again.out, "generation 2 is this system already: nothing to do\n");
     let list = here.run(&["generations", "--json"]).json();
     assert_eq!(list["generations"][1]["trial"], true);
+    let systems = [here.systems[0].clone(), there.systems[1].clone()];
+    let own = here.store.own_sizes(&systems).unwrap();
+    assert!(here.root().join("nix/var/cairn/own-sizes").is_file(), "written down once, for every list");
+    for (n, own) in own.iter().enumerate() {
+        assert_eq!(list["generations"][n]["own_size"], own.bytes);
+    }
     assert_eq!(list["generations"][1]["tries_left"], 3);
 }
 

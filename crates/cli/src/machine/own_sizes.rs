@@ -1,0 +1,86 @@
+//! What each generation holds alone: the bytes on the disk that would be free without it.
+//!
+//! Below a folder the store's own account is taken, which knows files that have several names. In an image, and where there
+//! are no records of ours, it is worked out from the listings, or from the sizes in Nix's database.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use cairn_store::{EntryKind, Listing, StorePath, own_sizes_at};
+use image_builder::view::{Files, ViewError};
+
+use super::closure::Closures;
+use super::generations::Link;
+
+/// What is read into memory at most.
+const MOST: u64 = 256 << 20;
+
+/// A block of the file systems that Cairn makes.
+const BLOCK: u64 = 4096;
+
+/// A symbolic link up to this long is in its inode.
+const SHORT_LINK: usize = 59;
+
+/// The bytes by the number of the generation; nothing for those whose systems are gone. `root`: the folder that these files
+/// are below.
+pub fn own_sizes(
+    files: &dyn Files,
+    root: Option<&Path>,
+    closures: &mut Closures<'_>,
+    links: &[Link],
+) -> Result<BTreeMap<u64, u64>, ViewError> {
+    let mut there = Vec::new();
+    for link in links {
+        if files.kind(&link.system)?.is_some() {
+            there.push(link);
+        }
+    }
+    if let Some(root) = root.filter(|root| root.join("nix/var/cairn/info").is_dir())
+        && let Some(sizes) = by_the_store(root, &there)
+    {
+        return Ok(sizes);
+    }
+    let mut all: Vec<(u64, BTreeSet<String>)> = Vec::new();
+    for link in there {
+        if let Some(closure) = closures.of(&link.system)? {
+            all.push((link.number, closure));
+        }
+    }
+    let mut users: BTreeMap<&String, usize> = BTreeMap::new();
+    for path in all.iter().flat_map(|(_, closure)| closure) {
+        *users.entry(path).or_default() += 1;
+    }
+    let mut sizes = BTreeMap::new();
+    for (number, closure) in &all {
+        let mut sum = 0;
+        for path in closure.iter().filter(|path| users[path] == 1) {
+            sum += match on_disk(files, path)? {
+                Some(bytes) => bytes,
+                None => closures.size([path])?,
+            };
+        }
+        sizes.insert(*number, sum);
+    }
+    Ok(sizes)
+}
+
+/// `None` when the store cannot say.
+fn by_the_store(root: &Path, links: &[&Link]) -> Option<BTreeMap<u64, u64>> {
+    let systems: Vec<StorePath> =
+        links.iter().map(|link| StorePath::from_absolute(&link.system).ok()).collect::<Option<_>>()?;
+    let sizes = own_sizes_at(root, &systems).ok()?;
+    Some(links.iter().zip(sizes).map(|(link, own)| (link.number, own.bytes)).collect())
+}
+
+/// The blocks of a path, by what the store has written down about it.
+fn on_disk(files: &dyn Files, path: &str) -> Result<Option<u64>, ViewError> {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let Some(bytes) = files.read(&format!("/nix/var/cairn/listing/{name}"), MOST)? else { return Ok(None) };
+    let Some(listing) = Listing::parse(&String::from_utf8_lossy(&bytes)) else { return Ok(None) };
+    let blocks = |entry: &EntryKind| match entry {
+        EntryKind::Directory => 1,
+        EntryKind::File { size, .. } => size.div_ceil(BLOCK),
+        EntryKind::Symlink { target } => u64::from(target.len() > SHORT_LINK),
+    };
+    Ok(Some(listing.iter().map(|entry| blocks(&entry.kind) * BLOCK).sum()))
+}
