@@ -10,7 +10,7 @@ use crate::choice::{Choice, Situation, choose};
 use crate::generation::{Artifact, Generation};
 use crate::grub::{self, Grub, MemtestPrograms};
 use crate::installation::Installation;
-use crate::plan::{self, PlanError, Update};
+use crate::plan::{self, PlanError, Shortage, Update};
 use crate::present::Present;
 use crate::record::Record;
 use crate::set::{BootFile, BootSet, Place, SetError};
@@ -154,7 +154,20 @@ impl Menu<'_> {
     /// # Errors
     /// See [`MenuError`]; then nothing may be written.
     pub fn plan(&self, present: &Present) -> Result<(BootSet, Update), MenuError> {
-        let wanted = self.boot_set(present)?;
+        self.plan_with(present, self.boot).map_err(|error| match error {
+            MenuError::Plan(PlanError::Full(shortage)) => {
+                let fits =
+                    |limit: &u32| self.plan_with(present, &Boot { generations: *limit, ..self.boot.clone() }).is_ok();
+                let there = u32::try_from(self.generations.len()).unwrap_or(u32::MAX);
+                let fits_with = (1..self.boot.generations.min(there)).rev().find(fits);
+                PlanError::Full(Shortage { fits_with, ..shortage }).into()
+            }
+            other => other,
+        })
+    }
+
+    fn plan_with(&self, present: &Present, boot: &Boot) -> Result<(BootSet, Update), MenuError> {
+        let wanted = Menu { boot, ..*self }.boot_set(present)?;
         let own_files: BTreeSet<String> = self.record.files.keys().cloned().collect();
         let situation = plan::Situation {
             installation: self.installation,

@@ -85,6 +85,24 @@ pub struct Shortage {
     pub needed: u64,
     /// The bytes that are free.
     pub free: u64,
+    /// The most generations in the menu with which it fits; `None` when those that must stay are too many already.
+    pub fits_with: Option<u32>,
+}
+
+impl Shortage {
+    fn way_on(&self) -> String {
+        match self.fits_with {
+            // The new one is among them, and is not there yet when somebody collects.
+            Some(limit) => format!(
+                "it fits with `boot.generations: {limit}` in the machine file, or after `cairn gc --keep {}`",
+                limit.saturating_sub(1).max(1)
+            ),
+            None => format!(
+                "of Cairn's own files none can go, for all of them boot what must stay: free {} on it, or make it larger",
+                size(self.missing)
+            ),
+        }
+    }
 }
 
 /// Why there is no plan.
@@ -93,9 +111,8 @@ pub struct Shortage {
 pub enum PlanError {
     /// The new files do not fit, whatever of ours that is not needed goes first.
     #[error(
-        "the boot partition has {} free and {} more would be needed for what is to be written ({}); remove generations \
-         that are not needed (`cairn gc --keep N`), lower boot.generations in the machine file, or free room on it",
-        size(.0.free), size(.0.missing), size(.0.needed)
+        "the boot partition has {} free and {} more would be needed for what is to be written ({}); {}",
+        size(.0.free), size(.0.missing), size(.0.needed), .0.way_on()
     )]
     Full(Shortage),
     /// A directory stands where a file should be.
@@ -289,7 +306,7 @@ impl Situation<'_> {
             let free = space.free + freed;
             if needed > free {
                 let missing = needed - free;
-                return Err(Shortage { place: *place, missing, needed, free: space.free });
+                return Err(Shortage { place: *place, missing, needed, free: space.free, fits_with: None });
             }
         }
         Ok(())

@@ -260,6 +260,41 @@ fn a_full_partition_is_refused_before_anything_is_written_and_old_ones_make_room
 }
 
 #[test]
+fn a_full_partition_is_told_with_how_many_generations_it_would_do() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    for number in 2..=5 {
+        machine.add(generation(number, &format!("k{number}"), &format!("i{number}")));
+        machine.record.booted_well(number);
+        machine.update().unwrap();
+    }
+    machine.add(generation(6, "k6", "i6"));
+    // A generation takes 40 KiB in clusters, and its entry 4.
+    machine.volume.capacity = machine.volume.used() + 10_000;
+    let message = |machine: &Machine| machine.plan().unwrap_err().to_string();
+    assert_eq!(
+        message(&machine),
+        "the boot partition has 10 KiB free and 39 KiB more would be needed for what is to be written (48 KiB); it fits with \
+         `boot.generations: 5` in the machine file, or after `cairn gc --keep 4`"
+    );
+    machine.boot.generations = 5;
+    machine.update().unwrap();
+
+    // Too small for one more, whatever goes.
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.add(generation(2, "k2", "i2"));
+    machine.volume.capacity = machine.volume.used() + 10_000;
+    let told = message(&machine);
+    assert!(told.ends_with("for all of them boot what must stay: free 39 KiB on it, or make it larger"), "{told}");
+    // And while a generation is in doubt nothing goes.
+    machine.add(generation(3, "k3", "i3"));
+    machine.record.booted_well(3);
+    machine.may_remove = false;
+    assert!(message(&machine).contains("none can go"), "{}", message(&machine));
+}
+
+#[test]
 fn a_hundred_generations_share_what_is_the_same() {
     let mut machine = Machine::new(ROOMY);
     machine.boot.generations = 100;
