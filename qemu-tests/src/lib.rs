@@ -7,6 +7,8 @@
 pub mod cairn;
 pub mod command;
 pub mod disk;
+pub mod generations;
+pub mod guest;
 pub mod hello;
 pub mod judge;
 pub mod machine;
@@ -16,5 +18,6 @@ pub mod scenario;
 
 pub use cairn::Cairn;
 pub use command::{Cmd, Done};
-pub use machine::Machine;
+pub use guest::Guest;
+pub use machine::{Machine, Setup};
 pub use scenario::Scenario;

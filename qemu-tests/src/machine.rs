@@ -44,6 +44,8 @@ pub struct Setup {
     firmware: Firmware,
     devices: Vec<String>,
     persist: bool,
+    reboots: bool,
+    watchdog: bool,
     log: Option<PathBuf>,
 }
 
@@ -51,7 +53,15 @@ impl Setup {
     /// OVMF, a virtio disk; what is written is thrown away.
     pub fn new(image: &Path) -> Setup {
         let devices = vec!["virtio-blk-pci".into()];
-        Setup { image: image.into(), firmware: Firmware::Uefi, devices, persist: false, log: None }
+        Setup {
+            image: image.into(),
+            firmware: Firmware::Uefi,
+            devices,
+            persist: false,
+            reboots: false,
+            watchdog: false,
+            log: None,
+        }
     }
 
     /// Another firmware.
@@ -72,6 +82,20 @@ impl Setup {
     #[must_use]
     pub fn persist(mut self, persist: bool) -> Setup {
         self.persist = persist;
+        self
+    }
+
+    /// What it writes goes into the image, and when it restarts it runs on; else a restart ends it.
+    #[must_use]
+    pub fn reboots(mut self) -> Setup {
+        (self.persist, self.reboots) = (true, true);
+        self
+    }
+
+    /// With a hardware watchdog that resets it.
+    #[must_use]
+    pub fn watchdog(mut self) -> Setup {
+        self.watchdog = true;
         self
     }
 
@@ -154,8 +178,16 @@ impl Machine {
                 firmware.extend(["-drive".into(), drive]);
             }
         }
+        let mut more: Vec<&str> = Vec::new();
+        if !setup.reboots {
+            more.push("-no-reboot");
+        }
+        if setup.watchdog {
+            more.extend(["-device", "i6300esb", "-watchdog-action", "reset"]);
+        }
         let qemu = Cmd::new("qemu-system-x86_64")
-            .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-device", "VGA"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-device", "VGA"])
+            .args(more)
             .args(["-machine", "q35,smm=off", "-accel", "tcg,thread=multi", "-cpu", "qemu64,-cx16"])
             .args(["-m", "1024", "-smp", "2", "-device", "virtio-rng-pci"])
             .args(["-netdev", "user,id=n,restrict=on", "-device", "virtio-net-pci,netdev=n,romfile="])

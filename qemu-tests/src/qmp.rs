@@ -56,6 +56,13 @@ impl Qmp {
         Ok(())
     }
 
+    /// Presses one key, by QEMU's name for it.
+    pub fn press(&mut self, key: &str) -> Result<()> {
+        let keys = [json!({ "type": "qcode", "data": key })];
+        self.ask("send-key", &json!({ "keys": keys, "hold-time": 40 }))?;
+        Ok(())
+    }
+
     /// How many pixels of the screen are not black.
     pub fn lit(&mut self, scratch: &Path) -> Result<usize> {
         self.ask("screendump", &json!({ "filename": scratch }))?;

@@ -4,6 +4,7 @@ mod bad_luck;
 mod builds_agree;
 mod controllers;
 mod fixed_addresses;
+mod generations;
 mod grows;
 mod interrupted;
 mod judged_by_others;
@@ -41,6 +42,9 @@ const ALL: &[Scenario] = &[
 
 fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
-    let trials = ALL.iter().map(|scenario| scenario.trial()).collect();
+    let whole_table = std::env::var_os("CAIRN_WHOLE_TABLE").is_some();
+    let rest: &[Scenario] = if whole_table { generations::REST } else { &[] };
+    let scenarios = [ALL, generations::CHOSEN, rest].into_iter().flatten();
+    let trials = scenarios.map(|scenario| scenario.trial()).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

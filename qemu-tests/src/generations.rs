@@ -1,0 +1,120 @@
+//! The machine whose generations are tried, in each of the ways in which a machine can boot.
+
+use std::path::{Path, PathBuf};
+
+use crate::cairn::repository;
+use crate::machine::Firmware;
+use crate::{Cairn, Cmd, Guest, Setup};
+use anyhow::{Context, Result};
+
+/// A way to boot.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    layout: &'static str,
+    loader: &'static str,
+    /// What starts it.
+    pub firmware: Firmware,
+}
+
+impl Kind {
+    /// Whether GRUB is its loader.
+    pub fn grub(&self) -> bool {
+        self.loader == "grub"
+    }
+}
+
+/// systemd-boot under UEFI.
+pub const SYSTEMD_BOOT: Kind = Kind { layout: "uefi", loader: "systemd-boot", firmware: Firmware::Uefi };
+/// GRUB under UEFI, on a disk that boots under BIOS too.
+pub const GRUB_UEFI: Kind = Kind { layout: "hybrid", loader: "grub", firmware: Firmware::Uefi };
+/// GRUB under BIOS on a GPT.
+pub const GRUB_GPT: Kind = Kind { layout: "bios", loader: "grub", firmware: Firmware::Bios };
+/// GRUB under BIOS on an MBR.
+pub const GRUB_MBR: Kind = Kind { layout: "mbr", loader: "grub", firmware: Firmware::Bios };
+
+/// The machine file: a host name, and what one generation has for itself.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// The host name.
+    pub host: &'static str,
+    /// A unit that is started early, as a shell command.
+    pub early: Option<&'static str>,
+    /// A check of a good boot.
+    pub check: Option<&'static str>,
+    /// A kernel module that the initrd has, too.
+    pub module: Option<&'static str>,
+}
+
+impl File {
+    /// A machine that has nothing but a name.
+    pub const fn named(host: &'static str) -> File {
+        File { host, early: None, check: None, module: None }
+    }
+
+    fn text(&self, kind: Kind) -> String {
+        let checks =
+            self.check.map_or("[]".into(), |check| format!("[{{name: the wish of a test, command: '{check}'}}]"));
+        let unit = |command| {
+            format!(
+                "{{early.service: {{text: \"[Unit]\\nDefaultDependencies=no\\nAfter=local-fs.target\\n[Service]\\nType=oneshot\\n\
+                 ExecStart=/bin/sh -c '{command}'\\n[Install]\\nWantedBy=sysinit.target\\n\"}}}}"
+            )
+        };
+        include_str!("generations/machine.yaml")
+            .replace("NAME", self.host)
+            .replace("LAYOUT", kind.layout)
+            .replace("LOADER", kind.loader)
+            .replace("CHECKS", &checks)
+            .replace("MODULES", self.module.unwrap_or_default())
+            .replace("UNITS", &self.early.map_or("{}".into(), unit))
+    }
+}
+
+/// Builds the machine's first generation into a disk of the caller's own.
+pub fn disk(cairn: &Cairn, kind: Kind, file: &File, folder: &Path) -> Result<PathBuf> {
+    build(cairn, kind, None, file, folder)
+}
+
+/// The same with a second generation, which has not been booted yet.
+pub fn disk_with_two(cairn: &Cairn, kind: Kind, old: &File, new: &File, folder: &Path) -> Result<PathBuf> {
+    build(cairn, kind, Some(old), new, folder)
+}
+
+fn build(cairn: &Cairn, kind: Kind, old: Option<&File>, new: &File, folder: &Path) -> Result<PathBuf> {
+    // One lock file for all: the packages are the same.
+    let shared = cairn.work.join("generations.lock");
+    let put = |name: &str, file: &File| -> Result<PathBuf> {
+        let source = folder.join(format!("{name}.yaml"));
+        std::fs::write(&source, file.text(kind))?;
+        if shared.exists() {
+            std::fs::copy(&shared, folder.join(format!("{name}.lock")))?;
+        }
+        Ok(source)
+    };
+    std::fs::copy(repository().join("examples/hello.password"), folder.join("hello.password"))?;
+    let mut command = cairn.cmd(["build", "--format", "raw"]).arg(put("new", new)?).arg("-o").arg(folder);
+    if let Some(old) = old {
+        command = command.arg("--after").arg(put("old", old)?);
+    }
+    command.run()?.must(0)?;
+    // Whole or not at all, when two scenarios do this at once.
+    let mine = shared.with_extension(std::process::id().to_string());
+    std::fs::copy(folder.join("new.lock"), &mine)?;
+    std::fs::rename(&mine, &shared)?;
+    Ok(folder.join(format!("{}.raw", new.host)))
+}
+
+/// Boots such a disk for good: what it writes stays, and it may restart.
+pub fn start(kind: Kind, disk: &Path) -> Result<Guest> {
+    Guest::start(&Setup::new(disk).firmware(kind.firmware).reboots().watchdog())
+}
+
+/// Puts a machine file onto the machine and upgrades to it: what `cairn upgrade` said.
+pub fn upgrade(guest: &mut Guest, kind: Kind, file: &File) -> Result<String> {
+    let copy = guest.machine.folder().join("machine.yaml");
+    std::fs::write(&copy, file.text(kind))?;
+    // A line of a terminal has room for 4095 bytes.
+    let text = Cmd::new("base64").arg("-w0").arg(copy).ok()?;
+    guest.run(&format!("echo {text} | base64 -d >/etc/cairn/machine.yaml")).context("editing the machine file")?;
+    guest.run("cairn upgrade")
+}
