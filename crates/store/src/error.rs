@@ -172,9 +172,9 @@ pub enum StoreError {
     },
     /// There is no room for what is to come.
     #[error(
-        "there is no room in the store at {}: {} MiB are needed at most, and {} MiB were free; nothing was copied. \
-         `cairn gc` makes room by removing what old generations need",
-        root.display(), needed.div_ceil(1 << 20), free >> 20
+        "there is no room in the store at {}: {} are needed at most, and {} were free; nothing was copied. \
+         `cairn gc --keep N` makes room by removing old generations",
+        root.display(), size(*needed), size(*free)
     )]
     Full {
         /// The store's root folder.
@@ -259,6 +259,14 @@ pub enum StoreError {
     /// The database could not be made.
     #[error("writing the Nix database")]
     Database(#[source] rusqlite::Error),
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_048_576 => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        _ => format!("{} MiB", bytes.div_ceil(1 << 20)),
+    }
 }
 
 fn mend(remove: Option<&Path>) -> String {

@@ -17,7 +17,7 @@ use crate::exit::{AfterWrite, Exit, Refusal};
 use crate::live::collect::{self, Candidate, Found, Objection, Rule};
 use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::Observed;
-use crate::live::{Turn, now, numbers, remember_own_sizes};
+use crate::live::{Turn, now, numbers, remember_own_sizes, reserve};
 use crate::ui::Ui;
 
 pub fn run(args: GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -40,6 +40,7 @@ fn would(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
 
 fn collect(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let _turn = Turn::take(&args.root)?;
+    reserve::give(&args.root);
     let mut store = MachineStore::open(&args.root)?;
     let mut observed = Observed::at(&args.root)?;
     let asked = !rule(args).is_empty();
@@ -67,6 +68,7 @@ fn collect(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
     if !gone.is_empty() || !garbage.dead.is_empty() {
         remember_own_sizes(&args.root, &store);
     }
+    reserve::keep(&args.root);
     told(args, &observed, &gone, &garbage, ui)
 }
 

@@ -1,18 +1,20 @@
 //! `cairn upgrade`: a new generation, from the machine's own file that was edited, or from a system made elsewhere.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cairn_boot::ApplyError;
 use cairn_process::Report;
 use cairn_store::{Generations, MachineStore, NixDb, StorePath};
 use serde_json::json;
 
 use super::boot::tell_broken;
 use crate::args::UpgradeArgs;
-use crate::exit::{Exit, Refusal};
+use crate::exit::{AfterWrite, Exit, Refusal};
 use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::{Observed, Usable};
-use crate::live::{Turn, below, brought, now, partitions, remember_own_sizes};
+use crate::live::{Turn, below, brought, now, partitions, remember_own_sizes, reserve};
 use crate::pipeline::{self, Workshop};
 use crate::ui::Ui;
 use crate::{lock_file, machine_file};
@@ -21,6 +23,27 @@ use crate::{lock_file, machine_file};
 const OWN_FILE: &str = "/etc/cairn/machine.yaml";
 
 pub fn run(args: UpgradeArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let root = args.root.clone();
+    upgrade(args, ui).map_err(|error| match is_full(&error) {
+        true => error.context(format!(
+            "the disk of {} is full; the machine boots what it booted before. `cairn gc --keep N` removes old generations, then \
+             the same command goes on from here",
+            root.display()
+        )),
+        false => error,
+    })
+}
+
+/// Whether the root file system had no room. The boot partition's is another matter, and is told by whoever plans for it.
+fn is_full(error: &anyhow::Error) -> bool {
+    let no_room = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<std::io::Error>() {
+        Some(error) => matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded),
+        None => cause.to_string().contains("database or disk is full"),
+    };
+    error.chain().any(no_room) && !error.chain().any(|cause| cause.is::<AfterWrite>() || cause.is::<ApplyError>())
+}
+
+fn upgrade(args: UpgradeArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let _turn = Turn::take(&args.root)?;
     // Before anything else is opened on it: the store is written in a namespace of this thread's own.
     let store = MachineStore::open(&args.root)?;
@@ -179,6 +202,7 @@ pub fn install(
     if new.is_some() {
         remember_own_sizes(root, store);
     }
+    reserve::keep(root);
     if ui.json() {
         ui.object(&json!({ "generation": number, "system": system.to_string(), "new": new.is_some() }))?;
         return Ok(Exit::Done);

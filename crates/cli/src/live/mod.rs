@@ -10,6 +10,7 @@ pub mod menu;
 pub mod notice;
 pub mod observed;
 pub mod partitions;
+pub mod reserve;
 pub mod unpacked;
 
 use std::fs::{File, OpenOptions};

@@ -7,4 +7,5 @@ mod gc;
 mod generations;
 mod kills;
 mod made;
+mod trouble;
 mod upgrade;
