@@ -1,6 +1,8 @@
 //! Real machines, made by the built command, upgrade, roll back and collect under recording; all states of their boot
 //! partition are judged, and a sample of them is really booted.
 
+use std::fs::File;
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -179,16 +181,25 @@ pub struct Booted {
     pub outcome: Result<(String, u64)>,
 }
 
-/// Boots the states beside each name that goes, and others up to `sample`.
+/// Boots the states beside each name that goes, and others up to `sample`; those that came up in an earlier run in this
+/// folder are not booted again.
 ///
 /// # Errors
 /// When a state cannot be rebuilt.
 pub fn boot(kind: &Kind, all: &[Judged], sample: usize, folder: &Path) -> Result<Vec<Booted>> {
     let mut booted = Vec::new();
+    let kept = folder.join("booted");
+    let before = std::fs::read_to_string(&kept).unwrap_or_default();
     for (n, (judged, at, what)) in places(all, sample).into_iter().enumerate() {
         let disk = folder.join("state.raw");
         // One side of a change with the one firmware and the other with the other, each in turn.
         let firmware = kind.firmware[(n + n / 2) % kind.firmware.len()];
+        let key = format!("{} {at} {firmware:?} ", judged.number);
+        if let Some((seconds, name)) = before.lines().find_map(|line| line.strip_prefix(&key)?.split_once(' ')) {
+            let outcome = Ok((name.to_string(), seconds.parse()?));
+            booted.push(Booted { session: judged.number, at, what, firmware, outcome });
+            continue;
+        }
         let mut outcome = rebuild(&judged.session, at, &disk).and_then(|()| start(firmware, &disk));
         // What comes of a state is always the same; what an emulator does under load is not.
         if let Err(error) = &outcome {
@@ -197,6 +208,10 @@ pub fn boot(kind: &Kind, all: &[Judged], sample: usize, folder: &Path) -> Result
             outcome = start(firmware, &disk).map(|(name, seconds)| (format!("{name}, at the second attempt"), seconds));
         }
         eprintln!("{}, session {}, entry {at} ({what}), {firmware:?}: {outcome:?}", kind.name, judged.number);
+        if let Ok((name, seconds)) = &outcome {
+            let mut kept = File::options().create(true).append(true).open(&kept)?;
+            writeln!(kept, "{key}{seconds} {name}")?;
+        }
         booted.push(Booted { session: judged.number, at, what, firmware, outcome });
     }
     Ok(booted)
