@@ -7,6 +7,8 @@ use qemu_tests::disk::{ESP, partitions};
 use qemu_tests::generations::{self, File, GRUB_GPT, GRUB_UEFI, Kind, SYSTEMD_BOOT};
 use qemu_tests::{Cairn, Cmd, Scenario};
 
+use super::journey::good;
+
 const NEEDS: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap", "mtools", "sfdisk"];
 
 /// GPT type of an extended boot loader partition.
@@ -71,7 +73,8 @@ fn run(cairn: &Cairn, kind: Kind, damages: &[Damage]) -> Result<()> {
         let mut guest = generations::start(kind, &disk).context(damage.what)?;
         let booted = guest.booted()?.0;
         ensure!(booted == damage.boots, "{}: generation {booted} was booted, not {}", damage.what, damage.boots);
-        // The machine notices, and heals it.
+        // A good boot mends it, and what it leaves `repair` does.
+        good(&mut guest, damage.boots).context(damage.what)?;
         guest.run("cairn boot repair && cairn boot check").context(damage.what)?;
     }
     Ok(())
