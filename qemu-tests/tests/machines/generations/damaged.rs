@@ -54,8 +54,8 @@ const NO_INITRD: Damage =
     Damage { what: "the new initrd is gone", does: |fat| fat.remove(&fat.new_initrd()?), boots: 1 };
 const NO_MENU: Damage = Damage { what: "grub.cfg is gone", does: |fat| fat.remove(&fat.grub("grub.cfg")?), boots: 2 };
 const ZERO_MENU: Damage = Damage { what: "grub.cfg is zeros", does: |fat| fat.zero(&fat.grub("grub.cfg")?), boots: 2 };
-/// Cut before the trial's entry: what is left boots what is known to boot.
-const TORN_MENU: Damage = Damage { what: "the menu is cut off", does: |fat| fat.cut(&fat.menu()?, 3000), boots: 1 };
+/// There is the menu before it, which has both.
+const TORN_MENU: Damage = Damage { what: "the menu is cut off", does: |fat| fat.cut(&fat.menu()?, 3000), boots: 2 };
 const ZERO_BLOCK: Damage =
     Damage { what: "the environment block is zeros", does: |fat| fat.zero(&fat.grub("grubenv")?), boots: 1 };
 const NO_BLOCK: Damage =
