@@ -31,7 +31,7 @@ pub enum Step {
         place: Place,
         /// The path.
         path: String,
-        /// The bytes, [`SECTOR`] of them.
+        /// The bytes, [`crate::SECTOR`] of them.
         bytes: Vec<u8>,
     },
     /// Copies a file of the partition to another name on it, which may be in use.
