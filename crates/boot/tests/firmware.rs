@@ -45,7 +45,7 @@ fn efibootmgr(folder: &Path, args: &[&str]) -> Option<String> {
             Some(String::from_utf8(output.stdout).unwrap())
         }
         Err(error) => {
-            assert!(std::env::var_os("CAIRN_STRICT").is_none(), "efibootmgr (of that package): {error}");
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "efibootmgr (of that package): {error}");
             eprintln!("SKIPPED: efibootmgr (of that package): {error}");
             None
         }

@@ -111,7 +111,7 @@ fn can_trace() -> bool {
     let can =
         Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
     if !can {
-        assert!(std::env::var_os("CAIRN_STRICT").is_none(), "cannot be skipped in CI: needs strace");
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "cannot be skipped in CI: needs strace");
         eprintln!("SKIPPED: needs strace");
     }
     can

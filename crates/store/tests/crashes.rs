@@ -92,10 +92,14 @@ fn child_that_adds_and_replaces() {
 fn processes_that_add_and_remove_the_same_tree_at_once_do_not_disturb_each_other() {
     let (store, dir) = store();
     let children: Vec<_> = (0..4)
-        .map(|_| child("child_that_adds_many_times", dir.path()).start(Stdio::null(), Stdio::null()).unwrap())
+        .map(|_| {
+            let child = child("child_that_adds_many_times", dir.path());
+            std::thread::spawn(move || child.output().unwrap())
+        })
         .collect();
     for child in children {
-        child.wait().unwrap();
+        let said = String::from_utf8(child.join().unwrap()).unwrap();
+        assert!(said.contains("all is well"), "{said}");
     }
     assert_eq!(left_over(dir.path()), [""; 0]);
     let path = StorePath::from_absolute(LEAF).unwrap();
@@ -118,6 +122,7 @@ fn child_that_adds_many_times() {
             store.remove(&info.path).unwrap();
         }
     }
+    println!("all is well");
 }
 
 #[test]

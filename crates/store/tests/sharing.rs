@@ -185,7 +185,7 @@ fn a_file_that_may_have_no_more_names_stays_a_copy() {
     fs::create_dir(&many).unwrap();
     let full = (0..70_000).find_map(|n| fs::hard_link(&file, many.join(n.to_string())).err());
     if full.is_none_or(|e| e.kind() != std::io::ErrorKind::TooManyLinks) {
-        return skip("this file system lets a file have any number of names");
+        return common::without_object("this file system lets a file have any number of names");
     }
     let two = add(&store, 2);
     store.check_contents(&two).unwrap();
