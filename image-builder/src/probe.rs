@@ -77,6 +77,7 @@ pub fn run_guest(accel: Accel, deadline: Duration) -> Result<(), String> {
         smbios: Vec::new(),
         port: None,
         control: false,
+        reboots: false,
     };
     let tool = tied_to_us(machine.args()).arg("-device").arg("isa-debug-exit,iobase=0xf4,iosize=1");
     let mut running = tool.start(Stdio::null(), Stdio::null()).map_err(|e| words(e.into()))?;

@@ -76,6 +76,7 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
         smbios: Vec::new(),
         port: None,
         control: false,
+        reboots: true,
     };
     if std::io::stdin().is_terminal() {
         report.note("Ctrl-A X ends the machine, Ctrl-A C opens QEMU's monitor");
@@ -83,6 +84,7 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
     if let Some(port) = options.ssh_port {
         report.note(&format!("ssh -p {port} USER@127.0.0.1 leads into it"));
     }
+    report.finish();
     let _terminal = Terminal::keep();
     // Standard error is kept back: what a user can do something about is said in our words.
     let running = machine.tool().start(Stdio::inherit(), Stdio::inherit())?;

@@ -13,16 +13,8 @@ use crate::ui::event;
 /// How long a phase must have taken before its end is worth a time.
 const WORTH_A_TIME: Duration = Duration::from_secs(1);
 
-/// Progress as it is shown.
-pub trait Progress: Report {
-    /// The phase that runs is over: nothing of it may stand where data is printed next.
-    fn finish(&self) {}
-}
-
 /// Nothing.
 pub struct Silent;
-
-impl Progress for Silent {}
 
 impl Report for Silent {
     fn phase(&self, _name: &str, _total: Option<u64>) {}
@@ -53,12 +45,6 @@ impl Bars {
     }
 }
 
-impl Progress for Bars {
-    fn finish(&self) {
-        Self::end(self.lock().take());
-    }
-}
-
 impl Report for Bars {
     fn phase(&self, name: &str, total: Option<u64>) {
         let mut current = self.lock();
@@ -80,6 +66,10 @@ impl Report for Bars {
             Some(Phase { bar: Some(bar), .. }) => bar.suspend(|| say(text)),
             _ => say(text),
         }
+    }
+
+    fn finish(&self) {
+        Self::end(self.lock().take());
     }
 }
 
@@ -105,12 +95,6 @@ fn style(total: Option<u64>) -> ProgressStyle {
 /// One line when a phase begins, one for each note; for logs.
 #[derive(Default)]
 pub struct Lines(Mutex<Option<Phase>>);
-
-impl Progress for Lines {
-    fn finish(&self) {
-        Self::end(self.lock().take());
-    }
-}
 
 impl Lines {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Phase>> {
@@ -139,6 +123,10 @@ impl Report for Lines {
     fn note(&self, text: &str) {
         say(text);
     }
+
+    fn finish(&self) {
+        Self::end(self.lock().take());
+    }
 }
 
 fn done(name: &str, took: Duration) -> String {
@@ -160,8 +148,6 @@ struct Count {
     total: Option<u64>,
     told: u64,
 }
-
-impl Progress for Events {}
 
 impl Report for Events {
     fn phase(&self, name: &str, total: Option<u64>) {

@@ -9,18 +9,18 @@ use cairn_process::Report;
 use serde_json::{Value, json};
 
 use crate::exit::OutputError;
-use crate::progress::{Bars, Events, Lines, Progress, Silent};
+use crate::progress::{Bars, Events, Lines, Silent};
 
 /// How this run talks.
 pub struct Ui {
-    progress: Box<dyn Progress>,
+    progress: Box<dyn Report>,
     json: bool,
 }
 
 impl Ui {
     /// `events`: the progress itself is the data, as JSON lines on standard output. `json`: the answer is JSON.
     pub fn new(quiet: bool, json: bool, events: bool) -> Ui {
-        let progress: Box<dyn Progress> = if events {
+        let progress: Box<dyn Report> = if events {
             Box::new(Events::default())
         } else if quiet {
             Box::new(Silent)

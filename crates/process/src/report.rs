@@ -8,6 +8,8 @@ pub trait Report: Sync {
     fn advance(&self, steps: u64);
     /// Something worth a line, such as "the base is in the cache".
     fn note(&self, text: &str);
+    /// The current phase is over, and the terminal is somebody else's from here on: data, or another program.
+    fn finish(&self) {}
 }
 
 /// Says nothing.

@@ -138,6 +138,8 @@ pub struct Machine {
     pub port: Option<Port>,
     /// Speak QMP on standard input and output.
     pub control: bool,
+    /// A reboot of the guest restarts the machine; else it ends it.
+    pub reboots: bool,
 }
 
 /// `key=value` with the commas of the value doubled, as QEMU wants them.
@@ -155,10 +157,13 @@ impl Machine {
         tied_to_us(self.args())
     }
 
-    /// QEMU's arguments. A reboot of the guest ends the machine.
+    /// QEMU's arguments.
     pub(crate) fn args(&self) -> Vec<OsString> {
         let mut args = Args(Vec::new());
-        args.add("-nodefaults").add("-no-user-config").add("-no-reboot");
+        args.add("-nodefaults").add("-no-user-config");
+        if !self.reboots {
+            args.add("-no-reboot");
+        }
         args.add("-machine").add("q35,smm=off");
         match self.accel {
             Accel::Kvm => args.add("-accel").add("kvm").add("-cpu").add("host"),
@@ -299,6 +304,7 @@ mod tests {
             smbios: vec!["/c".into()],
             port: None,
             control: false,
+            reboots: false,
         }
     }
 
@@ -308,6 +314,12 @@ mod tests {
         assert!(line.contains(" -accel tcg,thread=multi -cpu qemu64,-cx16 "), "{line}");
         assert!(line.contains(" -smbios type=11,path=/c"), "{line}");
         assert!(line.contains("hostfwd=tcp:127.0.0.1:2222-:22"), "{line}");
+    }
+
+    #[test]
+    fn a_reboot_restarts_only_a_machine_that_somebody_uses() {
+        assert!(machine().tool().to_string().contains(" -no-reboot "));
+        assert!(!Machine { reboots: true, ..machine() }.tool().to_string().contains("-no-reboot"));
     }
 
     #[test]

@@ -130,6 +130,7 @@ impl Session {
             smbios: credentials.iter().map(Scratch::path).collect(),
             port: Some(Port { name: PORT, socket }),
             control: true,
+            reboots: false,
         };
         let mut qemu = machine.tool().start(Stdio::piped(), Stdio::piped())?;
         let port = match accept(&listener, &mut qemu)? {
