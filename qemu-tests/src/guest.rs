@@ -48,7 +48,8 @@ impl Guest {
         self.machine.wait_for("may-i-0-", ANSWER)?;
         self.machine.type_line("exec sudo -n bash --noprofile --norc --noediting")?;
         self.machine.wait_for("#", ANSWER)?;
-        self.machine.type_line("PS1=; PS2=; stty -echo; export LC_ALL=C.UTF-8 PAGER=cat; echo now-''silent-")?;
+        self.machine
+            .type_line("PS1=; PS2=; stty -echo; dmesg -n 1; export LC_ALL=C.UTF-8 PAGER=cat; echo now-''silent-")?;
         self.machine.wait_for("now-silent-", ANSWER)?;
         Ok(before)
     }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use super::image::{Base, Image};
 use super::log::{Log, SECTOR};
-use super::session::{Account, Session, record};
+use super::session::{Session, record};
 use super::start::{SAYS_SO, start};
 use super::states::Thorough;
 use super::whole::{Boots, Turn, Verdicts, judge, rebuild};
@@ -38,8 +38,6 @@ pub const KINDS: [Kind; 2] = [
     Kind { name: "systemd-boot", example: "hello", firmware: &[Firmware::Uefi] },
     Kind { name: "GRUB", example: "grub", firmware: &[Firmware::Uefi, Firmware::Bios] },
 ];
-
-const ACCOUNT: Account = Account { name: "cairn", password: "cairn" };
 
 /// What is done, boot after boot. A new generation has the kernel module that is named in its initrd, or else the initrd
 /// of the one before.
@@ -143,15 +141,10 @@ pub fn torture(kind: &Kind, disk: &Path, sessions: usize, how: Thorough, folder:
         let commands: Vec<_> = commands.iter().map(|command| ((*command).to_string(), shell(command))).collect();
         let began = Instant::now();
         let firmware = kind.firmware[(number - 1) % kind.firmware.len()];
-        let attempt = || record(firmware, disk, ACCOUNT, &commands, &folder);
-        let again = |error: anyhow::Error| {
-            eprintln!("{}, session {number}, is recorded once more, after: {error:#}", kind.name);
-            attempt()
-        };
         let session = match Session::kept(&folder)? {
             Some(session) => session,
-            // A kernel may panic under emulation, for reasons that have nothing to do with its boot partition.
-            None => attempt().or_else(again).with_context(|| format!("{}, session {number}", kind.name))?,
+            None => record(firmware, disk, &commands, &folder)
+                .with_context(|| format!("{}, session {number}", kind.name))?,
         };
         eprintln!("{}, session {number}: recorded in {} s", kind.name, began.elapsed().as_secs());
         let began = Instant::now();
@@ -200,13 +193,7 @@ pub fn boot(kind: &Kind, all: &[Judged], sample: usize, folder: &Path) -> Result
             booted.push(Booted { session: judged.number, at, what, firmware, outcome });
             continue;
         }
-        let mut outcome = rebuild(&judged.session, at, &disk).and_then(|()| start(firmware, &disk));
-        // What comes of a state is always the same; what an emulator does under load is not.
-        if let Err(error) = &outcome {
-            eprintln!("{}, session {}, entry {at}, once more, after: {error:#}", kind.name, judged.number);
-            rebuild(&judged.session, at, &disk)?;
-            outcome = start(firmware, &disk).map(|(name, seconds)| (format!("{name}, at the second attempt"), seconds));
-        }
+        let outcome = rebuild(&judged.session, at, &disk).and_then(|()| start(firmware, &disk));
         eprintln!("{}, session {}, entry {at} ({what}), {firmware:?}: {outcome:?}", kind.name, judged.number);
         if let Ok((name, seconds)) = &outcome {
             let mut kept = File::options().create(true).append(true).open(&kept)?;
