@@ -2,7 +2,7 @@
 
 use bootspec::v1::BootSpecV1;
 
-/// A file of the store that goes to the boot partition: a kernel or an initrd.
+/// A file of the store that goes to the boot partition: a kernel, an initrd or a device tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
     /// Its path in the store, as the bootspec names it.
@@ -41,6 +41,8 @@ pub struct Generation {
     pub kernel: Artifact,
     /// The initrd, if there is one.
     pub initrd: Option<Artifact>,
+    /// The device tree that the loader gives to the kernel, if there is one.
+    pub device_tree: Option<Artifact>,
     /// Variants of the system, each with an entry of its own below the generation's.
     pub variants: Vec<Variant>,
 }
@@ -56,6 +58,8 @@ pub struct Variant {
     pub kernel: Artifact,
     /// Its initrd, if there is one.
     pub initrd: Option<Artifact>,
+    /// Its device tree, if there is one.
+    pub device_tree: Option<Artifact>,
 }
 
 impl Generation {

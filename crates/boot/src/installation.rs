@@ -50,6 +50,11 @@ impl Installation {
         format!("{}/{}-initrd", self.folder(), initrd.short_hash())
     }
 
+    /// The name of a device tree.
+    pub(crate) fn device_tree(&self, tree: &Artifact) -> String {
+        format!("{}/{}-devicetree.dtb", self.folder(), tree.short_hash())
+    }
+
     /// Where the loader's program stays that was replaced last.
     pub fn previous_program(&self) -> String {
         format!("{}/previous.efi", self.efi_folder())

@@ -70,28 +70,27 @@ impl SystemdBoot<'_> {
                 return Err(SetError::Twice(number));
             }
             seen.push(number);
-            let kernel = self.installation.kernel(&generation.kernel);
-            put(Place::Boot, &kernel, Content::Store(generation.kernel.clone()), Role::Artifact);
-            let initrd = generation.initrd.as_ref().map(|initrd| {
-                let path = self.installation.initrd(initrd);
-                put(Place::Boot, &path, Content::Store(initrd.clone()), Role::Artifact);
-                path
+            let mut artifact = |path: String, artifact: &Artifact| {
+                put(Place::Boot, &path, Content::Store(artifact.clone()), Role::Artifact);
+                format!("/{path}")
+            };
+            // The files that an entry starts, and an entry that names them.
+            let mut started = |kernel: &Artifact, initrd: Option<&Artifact>, device_tree: Option<&Artifact>| Entry {
+                linux: artifact(self.installation.kernel(kernel), kernel),
+                initrd: initrd.map(|initrd| artifact(self.installation.initrd(initrd), initrd)).into_iter().collect(),
+                devicetree: device_tree.map(|tree| artifact(self.installation.device_tree(tree), tree)),
+                ..Entry::default()
+            };
+            let entry = started(&generation.kernel, generation.initrd.as_ref(), generation.device_tree.as_ref());
+            let variants = generation.variants.iter().map(|variant| {
+                (variant, started(&variant.kernel, variant.initrd.as_ref(), variant.device_tree.as_ref()))
             });
-            let text = self
-                .entry(generation, &kernel, initrd)
-                .render()
-                .map_err(|source| SetError::Entry { number, source })?;
+            let variants: Vec<(&Variant, Entry)> = variants.collect();
+            let text = self.entry(generation, entry).render().map_err(|source| SetError::Entry { number, source })?;
             let name = self.name(number, &text);
             put(Place::Boot, &name.path(), Content::Bytes(text.into_bytes()), Role::Entry(Some(name)));
-            for variant in &generation.variants {
-                let kernel = self.installation.kernel(&variant.kernel);
-                put(Place::Boot, &kernel, Content::Store(variant.kernel.clone()), Role::Artifact);
-                let initrd = variant.initrd.as_ref().map(|initrd| {
-                    let path = self.installation.initrd(initrd);
-                    put(Place::Boot, &path, Content::Store(initrd.clone()), Role::Artifact);
-                    path
-                });
-                let entry = self.variant(generation, variant, &kernel, initrd);
+            for (variant, entry) in variants {
+                let entry = self.variant(generation, variant, entry);
                 let text = entry.render().map_err(|source| SetError::Entry { number, source })?;
                 let file = self.extra_file(&format!("{number}-{}", variant.id().to_lowercase()), text);
                 put(file.place, &file.path, file.content, file.role);
@@ -169,21 +168,20 @@ impl SystemdBoot<'_> {
         EntryName { counter: Some(counter.unwrap_or(fresh)), ..plain }
     }
 
-    fn entry(&self, generation: &Generation, kernel: &str, initrd: Option<String>) -> Entry {
+    /// The entry of a generation, given what it starts.
+    fn entry(&self, generation: &Generation, started: Entry) -> Entry {
         Entry {
             title: generation.title(),
             version: generation.number.to_string(),
             sort_key: self.sort_key(generation.number).into(),
-            linux: format!("/{kernel}"),
-            initrd: initrd.map(|path| format!("/{path}")).into_iter().collect(),
             options: generation.command_line(!self.choice.good.contains(&generation.number)),
-            ..Entry::default()
+            ..started
         }
     }
 
     /// A variant stands behind its generation, and is never what boots by itself while there is one that has booted well:
     /// nobody knows whether it does.
-    fn variant(&self, generation: &Generation, variant: &Variant, kernel: &str, initrd: Option<String>) -> Entry {
+    fn variant(&self, generation: &Generation, variant: &Variant, started: Entry) -> Entry {
         let good = self.choice.good.contains(&generation.number);
         Entry {
             title: format!("{} ({})", generation.title(), variant.name),
@@ -191,7 +189,7 @@ impl SystemdBoot<'_> {
             version: format!("{}~{}", generation.number, variant.id()),
             sort_key: if good { self.sort_key(generation.number) } else { "cairn-d" }.into(),
             options: generation.variant_line(variant, !good),
-            ..self.entry(generation, kernel, initrd)
+            ..self.entry(generation, started)
         }
     }
 

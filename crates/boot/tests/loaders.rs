@@ -70,7 +70,7 @@ fn variant(name: &str) -> Variant {
     let of = generation(9, "k9", "i9");
     let mut bootspec = of.bootspec;
     bootspec.init = format!("/nix/store/{name}/init").into();
-    Variant { name: name.into(), bootspec, kernel: of.kernel, initrd: of.initrd }
+    Variant { name: name.into(), bootspec, kernel: of.kernel, initrd: of.initrd, device_tree: None }
 }
 
 #[test]
@@ -114,6 +114,37 @@ fn a_variant_has_an_entry_behind_its_generation_and_is_never_the_default() {
     machine.record.keep_only(&[2].into());
     machine.update().unwrap();
     assert_eq!(names(&machine).len(), 3);
+}
+
+#[test]
+fn a_device_tree_is_there_before_the_entry_that_names_it() {
+    let mut machine = Machine::new(10 << 20);
+    let mut new = generation(2, "k2", "i2");
+    new.device_tree = Some(artifact("board.dtb", 700));
+    let mut other = variant("text");
+    other.device_tree = Some(artifact("other.dtb", 900));
+    new.variants = vec![other];
+    machine.add(new);
+    machine.update().unwrap();
+    let named: Vec<String> = machine
+        .volume
+        .files
+        .iter()
+        .filter(|(path, _)| path.starts_with("loader/entries/"))
+        .filter_map(|(_, text)| {
+            let text = String::from_utf8(text.clone()).unwrap();
+            Some(text.lines().find_map(|line| line.strip_prefix("devicetree /"))?.to_string())
+        })
+        .collect();
+    assert_eq!(named.len(), 2);
+    let mut sizes: Vec<usize> = named.iter().map(|path| machine.volume.files[path].len()).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [700, 900]);
+    // Nothing is left of them when the generation goes.
+    machine.generations.pop();
+    machine.record.keep_only(&[1].into());
+    machine.update().unwrap();
+    assert!(!machine.volume.files.keys().any(|path| path.ends_with(".dtb")));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use cairn_machine::model::{Disk, FileSystem, PartitionKind};
 use cairn_process::Report;
 use cairn_store::{PathInfo, SigningKey, Store, StorePath, profile};
 use cairn_system::debian::Base;
-use cairn_system::{Mount, Program, System, SystemInput};
+use cairn_system::{Bootable, Mount, Program, System, SystemInput};
 use image_builder::image::{Image, ImageContents};
 use image_builder::root::RootContents;
 use image_builder::verify::Expected;
@@ -266,15 +266,16 @@ fn closure(store: &Store, made: &[Made]) -> anyhow::Result<Vec<PathInfo>> {
 }
 
 fn generation(store: &Store, number: u64, made: &Made) -> anyhow::Result<Generation> {
-    let bootspec = &made.system.bootspec;
-    let initrd = bootspec.initrd.as_deref().map(|path| artifact::of(store, path)).transpose()?;
+    let Bootable { bootspec, device_tree } = &made.system.boots;
+    let file = |path: &Option<PathBuf>| path.as_deref().map(|path| artifact::of(store, path)).transpose();
     Ok(Generation {
         number,
         name: made.checked.machine.hostname.clone(),
         date: cairn_boot::date(made.lock.debian.date),
         kernel_release: made.system.kernel_release.clone(),
         kernel: artifact::of(store, &bootspec.kernel)?,
-        initrd,
+        initrd: file(&bootspec.initrd)?,
+        device_tree: file(device_tree)?,
         // A system of Debian has none.
         variants: Vec::new(),
         bootspec: bootspec.clone(),

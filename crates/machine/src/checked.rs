@@ -56,6 +56,8 @@ pub enum FilePurpose {
     EtcFile(String),
     /// The contents of a file on the boot partition (its path there, without a `/` in front).
     BootFile(String),
+    /// The device tree; [`crate::device_tree`] checks it.
+    DeviceTree,
     /// The password hash of a user. It must not enter the store; [`crate::password_hash`] checks it.
     PasswordHash(String),
 }
@@ -115,7 +117,12 @@ impl Checked {
             let path = user.hashed_password_file.clone()?;
             Some(NamedFile { path, pointer, purpose: FilePurpose::PasswordHash(name.clone()) })
         });
-        on_boot_partition.chain(sources).chain(hashes).collect()
+        let device_tree = self.machine.boot.device_tree.iter().map(|path| NamedFile {
+            path: path.clone(),
+            pointer: "/boot/device_tree".into(),
+            purpose: FilePurpose::DeviceTree,
+        });
+        device_tree.chain(on_boot_partition).chain(sources).chain(hashes).collect()
     }
 
     /// The name of the machine file, as it was given.

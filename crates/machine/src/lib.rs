@@ -26,6 +26,6 @@ pub use checked::{Checked, FilePurpose, NamedFile};
 pub use nearest::nearest;
 pub use problem::{Position, Problem, Problems};
 pub use reference::reference;
-pub use rules::{PasswordHashError, password_hash};
+pub use rules::{DeviceTreeError, PasswordHashError, device_tree, password_hash};
 pub use template::template;
 pub use values::values;

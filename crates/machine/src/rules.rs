@@ -16,6 +16,7 @@ mod ssh;
 
 use crate::model::{Hardware, Machine};
 pub use accounts::{PasswordHashError, password_hash};
+pub use boot::{DeviceTreeError, device_tree};
 
 /// One finding of a rule, with the place as a JSON pointer.
 #[derive(Debug, Clone)]

@@ -122,6 +122,8 @@ fn the_boot_menu() {
     refused(&[
         ("boot: {loader: lilo}", "it is one of systemd-boot, grub"),
         ("boot: {loader: grub, console_mode: max}", "a setting of systemd-boot"),
+        ("boot: {loader: grub, device_tree: board.dtb}", "hands no device tree"),
+        ("boot: {device_tree: ''}", "the path is empty"),
         ("boot: {console_mode: 3}", "it is one of keep, auto, max, 0, 1, 2"),
         ("boot: {timeout: 3601}", "from 0 to 3600"),
         ("boot: {tries: 10}", "from 0 to 9"),
@@ -145,7 +147,7 @@ fn the_boot_menu() {
         (&grub(&format!("password_hash: {}", HASH.replace("AABB", "AAXY"))), "hexadecimal"),
     ]);
     accepted(&[
-        "boot: {menu: hidden, timeout: 0, tries: 0, console_mode: 2, editor: true, memtest: true, nvram: true}",
+        "boot: {menu: hidden, timeout: 0, tries: 0, console_mode: 2, device_tree: board.dtb, editor: true, memtest: true, nvram: true}",
         "boot: {checks: [{name: the web server answers, command: curl localhost}], deadline: 30, watchdog: false}",
         &grub(&format!("remember: true, password_hash: {HASH}, firmware_setup: false, other_systems: false")),
     ]);

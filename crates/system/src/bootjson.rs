@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bootspec::generation::Generation;
 use bootspec::v1::{BootSpecV1, GenerationV1};
-use bootspec::{BootJson, SystemConfigurationRoot};
-use serde_json::{Map, Value};
+use bootspec::{BootJson, Extensions, SystemConfigurationRoot};
+use serde_json::{Map, Value, json};
 
 use crate::error::SystemError;
 
@@ -26,7 +26,12 @@ pub struct Files {
     pub label: String,
     /// The platform in Nix's words.
     pub system: String,
+    /// The device tree, if there is one.
+    pub device_tree: Option<String>,
 }
+
+/// What NixOS's builder of systemd-boot's entries reads besides the bootspec: `devicetree` is a path, or is not there.
+const SYSTEMD_BOOT: &str = "org.nixos.systemd-boot";
 
 /// The file's text: keys sorted, no nulls (the schema that NixOS has for it allows none).
 ///
@@ -44,7 +49,8 @@ pub fn text(files: &Files) -> Result<String, SystemError> {
         toplevel: SystemConfigurationRoot(files.toplevel.clone().into()),
     };
     let generation = Generation::V1(GenerationV1 { bootspec, specialisations: HashMap::new() });
-    let document = BootJson { generation, extensions: HashMap::new() };
+    let device_tree = files.device_tree.iter().map(|path| (SYSTEMD_BOOT.into(), json!({ "devicetree": path })));
+    let document = BootJson { generation, extensions: device_tree.collect() };
     let io = |e: serde_json::Error| SystemError::io("writing", "boot.json")(e.into());
     let value = serde_json::to_value(&document).map_err(io)?;
     Ok(serde_json::to_string_pretty(&canonical(value)).map_err(io)? + "\n")
@@ -55,25 +61,59 @@ pub fn text(files: &Files) -> Result<String, SystemError> {
 /// # Errors
 /// When it is missing or is none.
 pub fn read(toplevel: &Path) -> Result<BootSpecV1, SystemError> {
-    Ok(read_all(toplevel)?.0)
+    Ok(read_all(toplevel)?.system.bootspec)
 }
 
-/// The variants of a system by their names.
-pub type Variants = BTreeMap<String, BootSpecV1>;
+/// What a boot.json says of a system or of one of its variants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bootable {
+    /// The bootspec.
+    pub bootspec: BootSpecV1,
+    /// Where its device tree is, if it has one (`org.nixos.systemd-boot`).
+    pub device_tree: Option<PathBuf>,
+}
 
-/// Reads a system's boot.json with what it says of the system's variants (`org.nixos.specialisation.v1`).
+/// All that a boot.json says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bootspecs {
+    /// The system.
+    pub system: Bootable,
+    /// Its variants by their names (`org.nixos.specialisation.v1`).
+    pub variants: BTreeMap<String, Bootable>,
+}
+
+impl Bootspecs {
+    /// The files of the store that the boot partition needs for it.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let all = std::iter::once(&self.system).chain(self.variants.values());
+        all.flat_map(|one| {
+            let more = one.bootspec.initrd.iter().chain(&one.device_tree);
+            std::iter::once(&one.bootspec.kernel).chain(more).map(PathBuf::as_path)
+        })
+    }
+}
+
+/// Reads a system's boot.json with what it says of the system's variants.
 ///
 /// # Errors
 /// When it is missing or is none.
-pub fn read_all(toplevel: &Path) -> Result<(BootSpecV1, Variants), SystemError> {
+pub fn read_all(toplevel: &Path) -> Result<Bootspecs, SystemError> {
     let path = toplevel.join(bootspec::JSON_FILENAME);
     let bytes = fs::read(&path).map_err(SystemError::io("reading", &path))?;
     let malformed = || SystemError::Malformed { path: path.clone(), what: "a bootspec of version 1" };
     let document: BootJson = serde_json::from_slice(&bytes).map_err(|_| malformed())?;
     let generation = GenerationV1::try_from(document.generation).map_err(|_| malformed())?;
     // A variant has none of its own.
-    let variants = generation.specialisations.into_iter().map(|(name, variant)| (name.0, variant.generation.bootspec));
-    Ok((generation.bootspec, variants.collect()))
+    let variants = generation
+        .specialisations
+        .into_iter()
+        .map(|(name, variant)| (name.0, bootable(variant.generation.bootspec, &variant.extensions)));
+    Ok(Bootspecs { variants: variants.collect(), system: bootable(generation.bootspec, &document.extensions) })
+}
+
+fn bootable(bootspec: BootSpecV1, extensions: &Extensions) -> Bootable {
+    let device_tree = extensions.get(SYSTEMD_BOOT).and_then(|more| more.get("devicetree")?.as_str());
+    Bootable { bootspec, device_tree: device_tree.map(PathBuf::from) }
 }
 
 /// The same value with sorted keys and without nulls, whatever features serde_json was built with.
@@ -102,10 +142,11 @@ mod tests {
             kernel_params: vec!["root=UUID=1".into(), "rw".into()],
             label: "Debian".into(),
             system: "x86_64-linux".into(),
+            device_tree: None,
         };
-        let text = text(&files).unwrap();
+        let plain = text(&files).unwrap();
         assert_eq!(
-            text,
+            plain,
             r#"{
   "org.nixos.bootspec.v1": {
     "init": "/nix/store/x-system/init",
@@ -124,8 +165,13 @@ mod tests {
 "#
         );
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("boot.json"), text).unwrap();
+        fs::write(dir.path().join("boot.json"), plain).unwrap();
         assert_eq!(read(dir.path()).unwrap().init, Path::new("/nix/store/x-system/init"));
+
+        let tree = "/nix/store/x-system/devicetree.dtb";
+        let with_tree = text(&Files { device_tree: Some(tree.into()), ..files }).unwrap();
+        fs::write(dir.path().join("boot.json"), with_tree).unwrap();
+        assert_eq!(read_all(dir.path()).unwrap().system.device_tree.as_deref(), Some(Path::new(tree)));
     }
 
     #[test]
@@ -136,15 +182,16 @@ mod tests {
             )
         };
         let text = format!(
-            r#"{{"org.nixos.bootspec.v1": {}, "org.nixos.specialisation.v1": {{"text": {{"org.nixos.bootspec.v1": {}, "org.nixos.specialisation.v1": {{}}}}}}}}"#,
+            r#"{{"org.nixos.bootspec.v1": {}, "org.nixos.specialisation.v1": {{"text": {{"org.nixos.bootspec.v1": {}, "org.nixos.specialisation.v1": {{}}, "org.nixos.systemd-boot": {{"sortKey": "nixos", "devicetree": "/nix/store/d/b.dtb"}}}}}}}}"#,
             one("/nix/store/a"),
             one("/nix/store/b")
         );
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("boot.json"), text).unwrap();
-        let (system, variants) = read_all(dir.path()).unwrap();
-        assert_eq!(system.init, Path::new("/nix/store/a/init"));
+        let Bootspecs { system, variants } = read_all(dir.path()).unwrap();
+        assert_eq!((system.bootspec.init.as_path(), system.device_tree), (Path::new("/nix/store/a/init"), None));
         assert_eq!(variants.keys().collect::<Vec<_>>(), ["text"]);
-        assert_eq!(variants["text"].init, Path::new("/nix/store/b/init"));
+        assert_eq!(variants["text"].bootspec.init, Path::new("/nix/store/b/init"));
+        assert_eq!(variants["text"].device_tree.as_deref(), Some(Path::new("/nix/store/d/b.dtb")));
     }
 }

@@ -9,6 +9,7 @@
 //! | `init` | a link to systemd; `init=` on the kernel's command line names the generation by it |
 //! | `kernel-params` | the kernel's command line without `init=` |
 //! | `boot.json` | the bootspec, version 1 |
+//! | `devicetree.dtb` | the device tree, if the machine file names one |
 //! | `initrd-inputs` | a hash of what the initrd was made from |
 //! | `modes` | owners and permissions that a store path cannot carry, for the initrd's helper |
 //! | `machine.yaml`, `hardware.yaml`, `machine.lock` | the files that the system was made from |
@@ -21,7 +22,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use bootspec::v1::BootSpecV1;
 use cairn_machine::Checked;
 use cairn_machine::model::Architecture;
 use cairn_machine::pointer::child;
@@ -35,10 +35,13 @@ use crate::etc::{self, EtcInput, Mount};
 use crate::initrd::{self, Wanted, WantedModules};
 use crate::memory::{Memory, present};
 use crate::program::{self, Carried, Program};
-use crate::{bootjson, special, usr};
+use crate::{Bootable, bootjson, special, usr};
 
 /// The name of the file with the hash of what the initrd was made from.
 const INITRD_INPUTS: &str = "initrd-inputs";
+
+/// The name of the device tree.
+const DEVICE_TREE: &str = "devicetree.dtb";
 
 /// The name of the link to what of the boot loader is made for a machine alone.
 pub const LOADER: &str = "loader";
@@ -81,7 +84,7 @@ pub struct System {
     /// The toplevel's path; its references are the rest of it.
     pub info: PathInfo,
     /// What a boot loader needs to know.
-    pub bootspec: BootSpecV1,
+    pub boots: Bootable,
     /// The kernel's release.
     pub kernel_release: String,
 }
@@ -111,8 +114,8 @@ pub fn build(input: &SystemInput<'_>, report: &dyn Report) -> Result<System, Sys
         }
         None => info,
     };
-    let bootspec = bootjson::read(&input.store.real_path(&path))?;
-    Ok(System { info, bootspec, kernel_release: input.base.kernel_release.clone() })
+    let boots = bootjson::read_all(&input.store.real_path(&path))?.system;
+    Ok(System { info, boots, kernel_release: input.base.kernel_release.clone() })
 }
 
 /// Everything that the system depends on, in words. This code is part of it.
@@ -194,6 +197,7 @@ fn make(
     let link = |name: &str, to: String| symlink(to, folder.join(name)).map_err(SystemError::io("linking", name));
     let label = label(&base, &input.base.kernel_release);
     let params = kernel_parameters(input);
+    let device_tree = checked.machine.boot.device_tree.as_ref().and_then(|name| input.named.get(name));
     let files = bootjson::Files {
         toplevel: path.to_string(),
         kernel: format!("{}/boot/vmlinuz", input.base.info.path),
@@ -201,6 +205,7 @@ fn make(
         kernel_params: params.clone(),
         label: label.clone(),
         system: platform(checked.machine.architecture),
+        device_tree: device_tree.map(|_| format!("{path}/{DEVICE_TREE}")),
     };
     link("kernel", files.kernel.clone())?;
     link("initrd", files.initrd.clone())?;
@@ -214,6 +219,9 @@ fn make(
     link("init", "/usr/lib/systemd/systemd".into())?;
     text("kernel-params", format!("{}\n", params.join(" ")).as_bytes())?;
     text("boot.json", bootjson::text(&files)?.as_bytes())?;
+    if let Some(bytes) = device_tree {
+        text(DEVICE_TREE, bytes)?;
+    }
     text("modes", modes.as_bytes())?;
     text(INITRD_INPUTS, format!("{initrd_inputs}\n").as_bytes())?;
     text("system", files.system.as_bytes())?;

@@ -34,10 +34,20 @@ pub struct LoaderEntry {
     pub linux: Option<String>,
     /// The initrds' paths.
     pub initrd: Vec<String>,
+    /// The device tree's path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_tree: Option<String>,
     /// The kernel's command line.
     pub options: String,
     /// Paths that the entry names and that are not there.
     pub missing: Vec<String>,
+}
+
+impl LoaderEntry {
+    /// The paths of all that the entry loads.
+    pub(crate) fn loads(&self) -> impl Iterator<Item = &String> {
+        self.linux.iter().chain(&self.initrd).chain(&self.device_tree)
+    }
 }
 
 /// A file on a boot partition.
@@ -180,6 +190,7 @@ fn entry(file: &str, text: &[u8], files: &[BootFile]) -> LoaderEntry {
             "sort-key" => entry.sort_key = Some(value),
             "linux" => entry.linux = Some(value),
             "initrd" => entry.initrd.push(value),
+            "devicetree" => entry.device_tree = Some(value),
             // Several lines are one command line.
             "options" if entry.options.is_empty() => entry.options = value,
             "options" => entry.options = format!("{} {value}", entry.options),
@@ -197,7 +208,7 @@ fn missing(entry: &LoaderEntry, files: &[BootFile]) -> Vec<String> {
         let path = path.replace('\\', "/");
         files.iter().any(|f| f.path.eq_ignore_ascii_case(path.trim_start_matches('/')))
     };
-    entry.linux.iter().chain(&entry.initrd).filter(|path| !there(path)).cloned().collect()
+    entry.loads().filter(|path| !there(path)).cloned().collect()
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl Inspection {
             writeln!(f, "\nentry {}", entry.file)?;
             let version = entry.version.as_deref().unwrap_or_default();
             writeln!(f, "  title    {} {version}", entry.title.as_deref().unwrap_or("-"))?;
-            for path in entry.linux.iter().chain(&entry.initrd) {
+            for path in entry.loads() {
                 let missing = if entry.missing.contains(path) { "  (MISSING)" } else { "" };
                 writeln!(f, "  loads    {path}{missing}")?;
             }

@@ -253,6 +253,7 @@ pub fn generation(number: u64, kernel: &str, initrd: &str) -> Generation {
         kernel_release: "6.12.107".into(),
         kernel: artifact(kernel, 20_000),
         initrd: Some(artifact(initrd, 15_000)),
+        device_tree: None,
         variants: Vec::new(),
     }
 }

@@ -11,6 +11,7 @@ use cairn_boot::{Artifact, Generation, Record, Variant};
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
 use cairn_store::{Generations, Store, StorePath};
+use cairn_system::{Bootable, Bootspecs};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -189,7 +190,7 @@ fn read(
     hashes: &Hashes,
 ) -> anyhow::Result<Usable> {
     let top = below(root, Path::new(&system.to_string()));
-    let (bootspec, variants) = cairn_system::read_bootspecs(&top)?;
+    let Bootspecs { system: boots, variants } = cairn_system::read_bootspecs(&top)?;
     let link = |name: &str| -> anyhow::Result<StorePath> {
         let target = std::fs::read_link(top.join(name)).with_context(|| format!("reading {system}/{name}"))?;
         Ok(StorePath::from_absolute(&target.to_string_lossy())?)
@@ -201,16 +202,24 @@ fn read(
     let release = below(root, Path::new(&base.to_string())).join("kernel-release");
     let release = std::fs::read_to_string(&release).with_context(|| format!("reading {}", release.display()))?;
     let name = std::fs::read_to_string(etc.join("hostname")).context("reading its host name")?;
-    let initrd = |path: Option<&Path>| path.map(|path| artifact(root, store, path, hashes)).transpose();
+    let file = |path: &Path| artifact(root, store, path, hashes);
+    let if_any = |path: &Option<PathBuf>| path.as_deref().map(file).transpose();
     let mut others = Vec::new();
-    for (name, bootspec) in variants {
-        let (kernel, initrd) = (artifact(root, store, &bootspec.kernel, hashes)?, initrd(bootspec.initrd.as_deref())?);
-        others.push(Variant { name, kernel, initrd, bootspec });
+    for (name, Bootable { bootspec, device_tree }) in variants {
+        others.push(Variant {
+            name,
+            kernel: file(&bootspec.kernel)?,
+            initrd: if_any(&bootspec.initrd)?,
+            device_tree: if_any(&device_tree)?,
+            bootspec,
+        });
     }
+    let Bootable { bootspec, device_tree } = boots;
     let boot = Generation {
         number,
-        kernel: artifact(root, store, &bootspec.kernel, hashes)?,
-        initrd: initrd(bootspec.initrd.as_deref())?,
+        kernel: file(&bootspec.kernel)?,
+        initrd: if_any(&bootspec.initrd)?,
+        device_tree: if_any(&device_tree)?,
         variants: others,
         name: name.trim().to_string(),
         date: cairn_boot::date(time),

@@ -160,9 +160,8 @@ impl Copy<'_> {
             }
         }
         let real = super::below(self.to, Path::new(system));
-        if let Ok((spec, variants)) = cairn_system::read_bootspecs(&real) {
-            let specs = std::iter::once(&spec).chain(variants.values());
-            for path in specs.flat_map(|spec| std::iter::once(&spec.kernel).chain(&spec.initrd)) {
+        if let Ok(specs) = cairn_system::read_bootspecs(&real) {
+            for path in specs.files() {
                 if let Some(path) = path.to_str().filter(|path| path.starts_with("/nix/store/")) {
                     self.file(path)?;
                 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_machine::lock::Lock;
-use cairn_machine::{Checked, FilePurpose, Problem, Problems, password_hash};
+use cairn_machine::{Checked, FilePurpose, Problem, Problems, device_tree, password_hash};
 
 use super::Passwords;
 
@@ -45,6 +45,10 @@ impl NamedFiles {
                     Ok(hash) => {
                         files.passwords.insert(user, hash.to_string());
                     }
+                    Err(e) => problems.push(checked.problem(&named.pointer, format!("{}: {e}", named.path), None)),
+                },
+                FilePurpose::DeviceTree => match device_tree(&bytes) {
+                    Ok(()) => drop(files.contents.insert(named.path, bytes)),
                     Err(e) => problems.push(checked.problem(&named.pointer, format!("{}: {e}", named.path), None)),
                 },
                 FilePurpose::BootFile(_) => {

@@ -57,6 +57,11 @@ pub struct Boot {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"pattern": "^[^/\\\\\"*:<>?|]+(/[^/\\\\\"*:<>?|]+)*$"}))]
     pub files: BTreeMap<String, BootFile>,
+    /// systemd-boot: a compiled device tree, a file relative to the machine file, that the kernel gets in the place of the
+    /// firmware's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"board.dtb")]
+    pub device_tree: Option<String>,
     /// An entry that tests the memory (package memtest86+).
     pub memtest: bool,
     /// An entry that opens the firmware's setup, where the firmware can be asked for it.
@@ -94,6 +99,7 @@ impl Default for Boot {
             editor: false,
             entries: BTreeMap::new(),
             files: BTreeMap::new(),
+            device_tree: None,
             memtest: false,
             firmware_setup: true,
             other_systems: true,

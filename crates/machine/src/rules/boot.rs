@@ -1,9 +1,12 @@
 //! The boot loader and its menu, the kernel's parameters, the consoles.
 
+mod device_tree;
 mod entries;
 mod files;
 mod password;
 mod paths;
+
+pub use device_tree::{DeviceTreeError, device_tree};
 
 use super::{Findings, repeated, short};
 use crate::model::{Boot, Firmware, Loader, Machine, Menu};
@@ -34,6 +37,7 @@ pub(super) fn check(machine: &Machine, f: &mut Findings) {
     kernel_parameters("/boot/kernel_parameters", &boot.kernel_parameters, f);
     entries::check(&boot.entries, firmware, f);
     files::check(boot, f);
+    device_tree::check(boot, f);
     consoles(boot, f);
 }
 

@@ -87,7 +87,7 @@ fn access(checked: &Checked, file: &NamedFile) -> Access {
         checked.named_files().iter().filter(|other| inside(&other.path) == inside(&file.path)).all(
             |other| match &other.purpose {
                 FilePurpose::EtcFile(path) => all_read(path),
-                FilePurpose::BootFile(_) => true,
+                FilePurpose::BootFile(_) | FilePurpose::DeviceTree => true,
                 _ => false,
             },
         );
