@@ -126,7 +126,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand gc" -l older-than -d 'Remove
 complete -c cairn -n "__fish_cairn_using_subcommand gc" -l drop -d 'Remove this generation, also one that cannot be read. May be repeated' -r
 complete -c cairn -n "__fish_cairn_using_subcommand gc" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
 complete -c cairn -n "__fish_cairn_using_subcommand gc" -l dry-run -d 'Say what would be removed, and change nothing'
-complete -c cairn -n "__fish_cairn_using_subcommand gc" -l json -d 'Print one JSON object: the generations removed and kept, paths, bytes'
+complete -c cairn -n "__fish_cairn_using_subcommand gc" -l json -d 'Print one JSON object: the generations removed and kept, paths and downloaded packages, bytes'
 complete -c cairn -n "__fish_cairn_using_subcommand gc" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand gc" -s V -l version -d 'Print version'

@@ -334,7 +334,7 @@ pub struct GcArgs {
     /// Say what would be removed, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Print one JSON object: the generations removed and kept, paths, bytes.
+    /// Print one JSON object: the generations removed and kept, paths and downloaded packages, bytes.
     #[arg(long)]
     pub json: bool,
     /// The machine's root: where its disk is mounted, boot partition and all.

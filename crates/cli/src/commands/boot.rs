@@ -59,7 +59,7 @@ fn check(observed: &Observed, ui: &Ui) -> anyhow::Result<Exit> {
 }
 
 fn repair(root: &Path, ui: &Ui) -> anyhow::Result<Exit> {
-    let _turn = Turn::take(root)?;
+    let _turn = Turn::take(root, ui.report())?;
     let observed = Observed::at(root)?;
     tell_broken(&observed, ui);
     let mut menu = BootMenu::open(&observed, &[])?;
@@ -106,7 +106,7 @@ fn restored(observed: &Observed, menu: &BootMenu) -> anyhow::Result<Record> {
 /// The generation that runs has booted well. Run by cairn-boot-good.service.
 fn good(ui: &Ui) -> anyhow::Result<Exit> {
     let root = Path::new("/");
-    let _turn = Turn::take(root)?;
+    let _turn = Turn::take(root, ui.report())?;
     let observed = Observed::at(root)?;
     let booted =
         observed.booted.context("what runs here is none of this machine's generations: nothing is recorded")?;

@@ -6,10 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use anyhow::Context;
 use cairn_boot::{Record, Situation, choose};
 use cairn_layout::human;
+use cairn_machine::lock::Lock;
 use cairn_store::gc::Garbage;
 use cairn_store::{Generations, MachineStore, Store};
+use cairn_system::debian::{self, Leftover};
 use serde_json::json;
 
 use crate::args::GcArgs;
@@ -17,7 +20,7 @@ use crate::exit::{AfterWrite, Exit, Refusal};
 use crate::live::collect::{self, Candidate, Found, Objection, Rule};
 use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::Observed;
-use crate::live::{Turn, now, numbers, remember_own_sizes, reserve};
+use crate::live::{CACHE, Turn, now, numbers, remember_own_sizes, reserve};
 use crate::ui::Ui;
 
 pub fn run(args: GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -35,11 +38,11 @@ fn would(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
     }
     let gone = chosen(args, &observed, &record)?;
     let garbage = Store::open(&args.root)?.garbage(&gone)?;
-    told(args, &observed, &gone, &garbage, ui)
+    told(args, &observed, &Going { packages: old_packages(&observed, &gone)?, gone, garbage }, ui)
 }
 
 fn collect(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
-    let _turn = Turn::take(&args.root)?;
+    let _turn = Turn::take(&args.root, ui.report())?;
     reserve::give(&args.root);
     let mut store = MachineStore::open(&args.root)?;
     let mut observed = Observed::at(&args.root)?;
@@ -68,8 +71,32 @@ fn collect(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
     if !gone.is_empty() || !garbage.dead.is_empty() {
         remember_own_sizes(&args.root, &store);
     }
+    let packages = old_packages(&observed, &gone)?;
+    for package in &packages {
+        std::fs::remove_file(&package.path).with_context(|| format!("removing {}", package.path.display()))?;
+    }
     reserve::keep(&args.root);
-    told(args, &observed, &gone, &garbage, ui)
+    told(args, &observed, &Going { gone, garbage, packages }, ui)
+}
+
+/// What goes, or would go.
+struct Going {
+    gone: BTreeSet<u64>,
+    garbage: Garbage,
+    packages: Vec<Leftover>,
+}
+
+/// Packages that were downloaded to make bases on this machine, and that are of no generation that stays. The others are kept,
+/// so that the next base need not fetch them again.
+fn old_packages(observed: &Observed, gone: &BTreeSet<u64>) -> anyhow::Result<Vec<Leftover>> {
+    let cache = observed.root.join(CACHE);
+    // On most machines there are none, and no lock need be read.
+    if debian::leftover(&cache, &[])?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let staying = observed.usable.iter().filter(|g| !gone.contains(&g.boot.number));
+    let locks: anyhow::Result<Vec<Lock>> = staying.filter_map(|g| g.lock().transpose()).collect();
+    Ok(debian::leftover(&cache, &locks?)?)
 }
 
 /// Takes generations out of the menu, then out of the profile.
@@ -153,7 +180,9 @@ fn rule(args: &GcArgs) -> Rule {
     Rule { keep: args.keep, made_before, named: args.drop.iter().copied().collect() }
 }
 
-fn told(args: &GcArgs, observed: &Observed, gone: &BTreeSet<u64>, garbage: &Garbage, ui: &Ui) -> anyhow::Result<Exit> {
+fn told(args: &GcArgs, observed: &Observed, going: &Going, ui: &Ui) -> anyhow::Result<Exit> {
+    let Going { gone, garbage, packages } = going;
+    let downloaded: u64 = packages.iter().map(|package| package.bytes).sum();
     if ui.json() {
         let kept: Vec<u64> = observed.numbers().into_iter().filter(|n| !gone.contains(n)).collect();
         ui.object(&json!({
@@ -161,7 +190,8 @@ fn told(args: &GcArgs, observed: &Observed, gone: &BTreeSet<u64>, garbage: &Garb
             "removed": gone,
             "kept": kept,
             "paths": garbage.dead.len(),
-            "bytes": garbage.bytes,
+            "packages": packages.len(),
+            "bytes": garbage.bytes + downloaded,
         }))?;
         return Ok(Exit::Done);
     }
@@ -170,12 +200,14 @@ fn told(args: &GcArgs, observed: &Observed, gone: &BTreeSet<u64>, garbage: &Garb
         let whom = if args.dry_run { format!("{} would be", numbers(gone.iter().copied())) } else { are(gone) };
         ui.line(format_args!("{whom} removed"))?;
     }
-    let paths = match garbage.dead.len() {
-        0 if gone.is_empty() => return ui.line("there is nothing to remove").map(|()| Exit::Done),
-        1 => "1 store path".to_string(),
-        n => format!("{n} store paths"),
+    let words = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let freed = match (garbage.dead.len(), packages.len()) {
+        (0, 0) if gone.is_empty() => return ui.line("there is nothing to remove").map(|()| Exit::Done),
+        (paths, 0) => words(paths, "store path"),
+        (0, packages) => words(packages, "downloaded package"),
+        (paths, packages) => format!("{} and {}", words(paths, "store path"), words(packages, "downloaded package")),
     };
-    ui.line(format_args!("{paths}, {} {would}freed", human(garbage.bytes)))?;
+    ui.line(format_args!("{freed}, {} {would}freed", human(garbage.bytes + downloaded)))?;
     Ok(Exit::Done)
 }
 

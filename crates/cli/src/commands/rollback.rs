@@ -14,7 +14,7 @@ use crate::live::{Turn, firmware};
 use crate::ui::Ui;
 
 pub fn run(args: RollbackArgs, ui: &Ui) -> anyhow::Result<Exit> {
-    let _turn = Turn::take(&args.root)?;
+    let _turn = Turn::take(&args.root, ui.report())?;
     let observed = Observed::at(&args.root)?;
     tell_broken(&observed, ui);
     let mut menu = BootMenu::open(&observed, &[])?;

@@ -14,7 +14,7 @@ use crate::args::UpgradeArgs;
 use crate::exit::{AfterWrite, Exit, Refusal};
 use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::{Observed, Usable};
-use crate::live::{Turn, below, brought, now, partitions, remember_own_sizes, reserve};
+use crate::live::{CACHE, Turn, below, brought, now, partitions, remember_own_sizes, reserve};
 use crate::pipeline::{self, Workshop};
 use crate::ui::Ui;
 use crate::{lock_file, machine_file};
@@ -44,7 +44,7 @@ fn is_full(error: &anyhow::Error) -> bool {
 }
 
 fn upgrade(args: UpgradeArgs, ui: &Ui) -> anyhow::Result<Exit> {
-    let _turn = Turn::take(&args.root)?;
+    let _turn = Turn::take(&args.root, ui.report())?;
     // Before anything else is opened on it: the store is written in a namespace of this thread's own.
     let store = MachineStore::open(&args.root)?;
     let observed = Observed::at(&args.root)?;
@@ -85,7 +85,7 @@ fn make(file: &Path, observed: &Observed, store: &MachineStore, report: &dyn Rep
     let mut checked = machine_file::load(file)?;
     // The host name may have changed; the disk has not.
     pipeline::adopt_seed(&mut checked, observed.seed()?)?;
-    let cache = observed.root.join("var/cache/cairn");
+    let cache = observed.root.join(CACHE);
     std::fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
     for generation in &observed.usable {
         cairn_system::adopt(store, &generation.system, &cache)?;

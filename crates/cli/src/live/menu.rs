@@ -17,6 +17,7 @@ use cairn_machine::model::Loader;
 use cairn_process::Report;
 use cairn_store::{Store, StorePath};
 
+use super::CACHE;
 use super::bios::{self, Bios};
 use super::firmware::FirmwarePlan;
 use super::observed::{Observed, Usable, artifact};
@@ -159,10 +160,10 @@ impl BootMenu {
         // anybody's, is run: there it must be the base of the same name that this machine has made or taken itself.
         let grub = checked.machine.boot.loader == Loader::Grub;
         let known = match observed.mounted || made.is_some() || !grub {
-            true => Some((in_machine.clone(), root.join("var/cache/cairn"))),
+            true => Some((in_machine.clone(), root.join(CACHE))),
             false => own_base(&newest.base)?,
         };
-        let (folder, cache) = known.clone().unwrap_or((in_machine, root.join("var/cache/cairn")));
+        let (folder, cache) = known.clone().unwrap_or((in_machine, root.join(CACHE)));
         let loader = loader::Source {
             base: &newest.base,
             folder: &folder,

@@ -18,9 +18,13 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use cairn_process::Report;
 use cairn_store::{Generations, Store};
 
 use crate::exit::Refusal;
+
+/// What a machine remembers from one upgrade to the next, below its root.
+pub const CACHE: &str = "var/cache/cairn";
 
 /// Held while a machine is changed: two commands would each plan without the other's changes.
 #[derive(Debug)]
@@ -29,8 +33,9 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Takes the turn on the machine below `root`.
-    pub fn take(root: &Path) -> anyhow::Result<Turn> {
+    /// Takes the turn on the machine below `root`, after whoever has it. A boot that is recorded as good while somebody
+    /// upgrades must be recorded all the same, and who upgrades just after the machine has started must not be sent away.
+    pub fn take(root: &Path, report: &dyn Report) -> anyhow::Result<Turn> {
         if !nix::unistd::geteuid().is_root() {
             return Err(Refusal("this changes the machine, which root may do: try it with sudo".into()).into());
         }
@@ -43,7 +48,8 @@ impl Turn {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.with_context(|| format!("opening {}", path.display()))?;
         if file.try_lock().is_err() {
-            return Err(Refusal("another cairn is changing this machine: try again when it is done".into()).into());
+            report.phase("waiting for another cairn that changes this machine", None);
+            file.lock().with_context(|| format!("locking {}", path.display()))?;
         }
         Ok(Turn { _file: file })
     }

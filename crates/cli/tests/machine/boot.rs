@@ -6,7 +6,7 @@ use std::process::Command;
 
 use cairn_boot::Record;
 
-use crate::made::{Made, SystemOf};
+use crate::made::{Made, SystemOf, cairn_and};
 
 fn two() -> Option<Made> {
     let made = Made::mounted(&[SystemOf::named("one"), SystemOf::named("two")])?;
@@ -211,22 +211,34 @@ fn a_generation_that_has_not_booted_well_is_only_tried() {
 }
 
 #[test]
-fn who_may_not_or_comes_second_is_refused_and_nothing_changes() {
+fn who_comes_second_waits_and_is_then_served() {
     let Some(made) = two() else { return };
-    let before = made.boot_files();
-    let lock = fs::File::create(made.root().join("var/lib/cairn/lock")).unwrap();
-    lock.lock().unwrap();
-    for command in [&["rollback", "1"][..], &["upgrade"], &["gc"], &["gc", "--keep", "1"], &["boot", "repair"]] {
-        made.run(command).refused("another cairn is changing this machine");
+    let (before, record) = (made.boot_files(), made.recorded());
+    for command in [&["rollback", "1"][..], &["gc"], &["gc", "--keep", "1"], &["boot", "repair"]] {
+        let lock = fs::File::create(made.root().join("var/lib/cairn/lock")).unwrap();
+        lock.lock().unwrap();
+        let mut all = command.to_vec();
+        all.extend(["--root", made.root().to_str().unwrap()]);
+        let ran = cairn_and(&all, |first| {
+            assert!(first.contains("waiting for another cairn"), "{command:?}: {first}");
+            if command[0] == "rollback" {
+                assert_eq!((made.boot_files(), made.recorded()), (before.clone(), record.clone()), "it did not wait");
+            }
+            drop(lock);
+        });
+        ran.done();
     }
-    drop(lock);
+    assert_eq!(made.recorded().default, Some(1));
+}
+
+#[test]
+fn a_folder_that_is_no_machine_is_refused() {
     let empty = tempfile::tempdir().unwrap();
     for command in [&["rollback", "1"][..], &["upgrade"], &["gc"], &["boot", "repair"]] {
         let mut all = command.to_vec();
         all.extend(["--root", empty.path().to_str().unwrap()]);
         crate::made::cairn(&all).refused("is not a machine that Cairn has made");
     }
-    assert_eq!(made.boot_files(), before);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use cairn_boot::Record;
+use cairn_machine::lock::{Lock, LockedDebian, LockedPackage};
 use cairn_store::{NixDb, StorePath};
 use serde_json::json;
 
@@ -139,4 +140,53 @@ fn wrong_usage_is_told_before_anything_is_looked_at() {
     ] {
         assert_eq!(crate::made::cairn(args).code, 2, "{args:?}");
     }
+}
+
+#[test]
+fn downloaded_packages_go_when_no_generation_that_stays_has_them() {
+    let package = |name: &str, digit: &str| LockedPackage {
+        name: name.into(),
+        version: "1".into(),
+        architecture: "amd64".into(),
+        filename: format!("pool/{name}.deb"),
+        size: 10,
+        sha256: digit.repeat(64),
+    };
+    let lock = |packages: Vec<LockedPackage>| {
+        let (suite, components, requested) = ("trixie".into(), vec!["main".into()], Vec::new());
+        let debian = LockedDebian { suite, components, architecture: "amd64".into(), requested, date: 0, packages };
+        Lock { version: 1, debian }.to_yaml()
+    };
+    let system = |name: &str, packages: Vec<LockedPackage>| {
+        let mut system = SystemOf::named(name);
+        system.etc.insert("cairn/machine.lock", lock(packages));
+        system
+    };
+    let (both, old, new) = (package("both", "a"), package("old", "b"), package("new", "c"));
+    let Some(made) = Made::mounted(&[system("one", vec![both.clone(), old]), system("two", vec![both, new])]) else {
+        return;
+    };
+    let mut record = Record::first(1);
+    record.booted_well(2);
+    made.record(&record);
+    made.run(&["boot", "repair"]).done();
+    let debs = made.root().join("var/cache/cairn/debs");
+    fs::create_dir_all(&debs).unwrap();
+    for digit in ["a", "b", "c", "d"] {
+        fs::write(debs.join(format!("{}.deb", digit.repeat(64))), [b'.'; 10 << 10]).unwrap();
+    }
+    let left = || {
+        let mut names: Vec<String> =
+            fs::read_dir(&debs).unwrap().map(|e| e.unwrap().file_name().to_string_lossy()[..1].to_string()).collect();
+        names.sort();
+        names.concat()
+    };
+    let would = made.run(&["gc", "--dry-run"]).done();
+    assert_eq!(would.out, "1 downloaded package, 10K would be freed\n");
+    assert_eq!(left(), "abcd");
+    made.run(&["gc"]).done();
+    assert_eq!(left(), "abc");
+    let ran = made.run(&["gc", "--keep", "1", "--json"]).json();
+    assert_eq!((&ran["removed"], &ran["packages"]), (&json!([1]), &json!(1)));
+    assert_eq!(left(), "ac");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -58,10 +59,24 @@ impl Ran {
 }
 
 /// Runs the command.
-#[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, exit codes and all")]
 pub fn cairn(args: &[&str]) -> Ran {
+    cairn_and(args, |_| ())
+}
+
+/// Runs the command and does something when it has said its first line.
+#[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, exit codes and all")]
+pub fn cairn_and(args: &[&str], then: impl FnOnce(&str)) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
-    let output = command.args(args).env_remove("XDG_CACHE_HOME").stdin(Stdio::null()).output().unwrap();
+    command.args(args).env_remove("XDG_CACHE_HOME").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut first = String::new();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    err.read_line(&mut first).unwrap();
+    then(&first);
+    let mut rest = Vec::new();
+    err.read_to_end(&mut rest).unwrap();
+    let mut output = child.wait_with_output().unwrap();
+    output.stderr = [first.into_bytes(), rest].concat();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code().expect("an exit code"), out: text(output.stdout), err: text(output.stderr) }
 }

@@ -188,7 +188,8 @@ fn verify(package: &LockedPackage, path: &Path) -> Result<(), Error> {
     if found == package.sha256 { Ok(()) } else { Err(differs("its SHA-256", package.sha256.clone(), found)) }
 }
 
-fn file_name(package: &LockedPackage) -> String {
+/// The name of a package in the cache.
+pub(super) fn file_name(package: &LockedPackage) -> String {
     format!("{}.deb", package.sha256)
 }
 

@@ -30,6 +30,7 @@ mod error;
 mod extras;
 mod fetch;
 mod index;
+mod leftover;
 mod mirror;
 pub mod modes;
 mod packages;
@@ -43,6 +44,7 @@ mod unpack;
 
 pub use base::{Base, adopt, base, cached, is_known};
 pub use error::Error;
+pub use leftover::{Leftover, leftover};
 pub use packages::Package;
 pub use repository::STAND_IN;
 pub use request::requested;
