@@ -43,12 +43,14 @@ pub struct File {
     pub check: Option<&'static str>,
     /// A kernel module that the initrd has, too.
     pub module: Option<&'static str>,
+    /// Packages besides those that all have, and which make a base of its own.
+    pub packages: &'static [&'static str],
 }
 
 impl File {
     /// A machine that has nothing but a name.
     pub const fn named(host: &'static str) -> File {
-        File { host, early: None, check: None, module: None }
+        File { host, early: None, check: None, module: None, packages: &[] }
     }
 
     fn text(&self, kind: Kind) -> String {
@@ -62,9 +64,14 @@ impl File {
         };
         include_str!("generations/machine.yaml")
             .replace("NAME", self.host)
+            .replace("MORE_PACKAGES", &self.packages.iter().map(|name| format!("      - {name}\n")).collect::<String>())
+            // Who has other packages may have to make a base of them.
+            .replace("FREE", if self.packages.is_empty() { "1G" } else { "4G" })
             .replace("LAYOUT", kind.layout)
             .replace("LOADER", kind.loader)
             .replace("CHECKS", &checks)
+            // Linux on a PC has no use for one, but systemd-boot loads it, and boots no entry whose device tree it cannot load.
+            .replace("DEVICE_TREE", if kind.grub() { "" } else { "  device_tree: board.dtb\n" })
             .replace("MODULES", self.module.unwrap_or_default())
             .replace("UNITS", &self.early.map_or("{}".into(), unit))
     }
@@ -81,8 +88,8 @@ pub fn disk_with_two(cairn: &Cairn, kind: Kind, old: &File, new: &File, folder: 
 }
 
 fn build(cairn: &Cairn, kind: Kind, old: Option<&File>, new: &File, folder: &Path) -> Result<PathBuf> {
-    // One lock file for all: the packages are the same.
-    let shared = cairn.work.join("generations.lock");
+    // One lock file for all that have the same packages.
+    let shared = cairn.work.join(format!("generations{}.lock", new.packages.join("-")));
     let put = |name: &str, file: &File| -> Result<PathBuf> {
         let source = folder.join(format!("{name}.yaml"));
         std::fs::write(&source, file.text(kind))?;
@@ -92,6 +99,7 @@ fn build(cairn: &Cairn, kind: Kind, old: Option<&File>, new: &File, folder: &Pat
         Ok(source)
     };
     std::fs::copy(repository().join("examples/hello.password"), folder.join("hello.password"))?;
+    std::fs::write(folder.join("board.dtb"), device_tree())?;
     let mut command = cairn.cmd(["build", "--format", "raw"]).arg(put("new", new)?).arg("-o").arg(folder);
     if let Some(old) = old {
         command = command.arg("--after").arg(put("old", old)?);
@@ -104,6 +112,17 @@ fn build(cairn: &Cairn, kind: Kind, old: Option<&File>, new: &File, folder: &Pat
     Ok(folder.join(format!("{}.raw", new.host)))
 }
 
+/// The smallest compiled device tree: a header, no memory that is reserved, a root without anything.
+fn device_tree() -> Vec<u8> {
+    const NODE: u32 = 1;
+    const END_NODE: u32 = 2;
+    const END: u32 = 9;
+    // Magic number; size; where structure, strings and reserved memory are; versions; the processor; sizes of the two.
+    let header = [0xd00d_feed, 72, 56, 72, 40, 17, 16, 0, 0, 16];
+    let words = header.into_iter().chain([0; 4]).chain([NODE, 0, END_NODE, END]);
+    words.flat_map(u32::to_be_bytes).collect()
+}
+
 /// Boots such a disk for good: what it writes stays, and it may restart.
 pub fn start(kind: Kind, disk: &Path) -> Result<Guest> {
     Guest::start(&Setup::new(disk).firmware(kind.firmware).reboots().watchdog())
@@ -111,10 +130,16 @@ pub fn start(kind: Kind, disk: &Path) -> Result<Guest> {
 
 /// Puts a machine file onto the machine and upgrades to it: what `cairn upgrade` said.
 pub fn upgrade(guest: &mut Guest, kind: Kind, file: &File) -> Result<String> {
+    edit(guest, kind, file)?;
+    guest.run("cairn upgrade")
+}
+
+/// Puts a machine file onto the machine.
+pub fn edit(guest: &mut Guest, kind: Kind, file: &File) -> Result<()> {
     let copy = guest.machine.folder().join("machine.yaml");
     std::fs::write(&copy, file.text(kind))?;
     // A line of a terminal has room for 4095 bytes.
     let text = Cmd::new("base64").arg("-w0").arg(copy).ok()?;
-    guest.run(&format!("echo {text} | base64 -d >/etc/cairn/machine.yaml")).context("editing the machine file")?;
-    guest.run("cairn upgrade")
+    let edited = guest.run(&format!("echo {text} | base64 -d >/etc/cairn/machine.yaml"));
+    edited.map(drop).context("editing the machine file")
 }

@@ -46,6 +46,7 @@ pub struct Setup {
     persist: bool,
     reboots: bool,
     watchdog: bool,
+    network: bool,
     log: Option<PathBuf>,
 }
 
@@ -60,6 +61,7 @@ impl Setup {
             persist: false,
             reboots: false,
             watchdog: false,
+            network: false,
             log: None,
         }
     }
@@ -96,6 +98,13 @@ impl Setup {
     #[must_use]
     pub fn watchdog(mut self) -> Setup {
         self.watchdog = true;
+        self
+    }
+
+    /// With a way out into the network; else it meets nobody.
+    #[must_use]
+    pub fn network(mut self) -> Setup {
+        self.network = true;
         self
     }
 
@@ -190,7 +199,12 @@ impl Machine {
             .args(more)
             .args(["-machine", "q35,smm=off", "-accel", "tcg,thread=multi", "-cpu", "qemu64,-cx16"])
             .args(["-m", "1024", "-smp", "2", "-device", "virtio-rng-pci"])
-            .args(["-netdev", "user,id=n,restrict=on", "-device", "virtio-net-pci,netdev=n,romfile="])
+            .args([
+                "-netdev",
+                if setup.network { "user,id=n" } else { "user,id=n,restrict=on" },
+                "-device",
+                "virtio-net-pci,netdev=n,romfile=",
+            ])
             .args(firmware)
             .args(setup.disk())
             .arg("-chardev")

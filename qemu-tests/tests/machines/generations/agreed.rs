@@ -56,6 +56,8 @@ pub fn check(guest: &mut Guest, kind: Kind) -> Result<()> {
         ensure!(theirs.len() == ours.len(), "bootctl lists other entries than {ours:?}: {text}");
         let first = theirs.iter().find(|e| e["isDefault"] == true).context("bootctl knows no default")?;
         ensure!(first["version"] == *next, "{next} is next, but bootctl says {first}");
+        let with_tree = |e: &&Value| e["devicetree"].as_str().is_some_and(|path| path.ends_with("-devicetree.dtb"));
+        ensure!(theirs.iter().all(with_tree), "bootctl sees entries without a device tree: {text}");
     }
 
     let device = guest.run("ls /boot >/dev/null && findmnt -no SOURCE -t vfat /boot")?;

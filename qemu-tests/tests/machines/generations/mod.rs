@@ -9,6 +9,7 @@ mod falls_back;
 mod hundred;
 mod journey;
 mod menu_keys;
+mod packages;
 
 use qemu_tests::Scenario;
 
@@ -36,6 +37,7 @@ pub const REST: &[Scenario] = &[
     damaged::SYSTEMD_BOOT_ALL,
     damaged::GRUB_GPT_ALL,
     damaged::GRUB_UEFI_ALL,
+    packages::ON_SYSTEMD_BOOT,
     hundred::ON_SYSTEMD_BOOT,
     hundred::ON_GRUB_GPT,
 ];
