@@ -45,17 +45,21 @@ pub struct File {
     pub module: Option<&'static str>,
     /// Packages besides those that all have, and which make a base of its own.
     pub packages: &'static [&'static str],
+    /// More settings of `boot`, one in each line.
+    pub boot: &'static [&'static str],
 }
 
 impl File {
     /// A machine that has nothing but a name.
     pub const fn named(host: &'static str) -> File {
-        File { host, early: None, check: None, module: None, packages: &[] }
+        File { host, early: None, check: None, module: None, packages: &[], boot: &[] }
     }
 
     fn text(&self, kind: Kind) -> String {
         let checks =
             self.check.map_or("[]".into(), |check| format!("[{{name: the wish of a test, command: '{check}'}}]"));
+        let lines =
+            |items: &[&str], before: &str| -> String { items.iter().map(|item| format!("{before}{item}\n")).collect() };
         let unit = |command| {
             format!(
                 "{{early.service: {{text: \"[Unit]\\nDefaultDependencies=no\\nAfter=local-fs.target\\n[Service]\\nType=oneshot\\n\
@@ -64,7 +68,8 @@ impl File {
         };
         include_str!("generations/machine.yaml")
             .replace("NAME", self.host)
-            .replace("MORE_PACKAGES", &self.packages.iter().map(|name| format!("      - {name}\n")).collect::<String>())
+            .replace("MORE_PACKAGES", &lines(self.packages, "      - "))
+            .replace("MORE_BOOT", &lines(self.boot, "  "))
             // Who has other packages may have to make a base of them.
             .replace("FREE", if self.packages.is_empty() { "1G" } else { "4G" })
             .replace("LAYOUT", kind.layout)

@@ -5,6 +5,7 @@
 
 mod agreed;
 mod damaged;
+mod emergency;
 mod falls_back;
 mod hundred;
 mod journey;
@@ -37,6 +38,7 @@ pub const REST: &[Scenario] = &[
     damaged::SYSTEMD_BOOT_ALL,
     damaged::GRUB_GPT_ALL,
     damaged::GRUB_UEFI_ALL,
+    emergency::SCENARIO,
     packages::ON_SYSTEMD_BOOT,
     hundred::ON_SYSTEMD_BOOT,
     hundred::ON_GRUB_GPT,
