@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::Context;
 use cairn_boot::{Record, Situation, choose};
 use cairn_layout::human;
 use cairn_machine::lock::Lock;
@@ -38,7 +37,7 @@ fn would(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
     }
     let gone = chosen(args, &observed, &record)?;
     let garbage = Store::open(&args.root)?.garbage(&gone)?;
-    told(args, &observed, &Going { packages: old_packages(&observed, &gone)?, gone, garbage }, ui)
+    told(args, &observed, &Going { packages: old_packages(&observed, &gone, ui), gone, garbage }, ui)
 }
 
 fn collect(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -71,9 +70,12 @@ fn collect(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
     if !gone.is_empty() || !garbage.dead.is_empty() {
         remember_own_sizes(&args.root, &store);
     }
-    let packages = old_packages(&observed, &gone)?;
-    for package in &packages {
-        std::fs::remove_file(&package.path).with_context(|| format!("removing {}", package.path.display()))?;
+    let packages = old_packages(&observed, &gone, ui);
+    for Leftover { path, .. } in &packages {
+        std::fs::remove_file(path).map_err(|error| {
+            let what = format!("removing {}: {error}", path.display());
+            anyhow::Error::msg(what).context(AfterWrite("the rest is done; `cairn gc` goes on from here".into()))
+        })?;
     }
     reserve::keep(&args.root);
     told(args, &observed, &Going { gone, garbage, packages }, ui)
@@ -87,16 +89,22 @@ struct Going {
 }
 
 /// Packages that were downloaded to make bases on this machine, and that are of no generation that stays. The others are kept,
-/// so that the next base need not fetch them again.
-fn old_packages(observed: &Observed, gone: &BTreeSet<u64>) -> anyhow::Result<Vec<Leftover>> {
+/// so that the next base need not fetch them again; and so are all where it cannot be told.
+fn old_packages(observed: &Observed, gone: &BTreeSet<u64>, ui: &Ui) -> Vec<Leftover> {
     let cache = observed.root.join(CACHE);
-    // On most machines there are none, and no lock need be read.
-    if debian::leftover(&cache, &[])?.is_empty() {
-        return Ok(Vec::new());
-    }
-    let staying = observed.usable.iter().filter(|g| !gone.contains(&g.boot.number));
-    let locks: anyhow::Result<Vec<Lock>> = staying.filter_map(|g| g.lock().transpose()).collect();
-    Ok(debian::leftover(&cache, &locks?)?)
+    let found = || -> anyhow::Result<Vec<Leftover>> {
+        // On most machines there are none, and no lock need be read.
+        if debian::leftover(&cache, &[])?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let staying = observed.usable.iter().filter(|g| !gone.contains(&g.boot.number));
+        let locks: anyhow::Result<Vec<Lock>> = staying.filter_map(|g| g.lock().transpose()).collect();
+        Ok(debian::leftover(&cache, &locks?)?)
+    };
+    found().unwrap_or_else(|error| {
+        ui.report().note(&format!("downloaded packages stay: {error:#}"));
+        Vec::new()
+    })
 }
 
 /// Takes generations out of the menu, then out of the profile.
