@@ -47,6 +47,8 @@ pub(super) fn bootstrap(
         .clean_env()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("HOME", "/root")
+        // The tree is large, and /tmp may be memory. An ordinary user's own folder would be closed to the other user id.
+        .env("TMPDIR", "/var/tmp")
         .env("SOURCE_DATE_EPOCH", debian.date.to_string())
         // An ordinary user's mmdebstrap changes to another user id, who may not look into our folder.
         .dir("/");
