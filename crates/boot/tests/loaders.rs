@@ -117,7 +117,7 @@ fn a_variant_has_an_entry_behind_its_generation_and_is_never_the_default() {
 }
 
 #[test]
-fn a_device_tree_is_there_before_the_entry_that_names_it() {
+fn entries_name_their_device_trees_which_go_with_them() {
     let mut machine = Machine::new(10 << 20);
     let mut new = generation(2, "k2", "i2");
     new.device_tree = Some(artifact("board.dtb", 700));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -67,18 +67,20 @@ pub fn cairn(args: &[&str]) -> Ran {
 #[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, exit codes and all")]
 pub fn cairn_and(args: &[&str], then: impl FnOnce(&str)) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
-    command.args(args).env_remove("XDG_CACHE_HOME").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut first = String::new();
+    // Into a file: of a pipe that nobody reads meanwhile, much data would stop it.
+    let mut out = tempfile::tempfile().unwrap();
+    command.args(args).env_remove("XDG_CACHE_HOME").stdin(Stdio::null()).stdout(out.try_clone().unwrap());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
     let mut err = BufReader::new(child.stderr.take().unwrap());
-    err.read_line(&mut first).unwrap();
-    then(&first);
-    let mut rest = Vec::new();
-    err.read_to_end(&mut rest).unwrap();
-    let mut output = child.wait_with_output().unwrap();
-    output.stderr = [first.into_bytes(), rest].concat();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code().expect("an exit code"), out: text(output.stdout), err: text(output.stderr) }
+    err.read_line(&mut said).unwrap();
+    then(&said);
+    err.read_to_string(&mut said).unwrap();
+    let code = child.wait().unwrap().code().expect("an exit code");
+    let mut data = String::new();
+    out.rewind().unwrap();
+    out.read_to_string(&mut data).unwrap();
+    Ran { code, out: data, err: said }
 }
 
 /// What a system is made of.
