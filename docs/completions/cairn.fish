@@ -67,7 +67,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand build" -s h -l help -d 'Prin
 complete -c cairn -n "__fish_cairn_using_subcommand build" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l ssh-port -d 'Reach the machine\'s SSH server at this port of 127.0.0.1' -r
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l memory -d 'Memory of the machine, such as 512M or 2G' -r
-complete -c cairn -n "__fish_cairn_using_subcommand run" -l cpus -d 'Processors of the machine' -r
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l cpus -d 'Processors of the machine. Emulated ones take turns on one of this computer\'s' -r
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l disk -d 'How the disk is attached' -r -f -a "virtio-blk\t'A virtio disk'
 virtio-scsi\t'A SCSI disk on a virtio controller'
 nvme\t'An NVMe drive'
@@ -81,7 +81,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand verify" -l against -d 'Hold 
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l junit -d 'Write the result as JUnit XML' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l screenshot -d 'Write a picture (PNG) of the machine\'s screen at its login prompt' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l memory -d 'Memory of the machine, such as 512M or 2G' -r
-complete -c cairn -n "__fish_cairn_using_subcommand verify" -l cpus -d 'Processors of the machine' -r
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l cpus -d 'Processors of the machine. Emulated ones take turns on one of this computer\'s' -r
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l disk -d 'How the disk is attached' -r -f -a "virtio-blk\t'A virtio disk'
 virtio-scsi\t'A SCSI disk on a virtio controller'
 nvme\t'An NVMe drive'

@@ -197,7 +197,7 @@ impl Machine {
         let qemu = Cmd::new("qemu-system-x86_64")
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-device", "VGA"])
             .args(more)
-            .args(["-machine", "q35,smm=off", "-accel", "tcg,thread=multi", "-cpu", "qemu64,-cx16"])
+            .args(["-machine", "q35,smm=off", "-accel", "tcg,thread=single", "-cpu", "qemu64,-cx16"])
             .args(["-m", "1024", "-smp", "2", "-device", "virtio-rng-pci"])
             .args([
                 "-netdev",

@@ -191,7 +191,7 @@ pub struct GuestArgs {
     // In MiB.
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_memory)]
     pub memory: u64,
-    /// Processors of the machine.
+    /// Processors of the machine. Emulated ones take turns on one of this computer's.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
     pub cpus: u32,
     /// How the disk is attached.

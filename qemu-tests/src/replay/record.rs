@@ -97,7 +97,7 @@ pub fn record(kernel: &Kernel, tasks: &BTreeMap<String, Task>, folder: &Path) ->
     let console = folder.join("console");
     let mut qemu = Cmd::new("qemu-system-x86_64")
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
-        .args(["-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "qemu64,-cx16", "-m", "512"])
+        .args(["-machine", "pc", "-accel", "tcg,thread=single", "-cpu", "qemu64,-cx16", "-m", "512"])
         .arg("-serial")
         .arg(format!("file:{}", console.display()))
         .arg("-kernel")
