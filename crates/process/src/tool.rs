@@ -9,8 +9,10 @@ use std::thread::JoinHandle;
 
 use crate::children;
 
-/// How much of a child's standard error an error message keeps.
-const STDERR_TAIL: usize = 2048;
+/// How much of the end of a child's standard error is kept for who asks why it failed: mmdebstrap alone names all packages twice.
+const STDERR_KEPT: usize = 64 << 10;
+/// How much of that an error message shows.
+const STDERR_SHOWN: usize = 2048;
 
 /// A program to run, with why it is needed.
 #[derive(Debug)]
@@ -59,7 +61,8 @@ pub enum ToolError {
 }
 
 fn tail(stderr: &str) -> String {
-    if stderr.is_empty() { String::new() } else { format!(":\n{stderr}") }
+    let end = &stderr[stderr.ceil_char_boundary(stderr.len().saturating_sub(STDERR_SHOWN))..];
+    if end.is_empty() { String::new() } else { format!(":\n{end}") }
 }
 
 /// The full path of a program on `PATH` (or in the folders where Debian keeps an administrator's programs).
@@ -229,11 +232,11 @@ fn keep_tail(mut pipe: impl Read) -> String {
     let mut buffer = [0; 4096];
     while let Ok(n @ 1..) = pipe.read(&mut buffer) {
         kept.extend_from_slice(&buffer[..n]);
-        if kept.len() > 4 * STDERR_TAIL {
-            kept.drain(..kept.len() - STDERR_TAIL);
+        if kept.len() > 4 * STDERR_KEPT {
+            kept.drain(..kept.len() - STDERR_KEPT);
         }
     }
-    let start = kept.len().saturating_sub(STDERR_TAIL);
+    let start = kept.len().saturating_sub(STDERR_KEPT);
     String::from_utf8_lossy(&kept[start..]).trim().to_string()
 }
 
@@ -316,6 +319,16 @@ mod tests {
         let text = error.to_string();
         assert!(text.starts_with("`sh -c 'echo '\\''it broke'\\'' >&2; exit 3'` ended with exit status: 3"), "{text}");
         assert!(text.ends_with("it broke"), "{text}");
+    }
+
+    #[test]
+    fn of_a_long_standard_error_the_message_shows_the_end_and_the_error_keeps_more() {
+        let script = "echo reason >&2; seq -f 'ä%.0f' 2000 >&2; exit 1";
+        let error = Tool::new("sh", "dash", "test").args(["-c", script]).run().unwrap_err();
+        let text = error.to_string();
+        assert!(text.ends_with("\nä1999\nä2000") && text.len() < STDERR_SHOWN + 200, "{text}");
+        let ToolError::Failed { stderr, .. } = error else { panic!("{error}") };
+        assert!(stderr.starts_with("reason\nä1\n"), "{stderr}");
     }
 
     #[test]

@@ -15,6 +15,16 @@ use super::unpack::{Stopped, Unpacked, unpack};
 
 const REASON: &str = "make a base of Debian packages";
 
+/// Where mmdebstrap unpacks. The tree is large, and /tmp may be memory; an ordinary user's own folder would be closed to
+/// the other user id.
+const WORK: &str = "/var/tmp";
+
+/// What the kernel, and apt, say of a full disk.
+const NO_ROOM: [&str; 2] = ["No space left on device", "You don't have enough free space in"];
+
+/// How much of what mmdebstrap said a message shows.
+const LINES_SHOWN: usize = 30;
+
 /// Installs the packages of a lock and writes what belongs into a base below `dir`.
 ///
 /// The result must not depend on who runs it, where and when: the environment is our own, times are the lock's, and
@@ -47,8 +57,7 @@ pub(super) fn bootstrap(
         .clean_env()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("HOME", "/root")
-        // The tree is large, and /tmp may be memory. An ordinary user's own folder would be closed to the other user id.
-        .env("TMPDIR", "/var/tmp")
+        .env("TMPDIR", WORK)
         .env("SOURCE_DATE_EPOCH", debian.date.to_string())
         // An ordinary user's mmdebstrap changes to another user id, who may not look into our folder.
         .dir("/");
@@ -93,9 +102,12 @@ fn explain(error: ToolError, extras: &Extras) -> Error {
     {
         return Error::UnknownLocale { name: name.clone(), pointer: pointer.clone() };
     }
+    if NO_ROOM.iter().any(|words| stderr.contains(words)) {
+        return Error::NoRoom { folder: WORK };
+    }
     // The command names every package, twice; what matters is before and after those lines.
     let said: Vec<String> = stderr.lines().map(|line| shortened(line, 240)).collect();
-    Error::Bootstrap { said: said.join("\n") }
+    Error::Bootstrap { said: said[said.len().saturating_sub(LINES_SHOWN)..].join("\n") }
 }
 
 fn shortened(line: &str, most: usize) -> String {

@@ -134,6 +134,15 @@ pub enum Error {
         /// `/etc/subuid` or `/etc/subgid`.
         file: &'static str,
     },
+    /// The disk filled up while mmdebstrap worked.
+    #[error(
+        "installing the packages: {folder} has no room left; a base is unpacked there before it comes into the store, so \
+         free some (`df -h {folder}`) and try again"
+    )]
+    NoRoom {
+        /// Where the tree is unpacked.
+        folder: &'static str,
+    },
     /// mmdebstrap or a maintainer script failed.
     #[error("installing the packages: mmdebstrap says:\n{said}")]
     Bootstrap {
