@@ -167,9 +167,9 @@ impl Machine {
         args.add("-machine").add("q35,smm=off");
         match self.accel {
             Accel::Kvm => args.add("-accel").add("kvm").add("-cpu").add("host"),
-            // One thread for all processors: with a thread for each, one can translate a page's old code while another
-            // patches it, and keep it. Linux patches itself all the time, and dies of a breakpoint that is no longer
-            // its own ("Oops: int3"): seen with QEMU 7.2 and 10.0, in seconds where a static key is flipped in a loop.
+            // One thread for all processors. With a thread for each, one seems to keep its translation of code that another
+            // patches. Linux patches itself all the time, and then dies of a breakpoint that it no longer knows ("Oops: int3"):
+            // seen with QEMU 7.2 and 10.0, in seconds where a static key is flipped in a loop, and never with one thread.
             // cmpxchg16b: with it QEMU 7.2's emulator makes Debian's 6.12 kernel oops in most boots.
             Accel::Tcg => args.add("-accel").add("tcg,thread=single").add("-cpu").add("qemu64,-cx16"),
         };
