@@ -126,7 +126,7 @@ pub fn record(kernel: &Kernel, tasks: &BTreeMap<String, Task>, folder: &Path) ->
             .arg("-blockdev")
             .arg(format!("driver=blklogwrites,node-name=w{n},file=d{n},log=l{n},log-sector-size=512"))
             .arg("-device")
-            .arg(format!("virtio-blk-pci,drive=w{n},serial={SERIAL}{n:03},addr={slot:#x}.{function},multifunction=on"));
+            .arg(format!("virtio-blk-pci,request-merging=off,drive=w{n},serial={SERIAL}{n:03},addr={slot:#x}.{function},multifunction=on"));
     }
     qemu.deadline(Duration::from_secs(240)).ok()?;
     let said = String::from_utf8_lossy(&std::fs::read(&console)?).into_owned();

@@ -65,7 +65,10 @@ pub fn record(firmware: Firmware, disk: &Path, commands: &[(String, String)], fo
     guest.run(SETTLED)?;
     done.push(("boot".into(), entries(&log)?));
     for (name, command) in commands {
-        guest.run(command).with_context(|| format!("{name} on the machine"))?;
+        if let Err(error) = guest.run(command) {
+            let kernel = guest.run("dmesg | tail -n 30").unwrap_or_default();
+            return Err(error.context(format!("{name} on the machine, whose kernel said at last:\n{kernel}")));
+        }
         guest.run(SETTLED)?;
         done.push((name.clone(), entries(&log)?));
     }
