@@ -14,6 +14,13 @@ use tempfile::TempDir;
 use crate::command::{Cmd, Started};
 use crate::qmp::Qmp;
 
+/// The emulator, with which Debian's kernel does not crash: `image-builder/src/qemu/machine.rs` says why.
+pub(crate) const EMULATED: [&str; 4] = ["-accel", "tcg,thread=single", "-cpu", "qemu64,-cx16"];
+
+/// A disk before `blklogwrites`. QEMU joins requests up to the 1024 buffers that one call of the system takes; with its
+/// header before them `blklogwrites` needs more, and the guest gets an I/O error.
+pub(crate) const RECORDED_DISK: &str = "virtio-blk-pci,request-merging=off";
+
 /// A machine that runs; killed when it is dropped.
 #[derive(Debug)]
 pub struct Machine {
@@ -112,9 +119,7 @@ impl Setup {
     #[must_use]
     pub fn recorded(mut self, log: &Path) -> Setup {
         (self.persist, self.log) = (true, Some(log.into()));
-        // QEMU joins requests up to the 1024 buffers that one call of the system takes; with its header before them
-        // blklogwrites needs more, and the guest gets an I/O error.
-        self.devices = vec!["virtio-blk-pci,request-merging=off".into()];
+        self.devices = vec![RECORDED_DISK.into()];
         self
     }
 
@@ -200,7 +205,8 @@ impl Machine {
         let qemu = Cmd::new("qemu-system-x86_64")
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-device", "VGA"])
             .args(more)
-            .args(["-machine", "q35,smm=off", "-accel", "tcg,thread=single", "-cpu", "qemu64,-cx16"])
+            .args(["-machine", "q35,smm=off"])
+            .args(EMULATED)
             .args(["-m", "1024", "-smp", "2", "-device", "virtio-rng-pci"])
             .args([
                 "-netdev",

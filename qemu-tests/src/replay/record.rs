@@ -13,6 +13,7 @@ use super::image::{Base, Image};
 use super::log::Log;
 use crate::cairn::repository;
 use crate::command::Cmd;
+use crate::machine::{EMULATED, RECORDED_DISK};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// What the guest loads, in this order: the disk, the file system, and the character sets that vfat asks for.
@@ -97,7 +98,8 @@ pub fn record(kernel: &Kernel, tasks: &BTreeMap<String, Task>, folder: &Path) ->
     let console = folder.join("console");
     let mut qemu = Cmd::new("qemu-system-x86_64")
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
-        .args(["-machine", "pc", "-accel", "tcg,thread=single", "-cpu", "qemu64,-cx16", "-m", "512"])
+        .args(["-machine", "pc", "-m", "512"])
+        .args(EMULATED)
         .arg("-serial")
         .arg(format!("file:{}", console.display()))
         .arg("-kernel")
@@ -126,7 +128,9 @@ pub fn record(kernel: &Kernel, tasks: &BTreeMap<String, Task>, folder: &Path) ->
             .arg("-blockdev")
             .arg(format!("driver=blklogwrites,node-name=w{n},file=d{n},log=l{n},log-sector-size=512"))
             .arg("-device")
-            .arg(format!("virtio-blk-pci,request-merging=off,drive=w{n},serial={SERIAL}{n:03},addr={slot:#x}.{function},multifunction=on"));
+            .arg(format!(
+                "{RECORDED_DISK},drive=w{n},serial={SERIAL}{n:03},addr={slot:#x}.{function},multifunction=on"
+            ));
     }
     qemu.deadline(Duration::from_secs(240)).ok()?;
     let said = String::from_utf8_lossy(&std::fs::read(&console)?).into_owned();

@@ -92,6 +92,7 @@ fn falls_back(guest: &mut Guest, kind: Kind, number: u64, fault: &Fault) -> Resu
     let notice = guest.run("cat /run/motd.d/cairn")?;
     println!("{notice}");
     ensure!(notice.contains("did not boot well") && notice.contains(&tells), "nothing at login tells of it: {notice}");
+    ensure!(over_ssh(guest)?.contains(&tells), "a login over SSH does not tell of it");
     let all = agreed::listed(guest)?;
     let failed: Vec<u64> = all.iter().filter(|g| g.is("failed")).map(|g| g.number).collect();
     ensure!(failed.contains(&number), "{failed:?} have failed, and not {number}");
@@ -99,4 +100,15 @@ fn falls_back(guest: &mut Guest, kind: Kind, number: u64, fault: &Fault) -> Resu
     good(guest, 1)?;
     guest.run("cairn boot check")?;
     Ok(())
+}
+
+/// What somebody reads who logs in over the network.
+fn over_ssh(guest: &mut Guest) -> Result<String> {
+    guest.run(
+        "rm -f /tmp/key && ssh-keygen -q -t ed25519 -N '' -f /tmp/key && install -d -o cairn -m 700 ~cairn/.ssh && \
+         install -o cairn -m 600 /tmp/key.pub ~cairn/.ssh/authorized_keys",
+    )?;
+    guest.run(
+        "echo exit | ssh -tt -i /tmp/key -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no cairn@localhost",
+    )
 }
