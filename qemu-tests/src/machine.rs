@@ -21,6 +21,15 @@ pub(crate) const EMULATED: [&str; 4] = ["-accel", "tcg,thread=single", "-cpu", "
 /// header before them `blklogwrites` needs more, and the guest gets an I/O error.
 pub(crate) const RECORDED_DISK: &str = "virtio-blk-pci,request-merging=off";
 
+/// What a disk hangs on: QEMU's devices, the disk itself last.
+pub type Controller = &'static [&'static str];
+/// NVMe.
+pub const NVME: Controller = &["nvme,serial=one"];
+/// SATA, which q35 has built in.
+pub const SATA: Controller = &["ide-hd,bus=ide.0"];
+/// A paravirtual SCSI bus.
+pub const SCSI: Controller = &["virtio-scsi-pci,id=s", "scsi-hd,bus=s.0"];
+
 /// A machine that runs; killed when it is dropped.
 #[derive(Debug)]
 pub struct Machine {
@@ -80,10 +89,10 @@ impl Setup {
         self
     }
 
-    /// Another disk controller: QEMU's devices, the disk itself last.
+    /// Another disk controller.
     #[must_use]
-    pub fn devices(mut self, devices: &[&str]) -> Setup {
-        self.devices = devices.iter().map(ToString::to_string).collect();
+    pub fn controller(mut self, controller: Controller) -> Setup {
+        self.devices = controller.iter().map(ToString::to_string).collect();
         self
     }
 
@@ -171,13 +180,8 @@ fn uefi() -> Result<(PathBuf, PathBuf)> {
 
 impl Machine {
     /// Boots a raw image, throwing away what it writes unless `persist`.
-    pub fn boot(image: &Path, persist: bool) -> Result<Machine> {
-        Setup::new(image).persist(persist).boot()
-    }
-
-    /// The same with another disk controller: QEMU's devices, the disk itself last.
-    pub fn boot_on(devices: &[&str], image: &Path, persist: bool) -> Result<Machine> {
-        Setup::new(image).devices(devices).persist(persist).boot()
+    pub fn boot(image: &Path, controller: Controller, persist: bool) -> Result<Machine> {
+        Setup::new(image).controller(controller).persist(persist).boot()
     }
 
     fn start(setup: &Setup) -> Result<Machine> {

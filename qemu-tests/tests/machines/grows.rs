@@ -1,15 +1,16 @@
-//! A disk that was made larger after the build: the root takes the room.
+//! A disk that was made larger after the build: the root takes the room. The disk is found on NVMe.
 
 use std::fs::File;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use qemu_tests::hello::Hello;
+use qemu_tests::machine::NVME;
 use qemu_tests::scenario::QEMU;
 use qemu_tests::{Cairn, Cmd, Machine, Scenario};
 
 pub const SCENARIO: Scenario = Scenario {
-    name: "the root grows into a disk that was made larger, and the table is whole again",
+    name: "the root grows into an NVMe disk that was made larger, and the table is whole again",
     needs: QEMU,
     run,
 };
@@ -21,7 +22,7 @@ fn run(cairn: &Cairn) -> Result<()> {
     hello.copy(&disk)?;
     let size = disk.metadata()?.len() + (3 << 30);
     File::options().write(true).open(&disk)?.set_len(size)?;
-    let mut machine = Machine::boot(&disk, true)?;
+    let mut machine = Machine::boot(&disk, NVME, true)?;
     crate::logs_in::log_in(&mut machine)?;
     // What is typed is echoed, so the last word is typed in two.
     machine.type_line("echo grown-$(df -B1 --output=size / | tail -n 1)-by''tes")?;

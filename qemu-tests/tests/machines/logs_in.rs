@@ -1,17 +1,21 @@
-//! A user logs in with a password: on the serial console, and with the keyboard on the screen.
+//! A user logs in with a password: on the serial console, and with the keyboard on the screen; the disk is found on SATA and SCSI.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use qemu_tests::hello::Hello;
+use qemu_tests::machine::{SATA, SCSI};
 use qemu_tests::scenario::QEMU;
 use qemu_tests::{Cairn, Machine, Scenario};
 
-pub const SERIAL: Scenario =
-    Scenario { name: "a user logs in on the serial console and becomes root by sudo", needs: QEMU, run: serial };
+pub const SERIAL: Scenario = Scenario {
+    name: "a user logs in on the serial console and becomes root by sudo, the disk on SATA",
+    needs: QEMU,
+    run: serial,
+};
 
 pub const SCREEN: Scenario =
-    Scenario { name: "a user logs in on the screen with the keyboard", needs: QEMU, run: screen };
+    Scenario { name: "a user logs in on the screen with the keyboard, the disk on SCSI", needs: QEMU, run: screen };
 
 /// An emulated machine on a busy computer.
 const BOOT: Duration = Duration::from_secs(600);
@@ -29,7 +33,7 @@ pub fn log_in(machine: &mut Machine) -> Result<()> {
 
 fn serial(cairn: &Cairn) -> Result<()> {
     let hello = Hello::get(cairn)?;
-    let mut machine = Machine::boot(&hello.raw, false)?;
+    let mut machine = Machine::boot(&hello.raw, SATA, false)?;
     log_in(&mut machine)?;
     // What is typed is echoed: the words that are waited for must be the shell's.
     machine.type_line("echo i-am-$(id -un)-of-$(id -gn)")?;
@@ -46,7 +50,7 @@ fn serial(cairn: &Cairn) -> Result<()> {
 
 fn screen(cairn: &Cairn) -> Result<()> {
     let hello = Hello::get(cairn)?;
-    let mut machine = Machine::boot(&hello.raw, false)?;
+    let mut machine = Machine::boot(&hello.raw, SCSI, false)?;
     // The prompt of the serial console comes together with the screen's.
     machine.wait_for("login:", BOOT)?;
     let scratch = machine.folder().join("screen.ppm");

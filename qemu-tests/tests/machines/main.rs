@@ -2,8 +2,6 @@
 
 mod bad_luck;
 mod builds_agree;
-mod controllers;
-mod fixed_addresses;
 mod generations;
 mod grows;
 mod interrupted;
@@ -13,6 +11,7 @@ mod run_shows_it;
 mod shares_blocks;
 mod two_at_once;
 mod verified;
+mod verify_fails_by_name;
 
 use qemu_tests::Scenario;
 
@@ -20,15 +19,13 @@ use qemu_tests::Scenario;
 const ALL: &[Scenario] = &[
     judged_by_others::SCENARIO,
     verified::AS_DECLARED,
-    verified::AGAINST_ANOTHER,
-    fixed_addresses::SCENARIO,
+    verify_fails_by_name::SCENARIO,
     builds_agree::FOLDERS,
     builds_agree::NO_NETWORK,
     builds_agree::ORDINARY_USER,
     shares_blocks::XFS,
     shares_blocks::BTRFS,
     grows::SCENARIO,
-    controllers::SCENARIO,
     logs_in::SERIAL,
     logs_in::SCREEN,
     run_shows_it::SCENARIO,

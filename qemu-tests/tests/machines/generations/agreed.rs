@@ -37,7 +37,7 @@ pub fn marked(guest: &mut Guest, mark: &str) -> Result<u64> {
 }
 
 /// The boot partition is as it should be, its file system and the loader's files are sound, and a real Nix has the same
-/// generations and finds nothing wrong with the store.
+/// generations and knows of the same store paths.
 pub fn check(guest: &mut Guest, kind: Kind) -> Result<()> {
     guest.run("cairn boot check")?;
     let all = listed(guest)?;
@@ -63,9 +63,15 @@ pub fn check(guest: &mut Guest, kind: Kind) -> Result<()> {
     let device = guest.run("ls /boot >/dev/null && findmnt -no SOURCE -t vfat /boot")?;
     guest.run(&format!("umount /boot && fsck.fat -n {}", device.trim()))?;
 
-    guest.run("nix-store --verify --check-contents")?;
+    guest.run("nix-store --verify")?;
     let text = guest.run("nix-env -p /nix/var/nix/profiles/system --list-generations")?;
     let theirs: Vec<u64> = text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
     ensure!(theirs == ours, "Nix lists {theirs:?}, and cairn {ours:?}");
     Ok(())
+}
+
+/// The same, and a real Nix has read every file of the store: half a minute and more of an emulated processor, so at the end.
+pub fn check_all(guest: &mut Guest, kind: Kind) -> Result<()> {
+    check(guest, kind)?;
+    guest.run("nix-store --verify --check-contents").map(drop)
 }

@@ -44,6 +44,6 @@ fn run(cairn: &Cairn) -> Result<()> {
     ensure!(guest.booted()? == (1, false), "the older generation was not booted");
     guest.run("! command -v hello")?;
     good(&mut guest, 1)?;
-    agreed::check(&mut guest, SYSTEMD_BOOT)?;
+    agreed::check_all(&mut guest, SYSTEMD_BOOT)?;
     guest.power_off()
 }

@@ -1,4 +1,4 @@
-//! A machine with fixed addresses has them, and verify sees where another machine file wants others.
+//! What another machine file wants otherwise fails in verify, each by its name, and nothing else: fixed addresses among it.
 
 use anyhow::{Result, ensure};
 use qemu_tests::cairn::repository;
@@ -8,7 +8,7 @@ use qemu_tests::{Cairn, Scenario};
 use crate::verified::result;
 
 pub const SCENARIO: Scenario = Scenario {
-    name: "fixed addresses, gateways and name servers are where they belong, and other ones fail by name",
+    name: "verify against another file fails where the two differ, and only there: addresses, name servers, users",
     needs: QEMU,
     run,
 };
@@ -22,6 +22,8 @@ fn run(cairn: &Cairn) -> Result<()> {
     cairn.cmd(["build", "--format", "raw"]).arg(&file).arg("-o").arg(&folder).run()?.must(0)?;
     // All that is left as it is must hold; what is changed must fail, each by its name.
     let changed = text
+        .replace("hostname: static.example.org", "hostname: other.example.org")
+        .replace("uid: 1000", "uid: 1234")
         .replace("addresses: [192.0.2.10/24", "addresses: [192.0.2.11/24")
         .replace("gateways: [192.0.2.1,", "gateways: [192.0.2.2,")
         .replace("nameservers: [192.0.2.53]", "nameservers: [192.0.2.54]")
@@ -37,10 +39,13 @@ fn run(cairn: &Cairn) -> Result<()> {
     let (json, failed) = result(&done)?;
     done.must(1)?;
     let wanted = [
+        "host name",
+        "user alice",
         "interface uplink: addresses",
         "interface uplink: gateways",
         "interface uplink: name servers",
         "search domains",
+        "second boot: host name",
     ];
     ensure!(failed == wanted, "{failed:?}\n{json:#}");
     Ok(())
