@@ -169,7 +169,8 @@ impl Machine {
             Accel::Kvm => args.add("-accel").add("kvm").add("-cpu").add("host"),
             // One thread for all processors. With a thread for each, one seems to keep its translation of code that another
             // patches. Linux patches itself all the time, and then dies of a breakpoint that it no longer knows ("Oops: int3"):
-            // seen with QEMU 7.2 and 10.0, in seconds where a static key is flipped in a loop, and never with one thread.
+            // seen with QEMU 7.2 and 10.0, after some fifty flips of a static key in a loop. With one thread it took 1900 of
+            // them, in five minutes, and went on.
             // cmpxchg16b: with it QEMU 7.2's emulator makes Debian's 6.12 kernel oops in most boots.
             Accel::Tcg => args.add("-accel").add("tcg,thread=single").add("-cpu").add("qemu64,-cx16"),
         };
