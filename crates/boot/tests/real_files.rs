@@ -96,6 +96,8 @@ fn traced(folder: &Path, change: &str, options: &[&str]) -> (ExitStatus, String)
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--ignored", "--nocapture", "--test-threads=1"])
         .env_remove("LD_LIBRARY_PATH")
+        // A child that fails would read all that is known of its own lines, each time.
+        .env("RUST_BACKTRACE", "0")
         .env("CHILD_FOLDER", folder)
         .env("CHILD_CHANGE", change)
         .stdin(Stdio::null())
@@ -206,5 +208,5 @@ fn a_disk_that_fails_at_any_write_leaves_a_machine_that_boots() {
 
 #[test]
 fn a_disk_that_fails_at_any_read_leaves_a_machine_that_boots() {
-    each_call(some().take(1), READS, "error=EIO");
+    each_call(some(), READS, "error=EIO");
 }
