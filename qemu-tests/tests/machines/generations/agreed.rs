@@ -70,7 +70,8 @@ pub fn check(guest: &mut Guest, kind: Kind) -> Result<()> {
     Ok(())
 }
 
-/// The same, and a real Nix has read every file of the store: half a minute and more of an emulated processor, so at the end.
+/// The same, and a real Nix has read every file of the store: a minute of an emulated processor, so not after
+/// each step, but before generations are collected and at the end.
 pub fn check_all(guest: &mut Guest, kind: Kind) -> Result<()> {
     check(guest, kind)?;
     guest.run("nix-store --verify --check-contents").map(drop)

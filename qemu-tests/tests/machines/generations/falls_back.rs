@@ -34,30 +34,20 @@ const WITHOUT_INIT: Fault = Fault {
 };
 const CHECK_FAILS: Fault = Fault { host: "check-fails", early: None, check: Some("false"), then: None };
 
-pub const A_HANG_SYSTEMD_BOOT: Scenario = Scenario {
-    name: "a hang falls back: systemd-boot under UEFI",
+pub const A_HANG_AND_NO_INIT_SYSTEMD_BOOT: Scenario = Scenario {
+    name: "a hang and a missing init fall back: systemd-boot under UEFI",
     needs: QEMU,
-    run: |cairn| run(cairn, SYSTEMD_BOOT, &[HANGS]),
-};
-pub const NO_INIT_SYSTEMD_BOOT: Scenario = Scenario {
-    name: "a missing init falls back: systemd-boot under UEFI",
-    needs: QEMU,
-    run: |cairn| run(cairn, SYSTEMD_BOOT, &[WITHOUT_INIT]),
+    run: |cairn| run(cairn, SYSTEMD_BOOT, &[HANGS, WITHOUT_INIT]),
 };
 pub const A_PANIC_AND_A_CHECK_SYSTEMD_BOOT: Scenario = Scenario {
     name: "a panic and a failed check fall back: systemd-boot under UEFI",
     needs: QEMU,
     run: |cairn| run(cairn, SYSTEMD_BOOT, &[PANICS, CHECK_FAILS]),
 };
-pub const A_PANIC_GRUB_MBR: Scenario = Scenario {
-    name: "a panic falls back: GRUB under BIOS on MBR",
+pub const A_PANIC_AND_A_CHECK_GRUB_MBR: Scenario = Scenario {
+    name: "a panic and a failed check fall back: GRUB under BIOS on MBR",
     needs: QEMU,
-    run: |cairn| run(cairn, GRUB_MBR, &[PANICS]),
-};
-pub const A_CHECK_GRUB_MBR: Scenario = Scenario {
-    name: "a failed check falls back: GRUB under BIOS on MBR",
-    needs: QEMU,
-    run: |cairn| run(cairn, GRUB_MBR, &[CHECK_FAILS]),
+    run: |cairn| run(cairn, GRUB_MBR, &[PANICS, CHECK_FAILS]),
 };
 pub const A_HANG_AND_NO_INIT_GRUB_MBR: Scenario = Scenario {
     name: "a hang and a missing init fall back: GRUB under BIOS on MBR",

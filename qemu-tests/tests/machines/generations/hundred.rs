@@ -40,7 +40,7 @@ fn run(cairn: &Cairn, kind: Kind) -> Result<()> {
     guest.run("cairn rollback 1")?;
     guest.reboot()?;
     ensure!(guest.booted()? == (1, false), "the oldest generation was not booted");
-    agreed::check(&mut guest, kind)?;
+    agreed::check_all(&mut guest, kind)?;
 
     guest.run("cairn gc --keep 5")?;
     let left: Vec<u64> = listed(&mut guest)?.iter().map(|g| g.number).collect();

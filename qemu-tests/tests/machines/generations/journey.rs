@@ -72,7 +72,7 @@ fn run(cairn: &Cairn, kind: Kind) -> Result<()> {
     ensure!(guest.booted()? == (1, false), "another generation was booted");
     good(&mut guest, 1)?;
     ensure!(guest.run(STATE)? == state, "going back has changed the machine's own state");
-    agreed::check(&mut guest, kind)?;
+    agreed::check_all(&mut guest, kind)?;
 
     // What is neither the newest nor booted, default or last good goes, from the store, Nix's database and the menu.
     generations::upgrade(&mut guest, kind, &File::named("third"))?;
