@@ -8,20 +8,33 @@ use serde_json::Value;
 use crate::{nothing_wrong, read, root};
 
 /// Which crates of ours a crate may use. What is missing here may not be used.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("cairn-machine", &[]),
     ("cairn-process", &[]),
-    ("cairn-stage1", &["cairn-process"]),
+    ("cairn-root", &[]),
+    ("cairn-stage1", &["cairn-process", "cairn-root"]),
     ("cairn-layout", &["cairn-machine"]),
     ("bootloader-templates", &["cairn-machine"]),
-    ("cairn-boot", &["cairn-machine", "cairn-layout", "bootloader-templates"]),
+    ("cairn-boot", &["cairn-machine", "cairn-layout", "bootloader-templates", "cairn-root"]),
     ("cairn-disk", &["cairn-machine", "cairn-layout", "cairn-process"]),
-    ("cairn-store", &["cairn-process"]),
-    ("cairn-system", &["cairn-machine", "cairn-process", "cairn-store"]),
-    ("image-builder", &["cairn-machine", "cairn-layout", "cairn-disk", "cairn-boot", "cairn-store", "cairn-process"]),
+    ("cairn-store", &["cairn-process", "cairn-root"]),
+    ("cairn-system", &["cairn-machine", "cairn-process", "cairn-root", "cairn-store"]),
+    (
+        "image-builder",
+        &["cairn-machine", "cairn-layout", "cairn-disk", "cairn-boot", "cairn-store", "cairn-process", "cairn-root"],
+    ),
     (
         "cairn-installer",
-        &["cairn-machine", "cairn-layout", "cairn-disk", "cairn-boot", "cairn-store", "cairn-process", "cairn-system"],
+        &[
+            "cairn-machine",
+            "cairn-layout",
+            "cairn-disk",
+            "cairn-boot",
+            "cairn-store",
+            "cairn-process",
+            "cairn-root",
+            "cairn-system",
+        ],
     ),
     (
         "cairn",
@@ -32,6 +45,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
             "cairn-boot",
             "cairn-store",
             "cairn-process",
+            "cairn-root",
             "cairn-system",
             "cairn-installer",
             "bootloader-templates",
