@@ -325,4 +325,50 @@ mod tests {
         let text = Entry { title: "{{ linux }} {% if %}".into(), ..entry() }.render().unwrap();
         assert!(text.starts_with("title {{ linux }} {% if %}\n"), "{text}");
     }
+
+    #[test]
+    fn no_field_of_an_entry_breaks_out_of_its_line() {
+        type Set<T> = fn(&mut T, String);
+        let entries: [(&str, Set<Entry>); 9] = [
+            ("title", |e, v| e.title = v),
+            ("version", |e, v| e.version = v),
+            ("sort-key", |e, v| e.sort_key = v),
+            ("linux", |e, v| e.linux = v),
+            ("machine-id", |e, v| e.machine_id = Some(v)),
+            ("architecture", |e, v| e.architecture = Some(v)),
+            ("devicetree", |e, v| e.devicetree = Some(v)),
+            ("initrd", |e, v| e.initrd.push(v)),
+            ("options", |e, v| e.options.push(v)),
+        ];
+        let program = || Program { title: "T".into(), sort_key: "o".into(), efi: "/e".into(), ..Program::default() };
+        let programs: [(&str, Set<Program>); 7] = [
+            ("title", |p, v| p.title = v),
+            ("version", |p, v| p.version = Some(v)),
+            ("sort-key", |p, v| p.sort_key = v),
+            ("machine-id", |p, v| p.machine_id = Some(v)),
+            ("architecture", |p, v| p.architecture = Some(v)),
+            ("efi", |p, v| p.efi = v),
+            ("options", |p, v| p.options.push(v)),
+        ];
+        for bad in ["x\nlinux /evil", " x", "x ", "", "'x'", "\"x\"", "x\u{7f}"] {
+            for (field, set) in entries {
+                let mut entry = entry();
+                set(&mut entry, bad.into());
+                let refused = entry.render();
+                assert!(
+                    matches!(&refused, Err(TemplateError::Value { field: f, .. }) if *f == field),
+                    "{field} {bad:?}"
+                );
+            }
+            for (field, set) in programs {
+                let mut program = program();
+                set(&mut program, bad.into());
+                let refused = program.render();
+                assert!(
+                    matches!(&refused, Err(TemplateError::Value { field: f, .. }) if *f == field),
+                    "{field} {bad:?}"
+                );
+            }
+        }
+    }
 }

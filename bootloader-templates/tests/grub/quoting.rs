@@ -1,7 +1,7 @@
 //! No title, name, path or parameter can break out of its quotes, or else it is refused.
 
 use bootloader_templates::TemplateError;
-use bootloader_templates::grub::{Boots, Config, Early, Extra, Generation, Kernel, Password, Trial, Variant};
+use bootloader_templates::grub::{Boots, Config, Early, Extra, Generation, Kernel, Memtest, Password, Trial, Variant};
 
 use crate::common::{HASH, check, generation, kernel, least, most};
 
@@ -178,7 +178,15 @@ fn names_have_letters_that_mean_nothing() {
 
 #[test]
 fn a_hash_is_one_of_grubs_and_never_in_a_message() {
-    for bad in ["secret", "", "grub.pbkdf2.sha512.x.AB.CD", "grub.pbkdf2.sha512.1.AB", "grub.pbkdf2.sha512.1.AB.CD'"] {
+    for bad in [
+        "secret",
+        "",
+        "grub.pbkdf2.sha512.x.AB.CD",
+        "grub.pbkdf2.sha512.1.AB",
+        "grub.pbkdf2.sha512.1.ABC.CD",
+        "grub.pbkdf2.sha512.1.AB.CDE",
+        "grub.pbkdf2.sha512.1.AB.CD'",
+    ] {
         let password = Some(Password { user: "admin".into(), hash: bad.into() });
         let error = Config { password, ..least() }.render().unwrap_err();
         assert!(matches!(error, TemplateError::Value { field: "password hash", .. }), "{bad:?}");
@@ -211,4 +219,49 @@ fn the_early_script_takes_plain_places_only() {
     for folder in ["", "x", "/a b", "/a'", "/$x", "/x/", "/a\n"] {
         assert!(matches!(early("1A2B-3C4D", folder), Err(TemplateError::Value { field: "folder", .. })), "{folder}");
     }
+}
+
+#[test]
+fn no_path_or_key_is_taken_as_it_comes() {
+    let refused = |config: Config, wanted: &str| {
+        let error = config.render().unwrap_err();
+        assert!(matches!(&error, TemplateError::Value { field, .. } if *field == wanted), "{wanted}: {error:?}");
+    };
+    for bad in ["", "x", "/a\nb", "/a\u{0}"] {
+        let initrd = Kernel { initrd: vec!["/good".into(), bad.into()], ..kernel("aaaa") };
+        let initrd = Generation { kernel: initrd, ..generation(1, "aaaa", true) };
+        refused(Config { generations: vec![initrd], ..least() }, "initrd");
+        let boots = Boots::Efi { path: bad.into(), options: Vec::new() };
+        let program = Extra { name: "a".into(), title: "A".into(), boots, restricted: false };
+        refused(Config { extra: vec![program], ..least() }, "efi");
+        for memtest in [
+            Memtest { bios: Some(bad.into()), ..most().memtest.unwrap() },
+            Memtest { efi: Some(bad.into()), ..most().memtest.unwrap() },
+        ] {
+            refused(Config { memtest: Some(memtest), ..most() }, "memory test");
+        }
+    }
+    for bad in ["", "a b", "a'", "a\nb"] {
+        let trial = Some(Trial { id: "1-aaaa".into(), key: bad.into(), tries: 1 });
+        refused(Config { trial, ..least() }, "key");
+    }
+    for bad in ["", "a\nb", "\u{7f}"] {
+        let boots = Boots::Linux(kernel("b"));
+        let extra = Extra { name: "a".into(), title: bad.into(), boots, restricted: false };
+        refused(Config { extra: vec![extra], ..least() }, "title");
+    }
+}
+
+#[test]
+fn only_what_has_booted_well_is_remembered() {
+    let remembered = |good| {
+        let variants = vec![Variant { name: "text".into(), kernel: kernel("dddd"), good }];
+        let older = Generation { variants, ..generation(2, "bbbb", true) };
+        let config = Config { generations: vec![older, generation(1, "aaaa", true)], remember: true, ..least() };
+        let script = config.render().unwrap();
+        // Its entry is there either way; as something that the next start may take up again, it stands once more.
+        assert!(script.contains("--id '2-bbbb:text'"), "{script}");
+        script.matches("'2-bbbb:text'").count() + script.matches(">2-bbbb:text'").count()
+    };
+    assert!(remembered(true) > remembered(false), "{} {}", remembered(true), remembered(false));
 }

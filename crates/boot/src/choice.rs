@@ -145,4 +145,35 @@ mod tests {
         let choice = choose(&Situation { usable: &usable, record: &record, booted: Some(1), boot: &boot }).unwrap();
         assert_eq!((choice.ground, choice.trial, choice.pinned), (2, None, false));
     }
+
+    #[test]
+    fn a_trial_is_kept_however_old_it_is() {
+        let mut record = Record::first(6);
+        record.want(1);
+        let choice = decide(&[1, 2, 3, 4, 5, 6], &record, Some(6), 1).unwrap();
+        assert_eq!((choice.trial, choice.kept), (Some(1), set(&[1, 6])));
+    }
+
+    #[test]
+    fn without_counting_what_failed_is_not_good() {
+        let mut record = Record::first(1);
+        record.booted_well(2);
+        record.failed(3);
+        let boot = Boot { tries: 0, ..Boot::default() };
+        let usable = set(&[1, 2, 3, 4]);
+        let choice = choose(&Situation { usable: &usable, record: &record, booted: Some(2), boot: &boot }).unwrap();
+        assert_eq!((choice.ground, choice.good, choice.failed), (4, set(&[1, 2, 4]), set(&[3])));
+        let usable = set(&[1, 2, 3]);
+        let choice = choose(&Situation { usable: &usable, record: &record, booted: Some(2), boot: &boot }).unwrap();
+        assert_eq!(choice.ground, 2);
+    }
+
+    #[test]
+    fn a_trial_that_is_known_to_be_good_is_not_tried() {
+        let mut record = Record::first(1);
+        record.good.insert(2);
+        record.trial = Some(2);
+        let choice = decide(&[1, 2], &record, Some(1), 10).unwrap();
+        assert_eq!((choice.trial, choice.ground), (None, 2));
+    }
 }

@@ -213,4 +213,29 @@ mod tests {
         assert_eq!((record.trial, record.failed.contains(&2)), (None, true));
         assert_eq!(settle(&mut record, &with(0), Some(1)), None);
     }
+
+    #[test]
+    fn of_two_counters_the_lower_one_counts() {
+        let installation = Installation::of_seed(Uuid::from_bytes([9; 16]));
+        let entry = |left| EntryName::of(installation, 2, "text", Some(Counter { left, done: 3 - left }));
+        let mut record = Record::first(1);
+        record.try_next(2);
+        let present = Present { entries: vec![entry(3), entry(0)], ..Present::default() };
+        assert_eq!(settle(&mut record, &present, Some(1)), Some(2));
+    }
+
+    #[test]
+    fn grub_s_count_is_that_of_the_trial_it_names() {
+        let counted = |number: u64, left| {
+            let mut block = EnvBlock::new();
+            block.arm(&format!("{number}-abc"), left);
+            Present { environment: Some(block.to_bytes().unwrap().to_vec()), ..Present::default() }
+        };
+        let mut record = Record::first(1);
+        record.try_next(3);
+        assert_eq!(settle(&mut record.clone(), &counted(2, 0), Some(1)), None, "another generation's");
+        assert_eq!(settle(&mut record.clone(), &counted(3, 1), Some(1)), None, "it has a try left");
+        assert_eq!(settle(&mut record.clone(), &counted(3, 0), Some(3)), None, "it runs");
+        assert_eq!(settle(&mut record, &counted(3, 0), Some(1)), Some(3));
+    }
 }

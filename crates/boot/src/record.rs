@@ -197,4 +197,35 @@ mod tests {
         assert_eq!(Record::parse("{\"version\":2}"), Err(RecordError::Later(2)));
         assert_eq!(Record::parse("{\"version\":1}"), Ok(Record::default()));
     }
+
+    #[test]
+    fn every_word_counts_and_a_boot_is_none() {
+        let mut record = Record::first(1);
+        record.booted_well(2);
+        let said = record.said;
+        record.try_next(3);
+        assert_eq!((record.said, record.highest), (said + 1, 3));
+        record.want(1);
+        assert_eq!(record.said, said + 2);
+        record.booted_well(1);
+        record.failed(3);
+        assert_eq!(record.said, said + 2);
+        record.want(3);
+        assert_eq!(record.said, said + 3);
+    }
+
+    #[test]
+    fn what_is_gone_is_neither_default_nor_trial() {
+        let mut record = Record::first(1);
+        record.booted_well(2);
+        record.booted_well(3);
+        record.want(1);
+        record.try_next(4);
+        record.keep_only(&BTreeSet::from([2, 3]));
+        assert_eq!((record.default, record.trial), (None, None));
+        // What failed once and then booted well did not fail.
+        record.failed(5);
+        record.booted_well(5);
+        assert!(record.failed.is_empty());
+    }
 }

@@ -50,5 +50,8 @@ mod tests {
         // 65 names of three slots each and the directory's own three are more than 6 KiB.
         let names: Vec<String> = (0..65).map(|n| format!("x/a-name-of-15-{n:02}")).collect();
         assert_eq!(needed(names.iter().map(|n| (n.as_str(), 0)), 4096, &nothing), 3 * 4096);
+        // Twice as many would fit into one less, were it not for the short names.
+        let names: Vec<String> = (0..130).map(|n| format!("x/a-name-of-16-{n:03}")).collect();
+        assert_eq!(needed(names.iter().map(|n| (n.as_str(), 0)), 4096, &nothing), 5 * 4096);
     }
 }

@@ -23,6 +23,9 @@ fn forget(machine: &mut Machine) {
     machine.volume.writes = 0;
     machine.volume.calls.set(0);
     machine.volume.writes_to.clear();
+    machine.volume.wholes = 0;
+    machine.volume.read_back.set(0);
+    machine.volume.barriers = 0;
 }
 
 fn disturbed(stop: impl Fn(usize) -> Stop, count: impl Fn(usize, usize) -> usize) {
@@ -39,6 +42,7 @@ fn disturbed(stop: impl Fn(usize) -> Stop, count: impl Fn(usize, usize) -> usize
             machine.volume.stop = stop(at);
             let _ = machine.update();
             assert!(is_safe(&machine, good), "{name}, {:?}: {:?}", stop(at), machine.menu());
+            assert_eq!(broken_entries(&machine), [""; 0], "{name}, {:?}: every entry that is shown starts", stop(at));
             // What is booted by default is one of these, or something that is counted down and falls back to them.
             let first = EntryName::parse(installation(), &machine.menu()[0]).unwrap();
             let counted = first.counter.is_some_and(|c| c.left > 0);
@@ -88,8 +92,10 @@ fn the_judge_of_these_tests_sees_what_is_broken() {
     let mut machine = start("");
     assert!(is_safe(&machine, &[1, 2, 3]));
     assert!(!is_safe(&machine, &[4]));
+    assert_eq!(broken_entries(&machine), [""; 0]);
     machine.volume.files.retain(|path, _| !path.ends_with("-initrd"));
     assert!(!is_safe(&machine, &[1, 2, 3]));
+    assert_eq!(broken_entries(&machine).len(), 3);
     let mut machine = start("");
     for (_, bytes) in machine.volume.files.iter_mut().filter(|(path, _)| path.ends_with(".conf")) {
         bytes.truncate(60);

@@ -463,3 +463,103 @@ fn a_kernel_that_is_damaged_in_the_store_or_cannot_be_read_never_gets_its_name()
     assert_eq!(short, flipped);
     assert_eq!(with(|_| Box::new(Broken)), "reading /nix/store/k2");
 }
+
+#[test]
+fn a_used_up_counter_goes_before_the_same_entry_gets_tries_again() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.add(generation(2, "k1", "i1"));
+    machine.update().unwrap();
+    let old = machine.menu()[0].clone();
+    let used_up = format!("loader/entries/{}", old.replace("+3", "+0-3"));
+    let bytes = machine.volume.files.remove(&format!("loader/entries/{old}")).unwrap();
+    machine.volume.files.insert(used_up.clone(), bytes);
+    // `cairn rollback 2`: it has failed, and is wanted all the same, with nothing written in between.
+    machine.record.failed(2);
+    machine.record.want(2);
+    let steps = machine.plan().unwrap().steps;
+    let at = |wanted: &dyn Fn(&Step) -> bool| steps.iter().position(wanted).expect("no such step");
+    let gone = at(&|step| matches!(step, Step::Remove { path, .. } if *path == used_up));
+    let new = at(&|step| matches!(step, Step::Create { path, .. } if path.ends_with("+3.conf")));
+    assert!(gone < new && steps[gone..new].contains(&Step::Barrier), "{steps:?}");
+    machine.update().unwrap();
+    assert_eq!(numbers(&machine.menu()), [(2, Some(Counter { left: 3, done: 0 })), (1, None)]);
+}
+
+#[test]
+fn another_text_has_its_own_tries() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.add(generation(2, "k1", "i1"));
+    machine.update().unwrap();
+    let old = machine.menu()[0].clone();
+    let bytes = machine.volume.files.remove(&format!("loader/entries/{old}")).unwrap();
+    machine.volume.files.insert(format!("loader/entries/{}", old.replace("+3", "+1-2")), bytes);
+    machine.generations[1].bootspec.kernel_params.push("debug".into());
+    machine.update().unwrap();
+    assert_eq!(numbers(&machine.menu()), [(2, Some(Counter { left: 3, done: 0 })), (1, None)]);
+}
+
+#[test]
+fn what_lies_beside_a_program_that_is_replaced_is_left_to_the_replacing() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    // A power cut has left it, and it may own the same clusters as the program.
+    machine.volume.files.insert("EFI/BOOT/BOOTX64.EFI.new".into(), b"half".to_vec());
+    machine.program = artifact("loader-2", 9100);
+    let steps = machine.plan().unwrap().steps;
+    assert!(steps.iter().any(|step| matches!(step, Step::Replace { path, .. } if path.ends_with("BOOTX64.EFI"))));
+    assert!(!steps.iter().any(|step| matches!(step, Step::Remove { .. })), "{steps:?}");
+}
+
+#[test]
+fn a_sector_of_another_length_is_not_overwritten_in_place() {
+    for len in [0, 300, 511, 513, 1024] {
+        let mut machine = Machine::new(ROOMY);
+        machine.update().unwrap();
+        machine.volume.files.insert("loader/loader.conf".into(), vec![b'#'; len]);
+        let update = machine.plan().unwrap();
+        assert!(!update.steps.iter().any(|step| matches!(step, Step::Overwrite { .. })), "{len}: {:?}", update.steps);
+        assert_eq!(update.healed, ["loader/loader.conf"], "{len}");
+        machine.update().unwrap();
+        assert_eq!(machine.volume.files["loader/loader.conf"].len(), SECTOR);
+    }
+}
+
+/// A machine whose partition has exactly the room that an update needs, and one cluster less.
+fn fits_exactly(machine: &Machine) {
+    let mut there = machine.clone();
+    there.volume.capacity = machine.volume.used();
+    let Err(PlanError::Full(shortage)) = there.plan() else { panic!("it fits without any room") };
+    assert!(shortage.needed.is_multiple_of(CLUSTER) && shortage.free == 0);
+    there.volume.capacity += shortage.needed;
+    let before = there.volume.files.clone();
+    there.plan().unwrap_or_else(|e| panic!("exactly enough is refused: {e}"));
+    there.volume.capacity -= CLUSTER;
+    assert!(matches!(there.plan(), Err(PlanError::Full(s)) if s.missing == CLUSTER), "less than enough is taken");
+    assert_eq!(there.volume.files, before);
+    // And it really is enough.
+    there.volume.capacity += CLUSTER;
+    there.update().unwrap();
+}
+
+#[test]
+fn what_is_healed_or_copied_needs_room_too() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    // A kernel that was cut off takes fewer clusters than the whole one.
+    let kernel = machine.volume.files.keys().find(|path| path.ends_with("-linux")).unwrap().clone();
+    machine.volume.files.get_mut(&kernel).unwrap().truncate(10);
+    fits_exactly(&machine);
+
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    machine.program = artifact("loader-2", 9100);
+    fits_exactly(&machine);
+    // The copy of the program before, 9000 bytes, and its name take room beside the two new programs.
+    let mut full = machine.clone();
+    full.volume.capacity = full.volume.used();
+    let Err(PlanError::Full(shortage)) = full.plan() else { panic!() };
+    let programs = 2 * 9100_u64.div_ceil(CLUSTER) * CLUSTER;
+    assert!(shortage.needed >= programs + 9000_u64.div_ceil(CLUSTER) * CLUSTER, "{shortage:?}");
+}

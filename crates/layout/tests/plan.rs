@@ -334,3 +334,32 @@ fn free_room_counts_only_where_no_size_is_given() {
     root.size = mib(2000);
     assert_eq!(free_to_leave(&disk(vec![root]), None), Size::default());
 }
+
+#[test]
+fn the_copy_of_the_table_has_its_room_whatever_the_sectors() {
+    // Just as much behind the last whole MiB as the copy takes with small sectors, and less than it takes with large ones.
+    for (sector, behind, whole) in [
+        (SectorSize::B512, 128 * 128 + 512, true),
+        (SectorSize::B512, 128 * 128 + 511, false),
+        (SectorSize::B4096, 128 * 128 + 4096, true),
+        (SectorSize::B4096, 128 * 128 + 4095, false),
+        (SectorSize::B4096, 128 * 128 + 512, false),
+    ] {
+        let size = Size::from_bytes((3000 << 20) + behind);
+        let plan = plan_with_sectors(&uefi(), SEED, &needs(), Some(size), sector).unwrap();
+        let root = plan.partitions.last().unwrap();
+        let end = root.first_lba.0 * sector.bytes() + root.sectors.bytes(sector);
+        assert_eq!(end, if whole { 3000 << 20 } else { 2999 << 20 }, "{sector:?}, {behind}");
+        assert!(end + 128 * 128 + sector.bytes() <= size.bytes());
+    }
+}
+
+#[test]
+fn an_mbr_reaches_two_tib_and_not_a_sector_more() {
+    let bios = |size| Disk { size: Some(Size::from_bytes(size)), ..Disk::of_layout(NamedLayout::Mbr) };
+    let two_tib = 2 << 40;
+    let needs = Needs { esp: 0, ..needs() };
+    plan(&bios(two_tib), SEED, &needs, None).unwrap();
+    let error = plan(&bios(two_tib + 512), SEED, &needs, None).unwrap_err();
+    assert!(matches!(error, PlanError::BeyondMbr { .. }), "{error:?}");
+}

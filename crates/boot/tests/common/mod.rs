@@ -30,6 +30,10 @@ pub enum Stop {
     Dead(usize),
     /// The bytes of the file that this call opens cannot be read to their end.
     Torn(usize),
+    /// Of the file that is written by this step (the first is 1), the disk has another last byte; memory has the right one.
+    Lies(usize),
+    /// The file that is read back by this step cannot be read.
+    Blind(usize),
 }
 
 /// A file whose second half cannot be read.
@@ -55,6 +59,14 @@ pub struct Memory {
     /// Reads and writes so far.
     pub calls: std::cell::Cell<usize>,
     pub writes_to: Vec<String>,
+    /// Files that were written whole so far.
+    pub wholes: usize,
+    /// Files that are another thing on the disk than in memory.
+    pub spoiled: BTreeSet<String>,
+    /// Files that were read back so far.
+    pub read_back: std::cell::Cell<usize>,
+    /// How often everything before was waited for.
+    pub barriers: usize,
 }
 
 fn eio() -> io::Error {
@@ -90,6 +102,16 @@ impl Memory {
                 self.writes_to.push(path.to_string());
                 Ok(())
             }
+        }
+    }
+
+    /// A file has got its contents: what does the disk make of it?
+    fn whole(&mut self, path: &str) {
+        self.wholes += 1;
+        if self.stop == Stop::Lies(self.wholes) {
+            self.spoiled.insert(path.to_string());
+        } else {
+            self.spoiled.remove(path);
         }
     }
 
@@ -171,7 +193,9 @@ impl Volume for Memory {
         if self.files.keys().any(|p| p.eq_ignore_ascii_case(path)) || self.is_directory(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        self.new_file(path, &bytes)
+        self.new_file(path, &bytes)?;
+        self.whole(path);
+        Ok(())
     }
 
     /// Under another name first; that one and those of earlier, which may own the same clusters, go when it has its own.
@@ -190,6 +214,7 @@ impl Volume for Memory {
         self.write(path)?;
         self.files.remove(&aside);
         self.files.insert(path.into(), bytes);
+        self.whole(path);
         for path in left {
             self.write(&path)?;
             self.files.remove(&path);
@@ -205,6 +230,7 @@ impl Volume for Memory {
         let file = self.files.get_mut(path).unwrap();
         file.resize(file.len().max(bytes.len()), 0);
         file[..bytes.len()].copy_from_slice(bytes);
+        self.whole(path);
         Ok(())
     }
 
@@ -215,7 +241,22 @@ impl Volume for Memory {
     }
 
     fn barrier(&mut self) -> io::Result<()> {
+        self.barriers += 1;
         self.call()
+    }
+
+    fn open_on_disk(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
+        self.read_back.set(self.read_back.get() + 1);
+        if self.stop == Stop::Blind(self.read_back.get()) {
+            return Err(eio());
+        }
+        let mut bytes = Vec::new();
+        self.open(path)?.read_to_end(&mut bytes)?;
+        if self.spoiled.contains(&self.spelled(path)) {
+            let last = bytes.last_mut().expect("an empty file cannot be another one");
+            *last ^= 1;
+        }
+        Ok(Box::new(io::Cursor::new(bytes)))
     }
 }
 
@@ -375,6 +416,13 @@ pub fn is_safe(machine: &Machine, good: &[u64]) -> bool {
         let Some(parsed) = EntryName::parse(installation(), name) else { return false };
         parsed.counter.is_none() && good.contains(&parsed.number) && is_whole(machine, &parsed)
     })
+}
+
+/// Entries that a loader would show and that do not start whole files: a power cut must not leave one, counted or not.
+pub fn broken_entries(machine: &Machine) -> Vec<String> {
+    let mut broken = menu(&machine.volume, &machine.generations);
+    broken.retain(|name| EntryName::parse(installation(), name).is_none_or(|entry| !is_whole(machine, &entry)));
+    broken
 }
 
 pub fn is_whole(machine: &Machine, entry: &EntryName) -> bool {

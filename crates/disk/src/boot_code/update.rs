@@ -230,13 +230,17 @@ mod tests {
         log: Mutex<Vec<Event>>,
         calls: Mutex<usize>,
         broken: Option<usize>,
+        /// The write (the first is 1) of which the disk keeps another last byte.
+        lies: Option<usize>,
+        writes: Mutex<usize>,
     }
 
     impl Recorder {
         fn of(bytes: &[u8]) -> Recorder {
             let inner = MemoryTarget::new(bytes.len(), 0);
             inner.write_at(0, bytes).unwrap();
-            Recorder { inner, log: Mutex::default(), calls: Mutex::default(), broken: None }
+            let (log, calls, writes) = (Mutex::default(), Mutex::default(), Mutex::default());
+            Recorder { inner, log, calls, broken: None, lies: None, writes }
         }
 
         fn call(&self) -> io::Result<()> {
@@ -266,6 +270,12 @@ mod tests {
             assert!(offset.is_multiple_of(512) && bytes.len().is_multiple_of(512), "whole sectors only");
             self.call()?;
             self.inner.write_at(offset, bytes)?;
+            let mut writes = self.writes.lock().unwrap();
+            *writes += 1;
+            if self.lies == Some(*writes) {
+                let last = bytes.len() - 1;
+                self.inner.write_at(offset + last as u64, &[bytes[last] ^ 1])?;
+            }
             let at = |n: usize| usize::try_from(offset).unwrap() + n * 512;
             let sectors = bytes.chunks(512).enumerate().map(|(n, sector)| Some((at(n), sector.to_vec())));
             self.log.lock().unwrap().extend(sectors);
@@ -417,5 +427,56 @@ mod tests {
         // A core image of somebody else's GRUB that lies across the whole place.
         let bytes = disk(&grub(3, 45_000), GAP);
         assert!(matches!(grub(2, 31_000).compare(&Recorder::of(&bytes), GAP).unwrap(), Compared::NoRoom { .. }));
+    }
+
+    #[test]
+    fn a_disk_that_keeps_other_bytes_is_told_and_starts_what_it_started() {
+        let (old, new) = (grub(1, 10_000), grub(2, 12_000));
+        let bytes = disk(&old, GAP);
+        let update = update(&new, &bytes, GAP);
+        // The core image: nothing starts from it yet.
+        let target = Recorder { lies: Some(1), ..Recorder::of(&bytes) };
+        let error = update.apply(&target).unwrap_err();
+        assert!(matches!(error, DiskError::Differs { offset, .. } if offset > 0), "{error:?}");
+        assert_eq!(*target.writes.lock().unwrap(), 1, "the boot sector came after a bad core image");
+        assert_eq!(starts(&target.inner.into_bytes()), whole(&old));
+        // The boot sector itself, in the last byte of its signature.
+        let target = Recorder { lies: Some(2), ..Recorder::of(&bytes) };
+        let error = update.apply(&target).unwrap_err();
+        assert!(matches!(error, DiskError::Differs { offset: 0, .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_core_image_never_reaches_beyond_its_place() {
+        // What is there is somebody else's, so that all of the place is free; a core image begins at whole pages.
+        let bytes = vec![0x33; DISK];
+        let new = grub(2, 10_000);
+        let needed = 10_240;
+        for (start, first) in [(512, 4096), (64 << 10, 64 << 10)] {
+            let enough = first - start + needed;
+            let fits = new.compare(&Recorder::of(&bytes), (start, enough)).unwrap();
+            assert!(matches!(fits, Compared::Update(_)), "{fits:?}");
+            for less in [1, 511, 512] {
+                let area = (start, enough - less);
+                let found = new.compare(&Recorder::of(&bytes), area).unwrap();
+                assert_eq!(found, Compared::NoRoom { problem: Problem::Foreign, needed, area: area.1 }, "{less}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_of_a_core_image_in_several_pieces_is_in_use() {
+        let mut bytes = disk(&grub(1, 10_000), GAP);
+        let list = 512 + BLOCK_LIST;
+        // The second piece: 40 sectors at 30 KiB.
+        bytes[list - BLOCK..list - BLOCK + 8].copy_from_slice(&60_u64.to_le_bytes());
+        bytes[list - BLOCK + 8..list - BLOCK + 10].copy_from_slice(&40_u16.to_le_bytes());
+        let sector: [u8; 512] = bytes[..512].try_into().unwrap();
+        let used = in_use(&Recorder::of(&bytes), &sector);
+        assert_eq!(used.len(), 3);
+        assert_eq!(used[2], 60 * 512..100 * 512);
+        // The first piece lies across the one place, the second across the other.
+        let found = grub(2, 10_000).compare(&Recorder::of(&bytes), GAP).unwrap();
+        assert!(matches!(found, Compared::NoRoom { .. }), "{found:?}");
     }
 }
