@@ -13,11 +13,18 @@ use crate::lock_file;
 /// The current generation's system, through the profile's links.
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
 /// Nobody writes a machine file of this size by hand.
-const MOST: u64 = 16 << 20;
+const MOST: u64 = 4 << 20;
 
 /// What an image says that it should be: its own machine file, packages, system and kernel.
 pub fn expected(image: &Path) -> anyhow::Result<Expected> {
     let found = inspect(image)?;
+    // What is not known of it would not be asked for either.
+    anyhow::ensure!(
+        found.gave_up.is_empty(),
+        "not all of {} can be told: {}",
+        image.display(),
+        found.gave_up.join("; ")
+    );
     let disk = Disk::open(image)?;
     let checked = machine_file(&disk, image)?.with_context(|| {
         format!("{} has no machine file of its own; name one to hold it against with --against", image.display())

@@ -23,7 +23,7 @@ use super::{record, settings, time};
 use crate::exit::Refusal;
 
 /// Nobody writes a machine file of this size by hand.
-const MOST: u64 = 16 << 20;
+const MOST: u64 = 4 << 20;
 
 /// One generation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -100,6 +100,7 @@ pub fn links(files: &dyn Files) -> Result<(Vec<Link>, Option<u64>), ViewError> {
     for name in files.list(PROFILES)?.unwrap_or_default() {
         let Some(number) = profile::generation(&name) else { continue };
         if let Some(system) = files.link(&format!("{PROFILES}/{name}"))? {
+            keep(files, &name, system.len())?;
             links.push(Link { number, system });
         }
     }
@@ -107,6 +108,11 @@ pub fn links(files: &dyn Files) -> Result<(Vec<Link>, Option<u64>), ViewError> {
     let current = files.link(&format!("{PROFILES}/{}", profile::SYSTEM))?;
     let current = current.and_then(|target| profile::generation(target.rsplit('/').next()?));
     Ok((links, current))
+}
+
+/// Puts what is kept of a stranger's file on the account of all that is looked at.
+fn keep(files: &dyn Files, path: &str, bytes: usize) -> Result<(), ViewError> {
+    files.budget().keep(bytes).map_err(|why| ViewError::Endless { path: path.to_string(), why })
 }
 
 /// The link of one generation; what is not there is refused with what is.
@@ -146,7 +152,9 @@ pub fn runs(numbers: impl Iterator<Item = u64>) -> Vec<String> {
 fn booted(files: &dyn Files, links: &[Link]) -> Result<Option<u64>, ViewError> {
     let line = files.read("/proc/cmdline", 64 << 10)?.unwrap_or_default();
     let line = String::from_utf8_lossy(&line);
-    let word = |name: &str| line.split_ascii_whitespace().find_map(|w| w.strip_prefix(name).map(str::to_string));
+    // Of several the kernel takes the last.
+    let words = || line.split_ascii_whitespace();
+    let word = |name: &str| words().filter_map(|w| w.strip_prefix(name)).next_back().map(str::to_string);
     // The line may be another machine's, of one that has mounted its own /proc here: its system tells.
     let init = word("init=").and_then(|init| init.strip_suffix("/init").map(str::to_string));
     let by_number = word("cairn.generation=").and_then(|n| n.parse::<u64>().ok());
@@ -301,18 +309,19 @@ impl<'a> Reader<'a> {
         found.base = self.files.link(&format!("{system}/base"))?;
         found.kernel = self.kernel(system, found.base.as_deref())?;
         found.machine_file = self.files.read(&format!("{system}/machine.yaml"), MOST)?;
+        let kept = [found.kernel.as_ref().map(String::len), found.machine_file.as_ref().map(Vec::len)];
+        keep(self.files, system, kept.into_iter().flatten().sum())?;
         Ok(found)
     }
 
     /// What is wrong with the bootspec; a generation with a damaged one cannot be put into the menu.
     fn boot_problem(&self, system: &str) -> Result<Option<String>, ViewError> {
-        let Some(bytes) = self.files.read(&format!("{system}/boot.json"), 1 << 20)? else {
+        let path = format!("{system}/boot.json");
+        let Some(bytes) = self.files.read(&path, cairn_system::MOST_BOOTSPEC)? else {
             return Ok(Some("it has no boot.json".into()));
         };
-        let spec = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
-        let spec = &spec["org.nixos.bootspec.v1"];
-        let whole = ["kernel", "init", "label", "toplevel"].iter().all(|key| spec[key].is_string())
-            && spec["kernelParams"].is_array();
+        // As whoever writes the boot menu reads it.
+        let whole = cairn_system::parse_bootspecs(&bytes, Path::new(&path)).is_ok();
         Ok((!whole).then(|| "its boot.json is damaged".to_string()))
     }
 
