@@ -9,11 +9,10 @@ use image_builder::verify::Expected;
 use image_builder::view::{Disk, ViewError};
 
 use crate::lock_file;
+use crate::machine::generations::MOST_MACHINE_FILE;
 
 /// The current generation's system, through the profile's links.
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
-/// Nobody writes a machine file of this size by hand.
-const MOST: u64 = 4 << 20;
 
 /// What an image says that it should be: its own machine file, packages, system and kernel.
 pub fn expected(image: &Path) -> anyhow::Result<Expected> {
@@ -41,7 +40,7 @@ fn machine_file(disk: &Disk, image: &Path) -> anyhow::Result<Option<Checked>> {
         Err(ViewError::NotAMachine { .. }) => return Ok(None),
         other => other?,
     };
-    let read = |name: &str| machine.root.read(&format!("{SYSTEM}/{name}"), MOST);
+    let read = |name: &str| machine.root.read(&format!("{SYSTEM}/{name}"), MOST_MACHINE_FILE);
     let Some(bytes) = read("machine.yaml")? else { return Ok(None) };
     let source = SourceFile::new(format!("{}:machine.yaml", image.display()), bytes);
     // Whatever it was called, the system has it under this name.

@@ -5,8 +5,10 @@ use cairn_store::StorePath;
 use serde::{Deserialize, Serialize};
 
 const PROFILES: &str = "/nix/var/nix/profiles";
-/// What is read into memory at most: registration files and lists of packages of large systems are some MB.
+/// What is read into memory at most: the registration files of large systems are some MB.
 const MOST: u64 = 16 << 20;
+/// The largest list of packages: of some ten thousand.
+const MOST_LIST: u64 = 8 << 20;
 
 /// A generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,7 +67,6 @@ struct Sbom {
 struct Component {
     #[serde(rename = "type")]
     kind: Option<String>,
-    #[serde(default)]
     name: String,
     #[serde(default)]
     version: String,
@@ -152,7 +153,7 @@ pub(super) fn describe(root: &ext4::Reader<'_>, system: &str) -> Result<SystemIn
 
 /// The packages by the system's list of them (CycloneDX), by name.
 pub(super) fn packages(root: &ext4::Reader<'_>, system: &str) -> Result<Vec<Package>, DiskError> {
-    let Some(bytes) = root.read(&format!("{system}/sbom.cdx.json"), MOST)? else { return Ok(Vec::new()) };
+    let Some(bytes) = root.read(&format!("{system}/sbom.cdx.json"), MOST_LIST)? else { return Ok(Vec::new()) };
     root.budget().keep(bytes.len()).map_err(endless)?;
     let list: Sbom = serde_json::from_slice(&bytes).map_err(|error| DiskError::BadFileSystem {
         what: "ext4",

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use self::below::Below;
 use super::observed::Observed;
 use super::partitions::BootPartitions;
-use crate::machine::generations::links;
+use crate::machine::generations::{MOST_MACHINE_FILE, links};
 use crate::signals;
 
 /// More than the kernels and initrds, and more than the boot files, of any machine that was seen.
@@ -137,6 +137,8 @@ impl<'a> Copy<'a> {
             return Ok(());
         }
         self.count()?;
+        // What is parsed takes many times its size.
+        let most = if path.ends_with(".yaml") { most.min(MOST_MACHINE_FILE) } else { most };
         let made = self.to.file(&format!("{}{path}", self.at)).with_context(|| format!("unpacking {path}"))?;
         if let Some(file) = made {
             self.files.copy(path, most, &mut Counted { file, left: &self.bytes })?;

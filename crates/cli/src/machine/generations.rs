@@ -3,9 +3,10 @@
 //! Only what is shown is read. Systems on one base share its packages and its kernel's name, machine files that are the
 //! same byte for byte are not parsed, and each store path's record is read once.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use cairn_boot::{Record, Situation, choose};
 use cairn_machine::SourceFile;
@@ -22,8 +23,8 @@ use super::packages::{self, Counts, Packages};
 use super::{record, settings, time};
 use crate::exit::Refusal;
 
-/// Nobody writes a machine file of this size by hand.
-const MOST: u64 = 4 << 20;
+/// Nobody writes a machine file of this size by hand, and read it takes some hundred times as much memory.
+pub const MOST_MACHINE_FILE: u64 = 1 << 20;
 
 /// One generation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -201,7 +202,12 @@ pub fn read(machine: &Machine<'_>, root: Option<&Path>) -> Result<Generations, V
             system: link.system.clone(),
             kernel: system.kernel.clone(),
             changes: match i.checked_sub(1) {
-                Some(before) => reader.changes(&found[before], system)?,
+                Some(before) => {
+                    let changes = reader.changes(&found[before], system)?;
+                    // What a machine file says is large, and not asked for again.
+                    found[before].values.borrow_mut().take();
+                    changes
+                }
                 None => None,
             },
             own_size: sizes.get(&number).copied(),
@@ -263,14 +269,17 @@ pub struct Found {
     /// Why it cannot be used.
     pub problem: Option<String>,
     /// What the machine file says, once somebody has asked: each is compared with the one before and the one after.
-    values: OnceCell<Option<Value>>,
+    values: RefCell<Option<Option<Rc<Value>>>>,
 }
 
 impl Found {
     /// What the machine file says; nothing where there is none that is YAML.
-    fn values(&self) -> Option<&Value> {
-        let read = || cairn_machine::values(&SourceFile::new("machine.yaml", self.machine_file.clone()?)).ok();
-        self.values.get_or_init(read).as_ref()
+    fn values(&self) -> Option<Rc<Value>> {
+        let read = || {
+            let values = cairn_machine::values(&SourceFile::new("machine.yaml", self.machine_file.clone()?));
+            values.ok().map(Rc::new)
+        };
+        self.values.borrow_mut().get_or_insert_with(read).clone()
     }
 }
 
@@ -299,7 +308,7 @@ impl<'a> Reader<'a> {
             kernel: None,
             machine_file: None,
             problem: None,
-            values: OnceCell::new(),
+            values: RefCell::default(),
         };
         if self.files.kind(system)?.is_none() {
             found.problem = Some("its system is gone from the store".into());
@@ -308,7 +317,11 @@ impl<'a> Reader<'a> {
         found.problem = self.boot_problem(system)?;
         found.base = self.files.link(&format!("{system}/base"))?;
         found.kernel = self.kernel(system, found.base.as_deref())?;
-        found.machine_file = self.files.read(&format!("{system}/machine.yaml"), MOST)?;
+        found.machine_file = match self.files.read(&format!("{system}/machine.yaml"), MOST_MACHINE_FILE) {
+            // The rest can be told without it; what it says is unknown then.
+            Err(ViewError::TooLarge { .. }) => None,
+            other => other?,
+        };
         let kept = [found.kernel.as_ref().map(String::len), found.machine_file.as_ref().map(Vec::len)];
         keep(self.files, system, kept.into_iter().flatten().sum())?;
         Ok(found)
@@ -370,7 +383,7 @@ pub fn settings_of(before: &Found, after: &Found) -> Option<Vec<settings::Settin
     if old == new {
         return Some(Vec::new());
     }
-    Some(settings::differences(before.values()?, after.values()?))
+    Some(settings::differences(&*before.values()?, &*after.values()?))
 }
 
 #[cfg(test)]

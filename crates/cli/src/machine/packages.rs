@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::lock_file::Change;
 
 /// The largest list: of some ten thousand packages.
-const MOST: u64 = 16 << 20;
+const MOST: u64 = 8 << 20;
 
 /// Versions by name.
 pub type List = BTreeMap<String, String>;

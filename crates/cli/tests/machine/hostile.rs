@@ -273,3 +273,47 @@ fn a_qcow2_image_whose_tables_lie_is_only_what_it_says() {
         }
     }
 }
+
+#[test]
+fn texts_that_are_as_long_as_they_may_be_fit_into_memory() {
+    let of_length = |begin: &str, piece: &str, end: &str, len: usize| {
+        let count = (len - begin.len() - end.len()) / piece.len();
+        format!("{begin}{}{end}", piece.repeat(count))
+    };
+    let texts = [
+        ("machine.yaml", of_length("version: 1\nx: [", "a,", "a]\n", 1 << 20)),
+        ("machine.yaml", of_length("version: 1\nx: ", "- ", "a\n", 1 << 20)),
+        ("machine.yaml", of_length("version: 1\n", "a: 1\n", "", 1 << 20)),
+        ("boot.json", of_length("[", "1,", "1]", 1 << 20)),
+        ("boot.json", of_length("", "[", "", 1 << 20)),
+        ("sbom.cdx.json", of_length("{\"components\":[", "{},", "{}]}", 8 << 20)),
+        ("sbom.cdx.json", of_length("{\"components\":[", "{\"name\":\"\",\"version\":\"\"},", "{}]}", 8 << 20)),
+        ("sbom.cdx.json", of_length("{\"components\":[", "{\"name\":\"\"},", "{\"name\":\"\"}]}", 8 << 20)),
+        ("sbom.cdx.json", of_length("{\"x\":[", "[],", "[]],\"components\":[]}", 8 << 20)),
+        ("sbom.cdx.json", of_length("{\"components\":[{\"name\":\"", "\\u001b", "\"}]}", 8 << 20)),
+        // Longer than that: not read.
+        ("machine.yaml", "#".repeat((1 << 20) + 1)),
+        ("boot.json", " ".repeat((1 << 20) + 1)),
+        ("sbom.cdx.json", " ".repeat((8 << 20) + 1)),
+    ];
+    for (name, text) in texts {
+        let made = Made::with(&[SystemOf::named("one"), SystemOf::named("two")]);
+        let system = made.store.real_path(&made.systems[1]);
+        fs::set_permissions(&system, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let _ = fs::remove_file(system.join(name));
+        fs::write(system.join(name), &text).unwrap();
+        // Lists of packages are a system's own where its base has none.
+        let base = made.root().join(in_system(&made, 1, "base").trim_start_matches('/'));
+        fs::set_permissions(&base, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        fs::remove_file(base.join("packages.json")).unwrap();
+        let image = made.image();
+        let begin = &text[..20];
+        for args in &LOOKS[1..5] {
+            let ran = look(args, &image);
+            assert!(matches!(ran.code, 0 | 1), "{name} {begin}: {args:?}: {} {}", ran.code, ran.err);
+            let told = ran.err.contains("cairn: ");
+            assert_eq!(ran.code == 1, told || args[0] == "boot", "{name} {begin}: {args:?}: {}", ran.err);
+        }
+        fs::remove_file(&image).unwrap();
+    }
+}

@@ -58,6 +58,9 @@ pub enum EntryKind {
 /// The names in a directory, and the inodes that they name.
 type Names = BTreeMap<Box<[u8]>, u32>;
 
+/// What takes the bytes of a file, piece by piece, with the place of each.
+type Take<'a> = dyn FnMut(u64, &[u8]) -> Result<(), DiskError> + 'a;
+
 /// An open ext4 file system.
 pub struct Reader<'a> {
     volume: Volume<'a>,
@@ -253,12 +256,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Gives out the bytes of an inode, piece by piece, with the place of each.
-    fn contents(
-        &self,
-        ino: u32,
-        inode: &Inode,
-        take: &mut dyn FnMut(u64, &[u8]) -> Result<(), DiskError>,
-    ) -> Result<(), DiskError> {
+    fn contents(&self, ino: u32, inode: &Inode, take: &mut Take<'_>) -> Result<(), DiskError> {
         let size = self.volume.sb.block_size();
         if inode.size > self.volume.sb.blocks_count.saturating_mul(size) {
             return Err(wrong(format!("inode {ino} is larger than the file system")));
@@ -299,7 +297,7 @@ impl<'a> Reader<'a> {
         }
         let budget = &self.volume.budget;
         let size = self.volume.sb.block_size();
-        if inode.size > MOST_FOLDER || inode.size % size != 0 {
+        if inode.size > MOST_FOLDER || !inode.size.is_multiple_of(size) {
             return Err(wrong(format!("the folder of inode {ino} has an impossible length ({} bytes)", inode.size)));
         }
         let pieces = extents::of(&self.volume, ino, inode)?;
