@@ -76,6 +76,9 @@ pub struct Inspection {
     pub packages: Vec<Package>,
     /// What could not be looked into, and why.
     pub notes: Vec<String>,
+    /// The file systems that are damaged, or would take for ever: those of the notes that mean that the rest is not all.
+    #[serde(skip)]
+    pub gave_up: Vec<String>,
 }
 
 /// One partition.
@@ -125,6 +128,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, InspectError> {
         closure: Vec::new(),
         packages: Vec::new(),
         notes: Vec::new(),
+        gave_up: Vec::new(),
     };
     match partition_table::read(&*source) {
         Ok(table) => found.disk(&*source, &table),
@@ -141,6 +145,7 @@ impl Inspection {
         if table.damaged {
             self.notes.push("one of the two copies of the partition table is damaged".into());
         }
+        self.notes.extend(overlaps(table));
         for partition in &table.partitions {
             let info = PartitionInfo {
                 number: partition.number,
@@ -205,9 +210,32 @@ impl Inspection {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
-                self.notes.push(format!("partition {} ({}): {error}", partition.number, partition.label));
+                let note = format!("partition {} ({}): {error}", partition.number, partition.label);
+                if !matches!(error, DiskError::Unknown { .. }) {
+                    self.gave_up.push(note.clone());
+                }
+                self.notes.push(note);
                 None
             }
         }
     }
+}
+
+/// Partitions that lie over each other, each with the first that it meets.
+fn overlaps(table: &Table) -> Vec<String> {
+    let mut sorted: Vec<&FoundPartition> = table.partitions.iter().filter(|p| p.bytes > 0).collect();
+    sorted.sort_by_key(|p| (p.offset, p.number));
+    let mut notes = Vec::new();
+    let mut last: Option<&FoundPartition> = None;
+    for partition in sorted {
+        let end = |p: &FoundPartition| p.offset.saturating_add(p.bytes);
+        match last {
+            Some(before) if end(before) > partition.offset => {
+                notes.push(format!("partitions {} and {} lie over each other", before.number, partition.number));
+                last = if end(before) >= end(partition) { last } else { Some(partition) };
+            }
+            _ => last = Some(partition),
+        }
+    }
+    notes
 }

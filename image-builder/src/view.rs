@@ -4,15 +4,19 @@
 mod fat_files;
 mod folder;
 mod image;
+mod walk;
 
 pub use folder::Folder;
 pub use image::Disk;
 pub(crate) use image::{is_ext4, is_fat, open};
+pub use walk::{Found, walk};
 
 use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use cairn_disk::DiskError;
+use cairn_disk::{Budget, DiskError, Spent};
 
 use crate::inspect::InspectError;
 
@@ -58,6 +62,29 @@ pub trait Files: fmt::Debug {
     /// # Errors
     /// See [`ViewError`].
     fn modified(&self, path: &str) -> Result<Option<i64>, ViewError>;
+
+    /// A file's contents, written piece by piece; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// See [`Files::read`]; also what writing meets.
+    fn copy(&self, path: &str, most: u64, to: &mut dyn Write) -> Result<Option<()>, ViewError> {
+        let Some(bytes) = self.read(path, most)? else { return Ok(None) };
+        to.write_all(&bytes).map(Some).map_err(|source| ViewError::Io { path: path.into(), source })
+    }
+
+    /// What tells the folder at a path from every other one; `None` where nothing does, and where no folder can be in
+    /// itself.
+    ///
+    /// # Errors
+    /// See [`ViewError`].
+    fn identity(&self, _path: &str) -> Result<Option<u64>, ViewError> {
+        Ok(None)
+    }
+
+    /// The account on which whoever looks at these files draws: one for a whole image. Below a folder each has its own.
+    fn budget(&self) -> Arc<Budget> {
+        Budget::shared()
+    }
 }
 
 /// Why something could not be looked at.
@@ -90,6 +117,20 @@ pub enum ViewError {
         path: String,
         /// Its length.
         bytes: u64,
+    },
+    /// A folder that is in itself.
+    #[error("{path} is a folder within itself: the file system is damaged or hostile")]
+    Loop {
+        /// The folder.
+        path: String,
+    },
+    /// What would take for ever.
+    #[error("looking through {}: {why}", if path.is_empty() { "/" } else { path })]
+    Endless {
+        /// What was looked at.
+        path: String,
+        /// What ran out.
+        why: Spent,
     },
     /// No file system in the image holds generations.
     #[error("{} is not a machine that Cairn has made: {why}", path.display())]

@@ -9,15 +9,21 @@ use image_builder::verify::Expected;
 use image_builder::view::{Disk, ViewError};
 
 use crate::lock_file;
+use crate::machine::generations::MOST_MACHINE_FILE;
 
 /// The current generation's system, through the profile's links.
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
-/// Nobody writes a machine file of this size by hand.
-const MOST: u64 = 16 << 20;
 
 /// What an image says that it should be: its own machine file, packages, system and kernel.
 pub fn expected(image: &Path) -> anyhow::Result<Expected> {
     let found = inspect(image)?;
+    // What is not known of it would not be asked for either.
+    anyhow::ensure!(
+        found.gave_up.is_empty(),
+        "not all of {} can be told: {}",
+        image.display(),
+        found.gave_up.join("; ")
+    );
     let disk = Disk::open(image)?;
     let checked = machine_file(&disk, image)?.with_context(|| {
         format!("{} has no machine file of its own; name one to hold it against with --against", image.display())
@@ -34,7 +40,7 @@ fn machine_file(disk: &Disk, image: &Path) -> anyhow::Result<Option<Checked>> {
         Err(ViewError::NotAMachine { .. }) => return Ok(None),
         other => other?,
     };
-    let read = |name: &str| machine.root.read(&format!("{SYSTEM}/{name}"), MOST);
+    let read = |name: &str| machine.root.read(&format!("{SYSTEM}/{name}"), MOST_MACHINE_FILE);
     let Some(bytes) = read("machine.yaml")? else { return Ok(None) };
     let source = SourceFile::new(format!("{}:machine.yaml", image.display()), bytes);
     // Whatever it was called, the system has it under this name.

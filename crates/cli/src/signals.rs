@@ -1,9 +1,12 @@
 //! Ctrl-C and SIGTERM: children are stopped, the work gets a moment to clean up after itself, then the command ends.
 //!
 //! Nothing is removed by guess here. Work in progress lives in files without a name or in temporary folders with an
-//! owner; both go away when their owner does, or are collected by the next run.
+//! owner; both go away when their owner does, or are collected by the next run. A temporary folder that no run would
+//! collect is named here ([`RemovedAtEnd`]) and goes when its owner does not get to it.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -39,6 +42,27 @@ pub fn listen() -> std::io::Result<()> {
     Ok(())
 }
 
+/// Temporary folders that are there.
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// A temporary folder that is removed when a signal ends the command before its owner has removed it.
+#[derive(Debug)]
+pub struct RemovedAtEnd(PathBuf);
+
+impl RemovedAtEnd {
+    /// The folder, which is this command's own.
+    pub fn new(folder: &Path) -> RemovedAtEnd {
+        FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_path_buf());
+        RemovedAtEnd(folder.to_path_buf())
+    }
+}
+
+impl Drop for RemovedAtEnd {
+    fn drop(&mut self) {
+        FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).retain(|folder| *folder != self.0);
+    }
+}
+
 /// What a signal asked for, if one came.
 pub fn asked() -> Option<Exit> {
     match ASKED.load(Ordering::SeqCst) {
@@ -50,6 +74,14 @@ pub fn asked() -> Option<Exit> {
 
 fn leave() -> ! {
     cairn_process::stop_children();
+    // Whoever works in one may still be adding to it.
+    for folder in FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for _ in 0..3 {
+            if std::fs::remove_dir_all(folder).is_ok() {
+                break;
+            }
+        }
+    }
     show_cursor();
     std::process::exit(i32::from(ASKED.load(Ordering::SeqCst)))
 }

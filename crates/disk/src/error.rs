@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use cairn_layout::human;
 
+use crate::budget::Spent;
+
 /// Why something could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -136,6 +138,30 @@ pub enum DiskError {
         what: &'static str,
         /// What is wrong with it.
         why: String,
+    },
+    /// A file system that is whole, as far as one can see, and has what the reader does not know.
+    #[error("reading the {what} file system: it has {why}, which cannot be read here")]
+    Unknown {
+        /// Which one.
+        what: &'static str,
+        /// What it has.
+        why: String,
+    },
+    /// A file system that would take for ever.
+    #[error("reading the {what} file system: {why}")]
+    Endless {
+        /// Which one.
+        what: &'static str,
+        /// What ran out.
+        why: Spent,
+    },
+    /// A file that nobody has made that large.
+    #[error("{path} has {bytes} bytes, which is too large to be looked into")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// Its length.
+        bytes: u64,
     },
 }
 

@@ -6,6 +6,7 @@
 //!
 //! What reads ([`Source`], [`partition_table::read`], [`fat::open`], [`ext4::Reader`]) never writes.
 
+pub mod budget;
 pub mod ext4;
 pub mod fat;
 pub mod partition_table;
@@ -22,9 +23,10 @@ mod kernel;
 
 pub use apply::{Contents, apply};
 pub use boot_code::{BootCode, CodeUpdate, Compared, Problem};
+pub use budget::{Budget, Limits, Spent};
 pub use device::DiskDevice;
 pub use error::DiskError;
 pub use kernel::copy_range;
-pub use source::{FileSource, Region, Source};
+pub use source::{FileSource, Metered, Region, Source};
 pub use target::{FileTarget, MemoryTarget, Target};
 pub use tree::{Content, Entry, Node, Tree};

@@ -4,6 +4,9 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use crate::budget::Budget;
 
 /// Bytes that can be read at any place.
 #[expect(clippy::len_without_is_empty, reason = "an empty disk is nothing that anybody asks about")]
@@ -16,6 +19,11 @@ pub trait Source: Debug + Send + Sync {
     /// # Errors
     /// The system's, and `UnexpectedEof` beyond the end.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// The account on which everybody who reads from it draws; `None` for what is nobody's image.
+    fn budget(&self) -> Option<Arc<Budget>> {
+        None
+    }
 }
 
 impl<S: Source + ?Sized> Source for &S {
@@ -25,6 +33,39 @@ impl<S: Source + ?Sized> Source for &S {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         (**self).read_at(offset, buffer)
+    }
+
+    fn budget(&self) -> Option<Arc<Budget>> {
+        (**self).budget()
+    }
+}
+
+/// A source each read of which is put on an account.
+#[derive(Debug)]
+pub struct Metered<S> {
+    source: S,
+    budget: Arc<Budget>,
+}
+
+impl<S: Source> Metered<S> {
+    /// Counts the reads of this source.
+    pub fn new(source: S, budget: Arc<Budget>) -> Metered<S> {
+        Metered { source, budget }
+    }
+}
+
+impl<S: Source> Source for Metered<S> {
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.budget.read(buffer.len() as u64)?;
+        self.source.read_at(offset, buffer)
+    }
+
+    fn budget(&self) -> Option<Arc<Budget>> {
+        Some(Arc::clone(&self.budget))
     }
 }
 
@@ -74,7 +115,8 @@ impl<'a> Region<'a> {
 
     /// A reader with a position.
     pub fn cursor(self) -> Cursor<'a> {
-        Cursor { region: self, at: 0, buffer: Vec::new(), buffered_at: 0, reads: 0 }
+        let budget = self.budget().unwrap_or_default();
+        Cursor { region: self, at: 0, buffer: Vec::new(), buffered_at: 0, budget }
     }
 }
 
@@ -90,11 +132,9 @@ impl Source for Region<'_> {
         }
         self.source.read_at(self.start + offset, buffer)
     }
-}
 
-impl mkext4::reader::ReadAt for Region<'_> {
-    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.read_at(offset, buffer)
+    fn budget(&self) -> Option<Arc<Budget>> {
+        self.source.budget()
     }
 }
 
@@ -106,22 +146,21 @@ pub struct Cursor<'a> {
     // FAT is read four bytes at a time.
     buffer: Vec<u8>,
     buffered_at: u64,
-    reads: u64,
+    // A damaged directory can lead back into itself, and its reader goes round for ever; this ends it.
+    budget: Arc<Budget>,
 }
 
 impl Cursor<'_> {
-    /// A damaged directory can lead back into itself, and its reader goes round for ever. No reader has use for more
-    /// reads than this; the cursor ends them.
-    const MOST_READS: u64 = 100_000_000;
+    /// The account on which it draws.
+    pub(crate) fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.budget)
+    }
 }
 
 impl Read for Cursor<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         const BLOCK: u64 = 4096;
-        self.reads += 1;
-        if self.reads > Self::MOST_READS {
-            return Err(io::Error::other("it leads back into itself"));
-        }
+        self.budget.step()?;
         let left = self.region.len.saturating_sub(self.at);
         let buffered = self.at.checked_sub(self.buffered_at).filter(|into| *into < self.buffer.len() as u64);
         let into = match buffered {

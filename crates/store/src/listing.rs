@@ -72,7 +72,8 @@ impl Listing {
     /// The bytes in all files together.
     #[must_use]
     pub fn total_size(&self) -> u64 {
-        self.entries.iter().map(|e| if let EntryKind::File { size, .. } = e.kind { size } else { 0 }).sum()
+        let size = |e: &Entry| if let EntryKind::File { size, .. } = e.kind { size } else { 0 };
+        self.entries.iter().fold(0, |sum: u64, e| sum.saturating_add(size(e)))
     }
 
     pub(crate) fn to_text(&self) -> String {
@@ -97,11 +98,16 @@ impl Listing {
         text
     }
 
+    /// The entries of a listing as the store keeps it, read as they are asked for; nothing when it is anything else, and
+    /// nothing for a line that is none.
+    pub fn of_text(text: &str) -> Option<impl Iterator<Item = Option<Entry>>> {
+        Some(text.strip_prefix(HEADER)?.split_terminator('\n').map(parse_line))
+    }
+
     /// Reads a listing as the store keeps it; nothing when it is anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Listing> {
-        let body = text.strip_prefix(HEADER)?;
-        let entries: Option<Vec<Entry>> = body.split_terminator('\n').map(parse_line).collect();
+        let entries: Option<Vec<Entry>> = Listing::of_text(text)?.collect();
         entries.filter(|e| !e.is_empty()).map(Listing::new)
     }
 }

@@ -45,6 +45,16 @@ pub enum SystemError {
         /// What it should be.
         what: &'static str,
     },
+    /// A bootspec that names what is not in the store.
+    #[error("{} names '{value}' as its {what}, which is no path in the store: it is damaged or hostile", path.display())]
+    NotInStore {
+        /// The bootspec.
+        path: PathBuf,
+        /// What it calls it.
+        what: &'static str,
+        /// What it says.
+        value: String,
+    },
     /// The file system.
     #[error("{doing} {}", path.display())]
     Io {

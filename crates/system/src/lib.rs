@@ -17,7 +17,10 @@ mod tree;
 mod units;
 mod usr;
 
-pub use bootjson::{Bootable, Bootspecs, read as read_bootspec, read_all as read_bootspecs};
+pub use bootjson::{
+    Bootable, Bootspecs, MOST as MOST_BOOTSPEC, parse as parse_bootspecs, read as read_bootspec,
+    read_all as read_bootspecs,
+};
 pub use error::SystemError;
 pub use etc::Mount;
 pub use etc::made_from::left_out;

@@ -1,6 +1,8 @@
 //! What the boot loader finds: its settings, the entries of the menu, kernels and initrds.
 
-use cairn_disk::{DiskError, fat};
+use std::collections::BTreeSet;
+
+use cairn_disk::{DiskError, Spent, fat};
 use serde::Serialize;
 
 /// Text files that a boot loader reads are small.
@@ -74,50 +76,63 @@ impl Boot {
 
 /// Looks through a boot partition.
 pub(super) fn look(volume: &fat::Reader<'_>, partition: &str) -> Result<Boot, DiskError> {
+    let budget = volume.budget();
+    let endless = |why: Spent| DiskError::Endless { what: "FAT", why };
     let mut boot = Boot::default();
-    let mut waiting = vec![String::new()];
-    while let Some(directory) = waiting.pop() {
+    let mut waiting = vec![(0, String::new())];
+    while let Some((depth, directory)) = waiting.pop() {
         // Damaged directories can contain themselves.
-        if directory.matches('/').count() > 16 {
-            continue;
-        }
+        budget.depth(depth).map_err(endless)?;
         for entry in volume.list(&directory)?.unwrap_or_default() {
             let path = if directory.is_empty() { entry.name } else { format!("{directory}/{}", entry.name) };
+            budget.keep(path.len()).map_err(endless)?;
             if entry.is_dir {
-                waiting.push(path);
+                waiting.push((depth + 1, path));
             } else {
                 boot.files.push(BootFile { partition: partition.to_string(), path, size: entry.len });
             }
         }
     }
     boot.files.sort_by(|a, b| a.path.cmp(&b.path));
-    if let Some(text) = volume.read("loader/loader.conf", MOST_TEXT)? {
+    let there = there(&boot.files);
+    // What is read is kept, in one form or another; many files can have the same clusters.
+    let read = |path: &str, most: u64| -> Result<Option<Vec<u8>>, DiskError> {
+        let text = volume.read(path, most)?;
+        budget.keep(text.as_ref().map_or(0, Vec::len)).map_err(endless)?;
+        Ok(text)
+    };
+    if let Some(text) = read("loader/loader.conf", MOST_TEXT)? {
         boot.loader = settings(&text).collect();
     }
     for file in &boot.files {
         let Some(name) = file.path.strip_prefix("loader/entries/").filter(|name| name.ends_with(".conf")) else {
             continue;
         };
-        if let Some(text) = volume.read(&file.path, MOST_TEXT)? {
-            boot.entries.push(entry(name, &text, &boot.files));
+        if let Some(text) = read(&file.path, MOST_TEXT)? {
+            boot.entries.push(entry(name, &text, &there));
         }
     }
     // GRUB's own file only says which menu counts.
     for pointer in boot.files.iter().filter(|f| f.path.starts_with("cairn/") && f.path.ends_with("/grub/grub.cfg")) {
         let folder = pointer.path.trim_end_matches("grub.cfg");
-        let text = volume.read(&pointer.path, MOST_TEXT)?.unwrap_or_default();
+        let text = read(&pointer.path, MOST_TEXT)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let named = text.split(['\'', '"']).find(|part| part.starts_with("menu-"));
         let Some(path) = named.map(|name| format!("{folder}{name}.cfg")) else { continue };
-        if let Some(text) = volume.read(&path, MOST_MENU)? {
-            boot.entries.extend(grub_entries(&String::from_utf8_lossy(&text), &boot.files));
+        if let Some(text) = read(&path, MOST_MENU)? {
+            boot.entries.extend(grub_entries(&String::from_utf8_lossy(&text), &there));
         }
     }
     Ok(boot)
 }
 
+/// The paths of files as they are compared: FAT does not tell capitals.
+fn there(files: &[BootFile]) -> BTreeSet<String> {
+    files.iter().map(|file| file.path.to_ascii_lowercase()).collect()
+}
+
 /// The entries of GRUB's menu that start a kernel, as our template writes them.
-fn grub_entries(text: &str, files: &[BootFile]) -> Vec<LoaderEntry> {
+fn grub_entries(text: &str, files: &BTreeSet<String>) -> Vec<LoaderEntry> {
     let mut entries: Vec<LoaderEntry> = Vec::new();
     let mut open: Option<LoaderEntry> = None;
     for line in text.lines() {
@@ -181,7 +196,7 @@ fn settings(text: &[u8]) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-fn entry(file: &str, text: &[u8], files: &[BootFile]) -> LoaderEntry {
+fn entry(file: &str, text: &[u8], files: &BTreeSet<String>) -> LoaderEntry {
     let mut entry = LoaderEntry { file: file.to_string(), ..LoaderEntry::default() };
     for (key, value) in settings(text) {
         match key.as_str() {
@@ -193,7 +208,10 @@ fn entry(file: &str, text: &[u8], files: &[BootFile]) -> LoaderEntry {
             "devicetree" => entry.device_tree = Some(value),
             // Several lines are one command line.
             "options" if entry.options.is_empty() => entry.options = value,
-            "options" => entry.options = format!("{} {value}", entry.options),
+            "options" => {
+                entry.options.push(' ');
+                entry.options.push_str(&value);
+            }
             _ => {}
         }
     }
@@ -202,11 +220,11 @@ fn entry(file: &str, text: &[u8], files: &[BootFile]) -> LoaderEntry {
 }
 
 /// Paths that an entry names and that are not there.
-fn missing(entry: &LoaderEntry, files: &[BootFile]) -> Vec<String> {
+fn missing(entry: &LoaderEntry, files: &BTreeSet<String>) -> Vec<String> {
     let there = |path: &str| {
-        // The path is one of the partition's own, with slashes of either kind; FAT does not tell capitals.
-        let path = path.replace('\\', "/");
-        files.iter().any(|f| f.path.eq_ignore_ascii_case(path.trim_start_matches('/')))
+        // The path is one of the partition's own, with slashes of either kind.
+        let path = path.replace('\\', "/").to_ascii_lowercase();
+        files.contains(path.trim_start_matches('/'))
     };
     entry.loads().filter(|path| !there(path)).cloned().collect()
 }
@@ -219,7 +237,7 @@ mod tests {
     fn grub_s_entries_are_read_from_its_menu() {
         let text = "menuentry 'it'\\''s, generation 2' --id '2-abc' --class cairn {\n  if linux '/c/x-linux' 'init=/s/init' 'quiet'; then\n    if initrd '/c/gone'; then boot; fi\n  fi\n  cairn_failed\n}\nmenuentry 'Windows' --id 'w' {\n  if chainloader x; then boot; fi\n}\n";
         let files = [BootFile { partition: "esp".into(), path: "c/x-linux".into(), size: 1 }];
-        let entries = grub_entries(text, &files);
+        let entries = grub_entries(text, &there(&files));
         assert_eq!(entries.len(), 1);
         let entry = &entries[0];
         assert_eq!((entry.file.as_str(), entry.title.as_deref()), ("grub: 2-abc", Some("it's, generation 2")));
@@ -231,7 +249,7 @@ mod tests {
     fn an_entry_is_read_and_what_it_names_is_looked_for() {
         let text = b"# made by cairn\ntitle Cairn\nversion\t 7\ninitrd /EFI/a-initrd\noptions root=UUID=1 quiet\noptions x\nlinux \\efi\\b.efi\n";
         let files = [BootFile { partition: "esp".into(), path: "EFI/b.efi".into(), size: 1 }];
-        let entry = entry("cairn-7+3.conf", text, &files);
+        let entry = entry("cairn-7+3.conf", text, &there(&files));
         assert_eq!((entry.title.as_deref(), entry.version.as_deref()), (Some("Cairn"), Some("7")));
         assert_eq!(entry.options, "root=UUID=1 quiet x");
         assert_eq!(entry.missing, ["/EFI/a-initrd"]);

@@ -1,11 +1,14 @@
 //! What the root file system says: generations, the closure, the current system and its packages.
 
-use cairn_disk::{DiskError, ext4};
-use serde::Serialize;
+use cairn_disk::{DiskError, Spent, ext4};
+use cairn_store::StorePath;
+use serde::{Deserialize, Serialize};
 
 const PROFILES: &str = "/nix/var/nix/profiles";
-/// What is read into memory at most: registration files and lists of packages of large systems are some MB.
-const MOST: u64 = 256 << 20;
+/// What is read into memory at most: the registration files of large systems are some MB.
+const MOST: u64 = 16 << 20;
+/// The largest list of packages: of some ten thousand.
+const MOST_LIST: u64 = 8 << 20;
 
 /// A generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,6 +56,22 @@ pub struct Package {
     pub version: String,
 }
 
+/// What is of interest here in a list of packages.
+#[derive(Deserialize)]
+struct Sbom {
+    #[serde(default)]
+    components: Vec<Component>,
+}
+
+#[derive(Deserialize)]
+struct Component {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    name: String,
+    #[serde(default)]
+    version: String,
+}
+
 /// The generations of the system profile, by number.
 pub(super) fn generations(root: &ext4::Reader<'_>) -> Result<Vec<GenerationInfo>, DiskError> {
     let current = root.link(&format!("{PROFILES}/system"))?;
@@ -61,6 +80,7 @@ pub(super) fn generations(root: &ext4::Reader<'_>) -> Result<Vec<GenerationInfo>
     for name in root.list(PROFILES)?.unwrap_or_default() {
         let Some(number) = number(&name) else { continue };
         if let Some(system) = root.link(&format!("{PROFILES}/{name}"))? {
+            root.budget().keep(system.len()).map_err(endless)?;
             found.push(GenerationInfo { number, system, current: Some(number) == current });
         }
     }
@@ -76,9 +96,15 @@ fn number(name: &str) -> Option<u64> {
 /// The store paths, as the registration file has them; without one, by their names only.
 pub(super) fn closure(root: &ext4::Reader<'_>) -> Result<Vec<StorePathInfo>, DiskError> {
     let Some(text) = root.read("/nix-path-registration", MOST)? else { return Ok(Vec::new()) };
-    let text = String::from_utf8_lossy(&text);
-    registration(&text)
+    root.budget().keep(text.len()).map_err(endless)?;
+    std::str::from_utf8(&text)
+        .ok()
+        .and_then(registration)
         .ok_or_else(|| DiskError::BadFileSystem { what: "ext4", why: "/nix-path-registration is malformed".into() })
+}
+
+fn endless(why: Spent) -> DiskError {
+    DiskError::Endless { what: "ext4", why }
 }
 
 /// Reads the format of `nix-store --load-db`: path, hash, size, deriver or nothing, a count, and so many references.
@@ -91,7 +117,9 @@ fn registration(text: &str) -> Option<Vec<StorePathInfo>> {
         let _deriver = lines.next()?;
         let count: usize = lines.next()?.parse().ok()?;
         let references: Vec<_> = lines.by_ref().take(count).map(str::to_string).collect();
-        if references.len() < count {
+        // Names of that length also hold what is read to little more than the file's own size.
+        let all = references.iter().map(String::as_str).chain([path]);
+        if references.len() < count || !all.into_iter().all(|path| StorePath::from_absolute(path).is_ok()) {
             return None;
         }
         paths.push(StorePathInfo { path: path.to_string(), nar_size, references });
@@ -125,16 +153,15 @@ pub(super) fn describe(root: &ext4::Reader<'_>, system: &str) -> Result<SystemIn
 
 /// The packages by the system's list of them (CycloneDX), by name.
 pub(super) fn packages(root: &ext4::Reader<'_>, system: &str) -> Result<Vec<Package>, DiskError> {
-    let Some(bytes) = root.read(&format!("{system}/sbom.cdx.json"), MOST)? else { return Ok(Vec::new()) };
-    let list: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| DiskError::BadFileSystem {
+    let Some(bytes) = root.read(&format!("{system}/sbom.cdx.json"), MOST_LIST)? else { return Ok(Vec::new()) };
+    root.budget().keep(bytes.len()).map_err(endless)?;
+    let list: Sbom = serde_json::from_slice(&bytes).map_err(|error| DiskError::BadFileSystem {
         what: "ext4",
         why: format!("{system}/sbom.cdx.json is malformed: {error}"),
     })?;
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_string();
     // The program that the machine carries is no package.
-    let components = list["components"].as_array().into_iter().flatten().filter(|c| c["type"] != "application");
-    let mut packages: Vec<_> =
-        components.map(|c| Package { name: text(&c["name"]), version: text(&c["version"]) }).collect();
+    let components = list.components.into_iter().filter(|c| c.kind.as_deref() != Some("application"));
+    let mut packages: Vec<_> = components.map(|c| Package { name: c.name, version: c.version }).collect();
     packages.sort();
     Ok(packages)
 }
@@ -145,15 +172,14 @@ mod tests {
 
     #[test]
     fn a_registration_file_is_read() {
-        let text = "/nix/store/b\nhash\n20\n\n2\n/nix/store/a\n/nix/store/b\n/nix/store/a\nhash\n10\n\n0\n";
-        let paths = registration(text).unwrap();
-        assert_eq!(
-            paths.iter().map(|p| (p.path.as_str(), p.nar_size)).collect::<Vec<_>>(),
-            [("/nix/store/a", 10), ("/nix/store/b", 20)]
-        );
+        let [a, b] = ["a", "b"].map(|c| format!("/nix/store/{}-x", c.repeat(32)));
+        let text = format!("{b}\nhash\n20\n\n2\n{a}\n{b}\n{a}\nhash\n10\n\n0\n");
+        let paths = registration(&text).unwrap();
+        assert_eq!(paths.iter().map(|p| (&p.path, p.nar_size)).collect::<Vec<_>>(), [(&a, 10), (&b, 20)]);
         assert_eq!(paths[1].references.len(), 2);
-        assert_eq!(registration("/nix/store/a\nhash\n10\n\n3\n/nix/store/a\n"), None);
-        assert_eq!(registration("/nix/store/a\nhash\nmuch\n\n0\n"), None);
+        assert_eq!(registration(&format!("{a}\nhash\n10\n\n3\n{a}\n")), None);
+        assert_eq!(registration(&format!("{a}\nhash\nmuch\n\n0\n")), None);
+        assert_eq!(registration("/nix/store/a\nhash\n10\n\n0\n"), None);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Inspection {
             writeln!(f, "kernel     {}", dash(&system.kernel))?;
             writeln!(f, "parameters {}", system.kernel_parameters.join(" "))?;
         }
-        let total: u64 = self.closure.iter().map(|path| path.nar_size).sum();
+        let total = self.closure.iter().fold(0_u64, |sum, path| sum.saturating_add(path.nar_size));
         let title = format!("closure: {} paths, {}", self.closure.len(), human(total));
         let rows = self.closure.iter().map(|path| vec![human(path.nar_size), path.path.clone()]);
         table(f, &title, &["size", "path"], rows.collect())?;
@@ -96,13 +96,18 @@ impl Inspection {
     }
 }
 
+/// No column is wider than this, or one long cell would make every row as long.
+const WIDEST: usize = 120;
+
 /// Columns as wide as their widest cell; nothing at all without rows.
 fn table(f: &mut fmt::Formatter<'_>, title: &str, headings: &[&str], rows: Vec<Vec<String>>) -> fmt::Result {
     if rows.is_empty() {
         return Ok(());
     }
     let widths: Vec<usize> = (0..headings.len())
-        .map(|i| rows.iter().map(|row| row[i].chars().count()).chain([headings[i].len()]).max().unwrap_or(0))
+        .map(|i| {
+            rows.iter().map(|row| row[i].chars().count()).chain([headings[i].len()]).max().unwrap_or(0).min(WIDEST)
+        })
         .collect();
     let headings = headings.iter().map(ToString::to_string).collect();
     writeln!(f, "\n{title}")?;

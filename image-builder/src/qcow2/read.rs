@@ -1,12 +1,15 @@
 //! Reading qcow2: plain images without backing file, compression and encryption.
+//!
+//! An image may be anybody's. Its tables are read by the page as they are needed, never because their lengths say so, and
+//! each read is put on the image's account: tables can lead anywhere, also to each other, and only that costs.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use cairn_disk::Source;
+use cairn_disk::{Budget, Source};
 
 use super::Qcow2Error;
 
@@ -21,10 +24,22 @@ pub struct Qcow2Source {
     file: File,
     len: u64,
     cluster_bits: u32,
-    l1: Vec<u64>,
-    /// The table of the second level that was used last, with its place in the file.
-    l2: Mutex<Option<(u64, Vec<u64>)>>,
+    /// Where the table of the first level is, and how many entries it has.
+    l1: (u64, u64),
+    /// The pages of tables that were used last, of either level.
+    pages: [Mutex<Page>; 2],
+    budget: Arc<Budget>,
 }
+
+/// A piece of a table, with its place in the file.
+#[derive(Debug, Default)]
+struct Page {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+/// The length of a page; entries of tables never cross from one to the next.
+const PAGE: u64 = 4096;
 
 impl Qcow2Source {
     /// Opens an image.
@@ -32,10 +47,20 @@ impl Qcow2Source {
     /// # Errors
     /// [`Qcow2Error::Read`], [`Qcow2Error::Damaged`], and [`Qcow2Error::Unsupported`] for what only QEMU reads.
     pub fn open(path: &Path) -> Result<Qcow2Source, Qcow2Error> {
+        let file = File::open(path).map_err(|source| Qcow2Error::Read { path: path.to_path_buf(), source })?;
+        Qcow2Source::of_file(file, path, Budget::shared())
+    }
+
+    /// The same of a file that is open, on somebody's account; messages call it by its path.
+    ///
+    /// # Errors
+    /// See [`Qcow2Source::open`].
+    pub fn of_file(file: File, path: &Path, budget: Arc<Budget>) -> Result<Qcow2Source, Qcow2Error> {
         let read = |source| Qcow2Error::Read { path: path.to_path_buf(), source };
         let damaged = |why: &str| Qcow2Error::Damaged { path: path.to_path_buf(), why: why.to_string() };
         let unsupported = |why: &str| Qcow2Error::Unsupported { path: path.to_path_buf(), why: why.to_string() };
-        let file = File::open(path).map_err(read)?;
+        // Of a block device the metadata do not tell it.
+        let file_len = (&file).seek(SeekFrom::End(0)).map_err(read)?;
         let mut header = [0; 104];
         file.read_exact_at(&mut header[..72], 0).map_err(|_| damaged("it ends in its header"))?;
         let n32 = |at: usize| u32::from_be_bytes(std::array::from_fn(|i| header[at + i]));
@@ -73,31 +98,50 @@ impl Qcow2Source {
         if entries > 4 << 20 || u64::from(entries).saturating_mul(per_l2) < len.div_ceil(1 << cluster_bits) {
             return Err(damaged("its table does not go with its size"));
         }
-        let l1 = table(&file, n64(40), u64::from(entries)).map_err(|_| damaged("it ends in its table"))?;
-        Ok(Qcow2Source { file, len, cluster_bits, l1, l2: Mutex::new(None) })
+        let (l1_at, entries) = (n64(40), u64::from(entries));
+        let end = l1_at.checked_add(entries * 8);
+        if l1_at % 512 != 0 || end.is_none_or(|end| end > file_len) {
+            return Err(damaged("it ends in its table"));
+        }
+        Ok(Qcow2Source { file, len, cluster_bits, l1: (l1_at, entries), pages: Default::default(), budget })
     }
 
     /// Where a cluster of the disk is in the file; `None` for one that is not there and reads as zeros.
     fn place(&self, cluster: u64) -> io::Result<Option<u64>> {
         let per_l2 = 1_u64 << (self.cluster_bits - 3);
-        let l1 = usize::try_from(cluster / per_l2).ok().and_then(|i| self.l1.get(i)).copied().unwrap_or_default();
+        let (at, entries) = self.l1;
+        let index = cluster / per_l2;
+        let l1 = if index < entries { self.entry(&self.pages[0], at + index * 8)? } else { 0 };
         if l1 & OFFSET == 0 {
             return Ok(None);
         }
-        let mut kept = self.l2.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = match &*kept {
-            Some((at, l2)) if *at == l1 & OFFSET => l2[index(cluster % per_l2)],
-            _ => {
-                let l2 = table(&self.file, l1 & OFFSET, per_l2)?;
-                let entry = l2[index(cluster % per_l2)];
-                *kept = Some((l1 & OFFSET, l2));
-                entry
-            }
-        };
+        let entry = self.entry(&self.pages[1], (l1 & OFFSET) + cluster % per_l2 * 8)?;
         if entry & COMPRESSED != 0 {
             return Err(io::Error::other("it is compressed; `qemu-img convert` makes a plain image of it"));
         }
         Ok((entry & OFFSET != 0 && entry & READS_AS_ZEROS == 0).then_some(entry & OFFSET))
+    }
+
+    /// An entry of a table. Tables begin at multiples of 512 bytes, so that none lies across two pages.
+    fn entry(&self, page: &Mutex<Page>, at: u64) -> io::Result<u64> {
+        let mut page = page.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = at / PAGE * PAGE;
+        if page.at != from || page.bytes.is_empty() {
+            self.budget.read(PAGE)?;
+            let mut bytes = vec![0; index(PAGE)];
+            // The last page of a file need not be whole.
+            let mut have = 0;
+            while have < bytes.len() {
+                match self.file.read_at(&mut bytes[have..], from + have as u64)? {
+                    0 => break,
+                    count => have += count,
+                }
+            }
+            bytes.truncate(have);
+            *page = Page { at: from, bytes };
+        }
+        let entry = page.bytes.get(index(at - from)..).and_then(|rest| rest.first_chunk::<8>());
+        entry.map(|bytes| u64::from_be_bytes(*bytes)).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }
 
@@ -110,6 +154,7 @@ impl Source for Qcow2Source {
         if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.len) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        self.budget.read(buffer.len() as u64)?;
         let cluster = 1_u64 << self.cluster_bits;
         let mut done = 0;
         while done < buffer.len() {
@@ -117,22 +162,23 @@ impl Source for Qcow2Source {
             let count = index(cluster - at % cluster).min(buffer.len() - done);
             let piece = &mut buffer[done..done + count];
             match self.place(at / cluster)? {
-                Some(place) => self.file.read_exact_at(piece, place + at % cluster)?,
+                Some(place) => {
+                    self.budget.read(0)?;
+                    self.file.read_exact_at(piece, place + at % cluster)?;
+                }
                 None => piece.fill(0),
             }
             done += count;
         }
         Ok(())
     }
+
+    fn budget(&self) -> Option<Arc<Budget>> {
+        Some(Arc::clone(&self.budget))
+    }
 }
 
-fn table(file: &File, at: u64, entries: u64) -> io::Result<Vec<u64>> {
-    let mut bytes = vec![0; index(entries * 8)];
-    file.read_exact_at(&mut bytes, at)?;
-    Ok(bytes.chunks_exact(8).map(|b| u64::from_be_bytes(std::array::from_fn(|i| b[i]))).collect())
-}
-
-/// Lengths inside a cluster or a table, both bounded when the image was opened.
+/// Lengths inside a cluster or a page, both bounded when the image was opened.
 fn index(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }

@@ -1,32 +1,58 @@
 //! The files of a FAT volume.
 
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 
-use cairn_disk::{DiskError, fat};
+use cairn_disk::{Budget, DiskError, fat};
 
+use super::image::disk_error;
 use super::{Files, Kind, ViewError};
+
+/// The entries of a folder, where there is one.
+type Entries = Option<Rc<Vec<fat::FatEntry>>>;
 
 /// An open volume, with the image's name for messages.
 #[derive(Debug)]
 pub(super) struct FatFiles<'a> {
-    pub reader: fat::Reader<'a>,
-    pub image: PathBuf,
+    reader: fat::Reader<'a>,
+    image: PathBuf,
+    budget: Arc<Budget>,
+    /// The folders that were read: each question about a file begins with its folder.
+    folders: RefCell<BTreeMap<String, Entries>>,
 }
 
-impl FatFiles<'_> {
-    fn error(&self, source: DiskError) -> ViewError {
-        ViewError::Disk { path: self.image.clone(), source }
+impl<'a> FatFiles<'a> {
+    pub fn new(reader: fat::Reader<'a>, image: &Path, budget: Arc<Budget>) -> FatFiles<'a> {
+        FatFiles { reader, image: image.to_path_buf(), budget, folders: RefCell::default() }
     }
 
-    fn entries(&self, path: &str) -> Result<Option<Vec<fat::FatEntry>>, ViewError> {
-        self.reader.list(path.trim_matches('/')).map_err(|e| self.error(e))
+    fn error(&self, source: DiskError) -> ViewError {
+        disk_error(&self.image, source)
+    }
+
+    fn entries(&self, path: &str) -> Result<Entries, ViewError> {
+        let path = path.trim_matches('/');
+        if let Some(known) = self.folders.borrow().get(path) {
+            return Ok(known.clone());
+        }
+        let entries = self.reader.list(path).map_err(|e| self.error(e))?.map(Rc::new);
+        self.budget.keep(path.len()).map_err(|why| ViewError::Endless { path: path.to_string(), why })?;
+        self.folders.borrow_mut().insert(path.to_string(), entries.clone());
+        Ok(entries)
     }
 
     fn entry(&self, path: &str) -> Result<Option<fat::FatEntry>, ViewError> {
         let path = path.trim_matches('/');
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some(entries) = self.entries(folder)? else { return Ok(None) };
+        let looked_at = entries.len() as u64 / 16 + 1;
+        self.budget.steps(looked_at).map_err(|why| ViewError::Endless { path: path.to_string(), why })?;
         // FAT does not tell capitals.
-        Ok(self.entries(folder)?.into_iter().flatten().find(|e| e.name.eq_ignore_ascii_case(name)))
+        Ok(entries.iter().find(|e| e.name.eq_ignore_ascii_case(name)).cloned())
     }
 }
 
@@ -43,22 +69,31 @@ impl Files for FatFiles<'_> {
     }
 
     fn read(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, ViewError> {
+        let mut bytes = Vec::new();
+        Ok(self.copy(path, most, &mut bytes)?.map(|()| bytes))
+    }
+
+    fn copy(&self, path: &str, most: u64, to: &mut dyn Write) -> Result<Option<()>, ViewError> {
         let Some(entry) = self.entry(path)?.filter(|e| !e.is_dir) else { return Ok(None) };
         if entry.len > most {
             return Err(ViewError::TooLarge { path: path.to_string(), bytes: entry.len });
         }
-        self.reader.read(path.trim_matches('/'), most).map_err(|e| self.error(e))
+        self.reader.copy(path.trim_matches('/'), most, to).map_err(|e| self.error(e))
     }
 
     fn list(&self, path: &str) -> Result<Option<Vec<String>>, ViewError> {
         if self.kind(path)? != Some(Kind::Folder) {
             return Ok(None);
         }
-        Ok(self.entries(path)?.map(|entries| entries.into_iter().map(|e| e.name).collect()))
+        Ok(self.entries(path)?.map(|entries| entries.iter().map(|e| e.name.clone()).collect()))
     }
 
     /// Nobody asks when something on a boot partition was changed.
     fn modified(&self, _path: &str) -> Result<Option<i64>, ViewError> {
         Ok(None)
+    }
+
+    fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.budget)
     }
 }

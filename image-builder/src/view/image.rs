@@ -1,12 +1,16 @@
 //! A machine in an image, raw or qcow2: its root is the ext4 file system that has generations, its boot partitions are
 //! the FAT volumes.
 
-use std::fs::File;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cairn_disk::ext4::{self, EntryKind};
 use cairn_disk::partition_table::{self, Table};
-use cairn_disk::{DiskError, FileSource, Region, Source, fat};
+use cairn_disk::{Budget, DiskError, FileSource, Metered, Region, Source, fat};
+use nix::fcntl::OFlag;
 
 use super::fat_files::FatFiles;
 use super::{BootVolume, Files, Kind, Machine, PROFILES, ViewError};
@@ -44,6 +48,10 @@ impl Disk {
         &self.table
     }
 
+    fn budget(&self) -> Arc<Budget> {
+        self.source.budget().unwrap_or_default()
+    }
+
     /// The machine in the image.
     ///
     /// # Errors
@@ -54,7 +62,7 @@ impl Disk {
             let region = Region::new(&*self.source, partition.offset, partition.bytes);
             if is_fat(region) {
                 if let Ok(reader) = fat::open(region) {
-                    let files = Box::new(FatFiles { reader, image: self.path.clone() });
+                    let files = Box::new(FatFiles::new(reader, &self.path, self.budget()));
                     let xbootldr = partition.kind.name() == Some("xbootldr");
                     boot.push(BootVolume { name: format!("partition {}", partition.number), xbootldr, files });
                 }
@@ -63,9 +71,17 @@ impl Disk {
             if root.is_some() || !is_ext4(region) {
                 continue;
             }
-            match ext4::Reader::open(region).map(|reader| Ext4Files { reader, image: self.path.clone() }) {
-                Ok(files) if matches!(files.kind(PROFILES), Ok(Some(_))) => root = Some(files),
-                Ok(_) => {}
+            let open = |reader| Ext4Files { reader, image: self.path.clone(), budget: self.budget() };
+            let files = match ext4::Reader::open(region).map(open) {
+                Ok(files) => files,
+                Err(error) => {
+                    damaged = Some(error);
+                    continue;
+                }
+            };
+            match files.reader.kind(PROFILES) {
+                Ok(Some(_)) => root = Some(files),
+                Ok(None) => {}
                 Err(error) => damaged = Some(error),
             }
         }
@@ -80,16 +96,24 @@ impl Disk {
     }
 }
 
-/// The disk in an image file.
+/// The disk in an image file, with an account of its own for all that reads from it.
 ///
 /// # Errors
 /// See [`InspectError`].
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Source>, InspectError> {
     let image = ImageFile::open(path)?;
     let io = |source| InspectError::Io { path: path.to_path_buf(), source };
+    // What is opened need not be what was looked at: a pipe would be waited for.
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(&image.path).map_err(io)?;
+    let kind = file.metadata().map_err(io)?.file_type();
+    if !kind.is_file() && !kind.is_block_device() {
+        return Err(io(std::io::Error::other("it is neither a file nor a disk")));
+    }
+    let budget = Budget::shared();
     Ok(match image.format {
-        Format::Raw => Box::new(FileSource::new(File::open(&image.path).map_err(io)?).map_err(io)?),
-        Format::Qcow2 => Box::new(Qcow2Source::open(&image.path)?),
+        Format::Raw => Box::new(Metered::new(FileSource::new(file).map_err(io)?, budget)),
+        Format::Qcow2 => Box::new(Qcow2Source::of_file(file, &image.path, budget)?),
     })
 }
 
@@ -112,11 +136,20 @@ pub(crate) fn is_ext4(region: Region<'_>) -> bool {
 struct Ext4Files<'a> {
     reader: ext4::Reader<'a>,
     image: PathBuf,
+    budget: Arc<Budget>,
 }
 
 impl Ext4Files<'_> {
     fn told<T>(&self, result: Result<T, DiskError>) -> Result<T, ViewError> {
-        result.map_err(|source| ViewError::Disk { path: self.image.clone(), source })
+        result.map_err(|source| disk_error(&self.image, source))
+    }
+}
+
+/// An error of a reader's; a file that is too large is the same whatever it is in.
+pub(super) fn disk_error(image: &Path, source: DiskError) -> ViewError {
+    match source {
+        DiskError::TooLarge { path, bytes } => ViewError::TooLarge { path, bytes },
+        source => ViewError::Disk { path: image.to_path_buf(), source },
     }
 }
 
@@ -144,5 +177,16 @@ impl Files for Ext4Files<'_> {
 
     fn modified(&self, path: &str) -> Result<Option<i64>, ViewError> {
         self.told(self.reader.modified(path))
+    }
+    fn copy(&self, path: &str, most: u64, to: &mut dyn Write) -> Result<Option<()>, ViewError> {
+        self.told(self.reader.copy(path, most, to))
+    }
+
+    fn identity(&self, path: &str) -> Result<Option<u64>, ViewError> {
+        self.told(self.reader.identity(path))
+    }
+
+    fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.budget)
     }
 }

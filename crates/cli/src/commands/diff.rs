@@ -1,5 +1,6 @@
 //! `cairn diff`: how two generations differ.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use cairn_layout::human;
@@ -71,8 +72,10 @@ fn text(diff: &Diff) -> String {
 
 /// Words that only one side has.
 fn words(what: &str, old: &[String], new: &[String], text: &mut String) {
-    let gone = old.iter().filter(|w| !new.contains(w)).map(|w| format!("-{w}"));
-    let added = new.iter().filter(|w| !old.contains(w)).map(|w| format!("+{w}"));
+    // As sets: there may be any number of them.
+    let (before, after): (BTreeSet<_>, BTreeSet<_>) = (old.iter().collect(), new.iter().collect());
+    let gone = old.iter().filter(|w| !after.contains(w)).map(|w| format!("-{w}"));
+    let added = new.iter().filter(|w| !before.contains(w)).map(|w| format!("+{w}"));
     let all: Vec<String> = gone.chain(added).collect();
     if !all.is_empty() {
         let _ = writeln!(text, "\n{what}: {}", all.join(" "));
@@ -109,8 +112,10 @@ fn settings(changes: Option<&[Setting]>, text: &mut String) {
     for Setting { key, from, to } in changes {
         let _ = match (from, to) {
             (Some(Value::Array(old)), Some(Value::Array(new))) => {
-                let gone = old.iter().filter(|v| !new.contains(v)).map(|v| format!("-{}", short(v)));
-                let added = new.iter().filter(|v| !old.contains(v)).map(|v| format!("+{}", short(v)));
+                let texts = |values: &[Value]| values.iter().map(Value::to_string).collect::<BTreeSet<String>>();
+                let (before, after) = (texts(old), texts(new));
+                let gone = old.iter().filter(|v| !after.contains(&v.to_string())).map(|v| format!("-{}", short(v)));
+                let added = new.iter().filter(|v| !before.contains(&v.to_string())).map(|v| format!("+{}", short(v)));
                 let all: Vec<String> = gone.chain(added).collect();
                 let all = if all.is_empty() { "another order".into() } else { all.join(" ") };
                 writeln!(text, "  ~ {key}: {all}")

@@ -71,7 +71,7 @@ pub fn read(machine: &Machine<'_>, from: u64, to: u64, contents: bool) -> anyhow
     let mut closures = Closures::new(files);
     let (a, b) = (closures.of(&old.system)?, closures.of(&new.system)?);
     let mut side = |number, found: &Found, own: &Option<_>, other: &Option<_>| -> Result<Side, ViewError> {
-        let (own, other): (&Option<std::collections::BTreeSet<String>>, &Option<_>) = (own, other);
+        let (own, other): (&Option<std::collections::BTreeSet<std::rc::Rc<str>>>, &Option<_>) = (own, other);
         let only = own.as_ref().zip(other.as_ref()).map(|(own, other)| own.difference(other));
         Ok(Side {
             generation: number,

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use cairn_disk::Spent;
 use cairn_store::{EntryKind, Listing};
-use image_builder::view::{Files, Kind, ViewError};
+use image_builder::view::{Files, Found, ViewError, walk};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::lines;
 
-/// What is read into memory at most: a listing, or a file that is compared.
-const MOST: u64 = 64 << 20;
+/// The largest listing of an /etc.
+const MOST: u64 = 4 << 20;
+/// The largest file that is compared.
+const MOST_FILE: u64 = 64 << 20;
 /// Text that is larger is not shown line by line.
 const MOST_TEXT: u64 = 64 << 10;
 
@@ -41,9 +45,8 @@ pub enum Kinds {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stands {
     Link(String),
-    /// By its hash, where the store has written it down, and whether it can be run.
-    Hashed([u8; 32], bool),
-    Bytes(Vec<u8>),
+    /// By its hash, and whether it can be run, where the store has written it down.
+    File([u8; 32], Option<bool>),
 }
 
 /// The files that differ between two trees of /etc, given as they are in the store. `contents`: with the lines.
@@ -52,13 +55,15 @@ pub fn differences(files: &dyn Files, old: &str, new: &str, contents: bool) -> R
         return Ok(Vec::new());
     }
     let (before, after) = match (listing(files, old)?, listing(files, new)?) {
-        (Some(a), Some(b)) => (a, b),
-        // Hashes of one and bytes of the other would never be the same.
-        _ => (walk(files, old)?, walk(files, new)?),
+        (Some(before), Some(after)) => (before, after),
+        // Only one of them would say what can be run.
+        _ => (looked_at(files, old)?, looked_at(files, new)?),
     };
     let mut paths: Vec<&String> = before.keys().chain(after.keys()).collect();
     paths.sort_unstable();
     paths.dedup();
+    let budget = files.budget();
+    let endless = |why: Spent| ViewError::Endless { path: new.to_string(), why };
     let mut found = Vec::new();
     for path in paths {
         let change = match (before.get(path), after.get(path)) {
@@ -68,6 +73,7 @@ pub fn differences(files: &dyn Files, old: &str, new: &str, contents: bool) -> R
             _ => Kinds::Changed,
         };
         let diff = if contents { text_of(files, old, new, path)? } else { None };
+        budget.keep(path.len() + diff.as_ref().map_or(0, String::len)).map_err(endless)?;
         found.push(FileChange { path: format!("/etc/{path}"), change, diff });
     }
     Ok(found)
@@ -77,35 +83,42 @@ pub fn differences(files: &dyn Files, old: &str, new: &str, contents: bool) -> R
 fn listing(files: &dyn Files, path: &str) -> Result<Option<BTreeMap<String, Stands>>, ViewError> {
     let name = path.rsplit('/').next().unwrap_or_default();
     let Some(bytes) = files.read(&format!("/nix/var/cairn/listing/{name}"), MOST)? else { return Ok(None) };
-    let Some(listing) = Listing::parse(&String::from_utf8_lossy(&bytes)) else { return Ok(None) };
+    files.budget().keep(bytes.len()).map_err(|why| ViewError::Endless { path: path.to_string(), why })?;
+    let Some(listing) = std::str::from_utf8(&bytes).ok().and_then(Listing::parse) else { return Ok(None) };
     let stands = listing.into_iter().filter_map(|entry| {
         let stands = match &entry.kind {
             EntryKind::Directory => return None,
             EntryKind::Symlink { target } => Stands::Link(target.clone()),
-            EntryKind::File { executable, sha256, .. } => Stands::Hashed(*sha256, *executable),
+            EntryKind::File { executable, sha256, .. } => Stands::File(*sha256, Some(*executable)),
         };
         Some((entry.path.clone(), stands))
     });
     Ok(Some(stands.collect()))
 }
 
-fn walk(files: &dyn Files, top: &str) -> Result<BTreeMap<String, Stands>, ViewError> {
-    let mut found = BTreeMap::new();
-    let mut waiting = vec![String::new()];
-    while let Some(folder) = waiting.pop() {
-        for name in files.list(&format!("{top}/{folder}"))?.unwrap_or_default() {
-            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-            let real = format!("{top}/{path}");
-            if let Some(target) = files.link(&real)? {
-                found.insert(path, Stands::Link(target));
-            } else if files.kind(&real)? == Some(Kind::Folder) {
-                waiting.push(path);
-            } else if let Some(bytes) = files.read(&real, MOST)? {
-                found.insert(path, Stands::Bytes(bytes));
+/// What there is, looked at file by file. Contents are compared by their hashes: nobody says how many there are.
+fn looked_at(files: &dyn Files, top: &str) -> Result<BTreeMap<String, Stands>, ViewError> {
+    let budget = files.budget();
+    let mut all = BTreeMap::new();
+    walk(files, top, |path, found| {
+        let real = format!("{top}/{path}");
+        let stands = match found {
+            Found::Link(target) => Stands::Link(target.to_string()),
+            Found::Folder | Found::Other => return Ok(()),
+            Found::File => {
+                let mut hasher = Sha256::new();
+                if files.copy(&real, MOST_FILE, &mut hasher)?.is_none() {
+                    return Ok(());
+                }
+                Stands::File(hasher.finalize().into(), None)
             }
-        }
-    }
-    Ok(found)
+        };
+        let size = path.len() + if let Stands::Link(target) = &stands { target.len() } else { 32 };
+        budget.keep(size).map_err(|why| ViewError::Endless { path: real, why })?;
+        all.insert(path.to_string(), stands);
+        Ok::<(), ViewError>(())
+    })?;
+    Ok(all)
 }
 
 /// The lines that differ; `None` where there is no text to compare.
@@ -117,11 +130,16 @@ fn text_of(files: &dyn Files, old: &str, new: &str, path: &str) -> Result<Option
         }
         let bytes = match files.read(&real, MOST_TEXT) {
             Ok(bytes) => bytes.unwrap_or_default(),
-            Err(ViewError::TooLarge { .. } | ViewError::Disk { .. }) => return Ok(None),
+            Err(ViewError::TooLarge { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         Ok(String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')))
     };
     let (Some(before), Some(after)) = (text(old)?, text(new)?) else { return Ok(None) };
+    // Comparing is a table of all lines by all lines, and there may be any number of files.
+    files
+        .budget()
+        .steps(lines::cost(&before, &after))
+        .map_err(|why| ViewError::Endless { path: format!("{new}/{path}"), why })?;
     Ok(Some(lines::unified(&before, &after)))
 }

@@ -3,9 +3,10 @@
 //! Only what is shown is read. Systems on one base share its packages and its kernel's name, machine files that are the
 //! same byte for byte are not parsed, and each store path's record is read once.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use cairn_boot::{Record, Situation, choose};
 use cairn_machine::SourceFile;
@@ -22,8 +23,8 @@ use super::packages::{self, Counts, Packages};
 use super::{record, settings, time};
 use crate::exit::Refusal;
 
-/// Nobody writes a machine file of this size by hand.
-const MOST: u64 = 16 << 20;
+/// Nobody writes a machine file of this size by hand, and read it takes some hundred times as much memory.
+pub const MOST_MACHINE_FILE: u64 = 1 << 20;
 
 /// One generation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -100,6 +101,7 @@ pub fn links(files: &dyn Files) -> Result<(Vec<Link>, Option<u64>), ViewError> {
     for name in files.list(PROFILES)?.unwrap_or_default() {
         let Some(number) = profile::generation(&name) else { continue };
         if let Some(system) = files.link(&format!("{PROFILES}/{name}"))? {
+            keep(files, &name, system.len())?;
             links.push(Link { number, system });
         }
     }
@@ -107,6 +109,11 @@ pub fn links(files: &dyn Files) -> Result<(Vec<Link>, Option<u64>), ViewError> {
     let current = files.link(&format!("{PROFILES}/{}", profile::SYSTEM))?;
     let current = current.and_then(|target| profile::generation(target.rsplit('/').next()?));
     Ok((links, current))
+}
+
+/// Puts what is kept of a stranger's file on the account of all that is looked at.
+fn keep(files: &dyn Files, path: &str, bytes: usize) -> Result<(), ViewError> {
+    files.budget().keep(bytes).map_err(|why| ViewError::Endless { path: path.to_string(), why })
 }
 
 /// The link of one generation; what is not there is refused with what is.
@@ -146,7 +153,9 @@ pub fn runs(numbers: impl Iterator<Item = u64>) -> Vec<String> {
 fn booted(files: &dyn Files, links: &[Link]) -> Result<Option<u64>, ViewError> {
     let line = files.read("/proc/cmdline", 64 << 10)?.unwrap_or_default();
     let line = String::from_utf8_lossy(&line);
-    let word = |name: &str| line.split_ascii_whitespace().find_map(|w| w.strip_prefix(name).map(str::to_string));
+    // Of several the kernel takes the last.
+    let words = || line.split_ascii_whitespace();
+    let word = |name: &str| words().filter_map(|w| w.strip_prefix(name)).next_back().map(str::to_string);
     // The line may be another machine's, of one that has mounted its own /proc here: its system tells.
     let init = word("init=").and_then(|init| init.strip_suffix("/init").map(str::to_string));
     let by_number = word("cairn.generation=").and_then(|n| n.parse::<u64>().ok());
@@ -193,7 +202,12 @@ pub fn read(machine: &Machine<'_>, root: Option<&Path>) -> Result<Generations, V
             system: link.system.clone(),
             kernel: system.kernel.clone(),
             changes: match i.checked_sub(1) {
-                Some(before) => reader.changes(&found[before], system)?,
+                Some(before) => {
+                    let changes = reader.changes(&found[before], system)?;
+                    // What a machine file says is large, and not asked for again.
+                    found[before].values.borrow_mut().take();
+                    changes
+                }
                 None => None,
             },
             own_size: sizes.get(&number).copied(),
@@ -255,14 +269,17 @@ pub struct Found {
     /// Why it cannot be used.
     pub problem: Option<String>,
     /// What the machine file says, once somebody has asked: each is compared with the one before and the one after.
-    values: OnceCell<Option<Value>>,
+    values: RefCell<Option<Option<Rc<Value>>>>,
 }
 
 impl Found {
     /// What the machine file says; nothing where there is none that is YAML.
-    fn values(&self) -> Option<&Value> {
-        let read = || cairn_machine::values(&SourceFile::new("machine.yaml", self.machine_file.clone()?)).ok();
-        self.values.get_or_init(read).as_ref()
+    fn values(&self) -> Option<Rc<Value>> {
+        let read = || {
+            let values = cairn_machine::values(&SourceFile::new("machine.yaml", self.machine_file.clone()?));
+            values.ok().map(Rc::new)
+        };
+        self.values.borrow_mut().get_or_insert_with(read).clone()
     }
 }
 
@@ -291,7 +308,7 @@ impl<'a> Reader<'a> {
             kernel: None,
             machine_file: None,
             problem: None,
-            values: OnceCell::new(),
+            values: RefCell::default(),
         };
         if self.files.kind(system)?.is_none() {
             found.problem = Some("its system is gone from the store".into());
@@ -300,19 +317,24 @@ impl<'a> Reader<'a> {
         found.problem = self.boot_problem(system)?;
         found.base = self.files.link(&format!("{system}/base"))?;
         found.kernel = self.kernel(system, found.base.as_deref())?;
-        found.machine_file = self.files.read(&format!("{system}/machine.yaml"), MOST)?;
+        found.machine_file = match self.files.read(&format!("{system}/machine.yaml"), MOST_MACHINE_FILE) {
+            // The rest can be told without it; what it says is unknown then.
+            Err(ViewError::TooLarge { .. }) => None,
+            other => other?,
+        };
+        let kept = [found.kernel.as_ref().map(String::len), found.machine_file.as_ref().map(Vec::len)];
+        keep(self.files, system, kept.into_iter().flatten().sum())?;
         Ok(found)
     }
 
     /// What is wrong with the bootspec; a generation with a damaged one cannot be put into the menu.
     fn boot_problem(&self, system: &str) -> Result<Option<String>, ViewError> {
-        let Some(bytes) = self.files.read(&format!("{system}/boot.json"), 1 << 20)? else {
+        let path = format!("{system}/boot.json");
+        let Some(bytes) = self.files.read(&path, cairn_system::MOST_BOOTSPEC)? else {
             return Ok(Some("it has no boot.json".into()));
         };
-        let spec = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
-        let spec = &spec["org.nixos.bootspec.v1"];
-        let whole = ["kernel", "init", "label", "toplevel"].iter().all(|key| spec[key].is_string())
-            && spec["kernelParams"].is_array();
+        // As whoever writes the boot menu reads it.
+        let whole = cairn_system::parse_bootspecs(&bytes, Path::new(&path)).is_ok();
         Ok((!whole).then(|| "its boot.json is damaged".to_string()))
     }
 
@@ -361,7 +383,7 @@ pub fn settings_of(before: &Found, after: &Found) -> Option<Vec<settings::Settin
     if old == new {
         return Some(Vec::new());
     }
-    Some(settings::differences(before.values()?, after.values()?))
+    Some(settings::differences(&*before.values()?, &*after.values()?))
 }
 
 #[cfg(test)]

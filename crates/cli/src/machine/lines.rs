@@ -8,6 +8,12 @@ const CONTEXT: usize = 3;
 /// table would be too large.
 const MOST: usize = 2000;
 
+/// What comparing costs, in small steps of a reader's ([`cairn_disk::Budget`]): the table's fields, 64 of them a step.
+pub fn cost(old: &str, new: &str) -> u64 {
+    let lines = |text: &str| text.lines().take(MOST).count() as u64;
+    lines(old) * lines(new) / 64 + 1
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Edit {
     Keep,

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use image_builder::view::{BootVolume, ViewError};
 
-/// A file of the loader's that is larger is not one.
-const MOST: u64 = 4 << 20;
+/// An entry of systemd-boot's, or a small file of GRUB's, that is larger is not one.
+const MOST_TEXT: u64 = 64 << 10;
+/// GRUB's menu has all generations in it, twice.
+const MOST_MENU: u64 = 4 << 20;
 
 /// What the menu has for a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,10 +18,10 @@ pub struct Entry {
     pub tries_left: Option<u32>,
 }
 
-/// The entries by the generation's number. One number can be there with several systems: of another installation, or
-/// because it was used again.
+/// The entries by the generation's number and system. One number can be there with several systems: of another
+/// installation, or because it was used again.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Menu(BTreeMap<u64, Vec<Entry>>);
+pub struct Menu(BTreeMap<u64, BTreeMap<String, Entry>>);
 
 impl Menu {
     /// Reads the boot partitions. `None` when there is none that can be read.
@@ -29,20 +31,24 @@ impl Menu {
         }
         let mut menu = Menu::default();
         for BootVolume { files, .. } in volumes {
+            let budget = files.budget();
+            let text_of = |path: String, most: u64| -> Result<Option<String>, ViewError> {
+                let Some(bytes) = files.read(&path, most)? else { return Ok(None) };
+                // Many files can have the same clusters.
+                budget.keep(bytes.len()).map_err(|why| ViewError::Endless { path, why })?;
+                Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+            };
             for name in files.list("/loader/entries")?.unwrap_or_default() {
                 let Some(tries_left) = counter(&name) else { continue };
-                let Some(text) = files.read(&format!("/loader/entries/{name}"), MOST)? else { continue };
-                menu.add(&String::from_utf8_lossy(&text), |_| tries_left);
+                let Some(text) = text_of(format!("/loader/entries/{name}"), MOST_TEXT)? else { continue };
+                menu.add(&text, |_| tries_left);
             }
             for mark in files.list("/cairn")?.unwrap_or_default() {
                 let grub = format!("/cairn/{mark}/grub");
-                let read = |name: &str| -> Result<Option<String>, ViewError> {
-                    let bytes = files.read(&format!("{grub}/{name}"), MOST)?;
-                    Ok(bytes.map(|b| String::from_utf8_lossy(&b).into_owned()))
-                };
+                let read = |name: &str| text_of(format!("{grub}/{name}"), MOST_TEXT);
                 // GRUB's own file only says which menu counts.
                 let Some(name) = read("grub.cfg")?.as_deref().and_then(pointed_at) else { continue };
-                let Some(text) = read(&format!("{name}.cfg"))? else { continue };
+                let Some(text) = text_of(format!("{grub}/{name}.cfg"), MOST_MENU)? else { continue };
                 let tried = tried(&read("grubenv")?.unwrap_or_default());
                 menu.add(&text, |number| tried.filter(|(n, _)| *n == number).map(|(_, left)| left));
             }
@@ -52,7 +58,7 @@ impl Menu {
 
     /// The entry of a generation with this system.
     pub fn of(&self, number: u64, system: &str) -> Option<&Entry> {
-        self.0.get(&number)?.iter().find(|entry| entry.system == system)
+        self.0.get(&number)?.get(system)
     }
 
     /// Takes the command lines that name a generation out of a loader's file.
@@ -64,11 +70,11 @@ impl Menu {
             let (Some(number), Some(system)) = (number, system) else { continue };
             let entry = Entry { system: system.to_string(), tries_left: tries_left(number) };
             let entries = self.0.entry(number).or_default();
-            match entries.iter_mut().find(|e| e.system == entry.system) {
+            match entries.get_mut(system) {
                 // While an entry is blessed it is there twice; the one without a counter is what counts.
                 Some(known) if entry.tries_left.is_none() => *known = entry,
                 Some(_) => {}
-                None => entries.push(entry),
+                None => drop(entries.insert(system.to_string(), entry)),
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::rc::Rc;
 
 use cairn_store::{EntryKind, Listing, StorePath, own_sizes_at};
 use image_builder::view::{Files, ViewError};
@@ -12,8 +13,8 @@ use image_builder::view::{Files, ViewError};
 use super::closure::Closures;
 use super::generations::Link;
 
-/// What is read into memory at most.
-const MOST: u64 = 256 << 20;
+/// The largest listing: of some hundred thousand files.
+const MOST: u64 = 64 << 20;
 
 /// A block of the file systems that Cairn makes.
 const BLOCK: u64 = 4096;
@@ -40,24 +41,26 @@ pub fn own_sizes(
     {
         return Ok(sizes);
     }
-    let mut all: Vec<(u64, BTreeSet<String>)> = Vec::new();
+    let mut all: Vec<(u64, BTreeSet<Rc<str>>)> = Vec::new();
     for link in there {
         if let Some(closure) = closures.of(&link.system)? {
             all.push((link.number, closure));
         }
     }
-    let mut users: BTreeMap<&String, usize> = BTreeMap::new();
+    let mut users: BTreeMap<&Rc<str>, usize> = BTreeMap::new();
     for path in all.iter().flat_map(|(_, closure)| closure) {
         *users.entry(path).or_default() += 1;
     }
     let mut sizes = BTreeMap::new();
     for (number, closure) in &all {
-        let mut sum = 0;
+        let mut sum = 0_u64;
         for path in closure.iter().filter(|path| users[path] == 1) {
-            sum += match on_disk(files, path)? {
+            let size = match on_disk(files, path)? {
                 Some(bytes) => bytes,
                 None => closures.size([path])?,
             };
+            // What somebody has written down may be any number.
+            sum = size.saturating_add(sum);
         }
         sizes.insert(*number, sum);
     }
@@ -76,11 +79,16 @@ fn by_the_store(root: &Path, links: &[&Link]) -> Option<BTreeMap<u64, u64>> {
 fn on_disk(files: &dyn Files, path: &str) -> Result<Option<u64>, ViewError> {
     let name = path.rsplit('/').next().unwrap_or_default();
     let Some(bytes) = files.read(&format!("/nix/var/cairn/listing/{name}"), MOST)? else { return Ok(None) };
-    let Some(listing) = Listing::parse(&String::from_utf8_lossy(&bytes)) else { return Ok(None) };
+    let Some(listing) = std::str::from_utf8(&bytes).ok().and_then(Listing::of_text) else { return Ok(None) };
     let blocks = |entry: &EntryKind| match entry {
         EntryKind::Directory => 1,
         EntryKind::File { size, .. } => size.div_ceil(BLOCK),
         EntryKind::Symlink { target } => u64::from(target.len() > SHORT_LINK),
     };
-    Ok(Some(listing.iter().map(|entry| blocks(&entry.kind) * BLOCK).sum()))
+    let mut sum = 0_u64;
+    for entry in listing {
+        let Some(entry) = entry else { return Ok(None) };
+        sum = sum.saturating_add(blocks(&entry.kind).saturating_mul(BLOCK));
+    }
+    Ok(Some(sum))
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::lock_file::Change;
 
-const MOST: u64 = 256 << 20;
+/// The largest list: of some ten thousand packages.
+const MOST: u64 = 8 << 20;
 
 /// Versions by name.
 pub type List = BTreeMap<String, String>;
@@ -54,11 +55,18 @@ impl<'a> Packages<'a> {
         if let Some(list) = self.lists.get(key) {
             return Ok(list.clone());
         }
-        let of_base = base.map(|base| self.files.read(&format!("{base}/packages.json"), MOST)).transpose()?.flatten();
+        let budget = self.files.budget();
+        let read = |path: String| -> Result<Option<Vec<u8>>, ViewError> {
+            let bytes = self.files.read(&path, MOST)?;
+            let size = bytes.as_ref().map_or(0, Vec::len);
+            budget.keep(size).map_err(|why| ViewError::Endless { path, why })?;
+            Ok(bytes)
+        };
+        let of_base = base.map(|base| read(format!("{base}/packages.json"))).transpose()?.flatten();
         let packages: Option<Vec<Package>> = match of_base {
             Some(bytes) => serde_json::from_slice(&bytes).ok(),
             None => {
-                let sbom = self.files.read(&format!("{system}/sbom.cdx.json"), MOST)?;
+                let sbom = read(format!("{system}/sbom.cdx.json"))?;
                 sbom.and_then(|bytes| serde_json::from_slice::<Sbom>(&bytes).ok()).map(|sbom| sbom.components)
             }
         };

@@ -1,10 +1,13 @@
 //! The commands for a machine and its generations, on machines made by our own store in the formats of real ones: below a
 //! folder, and in images. No network, no package, no QEMU; those are in `qemu-tests`.
 
+#[path = "../../../disk/tests/disk/altered.rs"]
+mod altered;
 mod boot;
 mod diff;
 mod gc;
 mod generations;
+mod hostile;
 mod kills;
 mod made;
 mod trouble;

@@ -5,9 +5,11 @@
 //! machine mounts it.
 
 mod copy;
+mod extents;
 mod plan;
 mod reader;
 mod size;
+mod volume;
 
 pub use plan::{Ext4Options, Ext4Plan, Ext4Size};
 pub use reader::{EntryKind, Ext4Info, Reader};

@@ -1,11 +1,13 @@
 //! Reading FAT, for those who ask what is in an image. Never writes.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use fatfs::{FatType, FileSystem, FsOptions};
 
 use super::clock;
+use crate::budget::{Budget, Spent};
 use crate::error::DiskError;
 use crate::source::{Cursor, Region, Source};
 
@@ -40,6 +42,7 @@ pub struct FatEntry {
 /// An open FAT volume.
 pub struct Reader<'a> {
     volume: FileSystem<Cursor<'a>>,
+    budget: Arc<Budget>,
 }
 
 impl fmt::Debug for Reader<'_> {
@@ -51,27 +54,38 @@ impl fmt::Debug for Reader<'_> {
 /// Opens the volume in a region.
 ///
 /// # Errors
-/// [`DiskError::BadFileSystem`] when it is none, or damaged.
+/// [`DiskError::BadFileSystem`] when it is none, or damaged; [`DiskError::Endless`] when nothing is left to spend; as all
+/// that read from it.
 pub fn open(region: Region<'_>) -> Result<Reader<'_>, DiskError> {
-    plausible(region)?;
+    let cursor = region.cursor();
+    let budget = cursor.budget();
+    let told = |error| told(&budget, error);
+    plausible(region).map_err(told)??;
     let options = FsOptions::new().update_accessed_date(false).time_provider(clock::stopped_at(0));
-    Ok(Reader { volume: FileSystem::new(region.cursor(), options).map_err(bad)? })
+    let volume = FileSystem::new(cursor, options).map_err(told)?;
+    Ok(Reader { volume, budget })
 }
 
 impl Reader<'_> {
+    /// The account on which it draws.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// What it says of itself.
     ///
     /// # Errors
-    /// [`DiskError::BadFileSystem`].
+    /// See [`open`].
     pub fn info(&self) -> Result<FatInfo, DiskError> {
-        let stats = self.volume.stats().map_err(bad)?;
+        let told = |error| told(&self.budget, error);
+        let stats = self.volume.stats().map_err(told)?;
         let cluster = u64::from(stats.cluster_size());
         let bits = match self.volume.fat_type() {
             FatType::Fat12 => 12,
             FatType::Fat16 => 16,
             FatType::Fat32 => 32,
         };
-        let label = self.volume.read_volume_label_from_root_dir().map_err(bad)?.unwrap_or_default();
+        let label = self.volume.read_volume_label_from_root_dir().map_err(told)?.unwrap_or_default();
         Ok(FatInfo {
             bits,
             volume_id: self.volume.volume_id(),
@@ -85,51 +99,74 @@ impl Reader<'_> {
     /// What is in a directory (`""` for the root), sorted by name; `None` when there is no such directory.
     ///
     /// # Errors
-    /// [`DiskError::BadFileSystem`].
+    /// See [`open`].
     pub fn list(&self, path: &str) -> Result<Option<Vec<FatEntry>>, DiskError> {
-        /// More than any boot partition has; a damaged directory can be without end.
-        const MOST: usize = 65536;
         let root = self.volume.root_dir();
         let directory = match path {
             "" => root,
             path => match root.open_dir(path) {
                 Ok(directory) => directory,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(bad(error)),
+                Err(error) => return Err(told(&self.budget, error)),
             },
         };
         let mut entries = Vec::new();
-        for entry in directory.iter().take(MOST) {
-            let entry = entry.map_err(bad)?;
+        for entry in directory.iter() {
+            let entry = entry.map_err(|error| told(&self.budget, error))?;
+            self.budget.entry().map_err(endless)?;
             let name = entry.file_name();
-            if name != "." && name != ".." {
-                entries.push(FatEntry { name, is_dir: entry.is_dir(), len: entry.len() });
+            if name == "." || name == ".." {
+                continue;
             }
+            if name.is_empty() || name.contains(['/', '\0']) {
+                return Err(wrong("a folder has a name that is none".into()));
+            }
+            entries.push(FatEntry { name, is_dir: entry.is_dir(), len: entry.len() });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Some(entries))
     }
 
-    /// A file's contents, at most `most` bytes of them; `None` when there is no such file.
+    /// A file's contents; `None` when there is no such file.
     ///
     /// # Errors
-    /// [`DiskError::BadFileSystem`].
+    /// See [`open`]; [`DiskError::TooLarge`] for a file of more than `most` bytes.
     pub fn read(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, DiskError> {
-        let file = match self.volume.root_dir().open_file(path) {
+        let mut bytes = Vec::new();
+        Ok(self.copy(path, most, &mut bytes)?.map(|()| bytes))
+    }
+
+    /// The same, written piece by piece, of a file that is not to be in memory.
+    ///
+    /// # Errors
+    /// See [`Reader::read`]; [`DiskError::Write`].
+    pub fn copy(&self, path: &str, most: u64, to: &mut dyn Write) -> Result<Option<()>, DiskError> {
+        let mut file = match self.volume.root_dir().open_file(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(bad(error)),
+            Err(error) => return Err(told(&self.budget, error)),
         };
-        let mut bytes = Vec::new();
-        file.take(most).read_to_end(&mut bytes).map_err(bad)?;
-        Ok(Some(bytes))
+        let mut buffer = vec![0; 64 << 10];
+        let mut at = 0;
+        loop {
+            let count = file.read(&mut buffer).map_err(|error| told(&self.budget, error))?;
+            if count == 0 {
+                return Ok(Some(()));
+            }
+            if at + count as u64 > most {
+                return Err(DiskError::TooLarge { path: path.to_string(), bytes: at + count as u64 });
+            }
+            let failed = |error| DiskError::write(&format!("the copy of {path}"), at, error);
+            to.write_all(&buffer[..count]).map_err(failed)?;
+            at += count as u64;
+        }
     }
 }
 
 /// Looks at what the crate calculates with before it does so itself.
-fn plausible(region: Region<'_>) -> Result<(), DiskError> {
+fn plausible(region: Region<'_>) -> io::Result<Result<(), DiskError>> {
     let mut boot = [0; 512];
-    region.read_at(0, &mut boot).map_err(bad)?;
+    region.read_at(0, &mut boot)?;
     let n = |at: usize, len: usize| boot[at..at + len].iter().rev().fold(0_u64, |n, b| (n << 8) | u64::from(*b));
     let either = |small: u64, large: u64| if small != 0 { small } else { large };
     let (sector, cluster, reserved, fats) = (n(11, 2), n(13, 1), n(14, 2), n(16, 1));
@@ -145,10 +182,18 @@ fn plausible(region: Region<'_>) -> Result<(), DiskError> {
         && data < total
         // Each cluster has its entry, and the root is one of them.
         && (!fat32 || ((clusters + 2) * 4 <= fat * sector && (2..clusters + 2).contains(&n(44, 4))));
-    let why = "its boot sector has impossible numbers".to_string();
-    if sound { Ok(()) } else { Err(DiskError::BadFileSystem { what: "FAT", why }) }
+    Ok(if sound { Ok(()) } else { Err(wrong("its boot sector has impossible numbers".into())) })
 }
 
-fn bad(error: io::Error) -> DiskError {
-    DiskError::BadFileSystem { what: "FAT", why: error.to_string() }
+fn wrong(why: String) -> DiskError {
+    DiskError::BadFileSystem { what: "FAT", why }
+}
+
+fn endless(why: Spent) -> DiskError {
+    DiskError::Endless { what: "FAT", why }
+}
+
+/// An error of the crate's; that nothing is left to spend comes out of it as well.
+fn told(budget: &Budget, error: io::Error) -> DiskError {
+    budget.spent().map_or_else(|| wrong(error.to_string()), endless)
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cairn_disk::ext4::{Ext4Options, Ext4Plan, Ext4Size};
+use cairn_disk::ext4::{Ext4Options, Ext4Plan, Ext4Size, Reader};
 use cairn_disk::tree::FolderOptions;
-use cairn_disk::{Content, Node, Tree};
+use cairn_disk::{Content, FileSource, Node, Region, Tree};
 use cairn_process::Quiet;
 use uuid::Uuid;
 
@@ -61,6 +61,46 @@ fn debugfs_takes_out_what_went_in() {
         assert!(found[&path].1 == contents, "{path}");
         // debugfs gives a file its owner last, which takes the special bits away.
         assert!(mode == 0o777 || found[&path].0 & 0o777 == mode & 0o777, "{path}");
+    }
+}
+
+#[test]
+fn what_others_make_is_read_as_it_is() {
+    use std::os::unix::fs::{FileExt, symlink};
+    let dir = tempfile::tempdir().unwrap();
+    let from = dir.path().join("from");
+    std::fs::create_dir_all(from.join("many")).unwrap();
+    // A folder with an index, both kinds of links, and a file of so many pieces that its tree has two levels.
+    for n in 0..1500 {
+        std::fs::write(from.join(format!("many/a-name-that-takes-some-room-{n}")), n.to_string()).unwrap();
+    }
+    symlink("many/a-name-that-takes-some-room-7", from.join("short")).unwrap();
+    symlink("./".repeat(100) + "short", from.join("long")).unwrap();
+    let sparse = std::fs::File::create(from.join("sparse")).unwrap();
+    for n in 0..500 {
+        sparse.write_all_at(&[7; 4096], n * 65536).unwrap();
+    }
+    sparse.set_len(40 << 20).unwrap();
+    let image = dir.path().join("root.ext4");
+    for size in ["1024", "4096"] {
+        std::fs::File::create(&image).unwrap().set_len(200 << 20).unwrap();
+        let made =
+            tool("mke2fs", "e2fsprogs").args(["-q", "-t", "ext4", "-O", "^orphan_file", "-b", size, "-d"]).arg(&from);
+        if checked(made.arg(&image)).is_none() {
+            return;
+        }
+        let source = FileSource::new(std::fs::File::open(&image).unwrap()).unwrap();
+        let reader = Reader::open(Region::new(&source, 0, u64::MAX)).unwrap();
+        assert_eq!(reader.list("/many").unwrap().unwrap().len(), 1500, "{size}");
+        assert_eq!(reader.list("/").unwrap().unwrap(), ["long", "lost+found", "many", "short", "sparse"]);
+        for n in (0..1500).step_by(37) {
+            let path = format!("/many/a-name-that-takes-some-room-{n}");
+            assert_eq!(reader.read(&path, 10).unwrap().unwrap(), n.to_string().into_bytes());
+        }
+        assert_eq!(reader.read("/long", 10).unwrap().unwrap(), b"7");
+        assert_eq!(reader.link("/long").unwrap().unwrap().len(), 205);
+        let read = reader.read("/sparse", 64 << 20).unwrap().unwrap();
+        assert!(read == std::fs::read(from.join("sparse")).unwrap(), "{size}");
     }
 }
 

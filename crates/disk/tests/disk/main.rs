@@ -1,10 +1,12 @@
 //! What the writers make, checked by other people's programs and read back by our own readers.
 
+mod altered;
 mod common;
 
 mod bad_luck;
 mod ext4;
 mod fat;
+mod hostile;
 mod image;
 mod mbr;
 mod sizes;
