@@ -102,7 +102,7 @@ impl Listing {
     pub fn parse(text: &str) -> Option<Listing> {
         let body = text.strip_prefix(HEADER)?;
         let entries: Option<Vec<Entry>> = body.split_terminator('\n').map(parse_line).collect();
-        entries.filter(|e| !e.is_empty()).map(Listing::new)
+        entries.filter(|entries| is_tree(entries)).map(Listing::new)
     }
 }
 
@@ -113,6 +113,26 @@ impl<'a> IntoIterator for &'a Listing {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
+}
+
+/// Whether each entry is in a folder that was listed before it, under a plain name: joined to the top, none leads out of it.
+fn is_tree(entries: &[Entry]) -> bool {
+    let Some((top, rest)) = entries.split_first() else { return false };
+    let is_folder = |entry: &Entry| entry.kind == EntryKind::Directory;
+    let mut within: Vec<&str> = if is_folder(top) { vec![""] } else { Vec::new() };
+    top.path.is_empty()
+        && rest.iter().all(|entry| {
+            let (parent, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
+            // What holds an entry follows it without a gap.
+            while within.last().is_some_and(|folder| *folder != parent) {
+                within.pop();
+            }
+            let fits = !within.is_empty() && !matches!(name, "" | "." | "..") && !entry.path.starts_with('/');
+            if is_folder(entry) {
+                within.push(&entry.path);
+            }
+            fits
+        })
 }
 
 fn parse_line(line: &str) -> Option<Entry> {
