@@ -47,10 +47,9 @@ impl Scratch {
     pub(crate) fn create(tmp: &Folder) -> Result<Scratch, StoreError> {
         let name = loop {
             let name = new_name();
-            match tmp.kind(&name).map_err(StoreError::io("making", tmp.shown(&name)))? {
-                None => break name,
-                // Another process with our number: left over, or on another machine.
-                Some(_) => {}
+            // Another process with our number may have left one, or be on another machine.
+            if tmp.kind(&name).map_err(StoreError::io("making", tmp.shown(&name)))?.is_none() {
+                break name;
             }
         };
         // Whatever the umask says: programs that run as somebody else may have to work in there.
