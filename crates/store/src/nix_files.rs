@@ -25,8 +25,8 @@ const COPIES: usize = 5;
 /// The largest machines have a fifth of this.
 const LARGEST: u64 = 2 << 30;
 
-/// What stands at the end of a journal that names another one, as a change of several databases at once does. When SQLite has
-/// rolled such a journal back it removes what it names, whichever file that is.
+/// What stands at the end of a journal that names another one, as a change of several databases at once does. SQLite opens what
+/// is named, whichever file or pipe that is, reads on where that leads it, and may remove it in the end.
 const NAMES_ANOTHER: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 /// All files of the database are files, if they are there; none does more than a database's. Gives its size, with what is

@@ -367,10 +367,12 @@ fn a_journal_that_names_another_file_does_not_take_it_along() {
         return skip("needs root, to open a machine's store");
     }
     let made = made();
-    let root = made.dir.path().join("machine");
-    // SQLite goes by the name, which it would give to such a journal.
+    let root = made.dir.path().canonicalize().unwrap().join("machine");
+    // SQLite goes by the name, which must be like those that it gives, and by what is in it.
     let precious = made.dir.path().join("precious-mjA1B2C39D4");
-    fs::write(&precious, "precious").unwrap();
+    let file = root.join(database::DATABASE_DIR).join("db.sqlite-journal");
+    let text = file.to_str().unwrap();
+    fs::write(&precious, text).unwrap();
     // No pages to bring back, and the name of the journal that belongs to several databases.
     let magic = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
     let pages = u32::try_from(fs::metadata(db_file(&root)).unwrap().len() / 4096).unwrap();
@@ -385,13 +387,12 @@ fn a_journal_that_names_another_file_does_not_take_it_along() {
     journal.extend(u32::try_from(name.len()).unwrap().to_be_bytes());
     journal.extend(name.iter().map(|b| u32::from(*b)).sum::<u32>().to_be_bytes());
     journal.extend(magic);
-    let file = root.join(database::DATABASE_DIR).join("db.sqlite-journal");
     fs::write(&file, &journal).unwrap();
     look(&root, &made.systems);
     let error = NixDb::open(&root).unwrap_err().to_string();
     assert!(error.contains("its file db.sqlite-journal names another database's journal"), "{error}");
     change(&root, &made);
-    assert_eq!(fs::read(&precious).unwrap(), b"precious");
+    assert_eq!(fs::read_to_string(&precious).unwrap(), text);
     // That it would be taken along is so.
     drop(Connection::open(db_file(&root)).unwrap().query_row("select 1 from ValidPaths", [], |_| Ok(())));
     assert!(!precious.exists(), "SQLite does this no more");
