@@ -265,7 +265,8 @@ impl Folder {
     }
 
     fn directory(&self, path: &Path) -> io::Result<OwnedFd> {
-        self.opened(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW, 0)
+        // A link is refused whether or not it may be followed; without the flag that says so, the answer is that it is a link.
+        self.opened(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, 0)
     }
 
     /// The folder that a path lies in, and its last name.

@@ -125,6 +125,16 @@ impl Root {
         Ok(folder)
     }
 
+    /// The folder that the machine itself would find at a path, links followed, to work in; `None` when there is none. For
+    /// folders that are somebody else's too and may have been moved.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn folder(&self, path: impl AsRef<Path>) -> io::Result<Option<Folder>> {
+        let Some(dir) = self.directory(path.as_ref())? else { return Ok(None) };
+        Ok(Some(Folder::at(real_path(&dir)?, dir)))
+    }
+
     /// What stands at a path, links followed; `None` when there is nothing.
     ///
     /// # Errors
@@ -160,6 +170,18 @@ impl Root {
             // It is no link.
             Err(nix::errno::Errno::ENOENT | nix::errno::Errno::EINVAL) => Ok(None),
             Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// The same for who must not take a riddle for a no: `None` only when a name is missing on the way, or there is no link.
+    ///
+    /// # Errors
+    /// The operating system's, also when the links on the way lead in a circle.
+    pub fn sure_link(&self, path: impl AsRef<Path>) -> io::Result<Option<PathBuf>> {
+        match self.place(path.as_ref(), OFlag::O_NOFOLLOW) {
+            Ok(_) => self.link(path),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -277,6 +299,12 @@ mod tests {
         }
         assert_eq!(root.link("/etc").unwrap().as_deref(), Some(Path::new("/nix/store/a-etc")));
         assert_eq!(root.link("/etc/hostname").unwrap(), None);
+        assert_eq!(root.sure_link("/etc").unwrap().as_deref(), Some(Path::new("/nix/store/a-etc")));
+        for none in ["/etc/hostname", "/etc/hostname/x", "/nowhere/x"] {
+            assert_eq!(root.sure_link(none).unwrap(), None, "{none}");
+        }
+        assert_eq!(root.link("/loop/x").unwrap(), None);
+        assert!(root.sure_link("/loop/x").is_err(), "a circle is no answer");
         assert_eq!(root.names("/etc").unwrap().unwrap(), ["hostname"]);
         assert_eq!(root.names("/etc/hostname").unwrap(), None);
         assert_eq!(root.kind("/").unwrap(), Some(Kind::Folder));
@@ -293,6 +321,8 @@ mod tests {
         assert_eq!(etc.read("../../hostname", 100).unwrap().unwrap(), b"hello\n");
         assert!(etc.path().ends_with("machine/nix/store/a-etc"));
         assert!(root.inside("/nowhere").unwrap().is_none());
+        assert!(root.folder("/etc").unwrap().unwrap().path().ends_with("machine/nix/store/a-etc"));
+        assert!(root.folder("absolute").unwrap().is_none());
     }
 
     #[test]

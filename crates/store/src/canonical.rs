@@ -15,7 +15,7 @@ use nix::sys::time::TimeSpec;
 use crate::StoreError;
 
 /// How deep Nix lets folders be nested.
-const MAX_DEPTH: usize = 63;
+pub(crate) const MAX_DEPTH: usize = 63;
 
 /// Attributes that the system puts on every file, and that cannot be taken off; Nix leaves the same ones alone.
 const SYSTEM_ATTRIBUTES: [&str; 3] = ["security.selinux", "security.csm", "system.nfs4_acl"];

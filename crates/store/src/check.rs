@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::canonical::below;
 use crate::fingerprint::{self, Fingerprint, Stamp};
+use crate::folders::Part;
 use crate::hash::{buffer, hash_file, nar_hash};
 use crate::info::to_hex;
 use crate::local::Store;
@@ -82,7 +83,8 @@ impl Store {
     }
 
     pub(crate) fn known_stamps(&self, path: &StorePath) -> Option<Fingerprint> {
-        fs::read_to_string(self.fingerprint_file(path)).ok().and_then(|text| fingerprint::parse(&text))
+        let text = String::from_utf8(self.read_part(Part::Fingerprint, path).ok()??).ok()?;
+        fingerprint::parse(&text)
     }
 
     /// The entries of which `lstat` does not say what it said before, or what it should say.
@@ -96,12 +98,17 @@ impl Store {
         let listing = self.listing_of(path, record)?;
         let top = self.real_path(path);
         let count = listing.entries().len();
+        // Before anything in them is looked at.
+        if let Some(what) = misplaced(&top, &listing) {
+            return Err(self.damaged(path, what));
+        }
         let all = || (0..count).collect();
         Ok(match known {
             Some(Fingerprint::Stamps(stamps)) if stamps.len() == count => {
                 let look = |index: &usize| {
-                    let meta = fs::symlink_metadata(below(&top, &listing.entries()[*index].path));
-                    let holds = meta.is_ok_and(|meta| stamps[*index].still_holds(&meta));
+                    let entry = &listing.entries()[*index];
+                    let meta = fs::symlink_metadata(below(&top, &entry.path));
+                    let holds = meta.is_ok_and(|meta| is_kind(entry, &meta) && stamps[*index].still_holds(&meta));
                     (!holds).then_some(*index)
                 };
                 let indices = in_two_halves(count, look);
@@ -192,6 +199,28 @@ fn in_two_halves<T: Send>(count: usize, look: impl Fn(&usize) -> Option<T> + Syn
         found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         found
     })
+}
+
+/// What of the folders of a tree is no folder. If all are, no link is on the way to any of the entries, whose names
+/// [`Listing::parse`] has looked at.
+pub(crate) fn misplaced(top: &Path, listing: &Listing) -> Option<String> {
+    let folders = listing.iter().filter(|entry| entry.kind == EntryKind::Directory);
+    for entry in folders {
+        match fs::symlink_metadata(below(top, &entry.path)) {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => return Some(format!("{} is no longer a folder", shown(entry))),
+            Err(_) => return Some(format!("{} is missing", shown(entry))),
+        }
+    }
+    None
+}
+
+fn is_kind(entry: &Entry, meta: &Metadata) -> bool {
+    match entry.kind {
+        EntryKind::Directory => meta.is_dir(),
+        EntryKind::File { .. } => meta.is_file(),
+        EntryKind::Symlink { .. } => meta.is_symlink(),
+    }
 }
 
 /// How many names each folder has.

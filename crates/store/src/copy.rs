@@ -1,15 +1,17 @@
-//! Copying a closure out of another store. Every byte that arrives is hashed, and nothing counts before all of it was
-//! found right: until then the trees are in scratch folders.
+//! Copying a closure out of another store. Every byte that arrives is hashed and searched for the names of store paths, and
+//! nothing counts before all of it was found right: until then the trees are in scratch folders.
+//!
+//! What the other store says of a path's references is not believed: a reference that is in the bytes and not in its books would
+//! let a later collection remove what the path needs. One that is in the books alone keeps something alive, and no more.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
 use cairn_process::Report;
 use nix::sys::statvfs::statvfs;
 
 use crate::canonical::{canonicalise, canonicalise_in_place};
+use crate::copy_tree::Copy;
 use crate::hash::{Hashed, hash_tree};
 use crate::info::to_hex;
 use crate::publish::{REGISTRATION_TIME, Staged};
@@ -32,7 +34,7 @@ impl Store {
     /// is damaged is replaced. In a machine's store the new paths are on the disk when this returns.
     ///
     /// # Errors
-    /// [`StoreError::SourceDamaged`] naming a path whose bytes are not what the source's database says,
+    /// [`StoreError::SourceDamaged`] naming a path whose bytes, or the references in them, are not what the source says,
     /// [`StoreError::Missing`] when the source does not have all references, [`StoreError::Disagree`] when Nix's database
     /// here knows one of the paths with other contents, [`StoreError::Full`], [`StoreError::Io`]. This store is as it was
     /// then.
@@ -60,45 +62,52 @@ impl Store {
         report: &dyn Report,
     ) -> Result<Copied, StoreError> {
         let wanted = source.closure(roots)?;
-        let db = NixDb::read(self.root())?;
+        let db = NixDb::look(self.disk())?;
+        let candidates = self.candidates(source, &wanted)?;
         let mut missing = Vec::new();
+        let mut staged: BTreeMap<&StorePath, Staged> = BTreeMap::new();
         for info in references_first(&wanted) {
-            if self.has(info)? {
-                continue;
+            match self.here(source, info, &candidates)? {
+                Here::Whole => continue,
+                Here::Unrecorded(new) => drop(staged.insert(&info.path, *new)),
+                Here::Missing => missing.push(info),
             }
             let registered = db.as_ref().map_or(Ok(None), |db| db.info(&info.path))?;
             if let Some(here) = registered.filter(|here| here.nar_hash != info.nar_hash) {
                 let (database, store) = (here.nar_hash_hex(), info.nar_hash_hex());
                 return Err(StoreError::Disagree { path: info.path.clone(), database, store });
             }
-            missing.push(info);
         }
-        *needed = missing.iter().map(|i| i.nar_size).sum();
+        *needed = missing.iter().map(|i| i.nar_size).fold(0, u64::saturating_add);
         report.phase("copying store paths", Some(*needed));
-        let mut staged = Vec::with_capacity(missing.len());
+        let in_place: Vec<StorePath> = staged.keys().map(|path| (*path).clone()).collect();
         for info in missing {
             let scratch = self.scratch()?;
-            copy_tree(&source.real_path(&info.path), scratch.path(), report)?;
+            Copy::make(source, info, scratch.path(), report)?;
             let found = canonicalise(scratch.path())?;
             let before = scratch.now()?;
-            let hashed = hash_tree(scratch.path(), found, &[])?;
+            let hashed = hash_tree(scratch.path(), found, &candidates)?;
             right(source, info, &hashed)?;
-            let info = PathInfo { nar_size: hashed.nar_size, registration_time: REGISTRATION_TIME, ..info.clone() };
-            let mut new = Staged::new(info, hashed.listing, scratch, before);
+            let here = PathInfo { nar_size: hashed.nar_size, registration_time: REGISTRATION_TIME, ..info.clone() };
+            let mut new = Staged::new(here, hashed.listing, scratch, before);
             // At once, so that there need not be room for all copies.
             let lock = self.lock()?;
             self.share(&mut new)?;
             drop(lock);
-            staged.push(new);
+            staged.insert(&info.path, new);
         }
         let lock = self.lock()?;
         let mut placed = Vec::with_capacity(staged.len());
-        for staged in staged {
+        for info in references_first(&wanted) {
+            let Some(staged) = staged.remove(&info.path) else { continue };
+            if in_place.contains(&info.path) {
+                self.record_in_place(&staged)?;
             // Somebody else may have brought it meanwhile.
-            if self.valid(&staged.info.path).is_ok() && self.check_under(&staged.info.path, &staged.scratch).is_ok() {
+            } else if self.valid(&info.path).is_ok() && self.check_under(&info.path, &staged.scratch).is_ok() {
                 continue;
+            } else {
+                self.place(&staged)?;
             }
-            self.place(&staged)?;
             placed.push(staged);
         }
         self.settle(&placed)?;
@@ -115,46 +124,88 @@ impl Store {
                 info.signatures.dedup();
             }
         }
+        placed.retain(|staged| !in_place.contains(&staged.info.path));
         let bytes = placed.iter().map(|s| s.listing.total_size()).sum();
         let new = placed.iter().map(|s| s.info.path.clone()).collect();
         Ok(Copied { closure, new, bytes })
     }
 
-    /// Whether a path is here, undamaged: what is named by its inputs may have other bytes, and stays. One that Nix has
-    /// brought and that we have no record of gets one.
-    fn has(&self, info: &PathInfo) -> Result<bool, StoreError> {
-        match self.info(&info.path) {
-            Ok(Some(_)) => {}
-            Err(StoreError::Damaged { .. }) => return Ok(false),
-            Ok(None) => return self.adopt(info),
-            Err(other) => return Err(other),
+    /// The paths whose names are looked for in what is copied: all that lie in either store, one for each hash part. What the
+    /// source's books leave out of the closure would not be found otherwise.
+    fn candidates(&self, source: &Source, wanted: &[PathInfo]) -> Result<Vec<StorePath>, StoreError> {
+        let mut all: BTreeMap<String, StorePath> = BTreeMap::new();
+        let lying = source.lying_there()?.into_iter().chain(self.lying_there()?);
+        for path in wanted.iter().map(|info| info.path.clone()).chain(lying) {
+            all.entry(path.hash_part().to_string()).or_insert(path);
         }
-        match self.check_quick(&info.path) {
-            Ok(()) => Ok(true),
-            Err(StoreError::Damaged { .. } | StoreError::Missing { .. }) => Ok(false),
-            Err(other) => Err(other),
-        }
+        Ok(all.into_values().collect())
     }
 
-    /// Makes records for a tree that is in its place, if it is what `info` says.
-    fn adopt(&self, info: &PathInfo) -> Result<bool, StoreError> {
+    /// Whether a path is here, undamaged: what is named by its inputs may have other bytes, and stays. One that Nix has
+    /// brought and that we have no record of gets one; and so does one whose record has fewer references than the source's,
+    /// although the bytes are the same.
+    fn here(&self, source: &Source, info: &PathInfo, candidates: &[StorePath]) -> Result<Here, StoreError> {
+        let here = match self.info(&info.path) {
+            Ok(here) => here,
+            Err(StoreError::Damaged { .. }) => return Ok(Here::Missing),
+            Err(other) => return Err(other),
+        };
+        let Some(here) = here else {
+            return match self.machine {
+                true => self.in_place(source, info.clone(), candidates),
+                false => Ok(Here::Missing),
+            };
+        };
+        match self.check_quick(&info.path) {
+            Ok(()) => {}
+            Err(StoreError::Damaged { .. } | StoreError::Missing { .. }) => return Ok(Here::Missing),
+            Err(other) => return Err(other),
+        }
+        if here.nar_hash != info.nar_hash || here.references.is_superset(&info.references) {
+            return Ok(Here::Whole);
+        }
+        let references = here.references.union(&info.references).cloned().collect();
+        self.in_place(source, PathInfo { references, ..here }, candidates)
+    }
+
+    /// What to record of a tree that is in its place, if it is what `info` says.
+    fn in_place(&self, source: &Source, info: PathInfo, candidates: &[StorePath]) -> Result<Here, StoreError> {
         let real = self.real_path(&info.path);
-        if !self.machine || real.symlink_metadata().is_err() {
-            return Ok(false);
+        if real.symlink_metadata().is_err() {
+            return Ok(Here::Missing);
         }
         let scratch = self.scratch()?;
         let found = canonicalise_in_place(&real)?;
         let before = scratch.now()?;
-        let hashed = hash_tree(&real, found, &[])?;
+        let hashed = hash_tree(&real, found, candidates)?;
         if hashed.nar_hash != info.nar_hash {
-            return Ok(false);
+            return Ok(Here::Missing);
         }
-        let info = PathInfo { nar_size: hashed.nar_size, registration_time: REGISTRATION_TIME, ..info.clone() };
-        let staged = Staged::new(info, hashed.listing, scratch, before);
-        let _lock = self.lock()?;
-        self.record_in_place(&staged)?;
-        self.settle(std::slice::from_ref(&staged))?;
-        Ok(true)
+        all_references(source, &info, &hashed)?;
+        let info = PathInfo { nar_size: hashed.nar_size, registration_time: REGISTRATION_TIME, ..info };
+        Ok(Here::Unrecorded(Box::new(Staged::new(info, hashed.listing, scratch, before))))
+    }
+}
+
+/// What there is of a path here.
+enum Here {
+    /// All of it.
+    Whole,
+    /// The tree, to be recorded.
+    Unrecorded(Box<Staged>),
+    /// Nothing, or something damaged.
+    Missing,
+}
+
+/// Whether the books have all the references that are in the bytes.
+fn all_references(source: &Source, info: &PathInfo, hashed: &Hashed) -> Result<(), StoreError> {
+    let known = |found: &StorePath| info.references.iter().any(|known| known.hash_part() == found.hash_part());
+    match hashed.references.iter().find(|found| !known(found)) {
+        None => Ok(()),
+        Some(found) => {
+            let what = format!("its files name {found}, and the store's books do not say that it refers to that");
+            Err(source.damaged(&info.path, what))
+        }
     }
 }
 
@@ -168,6 +219,7 @@ fn right(source: &Source, info: &PathInfo, hashed: &Hashed) -> Result<(), StoreE
         let file = file.map(|f| format!("{f} differs; ")).unwrap_or_default();
         return Err(source.damaged(path, format!("{file}its NAR has sha256 {found} instead of {expected}")));
     }
+    all_references(source, info, hashed)?;
     // The rule for paths that refer to themselves is not the same in all versions of Nix.
     let by_bytes = info.ca.as_ref().is_some_and(|ca| ca.starts_with("fixed:r:sha256:"));
     if by_bytes && !info.references.contains(path) {
@@ -197,49 +249,4 @@ fn first_difference(expected: &Listing, found: &Listing) -> Option<String> {
     // A file and a folder differ by their entries; the top has no name.
     let top = if matches!(entry.kind, EntryKind::File { .. }) { "its only file" } else { "its top" };
     Some(if entry.path.is_empty() { top.to_string() } else { entry.path.clone() })
-}
-
-/// Copies a tree to `to`, which is an empty folder. The kernel copies (and lets files share their blocks where it can).
-fn copy_tree(from: &Path, to: &Path, report: &dyn Report) -> Result<(), StoreError> {
-    let meta = fs::symlink_metadata(from).map_err(StoreError::io("reading", from))?;
-    if meta.is_dir() {
-        if !to.is_dir() {
-            fs::create_dir(to).map_err(StoreError::io("making", to))?;
-            // Whatever the umask says.
-            fs::set_permissions(to, fs::Permissions::from_mode(0o755)).map_err(StoreError::io("making", to))?;
-        }
-        for entry in fs::read_dir(from).map_err(StoreError::io("reading", from))? {
-            let name = entry.map_err(StoreError::io("reading", from))?.file_name();
-            copy_tree(&from.join(&name), &to.join(&name), report)?;
-        }
-        return Ok(());
-    }
-    if to.is_dir() {
-        fs::remove_dir(to).map_err(StoreError::io("removing", to))?;
-    }
-    if meta.is_symlink() {
-        let target = fs::read_link(from).map_err(StoreError::io("reading", from))?;
-        symlink(target, to).map_err(StoreError::io("making", to))
-    } else if meta.is_file() {
-        let mut reader = fs::File::open(from).map_err(StoreError::io("reading", from))?;
-        let mut writer = fs::File::create_new(to).map_err(StoreError::io("making", to))?;
-        let copied = io::copy(&mut reader, &mut writer).map_err(|source| copying(from, to, source))?;
-        let mode = if meta.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
-        writer.set_permissions(fs::Permissions::from_mode(mode)).map_err(StoreError::io("making", to))?;
-        report.advance(copied);
-        Ok(())
-    } else {
-        let why = "it is no file, folder or symbolic link, and a store path holds nothing else".to_string();
-        Err(StoreError::Unsupported { path: from.to_path_buf(), why })
-    }
-}
-
-/// Names the side that is at fault.
-fn copying(from: &Path, to: &Path, source: io::Error) -> StoreError {
-    let written = matches!(
-        source.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
-    );
-    let (action, path) = if written { ("writing", to) } else { ("copying", from) };
-    StoreError::Io { action, path: path.to_path_buf(), source }
 }

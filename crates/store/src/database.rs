@@ -15,6 +15,9 @@ use crate::{PathInfo, StoreError, StorePath};
 /// Where the database lies below the root: the folder for [`write()`].
 pub const DATABASE_DIR: &str = "nix/var/nix/db";
 
+/// The database in there.
+pub(crate) const DATABASE: &str = "db.sqlite";
+
 /// The contents of the file `schema`. Nix refuses a line feed after the number.
 pub const SCHEMA: &str = "10";
 

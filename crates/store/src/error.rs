@@ -37,6 +37,28 @@ pub enum StoreError {
         /// Why it did not work.
         source: io::Error,
     },
+    /// A folder that Cairn writes in is something else, or leads elsewhere.
+    #[error(
+        "{} cannot be used, for it must be a folder itself (a disk that is mounted may be anybody's, so no link is \
+         followed there); nothing was changed. Put the folder in its place and try again",
+        path.display()
+    )]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+        /// What it is.
+        source: io::Error,
+    },
+    /// A folder that may be somewhere that cannot be seen.
+    #[error(
+        "{} is no folder, nor a link to one on this disk; what it should hold may be on a disk that is not mounted, so \
+         nothing was changed. Mount that, or put a folder in its place",
+        path.display()
+    )]
+    NoFolder {
+        /// Which.
+        path: PathBuf,
+    },
     /// A tree holds something that a store path cannot hold.
     #[error("{} cannot go into the store: {why}", path.display())]
     Unsupported {
@@ -130,6 +152,18 @@ pub enum StoreError {
         path: PathBuf,
         /// What it says.
         found: String,
+    },
+    /// A database that no Nix has made.
+    #[error(
+        "the Nix database {} is not as Nix makes it: {what}; nothing was changed. If the disk is a stranger's, leave it alone; \
+         if it is yours, bring back a copy of the database",
+        path.display()
+    )]
+    NixStrange {
+        /// The database.
+        path: PathBuf,
+        /// What is odd.
+        what: String,
     },
     /// A row of the database that we do not understand.
     #[error("the Nix database {} does not make sense about {path}: {what}", file.display())]

@@ -7,19 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use cairn_process::Report;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::database::DATABASE_DIR;
+use crate::database::{DATABASE, DATABASE_DIR};
 use crate::fingerprint::{self, Fingerprint, Stamp};
-use crate::machine::{NIX_GC_LOCK, in_use, lock_file};
+use crate::folders::{Part, own};
+use crate::machine::{NIX_GC_LOCK, NIX_STATE, in_use};
 use crate::publish::put;
-use crate::remove::remove_tree;
 use crate::roots::{Roots, find_roots};
-use crate::usage::{NIX_LINKS, Usage, nix_links};
+use crate::usage::{Usage, nix_links, nix_links_folder};
 use crate::{MachineStore, NixDb, Scratch, Store, StoreError, StorePath};
 
 /// Which paths there are, and what each refers to.
@@ -90,7 +90,7 @@ impl Store {
 
     fn plan(&self, without: &BTreeSet<u64>) -> Result<Plan, StoreError> {
         let known = self.all_references()?;
-        let Roots { mut paths, broken } = find_roots(self.root(), without)?;
+        let Roots { mut paths, broken } = find_roots(self.disk(), without)?;
         if let Some(what) = broken.first() {
             return Err(StoreError::Doubtful { what: what.clone() });
         }
@@ -103,7 +103,7 @@ impl Store {
             }
         }
         let dead: Vec<StorePath> = known.paths.keys().filter(|p| !alive.contains(*p)).cloned().collect();
-        let links = nix_links(&self.store_dir())?;
+        let links = nix_links(self.store_folder())?;
         let mut usage = Usage::new(&links);
         let mut told = Vec::with_capacity(dead.len());
         for path in &dead {
@@ -119,7 +119,7 @@ impl Store {
     pub(crate) fn all_references(&self) -> Result<Known, StoreError> {
         let mut paths = References::new();
         let mut held = BTreeSet::new();
-        if let Some(db) = NixDb::read(self.root())? {
+        if let Some(db) = NixDb::look(self.disk())? {
             let found = db.references()?;
             (paths, held) = (found.paths, found.held);
         }
@@ -133,16 +133,8 @@ impl Store {
                 None => {}
             }
         }
-        let dir = self.store_dir();
-        for entry in fs::read_dir(&dir).map_err(StoreError::io("reading", &dir))? {
-            let name = entry.map_err(StoreError::io("reading", &dir))?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            if WORK_OF_NIX.iter().any(|end| name.ends_with(end)) {
-                continue;
-            }
-            if let Ok(path) = StorePath::from_basename(name)
-                && !paths.contains_key(&path)
-            {
+        for path in self.lying_there()? {
+            if !WORK_OF_NIX.iter().any(|end| path.base_name().ends_with(end)) && !paths.contains_key(&path) {
                 unknown.insert(path);
             }
         }
@@ -179,10 +171,14 @@ impl MachineStore {
     /// Nobody else may add anything that is not yet named.
     fn alone(&mut self) -> Result<(), StoreError> {
         let root = self.root().to_path_buf();
-        let lock = root.join(NIX_GC_LOCK);
-        if self.nix.is_none() && lock.parent().is_some_and(Path::is_dir) {
+        let opening = || StoreError::io("opening", self.disk().shown(NIX_STATE));
+        if self.nix.is_none()
+            && let Some(state) = self.disk().folder(NIX_STATE).map_err(opening())?
+        {
             // A Nix that comes now finds it taken.
-            self.nix = Some(crate::lock::wait_for(lock_file(&lock)?, FlockArg::LockShared, &lock)?);
+            let lock = state.shown(NIX_GC_LOCK);
+            let file = state.lock_file(NIX_GC_LOCK, 0o600).map_err(StoreError::io("opening", &lock))?;
+            self.nix = Some(crate::lock::wait_for(file, FlockArg::LockShared, &lock)?);
         }
         if !exclusive(&self.users)? {
             self.not_alone()?;
@@ -218,21 +214,23 @@ impl Store {
         let lock = self.lock()?;
         let Plan { garbage, order, staying } = self.plan(&BTreeSet::new())?;
         report.phase("removing store paths", Some(order.len() as u64));
-        if self.root().join(DATABASE_DIR).join("db.sqlite").exists() {
-            NixDb::open(self.root())?.unregister(&order)?;
+        if let Some(dir) = own(self.disk(), DATABASE_DIR)?
+            && dir.kind(DATABASE).map_err(StoreError::io("reading", dir.shown(DATABASE)))?.is_some()
+        {
+            NixDb::open_in(self.disk())?.unregister(&order)?;
         }
         self.forget(&order)?;
         let mut away = Vec::with_capacity(order.len());
         for (n, path) in order.iter().enumerate() {
-            let to = scratch.beside(&format!("dead-{n}"));
-            if self.move_to(path, &to)? {
-                away.push(to);
+            let name = format!("dead-{n}");
+            if self.move_to(path, &scratch.beside(&name))? {
+                away.push(name);
             } else {
                 report.advance(1);
             }
         }
         drop(lock);
-        remove_trees(away, report)?;
+        remove_trees(&scratch, away, report)?;
         self.drop_nix_links()?;
         let _lock = self.lock()?;
         self.renew_after(&staying, &scratch)?;
@@ -253,13 +251,11 @@ impl Store {
             remove_file(&self.listing_file(path))?;
         }
         // A cut may have kept these, and nothing else of their paths.
-        for kind in ["listing", "fingerprint"] {
-            let dir = self.meta(kind);
-            for entry in fs::read_dir(&dir).map_err(StoreError::io("reading", &dir))? {
-                let entry = entry.map_err(StoreError::io("reading", &dir))?;
-                let path = entry.file_name().to_str().and_then(|name| StorePath::from_basename(name).ok());
+        for part in [Part::Listing, Part::Fingerprint] {
+            for name in self.names(part)? {
+                let path = name.to_str().and_then(|name| StorePath::from_basename(name).ok());
                 if path.is_some_and(|path| self.info_file(&path).symlink_metadata().is_err()) {
-                    remove_file(&entry.path())?;
+                    remove_file(&self.changed(part)?.shown(&name))?;
                 }
             }
         }
@@ -269,14 +265,11 @@ impl Store {
     /// Nix's further names of files that have no other name any more.
     fn drop_nix_links(&self) -> Result<(), StoreError> {
         use std::os::unix::fs::MetadataExt;
-        let dir = self.store_dir().join(NIX_LINKS);
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(StoreError::io("reading", dir)(e)),
-        };
+        let Some(dir) = nix_links_folder(self.store_folder())? else { return Ok(()) };
+        let dir = dir.path();
+        let entries = fs::read_dir(dir).map_err(StoreError::io("reading", dir))?;
         for entry in entries {
-            let entry = entry.map_err(StoreError::io("reading", &dir))?;
+            let entry = entry.map_err(StoreError::io("reading", dir))?;
             if entry.metadata().is_ok_and(|meta| meta.nlink() == 1) {
                 remove_file(&entry.path())?;
             }
@@ -316,14 +309,14 @@ impl Store {
 }
 
 /// Removes trees, several at once: it is the kernel that works.
-fn remove_trees(trees: Vec<PathBuf>, report: &dyn Report) -> Result<(), StoreError> {
+fn remove_trees(scratch: &Scratch, trees: Vec<String>, report: &dyn Report) -> Result<(), StoreError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let trees = Mutex::new(trees);
     let work = || -> Result<(), StoreError> {
         loop {
             let tree = trees.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(tree) = tree else { return Ok(()) };
-            remove_tree(&tree).map_err(StoreError::io("removing", tree))?;
+            scratch.folder().remove_tree(&tree).map_err(StoreError::io("removing", scratch.beside(&tree)))?;
             report.advance(1);
         }
     };

@@ -4,22 +4,28 @@
 //! A number is never used twice, whatever was removed and whatever the clock says: boot entries and the machine's own
 //! records speak of generations by number. While the profile is changed, the lock is held that `nix-env` takes.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::AT_FDCWD;
+use cairn_root::{Folder, Kind, Root};
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
-use crate::durable::{sync_dir, sync_file_system, write_durably};
+use crate::folders::{OWN_DIR, own, own_or_new};
+use crate::local::open_root;
 use crate::lock::NixLock;
 use crate::profile::{self, PROFILES_DIR, SYSTEM};
 use crate::{STORE_DIR, StoreError, StorePath};
 
 /// The highest number that was ever removed, so that it does not come again.
-const HIGHEST: &str = "nix/var/cairn/highest-generation";
+const HIGHEST: &str = "highest-generation";
+
+/// The file that says it is not longer than that.
+const MOST_OF_A_NUMBER: u64 = 64;
+
+/// A link before it has its name.
+const NEW: &str = ".cairn-new";
 
 /// A generation on a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,17 +42,30 @@ pub struct Generation {
     pub exists: bool,
 }
 
-/// The profile `system` of the machine whose disk is at a root.
+/// The profile `system` of the machine whose disk is at a root. It is read where the machine itself would find it, and changed
+/// only where its folder is no link.
 #[derive(Debug, Clone)]
 pub struct Generations {
-    root: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Path(PathBuf),
+    Disk(Root),
 }
 
 impl Generations {
     /// Those below `root`. Nothing is read yet.
     #[must_use]
     pub fn at(root: &Path) -> Generations {
-        Generations { root: root.to_path_buf() }
+        Generations { place: Place::Path(root.to_path_buf()) }
+    }
+
+    /// Those below a root that is open already.
+    #[must_use]
+    pub fn of(disk: &Root) -> Generations {
+        Generations { place: Place::Disk(disk.clone()) }
     }
 
     /// All of them, by number. Names that are no generation's are ignored, and so is what is no link.
@@ -54,18 +73,19 @@ impl Generations {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn list(&self) -> Result<Vec<Generation>, StoreError> {
-        let dir = self.dir();
+        let disk = self.disk()?;
         let mut found = Vec::new();
-        for number in self.numbers()? {
-            let link = dir.join(profile::link_name(number));
-            let meta = fs::symlink_metadata(&link).map_err(StoreError::io("reading", &link))?;
-            if !meta.is_symlink() {
-                continue;
-            }
-            let target = fs::read_link(&link).map_err(StoreError::io("reading", &link))?;
+        for number in numbers(&disk)? {
+            let link = format!("{PROFILES_DIR}/{}", profile::link_name(number));
+            let reading = || StoreError::io("reading", disk.shown(&link));
+            let Some(meta) = disk.link_metadata(&link).map_err(reading())? else { continue };
+            let Some(target) = disk.link(&link).map_err(reading())? else { continue };
             let target = target.to_string_lossy().into_owned();
             let system = StorePath::from_absolute(&target).ok();
-            let exists = system.as_ref().is_some_and(|path| self.real(path).symlink_metadata().is_ok());
+            let exists = match &system {
+                Some(path) => is_there(&disk, path)?,
+                None => false,
+            };
             found.push(Generation { number, target, system, time: meta.mtime(), exists });
         }
         Ok(found)
@@ -76,13 +96,7 @@ impl Generations {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn current(&self) -> Result<Option<u64>, StoreError> {
-        let link = self.dir().join(SYSTEM);
-        match fs::read_link(&link) {
-            Ok(target) => Ok(target.file_name().and_then(|n| n.to_str()).and_then(profile::generation)),
-            // Not there, or not a link.
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(None),
-            Err(e) => Err(StoreError::io("reading", link)(e)),
-        }
+        current(&self.disk()?)
     }
 
     /// The number that the next one gets: higher than any that is known to have been used, `highest_seen` (from boot
@@ -91,8 +105,9 @@ impl Generations {
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::Generation`] when there is no higher number.
     pub fn next_number(&self, highest_seen: u64) -> Result<u64, StoreError> {
-        let mut highest = highest_seen.max(self.current()?.unwrap_or(0)).max(self.highest_removed());
-        for number in self.numbers()? {
+        let disk = self.disk()?;
+        let mut highest = highest_seen.max(current(&disk)?.unwrap_or(0)).max(highest_removed(&disk));
+        for number in numbers(&disk)? {
             highest = highest.max(number);
         }
         highest
@@ -104,110 +119,131 @@ impl Generations {
     /// one. On the disk when this returns; the system must have been before.
     ///
     /// # Errors
-    /// [`StoreError::Generation`] when the system is not there, [`StoreError::Io`].
+    /// [`StoreError::Generation`] when the system is not there, [`StoreError::Unusable`] when the folder of the links is itself a
+    /// link, [`StoreError::Io`].
     pub fn add(&self, system: &StorePath, time: i64, highest_seen: u64) -> Result<u64, StoreError> {
-        let dir = self.dir();
-        DirBuilder::new().recursive(true).mode(0o755).create(&dir).map_err(StoreError::io("making", &dir))?;
-        let _lock = NixLock::take(&dir.join(SYSTEM))?;
+        let disk = self.disk()?;
+        let dir = own_or_new(&disk, PROFILES_DIR)?;
+        let _lock = NixLock::take(&dir, SYSTEM)?;
         let number = self.next_number(highest_seen)?;
-        if self.real(system).symlink_metadata().is_err() {
+        if !is_there(&disk, system)? {
             return Err(StoreError::Generation { number, why: format!("{system} is not in the store") });
         }
-        self.link(&profile::link_name(number), &system.to_string(), Some(time))?;
+        link(&dir, &profile::link_name(number), &system.to_string(), Some(time))?;
         Ok(number)
     }
 
     /// Makes a generation the current one. On the disk when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Generation`] when it is not there or not whole, [`StoreError::Io`].
+    /// [`StoreError::Generation`] when it is not there or not whole, and as [`Generations::add`].
     pub fn switch(&self, number: u64) -> Result<(), StoreError> {
-        let _lock = NixLock::take(&self.dir().join(SYSTEM))?;
-        let why = match self.list()?.into_iter().find(|g| g.number == number) {
-            Some(generation) if generation.exists => {
-                return self.link(SYSTEM, &profile::link_name(number), None);
+        let none = || StoreError::Generation { number, why: "there is none with this number".into() };
+        let dir = own(&self.disk()?, PROFILES_DIR)?.ok_or_else(none)?;
+        let _lock = NixLock::take(&dir, SYSTEM)?;
+        match self.list()?.into_iter().find(|g| g.number == number) {
+            Some(generation) if generation.exists => link(&dir, SYSTEM, &profile::link_name(number), None),
+            Some(generation) => {
+                let why = format!("its system {} is not in the store", generation.target);
+                Err(StoreError::Generation { number, why })
             }
-            Some(generation) => format!("its system {} is not in the store", generation.target),
-            None => "there is none with this number".into(),
-        };
-        Err(StoreError::Generation { number, why })
+            None => Err(none()),
+        }
     }
 
     /// Removes a generation's link; fine if there is none. Its number is not used again. On the disk when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Generation`] when it is the current one, [`StoreError::Io`].
+    /// [`StoreError::Generation`] when it is the current one, and as [`Generations::add`].
     pub fn remove(&self, number: u64) -> Result<(), StoreError> {
-        let dir = self.dir();
-        let _lock = NixLock::take(&dir.join(SYSTEM))?;
-        if self.current()? == Some(number) {
+        let disk = self.disk()?;
+        let Some(dir) = own(&disk, PROFILES_DIR)? else { return Ok(()) };
+        let _lock = NixLock::take(&dir, SYSTEM)?;
+        if current(&disk)? == Some(number) {
             let why = "it is the current one, and cannot be removed; make another one current first".into();
             return Err(StoreError::Generation { number, why });
         }
-        let link = dir.join(profile::link_name(number));
-        match fs::symlink_metadata(&link) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(StoreError::io("reading", link)(e)),
-            Ok(_) => {}
+        let name = profile::link_name(number);
+        if dir.metadata(&name).map_err(StoreError::io("reading", dir.shown(&name)))?.is_none() {
+            return Ok(());
         }
-        if number > self.highest_removed() {
-            let file = self.root.join(HIGHEST);
-            if let Some(parent) = file.parent() {
-                fs::create_dir_all(parent).map_err(StoreError::io("making", parent))?;
-            }
-            write_durably(&file, format!("{number}\n").as_bytes())?;
+        if number > highest_removed(&disk) {
+            let records = own_or_new(&disk, OWN_DIR)?;
+            let text = format!("{number}\n");
+            records
+                .write_durably(HIGHEST, text.as_bytes(), 0o644)
+                .map_err(StoreError::io("writing", records.shown(HIGHEST)))?;
         }
-        fs::remove_file(&link).map_err(StoreError::io("removing", &link))?;
-        sync_dir(&dir)
+        dir.remove_file(&name).map_err(StoreError::io("removing", dir.shown(&name)))?;
+        dir.sync().map_err(StoreError::io("syncing", dir.path()))
     }
 
-    fn dir(&self) -> PathBuf {
-        self.root.join(PROFILES_DIR)
-    }
-
-    fn real(&self, path: &StorePath) -> PathBuf {
-        self.root.join(STORE_DIR.trim_start_matches('/')).join(path.base_name())
-    }
-
-    /// The numbers that names in the folder have, sorted.
-    fn numbers(&self) -> Result<Vec<u64>, StoreError> {
-        let dir = self.dir();
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(StoreError::io("reading", dir)(e)),
-        };
-        let mut numbers = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(StoreError::io("reading", &dir))?.file_name();
-            numbers.extend(name.to_str().and_then(profile::generation));
+    fn disk(&self) -> Result<Root, StoreError> {
+        match &self.place {
+            Place::Path(path) => open_root(path),
+            Place::Disk(disk) => Ok(disk.clone()),
         }
-        numbers.sort_unstable();
-        Ok(numbers)
     }
+}
 
-    /// A file that cannot be read says nothing: the links and the caller know of the others.
-    fn highest_removed(&self) -> u64 {
-        fs::read_to_string(self.root.join(HIGHEST)).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
-    }
+fn current(disk: &Root) -> Result<Option<u64>, StoreError> {
+    let link = format!("{PROFILES_DIR}/{SYSTEM}");
+    let target = disk.link(&link).map_err(StoreError::io("reading", disk.shown(&link)))?;
+    Ok(target.as_deref().and_then(Path::file_name).and_then(|n| n.to_str()).and_then(profile::generation))
+}
 
-    /// Makes or replaces a link: first under another name, on the disk, then by one rename. The lock must be held.
-    fn link(&self, name: &str, target: &str, time: Option<i64>) -> Result<(), StoreError> {
-        let dir = self.dir();
-        let (new, link) = (dir.join(".cairn-new"), dir.join(name));
-        match fs::remove_file(&new) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("removing", new)(e)),
-            _ => {}
+/// Whether a store path has a tree.
+fn is_there(disk: &Root, path: &StorePath) -> Result<bool, StoreError> {
+    let real = format!("{STORE_DIR}/{}", path.base_name());
+    Ok(disk.link_metadata(&real).map_err(StoreError::io("reading", disk.shown(&real)))?.is_some())
+}
+
+/// The numbers that names in the folder have, sorted.
+fn numbers(disk: &Root) -> Result<Vec<u64>, StoreError> {
+    let names = names_for_sure(disk, Path::new(PROFILES_DIR))?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| profile::generation(name.to_str()?)).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The names in a folder, wherever the machine itself would find it; none when it is certain that there is no such folder. One
+/// that is a link to nowhere, or something else, is a riddle: what it held may be on a disk that is not mounted.
+pub(crate) fn names_for_sure(disk: &Root, dir: &Path) -> Result<Vec<OsString>, StoreError> {
+    let reading = |path: &Path| StoreError::io("reading", disk.shown(path));
+    let mut at = PathBuf::new();
+    for part in dir.components() {
+        at.push(part);
+        if disk.link_metadata(&at).map_err(reading(&at))?.is_none() {
+            return Ok(Vec::new());
         }
-        symlink(target, &new).map_err(StoreError::io("making", &link))?;
-        if let Some(time) = time {
-            let time = TimeSpec::new(time, 0);
-            utimensat(AT_FDCWD, &new, &time, &time, UtimensatFlags::NoFollowSymlink)
-                .map_err(StoreError::errno("setting the time of", &link))?;
+        if disk.kind(&at).map_err(reading(&at))? != Some(Kind::Folder) {
+            return Err(StoreError::NoFolder { path: disk.shown(&at) });
         }
-        // A long target has a block of its own, and a link cannot be opened to sync it alone.
-        sync_file_system(&dir)?;
-        fs::rename(&new, &link).map_err(StoreError::io("making", &link))?;
-        sync_dir(&dir)
     }
+    disk.names(dir).map_err(reading(dir))?.ok_or_else(|| StoreError::NoFolder { path: disk.shown(dir) })
+}
+
+/// A file that cannot be read says nothing: the links and the caller know of the others.
+fn highest_removed(disk: &Root) -> u64 {
+    let read = || {
+        let bytes = own(disk, OWN_DIR).ok()??.read(HIGHEST, MOST_OF_A_NUMBER).ok()??;
+        std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
+    };
+    read().unwrap_or(0)
+}
+
+/// Makes or replaces a link: first under another name, on the disk, then by one rename. The lock must be held.
+fn link(dir: &Folder, name: &str, target: &str, time: Option<i64>) -> Result<(), StoreError> {
+    let making = || StoreError::io("making", dir.shown(name));
+    dir.remove_file(NEW).map_err(StoreError::io("removing", dir.shown(NEW)))?;
+    dir.symlink(target, NEW).map_err(making())?;
+    if let Some(time) = time {
+        let time = TimeSpec::new(time, 0);
+        utimensat(dir, NEW, &time, &time, UtimensatFlags::NoFollowSymlink)
+            .map_err(StoreError::errno("setting the time of", dir.shown(name)))?;
+    }
+    // A long target has a block of its own, and a link cannot be opened to sync it alone.
+    dir.sync_file_system().map_err(StoreError::io("syncing the file system of", dir.path()))?;
+    dir.rename(NEW, name).map_err(making())?;
+    dir.sync().map_err(StoreError::io("syncing", dir.path()))
 }

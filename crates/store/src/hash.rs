@@ -2,7 +2,6 @@
 //! file for the listing. The NAR's hash is sequential by nature, so more threads would not help.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -66,7 +65,7 @@ fn hash_files(top: &Path, found: Vec<Found>) -> Result<Listing, StoreError> {
 
 /// Length and SHA-256 of one file.
 pub(crate) fn hash_file(path: &Path, buffer: &mut [u8]) -> Result<(u64, [u8; 32]), StoreError> {
-    let mut file = File::open(path).map_err(StoreError::io("reading", path))?;
+    let mut file = crate::plain::open(path).map_err(StoreError::io("reading", path))?;
     let (mut size, mut hash) = (0, Sha256::new());
     loop {
         match file.read(buffer) {

@@ -1,6 +1,7 @@
 //! Nix's signing keys: a name and an ed25519 key pair.
 
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
 
 use base64::Engine;
@@ -8,6 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::Signer;
 
 use crate::StoreError;
+
+/// No key is longer.
+const MOST: u64 = 64 << 10;
 
 /// A secret key in the format of `nix-store --generate-binary-cache-key`: `name:base64(seed, public key)`.
 /// Its `Debug` shows the name only.
@@ -22,7 +26,12 @@ impl SigningKey {
     /// # Errors
     /// [`StoreError::Io`] when it cannot be read, [`StoreError::BadKey`] when it is none.
     pub fn load(path: &Path) -> Result<SigningKey, StoreError> {
-        let text = std::fs::read_to_string(path).map_err(StoreError::io("reading the signing key", path))?;
+        let mut text = Vec::new();
+        let file = std::fs::File::open(path).map_err(StoreError::io("reading the signing key", path))?;
+        // A pipe is fine: it is the user's own word.
+        file.take(MOST).read_to_end(&mut text).map_err(StoreError::io("reading the signing key", path))?;
+        let text = String::from_utf8(text)
+            .map_err(|_| StoreError::BadKey { file: Some(path.to_path_buf()), why: "it is not a text" })?;
         SigningKey::parse(&text).map_err(|error| match error {
             StoreError::BadKey { why, .. } => StoreError::BadKey { file: Some(path.to_path_buf()), why },
             other => other,

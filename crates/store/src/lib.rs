@@ -24,10 +24,11 @@ pub mod binary_cache;
 mod canonical;
 mod check;
 mod copy;
+mod copy_tree;
 pub mod database;
-mod durable;
 mod error;
 mod fingerprint;
+mod folders;
 pub mod gc;
 mod generations;
 mod hash;
@@ -38,11 +39,13 @@ mod local;
 mod lock;
 mod machine;
 pub mod nix_db;
+mod nix_files;
+mod nix_schema;
 mod path;
+mod plain;
 pub mod profile;
 mod publish;
 mod record;
-mod remove;
 mod roots;
 mod scratch;
 mod share;
@@ -62,7 +65,7 @@ pub use path::StorePath;
 pub use record::{RECORD_DIRS, RecordFile, read_record, recorded_path};
 pub use scratch::Scratch;
 pub use source::Source;
-pub use usage::{Own, own_sizes_at};
+pub use usage::{Own, own_sizes_at, own_sizes_of};
 
 /// The folder in which every store path lies, as the files inside say it. Where the files really are is the
 /// business of [`Store::real_path`].

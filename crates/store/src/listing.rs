@@ -108,7 +108,7 @@ impl Listing {
     #[must_use]
     pub fn parse(text: &str) -> Option<Listing> {
         let entries: Option<Vec<Entry>> = Listing::of_text(text)?.collect();
-        entries.filter(|e| !e.is_empty()).map(Listing::new)
+        entries.filter(|entries| is_tree(entries)).map(Listing::new)
     }
 }
 
@@ -119,6 +119,26 @@ impl<'a> IntoIterator for &'a Listing {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
+}
+
+/// Whether each entry is in a folder that was listed before it, under a plain name: joined to the top, none leads out of it.
+fn is_tree(entries: &[Entry]) -> bool {
+    let Some((top, rest)) = entries.split_first() else { return false };
+    let is_folder = |entry: &Entry| entry.kind == EntryKind::Directory;
+    let mut within: Vec<&str> = if is_folder(top) { vec![""] } else { Vec::new() };
+    top.path.is_empty()
+        && rest.iter().all(|entry| {
+            let (parent, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
+            // What holds an entry follows it without a gap.
+            while within.last().is_some_and(|folder| *folder != parent) {
+                within.pop();
+            }
+            let fits = !within.is_empty() && !matches!(name, "" | "." | "..") && !entry.path.starts_with('/');
+            if is_folder(entry) {
+                within.push(&entry.path);
+            }
+            fits
+        })
 }
 
 fn parse_line(line: &str) -> Option<Entry> {

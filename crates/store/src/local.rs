@@ -1,28 +1,34 @@
 //! A store in a folder: opening it, and asking it what it has.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use cairn_root::{Folder, Root};
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
 use crate::canonical::below;
-use crate::durable::sync_file_system;
+use crate::folders::{Folders, OWN_DIR, Part};
 use crate::info::to_hex;
 use crate::lock::wait_for;
 use crate::record::{self, Record, recorded_path};
 use crate::scratch::claim_dead;
 use crate::source;
-use crate::{Entry, Listing, PathInfo, STORE_DIR, Scratch, StoreError, StorePath};
+use crate::{Entry, Listing, PathInfo, Scratch, StoreError, StorePath};
 
 /// A store whose root folder is anywhere: the files of `/nix/store/x` are in `ROOT/nix/store/x`.
+///
+/// The root may be anybody's: nothing is read, made or removed through a link that leads out of it.
 ///
 /// Any number of processes may use it at once, and threads may share it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    root: PathBuf,
+    disk: Root,
+    folders: Folders,
+    /// Nothing at all is changed.
+    looks: bool,
     /// A machine lives on it: what is added is on the disk before it counts, and what is there already is shared.
     pub(crate) machine: bool,
     /// The machine runs from it at this moment.
@@ -34,39 +40,69 @@ impl Store {
     /// killed have left in it.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the folders cannot be made.
+    /// [`StoreError::Unusable`] when one of the folders is something else, a link say; [`StoreError::Io`] when they cannot be
+    /// made.
     pub fn open(root: &Path) -> Result<Store, StoreError> {
-        Store::open_as(root, false)
+        DirBuilder::new().recursive(true).mode(0o755).create(root).map_err(StoreError::io("making", root))?;
+        Store::open_in(&open_root(root)?)
     }
 
-    /// A store that is only looked at: nothing is made below `root`, nothing is tidied.
-    pub(crate) fn at(root: &Path) -> Result<Store, StoreError> {
-        let root = std::path::absolute(root).map_err(StoreError::io("opening the store at", root))?;
-        Ok(Store { root, machine: false, live: false })
+    /// The same below a root that is open already.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_in(disk: &Root) -> Result<Store, StoreError> {
+        Store::open_as(disk, false)
     }
 
-    pub(crate) fn open_as(root: &Path, machine: bool) -> Result<Store, StoreError> {
-        let store = Store::at(root)?;
-        let live = machine && store.root == Path::new("/");
-        let store = Store { machine, live, ..store };
-        for dir in
-            [store.store_dir(), store.tmp(), store.meta("info"), store.meta("listing"), store.meta("fingerprint")]
-        {
-            DirBuilder::new().recursive(true).mode(0o755).create(&dir).map_err(StoreError::io("making", dir))?;
-        }
+    /// A store that is only looked at: nothing is made or tidied below `root`, no lock is taken, and whatever would change
+    /// something is refused.
+    ///
+    /// # Errors
+    /// [`StoreError::NoStore`] when there is none; [`StoreError::Unusable`] when one of its folders is something else, a link
+    /// say; [`StoreError::Io`].
+    pub fn at(root: &Path) -> Result<Store, StoreError> {
+        Store::look(&open_root(root)?)
+    }
+
+    /// The same below a root that is open already.
+    ///
+    /// # Errors
+    /// As [`Store::at`].
+    pub fn look(disk: &Root) -> Result<Store, StoreError> {
+        let folders = Folders::found(disk)?.ok_or_else(|| StoreError::NoStore {
+            root: disk.path().to_path_buf(),
+            why: "there is no folder nix/store in it".to_string(),
+        })?;
+        Ok(Store { disk: disk.clone(), folders, looks: true, machine: false, live: false })
+    }
+
+    pub(crate) fn open_as(disk: &Root, machine: bool) -> Result<Store, StoreError> {
+        let live = machine && disk.is_host();
+        let store = Store { disk: disk.clone(), folders: Folders::made(disk)?, looks: false, machine, live };
         // A store that is only read (somebody else's, a medium) has nothing to lock and nothing to tidy.
-        let dead = store.lock().map(|_lock| claim_dead(&store.tmp())).unwrap_or_default();
-        dead.into_iter().for_each(crate::scratch::Dead::remove);
+        if let (Ok(tmp), Ok(lock)) = (store.changed(Part::Tmp), store.lock()) {
+            let dead = claim_dead(tmp);
+            drop(lock);
+            dead.into_iter().for_each(crate::scratch::Dead::remove);
+        }
         Ok(store)
     }
 
-    /// The root folder, absolute.
+    /// The root folder, absolute and without links: for messages, and for comparing.
     #[must_use]
     pub fn root(&self) -> &Path {
-        &self.root
+        self.disk.path()
     }
 
-    /// Where the files of `path` really are.
+    /// The door to the root. A running machine's is the one behind which its store can be written
+    /// ([`crate::MachineStore::open`]).
+    #[must_use]
+    pub fn disk(&self) -> &Root {
+        &self.disk
+    }
+
+    /// Where the files of `path` really are. No link is on the way there.
     #[must_use]
     pub fn real_path(&self, path: &StorePath) -> PathBuf {
         self.store_dir().join(path.base_name())
@@ -84,7 +120,7 @@ impl Store {
     /// [`StoreError::Io`].
     pub fn scratch(&self) -> Result<Scratch, StoreError> {
         let _lock = self.lock()?;
-        Scratch::create(&self.tmp())
+        Scratch::create(self.changed(Part::Tmp)?)
     }
 
     /// What is known about `path`; nothing when it is not (or not completely) in the store. Its signatures are those
@@ -111,7 +147,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Missing`] when one of them is not in the store, and as [`Store::info`].
     pub fn closure(&self, roots: &[StorePath]) -> Result<Vec<PathInfo>, StoreError> {
-        source::closure(roots, &self.root, |path| self.info(path))
+        source::closure(roots, self.root(), |path| self.info(path))
     }
 
     /// Everything that is in `path`, without reading its files.
@@ -133,11 +169,7 @@ impl Store {
     pub(crate) fn listing_text(&self, path: &StorePath, record: &Record) -> Result<String, StoreError> {
         let file = self.listing_file(path);
         let damaged = || self.damaged(path, format!("{} was changed", file.display()));
-        let bytes = match fs::read(&file) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(damaged()),
-            Err(e) => return Err(StoreError::io("reading", &file)(e)),
-        };
+        let bytes = self.read_part(Part::Listing, path)?.ok_or_else(damaged)?;
         if to_hex(&Sha256::digest(&bytes)) != record.listing {
             return Err(damaged());
         }
@@ -161,54 +193,36 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`], also when something written earlier could not be put on the disk.
     pub fn sync(&self) -> Result<(), StoreError> {
-        sync_file_system(&self.store_dir())
+        self.folders.store.sync_file_system().map_err(StoreError::io("syncing the file system of", self.store_dir()))
     }
 
     // What the other modules of this crate share.
 
     /// The paths that have an info file, whether or not they have a tree; sorted.
     pub(crate) fn recorded(&self) -> Result<Vec<StorePath>, StoreError> {
-        let dir = self.meta("info");
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(StoreError::io("reading", dir)(e)),
-        };
-        let mut paths = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(StoreError::io("reading", &dir))?.file_name();
-            paths.extend(name.to_str().and_then(recorded_path));
-        }
+        let names = self.names(Part::Info)?;
+        let mut paths: Vec<StorePath> = names.iter().filter_map(|name| recorded_path(name.to_str()?)).collect();
         paths.sort_unstable();
         Ok(paths)
     }
 
     /// What the info file of a path says, whether or not there is a tree; nothing when it is damaged.
     pub(crate) fn record_of(&self, path: &StorePath) -> Result<Option<PathInfo>, StoreError> {
-        let file = self.info_file(path);
-        match fs::read(&file) {
-            Ok(text) => Ok(record::parse(&text).filter(|read| read.info.path == *path).map(|read| read.info)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(StoreError::io("reading", file)(e)),
-        }
+        let text = self.read_part(Part::Info, path)?;
+        Ok(text.and_then(|text| record::parse(&text)).filter(|read| read.info.path == *path).map(|read| read.info))
     }
 
     pub(crate) fn valid(&self, path: &StorePath) -> Result<Record, StoreError> {
-        let missing = || StoreError::Missing { path: path.clone(), store: self.root.clone(), referrer: None };
+        let missing = || StoreError::Missing { path: path.clone(), store: self.root().to_path_buf(), referrer: None };
         self.record(path)?.ok_or_else(missing)
     }
 
     pub(crate) fn record(&self, path: &StorePath) -> Result<Option<Record>, StoreError> {
-        let file = self.info_file(path);
-        let text = match fs::read(&file) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(StoreError::io("reading", file)(e)),
-        };
+        let Some(text) = self.read_part(Part::Info, path)? else { return Ok(None) };
         if self.real_path(path).symlink_metadata().is_err() {
             return Ok(None);
         }
-        let damaged = || self.damaged(path, format!("{} was changed", file.display()));
+        let damaged = || self.damaged(path, format!("{} was changed", self.info_file(path).display()));
         record::parse(&text).filter(|read| read.info.path == *path).map(Some).ok_or_else(damaged)
     }
 
@@ -235,36 +249,97 @@ impl Store {
     /// Waits until no other process changes the store, and keeps others waiting while the result lives.
     pub(crate) fn lock(&self) -> Result<Flock<File>, StoreError> {
         let path = self.meta("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(StoreError::io("opening", &path))?;
+        let file = self.own()?.lock_file("lock", 0o644).map_err(StoreError::io("opening", &path))?;
         wait_for(file, FlockArg::LockExclusive, &path)
     }
 
+    /// What stands in a path's file of one kind; nothing when there is none.
+    pub(crate) fn read_part(&self, part: Part, path: &StorePath) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(folder) = self.folders.part(part) else { return Ok(None) };
+        let name = file_name(part, path);
+        folder.read(&name, part.most()).map_err(StoreError::io("reading", folder.shown(&name)))
+    }
+
+    /// A text of Cairn's own that nothing depends on; nothing when it cannot be read.
+    pub(crate) fn own_text(&self, name: &str, most: u64) -> Option<String> {
+        String::from_utf8(self.folders.own.as_ref()?.read(name, most).ok()??).ok()
+    }
+
+    /// The names in one of the folders.
+    pub(crate) fn names(&self, part: Part) -> Result<Vec<std::ffi::OsString>, StoreError> {
+        let Some(folder) = self.folders.part(part) else { return Ok(Vec::new()) };
+        let names = folder.names("").map_err(StoreError::io("reading", folder.path()))?;
+        Ok(names.unwrap_or_default())
+    }
+
+    /// The folder of everything of Cairn's own, to change something in it.
+    pub(crate) fn own(&self) -> Result<&Folder, StoreError> {
+        self.folders.own.as_ref().filter(|_| !self.looks).ok_or_else(|| self.only_looked_at())
+    }
+
+    /// One of the folders, to change something in it.
+    pub(crate) fn changed(&self, part: Part) -> Result<&Folder, StoreError> {
+        self.folders.part(part).filter(|_| !self.looks).ok_or_else(|| self.only_looked_at())
+    }
+
+    fn only_looked_at(&self) -> StoreError {
+        let source = io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "this store is only looked at");
+        StoreError::Io { action: "changing", path: self.meta(""), source }
+    }
+
+    /// Where a path's info file is; names in this folder are real, so they may be renamed to and removed.
     pub(crate) fn info_file(&self, path: &StorePath) -> PathBuf {
-        self.meta("info").join(format!("{}.json", path.base_name()))
+        self.file(Part::Info, path)
     }
 
     pub(crate) fn listing_file(&self, path: &StorePath) -> PathBuf {
-        self.meta("listing").join(path.base_name())
+        self.file(Part::Listing, path)
     }
 
     pub(crate) fn fingerprint_file(&self, path: &StorePath) -> PathBuf {
-        self.meta("fingerprint").join(path.base_name())
+        self.file(Part::Fingerprint, path)
+    }
+
+    fn file(&self, part: Part, path: &StorePath) -> PathBuf {
+        self.meta(part.name()).join(file_name(part, path))
+    }
+
+    pub(crate) fn has_records(&self) -> bool {
+        self.folders.part(Part::Info).is_some()
+    }
+
+    /// What is called like a store path in the store's folder, whether or not anything is known about it.
+    pub(crate) fn lying_there(&self) -> Result<Vec<StorePath>, StoreError> {
+        let folder = self.store_folder();
+        let names = folder.names("").map_err(StoreError::io("reading", folder.path()))?.unwrap_or_default();
+        Ok(names.iter().filter_map(|name| StorePath::from_basename(name.to_str()?).ok()).collect())
+    }
+
+    pub(crate) fn store_folder(&self) -> &Folder {
+        &self.folders.store
     }
 
     pub(crate) fn store_dir(&self) -> PathBuf {
-        self.root.join(STORE_DIR.trim_start_matches('/'))
+        self.folders.store.path().to_path_buf()
     }
 
-    fn tmp(&self) -> PathBuf {
-        self.meta("tmp")
-    }
-
+    /// A name in Cairn's own folder. Where there is none, nothing may be opened by it.
     pub(crate) fn meta(&self, name: &str) -> PathBuf {
-        self.root.join("nix/var/cairn").join(name)
+        match &self.folders.own {
+            Some(own) => own.shown(name),
+            None => self.disk.shown(OWN_DIR).join(name),
+        }
+    }
+}
+
+/// Opens the root that somebody named.
+pub(crate) fn open_root(root: &Path) -> Result<Root, StoreError> {
+    Root::open(root).map_err(StoreError::io("opening", root))
+}
+
+fn file_name(part: Part, path: &StorePath) -> String {
+    match part {
+        Part::Info => format!("{}.json", path.base_name()),
+        _ => path.base_name().to_string(),
     }
 }

@@ -1,10 +1,11 @@
 //! Locks on files, which the kernel lets go when a process ends, however it ends. Nix uses the same kind.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
+use cairn_root::Folder;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
@@ -37,25 +38,36 @@ pub(crate) fn try_for(mut file: File, how: FlockArg, path: &Path) -> Result<Opti
     }
 }
 
-/// Nix's lock on a path: a file `PATH.lock`, removed by whoever lets it go. Nix writes into a lock file that it has removed,
+/// Nix's lock on a path: a file `NAME.lock` beside it, removed by whoever lets it go. Nix writes into a lock file that it has removed,
 /// so that those who waited for it know that they have got nothing.
 #[derive(Debug)]
 pub(crate) struct NixLock {
-    path: PathBuf,
+    folder: Folder,
+    name: String,
     file: Flock<File>,
 }
 
 impl NixLock {
-    /// Waits for the lock.
-    pub(crate) fn take(path: &Path) -> Result<NixLock, StoreError> {
-        let mut lock = path.as_os_str().to_owned();
-        lock.push(".lock");
-        let path = PathBuf::from(lock);
+    /// Waits for the lock on a name in a folder.
+    pub(crate) fn take(folder: &Folder, name: &str) -> Result<NixLock, StoreError> {
+        let name = format!("{name}.lock");
+        let path = folder.shown(&name);
         loop {
-            let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
-            let file = wait_for(file.map_err(StoreError::io("opening", &path))?, FlockArg::LockExclusive, &path)?;
-            if file.metadata().map_err(StoreError::io("reading", &path))?.len() == 0 {
-                return Ok(NixLock { path, file });
+            let file = match folder.lock_file(&name, 0o600) {
+                // Whoever had it has removed it this moment.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                other => other.map_err(StoreError::io("opening", &path))?,
+            };
+            let file = wait_for(file, FlockArg::LockExclusive, &path)?;
+            let held = file.metadata().map_err(StoreError::io("reading", &path))?;
+            if held.len() == 0 {
+                return Ok(NixLock { folder: folder.clone(), name, file });
+            }
+            // One that has been let go still has its name when its owner ended a moment too early. We hold it, so nobody else
+            // does, and those who wait for it will see what we have seen.
+            let named = folder.metadata(&name).map_err(StoreError::io("reading", &path))?;
+            if named.is_some_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino())) {
+                folder.remove_file(&name).map_err(StoreError::io("removing", &path))?;
             }
         }
     }
@@ -64,7 +76,7 @@ impl NixLock {
 impl Drop for NixLock {
     fn drop(&mut self) {
         // A file that stays is a lock that nobody holds.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = self.folder.remove_file(&self.name);
         let _ = self.file.write_all(b"d");
     }
 }

@@ -5,23 +5,31 @@
 //! own, in which that bind is taken away; nobody else sees a change but the new paths. Mounts that others make later are
 //! seen here too; those that are made here are not seen by others, and go with the thread.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::ops::Deref;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use cairn_root::Root;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::database::DATABASE_DIR;
+use crate::folders::{Part, own, unusable};
+use crate::local::open_root;
 use crate::lock::try_for;
-use crate::remove::remove_tree;
+use crate::profile::PROFILES_DIR;
 use crate::{STORE_DIR, Store, StoreError, StorePath};
 
-/// Nix's lock against its garbage collector.
-pub(crate) const NIX_GC_LOCK: &str = "nix/var/nix/gc.lock";
+/// Where Nix keeps what it must remember.
+pub(crate) const NIX_STATE: &str = "nix/var/nix";
+
+/// Nix's lock against its garbage collector, in there.
+pub(crate) const NIX_GC_LOCK: &str = "gc.lock";
 
 /// Where trees are that were replaced under a running machine.
 const ASIDE: &str = "aside";
@@ -46,37 +54,46 @@ impl MachineStore {
     ///
     /// # Errors
     /// [`StoreError::NotRoot`], [`StoreError::ReadOnly`], [`StoreError::SeparateStore`], [`StoreError::InUse`] when
-    /// somebody collects garbage, [`StoreError::Io`].
+    /// somebody collects garbage, [`StoreError::Unusable`] when a folder that is to be written in is something else, a link
+    /// say; [`StoreError::Io`].
     pub fn open(root: &Path) -> Result<MachineStore, StoreError> {
         if !nix::unistd::geteuid().is_root() {
             return Err(StoreError::NotRoot { root: root.to_path_buf() });
         }
-        let root = fs::canonicalize(root).map_err(StoreError::io("opening the machine's disk", root))?;
-        let dir = root.join(STORE_DIR.trim_start_matches('/'));
-        if dir.is_dir() {
-            uncover(&dir)?;
+        let disk = open_root(root)?;
+        // All that an upgrade writes in, before anything is written anywhere.
+        let dir = own(&disk, STORE_DIR)?.map(|dir| dir.path().to_path_buf());
+        for path in [DATABASE_DIR, PROFILES_DIR] {
+            own(&disk, path)?;
         }
-        let place = if dir.is_dir() { &dir } else { &root };
+        if let Some(dir) = &dir {
+            uncover(dir)?;
+        }
+        // What was opened before looks at the mounts as they were.
+        let disk = open_root(disk.path())?;
+        let root = disk.path().to_path_buf();
+        let place = dir.as_ref().unwrap_or(&root);
         let flags = statvfs(place).map_err(StoreError::errno("reading", place))?.flags();
         if flags.contains(FsFlags::ST_RDONLY) {
             return Err(StoreError::ReadOnly { root });
         }
-        let store = Store::open_as(&root, true)?;
+        let store = Store::open_as(&disk, true)?;
         let device = |path: &Path| fs::metadata(path).map(|m| m.dev()).map_err(StoreError::io("reading", path));
-        let records = store.meta("info");
-        if device(&dir)? != device(&records)? {
-            return Err(StoreError::SeparateStore { store: dir });
+        let records = store.changed(Part::Info)?.path();
+        if device(&store.store_dir())? != device(records)? {
+            return Err(StoreError::SeparateStore { store: store.store_dir() });
         }
-        let users = lock_file(&store.meta("users"))?;
-        let users = try_for(users, FlockArg::LockShared, &store.meta("users"))?
+        let users = store.meta("users");
+        let file = store.own()?.lock_file("users", 0o600).map_err(StoreError::io("opening", &users))?;
+        let users = try_for(file, FlockArg::LockShared, &users)?
             .ok_or_else(|| in_use(&root, "another `cairn gc` is at work"))?;
-        let nix = match OpenOptions::new().read(true).write(true).open(root.join(NIX_GC_LOCK)) {
-            Ok(file) => {
-                let lock = try_for(file, FlockArg::LockShared, &root.join(NIX_GC_LOCK))?;
+        let nix = match gc_lock(&disk)? {
+            Some((file, path)) => {
+                let lock = try_for(file, FlockArg::LockShared, &path)?;
                 Some(lock.ok_or_else(|| in_use(&root, "Nix collects garbage"))?)
             }
             // No Nix has ever been at work here.
-            Err(_) => None,
+            None => None,
         };
         store.forget_what_was_set_aside()?;
         Ok(MachineStore { store, users, nix })
@@ -93,24 +110,26 @@ impl Store {
     /// Where a tree goes that is replaced while the machine runs: `/usr` may be made of it, and an overlay keeps its
     /// layers when they are renamed, but not when they are removed. It goes after the next boot.
     pub(crate) fn set_aside(&self, path: &StorePath) -> Result<PathBuf, StoreError> {
-        let dir = self.meta(ASIDE);
-        fs::create_dir_all(&dir).map_err(StoreError::io("making", &dir))?;
+        let own = self.own()?;
+        let dir = own.folder_or_new(ASIDE, 0o755).map_err(unusable(own.shown(ASIDE)))?;
         let boot = boot_id();
-        let names = (0_u32..).map(|n| dir.join(format!("{boot}.{n}.{}", path.base_name())));
+        let names = (0_u32..).map(|n| dir.path().join(format!("{boot}.{n}.{}", path.base_name())));
         let mut free = names.filter(|name| name.symlink_metadata().is_err());
         // There are more numbers than there can be files.
-        Ok(free.next().unwrap_or(dir))
+        Ok(free.next().unwrap_or_else(|| dir.path().to_path_buf()))
     }
 
     /// Removes what was set aside before this boot, or by a machine that does not run.
     fn forget_what_was_set_aside(&self) -> Result<(), StoreError> {
-        let dir = self.meta(ASIDE);
-        let Ok(entries) = fs::read_dir(&dir) else { return Ok(()) };
+        let own = self.own()?;
+        let dir = match own.folder(ASIDE) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(unusable(own.shown(ASIDE)))?,
+        };
         let boot = format!("{}.", boot_id());
-        for entry in entries {
-            let entry = entry.map_err(StoreError::io("reading", &dir))?;
-            if !self.live || !entry.file_name().to_string_lossy().starts_with(&boot) {
-                remove_tree(&entry.path()).map_err(StoreError::io("removing", entry.path()))?;
+        for name in dir.names("").map_err(StoreError::io("reading", dir.path()))?.unwrap_or_default() {
+            if !self.live || !name.to_string_lossy().starts_with(&boot) {
+                dir.remove_tree(&name).map_err(StoreError::io("removing", dir.shown(&name)))?;
             }
         }
         Ok(())
@@ -134,15 +153,16 @@ pub(crate) fn in_use(root: &Path, what: &'static str) -> StoreError {
     StoreError::InUse { root: root.to_path_buf(), what }
 }
 
-pub(crate) fn lock_file(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(StoreError::io("opening", path))
+/// Nix's lock against its garbage collector; nothing when there is none.
+fn gc_lock(disk: &Root) -> Result<Option<(File, PathBuf)>, StoreError> {
+    let opening = || StoreError::io("opening", disk.shown(NIX_STATE));
+    let Some(folder) = disk.folder(NIX_STATE).map_err(opening())? else { return Ok(None) };
+    let path = folder.shown(NIX_GC_LOCK);
+    match folder.open_to_change(NIX_GC_LOCK) {
+        Ok(file) => Ok(Some((file, path))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("opening", path)(error)),
+    }
 }
 
 /// Takes away what is mounted on `dir`, in a namespace of our own, if it is nothing but `dir` itself.

@@ -5,26 +5,25 @@
 //! call returns. Making a whole database, as an image needs it, is the business of [`crate::database`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Metadata};
-use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::{Flock, FlockArg};
+use cairn_root::{Folder, Root};
+use nix::fcntl::Flock;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 
-use crate::database::{DATABASE_DIR, SCHEMA, TABLES};
-use crate::durable::{sync_dir, write_durably};
+use crate::database::{DATABASE, DATABASE_DIR, SCHEMA, TABLES};
+use crate::folders::{own, own_or_new};
 use crate::info::from_hex;
-use crate::lock::wait_for;
+use crate::local::open_root;
+use crate::nix_files::{self, big_lock, check_schema, copy_quietly};
+use crate::nix_schema::{self, Budget};
 use crate::{PathInfo, StoreError, StorePath};
 
 /// How long others may keep the database to themselves.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often the files are copied anew when somebody writes to them meanwhile.
-const COPIES: usize = 5;
 
 /// An open database.
 #[derive(Debug)]
@@ -32,6 +31,7 @@ pub struct NixDb {
     db: Connection,
     /// Where it is, for messages.
     file: PathBuf,
+    budget: Budget,
     /// Keeps a newer Nix from changing the schema meanwhile.
     _big_lock: Option<Flock<File>>,
     /// The copy that is read, where the original must stay as it is.
@@ -52,19 +52,31 @@ impl NixDb {
     /// Opens the database below `root` to change it; makes it when there is none.
     ///
     /// # Errors
-    /// [`StoreError::NixSchema`] when it is of another kind than we know, [`StoreError::NixDatabase`],
+    /// [`StoreError::NixSchema`] when it is of another kind than we know, [`StoreError::NixStrange`] when it is none of Nix's
+    /// making, [`StoreError::Unusable`] when its folder is something else, a link say; [`StoreError::NixDatabase`],
     /// [`StoreError::NixDatabaseBusy`], [`StoreError::Io`].
     pub fn open(root: &Path) -> Result<NixDb, StoreError> {
-        let dir = root.join(DATABASE_DIR);
-        fs::create_dir_all(&dir).map_err(StoreError::io("making", &dir))?;
+        NixDb::open_in(&open_root(root)?)
+    }
+
+    /// The same below a root that is open already.
+    ///
+    /// # Errors
+    /// As [`NixDb::open`].
+    pub fn open_in(disk: &Root) -> Result<NixDb, StoreError> {
+        let dir = own_or_new(disk, DATABASE_DIR)?;
         let big_lock = big_lock(&dir)?;
         check_schema(&dir)?;
-        let file = dir.join("db.sqlite");
-        let new = !file.exists();
+        let budget = Budget::of(nix_files::check(&dir)?);
+        let file = dir.shown(DATABASE);
+        let new = is_missing(&dir, DATABASE)?;
         let open = |file: &Path| {
-            let flags =
-                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX
+                | OpenFlags::SQLITE_OPEN_NOFOLLOW;
             let mut db = Connection::open_with_flags(file, flags)?;
+            nix_schema::guard(&mut db, &budget)?;
             db.busy_timeout(PATIENCE)?;
             // Also with a rollback journal, whose removal is what commits.
             db.pragma_update(None, "synchronous", "extra")?;
@@ -78,19 +90,25 @@ impl NixDb {
                 }
                 all.commit()?;
             }
-            Ok(db)
+            let strange = nix_schema::strange(&db)?;
+            Ok((db, strange))
         };
-        let db = open(&file).map_err(failed("opening", &file))?;
+        let (db, strange) = open(&file).map_err(failed("opening", &file))?;
+        if let Some(what) = strange {
+            return Err(nix_files::strange(&dir, what));
+        }
         if new {
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).map_err(StoreError::io("making", &file))?;
-            sync_dir(&dir)?;
+            let opened = dir.open_to_change(DATABASE);
+            let made = opened.and_then(|f| f.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644)));
+            made.map_err(StoreError::io("making", &file))?;
+            dir.sync().map_err(StoreError::io("syncing", dir.path()))?;
         }
         // Last: Nix refuses a schema without a database, and mends the other way round.
-        let schema = dir.join("schema");
-        if !schema.exists() {
-            write_durably(&schema, SCHEMA.as_bytes())?;
+        if is_missing(&dir, "schema")? {
+            let written = dir.write_durably("schema", SCHEMA.as_bytes(), 0o644);
+            written.map_err(StoreError::io("writing", dir.shown("schema")))?;
         }
-        Ok(NixDb { db, file, _big_lock: big_lock, _copy: None })
+        Ok(NixDb { db, file, budget, _big_lock: big_lock, _copy: None })
     }
 
     /// Opens the database below `root` to read it; nothing when there is none. Not a byte below `root` is changed, so
@@ -99,26 +117,41 @@ impl NixDb {
     /// # Errors
     /// As [`NixDb::open`].
     pub fn read(root: &Path) -> Result<Option<NixDb>, StoreError> {
-        let dir = root.join(DATABASE_DIR);
-        let file = dir.join("db.sqlite");
-        if !file.exists() {
+        NixDb::look(&open_root(root)?)
+    }
+
+    /// The same below a root that is open already.
+    ///
+    /// # Errors
+    /// As [`NixDb::open`].
+    pub fn look(disk: &Root) -> Result<Option<NixDb>, StoreError> {
+        let Some(dir) = own(disk, DATABASE_DIR)? else { return Ok(None) };
+        if is_missing(&dir, DATABASE)? {
             return Ok(None);
         }
         check_schema(&dir)?;
+        let budget = Budget::of(nix_files::check(&dir)?);
+        let file = dir.shown(DATABASE);
         // SQLite would make files beside one with a log, and roll back what an unfinished journal says.
         let copy = copy_quietly(&dir)?;
         let read = |file: &Path| {
-            let db = Connection::open(file)?;
+            let mut db = Connection::open(file)?;
+            nix_schema::guard(&mut db, &budget)?;
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
             db.busy_timeout(PATIENCE)?;
-            db.query_row("select count(*) from sqlite_master", [], |_| Ok(()))?;
-            Ok(db)
+            let strange = nix_schema::strange(&db)?;
+            db.pragma_update(None, "query_only", true)?;
+            Ok((db, strange))
         };
-        let db = read(&copy.path().join("db.sqlite")).map_err(failed("reading", &file))?;
-        Ok(Some(NixDb { db, file, _big_lock: None, _copy: Some(copy) }))
+        let (db, strange) = read(&copy.path().join(DATABASE)).map_err(failed("reading", &file))?;
+        match strange {
+            Some(what) => Err(nix_files::strange(&dir, what)),
+            None => Ok(Some(NixDb { db, file, budget, _big_lock: None, _copy: Some(copy) })),
+        }
     }
 
-    /// Makes paths valid, all or none. A path that is valid already keeps its row: signatures, content address, time. When
-    /// this returns, the change is on the disk; the trees must have been before.
+    /// Makes paths valid, all or none. A path that is valid already keeps its row: signatures, content address, time; it gets
+    /// the references that it lacks. When this returns, the change is on the disk; the trees must have been before.
     ///
     /// Gives the number of paths that were not valid before.
     ///
@@ -127,11 +160,12 @@ impl NixDb {
     /// database knows a path with another hash, and as [`NixDb::open`].
     pub fn register(&mut self, infos: &[PathInfo], time: i64) -> Result<usize, StoreError> {
         let file = self.file.clone();
+        self.budget.renew();
         let given: BTreeMap<&StorePath, &PathInfo> = infos.iter().map(|i| (&i.path, i)).collect();
         let fill = |db: &mut Connection| -> rusqlite::Result<Result<usize, StoreError>> {
             let all = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut ids: BTreeMap<StorePath, i64> = BTreeMap::new();
-            let mut new = Vec::new();
+            let mut new = 0;
             {
                 let mut known = all.prepare("select id, hash from ValidPaths where path = ?")?;
                 let mut insert = all.prepare(
@@ -152,10 +186,10 @@ impl NixDb {
                     let size = i64::try_from(info.nar_size).unwrap_or(i64::MAX);
                     insert.execute(params![path.to_string(), info.nar_hash_hex(), time, size, sigs, info.ca])?;
                     ids.insert((*path).clone(), all.last_insert_rowid());
-                    new.push(*info);
+                    new += 1;
                 }
                 let mut refer = all.prepare("insert or ignore into Refs (referrer, reference) values (?, ?)")?;
-                for info in &new {
+                for info in given.values() {
                     for reference in &info.references {
                         let id = match ids.get(reference) {
                             Some(id) => *id,
@@ -175,7 +209,7 @@ impl NixDb {
                 }
             }
             all.commit()?;
-            Ok(Ok(new.len()))
+            Ok(Ok(new))
         };
         fill(&mut self.db).map_err(failed("writing", file))?
     }
@@ -187,6 +221,7 @@ impl NixDb {
     /// [`StoreError::StillReferenced`] when a path that would stay refers to one of them, and as [`NixDb::open`].
     pub fn unregister<'a>(&mut self, paths: impl IntoIterator<Item = &'a StorePath>) -> Result<usize, StoreError> {
         let file = self.file.clone();
+        self.budget.renew();
         let clear = |db: &mut Connection| -> rusqlite::Result<Result<usize, StoreError>> {
             let all = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut ids = Vec::new();
@@ -225,6 +260,7 @@ impl NixDb {
     /// # Errors
     /// [`StoreError::NixDatabase`], [`StoreError::NixDatabaseBusy`].
     pub fn references(&self) -> Result<References, StoreError> {
+        self.budget.renew();
         let read = || -> rusqlite::Result<References> {
             // One transaction: the two tables as they were at one moment.
             let all = self.db.unchecked_transaction()?;
@@ -263,6 +299,7 @@ impl NixDb {
     /// # Errors
     /// [`StoreError::NixRow`] when it says something that we do not understand, and as [`NixDb::references`].
     pub fn info(&self, path: &StorePath) -> Result<Option<PathInfo>, StoreError> {
+        self.budget.renew();
         let odd = |what: String| StoreError::NixRow { path: path.clone(), file: self.file.clone(), what };
         let read = || -> rusqlite::Result<Option<(Valid, Vec<String>)>> {
             let all = self.db.unchecked_transaction()?;
@@ -280,13 +317,15 @@ impl NixDb {
         let nar_hash = parse_hash(&valid.hash).ok_or_else(|| odd(format!("its hash is '{}'", valid.hash)))?;
         let references: Result<BTreeSet<StorePath>, StoreError> =
             references.iter().map(|r| StorePath::from_absolute(r).map_err(|e| odd(e.to_string()))).collect();
+        let size = valid.size.unwrap_or(0);
+        let nar_size = u64::try_from(size).map_err(|_| odd(format!("its size is {size}")))?;
         let mut signatures: Vec<String> =
             valid.sigs.unwrap_or_default().split_ascii_whitespace().map(String::from).collect();
         signatures.sort_unstable();
         Ok(Some(PathInfo {
             path: path.clone(),
             nar_hash,
-            nar_size: valid.size.and_then(|s| u64::try_from(s).ok()).unwrap_or(0),
+            nar_size,
             references: references?,
             ca: valid.ca.filter(|ca| !ca.is_empty()),
             signatures,
@@ -327,59 +366,19 @@ fn parse_hash(text: &str) -> Option<[u8; 32]> {
     nix_derivation::nixbase32::decode(digits.as_bytes()).ok()?.try_into().ok()
 }
 
+fn is_missing(dir: &Folder, name: &str) -> Result<bool, StoreError> {
+    Ok(dir.metadata(name).map_err(StoreError::io("reading", dir.shown(name)))?.is_none())
+}
+
 /// Says which database, and what to do when it is somebody else's just now.
 fn failed(action: &'static str, file: impl Into<PathBuf>) -> impl FnOnce(rusqlite::Error) -> StoreError {
     let path = file.into();
     move |source| match source.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::NixDatabaseBusy { path },
+        Some(ErrorCode::OperationInterrupted) => {
+            let what = "to read it takes longer than anything of its size can, so it may lead into itself".to_string();
+            StoreError::NixStrange { path, what }
+        }
         _ => StoreError::NixDatabase { action, path, source },
     }
-}
-
-/// A missing file is fine: Nix writes it again as well.
-fn check_schema(dir: &Path) -> Result<(), StoreError> {
-    let path = dir.join("schema");
-    match fs::read_to_string(&path) {
-        Ok(text) if text.trim_end() == SCHEMA => Ok(()),
-        Ok(text) => Err(StoreError::NixSchema { path, found: text.trim_end().chars().take(20).collect() }),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(StoreError::io("reading", path)(e)),
-    }
-}
-
-/// Every Nix that has the store open holds this lock shared; one that wants to change the schema takes it alone.
-fn big_lock(dir: &Path) -> Result<Option<Flock<File>>, StoreError> {
-    let path = dir.join("big-lock");
-    match File::open(&path) {
-        Ok(file) => wait_for(file, FlockArg::LockShared, &path).map(Some),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(StoreError::io("opening", path)(e)),
-    }
-}
-
-/// A copy of the database with its journals, of one moment.
-fn copy_quietly(dir: &Path) -> Result<tempfile::TempDir, StoreError> {
-    let names = ["db.sqlite-journal", "db.sqlite-wal", "db.sqlite"];
-    let state = || names.map(|name| fs::metadata(dir.join(name)).ok().as_ref().map(stamp));
-    let file = dir.join("db.sqlite");
-    for _ in 0..COPIES {
-        let before = state();
-        let copy = tempfile::tempdir().map_err(StoreError::io("copying", &file))?;
-        for name in names {
-            match fs::copy(dir.join(name), copy.path().join(name)) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(StoreError::io("copying", dir.join(name))(e)),
-                Ok(_) => {}
-            }
-        }
-        if state() == before {
-            return Ok(copy);
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    Err(StoreError::NixDatabaseBusy { path: file })
-}
-
-fn stamp(meta: &Metadata) -> (u64, u64, i64, i64) {
-    (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec())
 }

@@ -117,11 +117,12 @@ impl Store {
     ) -> Result<PathInfo, StoreError> {
         let lock = self.lock()?;
         match self.valid(&path).and_then(|record| self.check_under(&path, &scratch).map(|()| record.info)) {
-            Ok(info) => {
+            // The same bytes have the same references; a record with fewer is not to be kept.
+            Ok(info) if info.nar_hash != hashed.nar_hash || info.references.is_superset(&hashed.references) => {
                 drop(lock);
                 return Ok(info);
             }
-            Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) => {}
+            Ok(_) | Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) => {}
             Err(other) => return Err(other),
         }
         let info = PathInfo {

@@ -5,18 +5,18 @@
 //! Making one and judging one happen under the store's lock, else a folder could be judged before it is locked. What
 //! was judged gets another name at once, so that a new folder never has the name of one that somebody still removes.
 
-use std::fs::{self, File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cairn_root::{Folder, Kind};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
 
 use crate::StoreError;
-use crate::remove::remove_tree;
 
 /// A name that this process has not used before.
 fn new_name() -> String {
@@ -27,7 +27,10 @@ fn new_name() -> String {
 /// A folder of one's own on the store's file system. Dropped, it is gone, read-only files and all.
 #[derive(Debug)]
 pub struct Scratch {
-    dir: PathBuf,
+    /// What it lies in, and its name there.
+    tmp: Folder,
+    name: String,
+    folder: Folder,
     tree: PathBuf,
     owner: Flock<File>,
 }
@@ -40,33 +43,38 @@ impl Scratch {
         &self.tree
     }
 
-    /// Makes one below `tmp`. The store's lock must be held.
-    pub(crate) fn create(tmp: &Path) -> Result<Scratch, StoreError> {
-        let dir = loop {
-            let dir = tmp.join(new_name());
-            match fs::create_dir(&dir) {
-                Ok(()) => break dir,
-                // Another process with our number: left over, or on another machine.
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(StoreError::io("making", dir)(e)),
+    /// Makes one in `tmp`. The store's lock must be held.
+    pub(crate) fn create(tmp: &Folder) -> Result<Scratch, StoreError> {
+        let name = loop {
+            let name = new_name();
+            // Another process with our number may have left one, or be on another machine.
+            if tmp.kind(&name).map_err(StoreError::io("making", tmp.shown(&name)))?.is_none() {
+                break name;
             }
         };
-        let owner = dir.join("owner");
-        let file = File::create(&owner).map_err(StoreError::io("making", &owner))?;
+        // Whatever the umask says: programs that run as somebody else may have to work in there.
+        let made = || {
+            tmp.make_folder(&name, 0o755)?;
+            tmp.folder(&name)
+        };
+        let folder = made().map_err(StoreError::io("making", tmp.shown(&name)))?;
+        let owner = folder.shown("owner");
+        let file = folder.create_new("owner", 0o644).map_err(StoreError::io("making", &owner))?;
         let owner = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| StoreError::errno("locking", owner)(errno))?;
-        let tree = dir.join("tree");
-        fs::create_dir(&tree).map_err(StoreError::io("making", &tree))?;
-        // Whatever the umask says: programs that run as somebody else may have to work in there.
-        for dir in [&dir, &tree] {
-            fs::set_permissions(dir, Permissions::from_mode(0o755)).map_err(StoreError::io("making", dir))?;
-        }
-        Ok(Scratch { dir, tree, owner })
+        let tree = folder.shown("tree");
+        folder.make_folder("tree", 0o755).map_err(StoreError::io("making", &tree))?;
+        Ok(Scratch { tmp: tmp.clone(), name, folder, tree, owner })
     }
 
     /// A place beside the tree, for something that is to be renamed to somewhere else, or to go away.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+        self.folder.shown(name)
+    }
+
+    /// The folder that the tree lies in.
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// What time the file system says it is, in nanoseconds. This, and not the clock, is what a file's change time
@@ -82,25 +90,32 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed now is left for the next process that opens the store.
-        let _ = remove_dead(&self.dir);
+        let _ = remove_dead(&self.tmp, &self.name, &self.folder);
     }
 }
 
-/// The folders below `tmp` whose owners are gone, now locked by us. The store's lock must be held.
-pub(crate) fn claim_dead(tmp: &Path) -> Vec<Dead> {
-    let Ok(entries) = fs::read_dir(tmp) else { return Vec::new() };
-    entries.filter_map(|entry| Dead::claim(entry.ok()?.path())).collect()
+/// The folders in `tmp` whose owners are gone, now locked by us. The store's lock must be held.
+pub(crate) fn claim_dead(tmp: &Folder) -> Vec<Dead> {
+    let names = tmp.names("").ok().flatten().unwrap_or_default();
+    names.into_iter().filter_map(|name| Dead::claim(tmp, name.to_str()?)).collect()
 }
 
 /// A left-over folder that nobody else can claim while this exists.
 pub(crate) struct Dead {
-    dir: PathBuf,
+    tmp: Folder,
+    name: String,
+    folder: Folder,
     _owner: Option<Flock<File>>,
 }
 
 impl Dead {
-    fn claim(dir: PathBuf) -> Option<Dead> {
-        let owner = match File::open(dir.join("owner")) {
+    /// A folder that lies there and is no link: what somebody else may have put there is left alone.
+    fn claim(tmp: &Folder, name: &str) -> Option<Dead> {
+        if tmp.kind(name).ok()? != Some(Kind::Folder) {
+            return None;
+        }
+        let folder = tmp.folder(name).ok()?;
+        let owner = match folder.open_file("owner") {
             Ok(file) => match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => Some(lock),
                 // In use (EWOULDBLOCK), or it cannot be judged.
@@ -110,24 +125,26 @@ impl Dead {
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(_) => return None,
         };
-        let renamed = dir.with_file_name(format!("dead-{}", new_name()));
-        fs::rename(&dir, &renamed).ok()?;
-        Some(Dead { dir: renamed, _owner: owner })
+        let renamed = format!("dead-{}", new_name());
+        if tmp.kind(&renamed).ok()?.is_some() {
+            return None;
+        }
+        tmp.rename(name, &renamed).ok()?;
+        Some(Dead { tmp: tmp.clone(), name: renamed, folder, _owner: owner })
     }
 
-    /// Removes it. What cannot be removed (somebody else's files) stays.
+    /// Removes it. What cannot be removed (somebody else's files, what is mounted there) stays.
     pub(crate) fn remove(self) {
-        let _ = remove_dead(&self.dir);
+        let _ = remove_dead(&self.tmp, &self.name, &self.folder);
     }
 }
 
 /// Removes everything but the owner file first, so that the folder stays claimed until it is empty.
-fn remove_dead(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.file_name().is_some_and(|n| n != "owner") {
-            remove_tree(&path)?;
+fn remove_dead(tmp: &Folder, name: &str, folder: &Folder) -> io::Result<()> {
+    for inner in folder.names("")?.unwrap_or_default() {
+        if inner != "owner" {
+            folder.remove_tree(&inner)?;
         }
     }
-    remove_tree(dir)
+    tmp.remove_tree(name)
 }

@@ -8,7 +8,7 @@
 //! are renewed, so that nobody has to read the files for that.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use crate::canonical::{below, set_time};
 use crate::fingerprint::{self, Fingerprint, Stamp, Trust};
 use crate::info::to_hex;
+use crate::plain;
 use crate::publish::{Staged, put};
-use crate::{EntryKind, Scratch, Store, StoreError, StorePath};
+use crate::{EntryKind, Listing, Scratch, Store, StoreError, StorePath};
 
 /// Trees with less than this in their files are not worth a look at all listings.
 const WORTH_IT: u64 = 1 << 20;
@@ -122,22 +123,27 @@ impl Store {
             // A path that is damaged has no twins to offer.
             let text = self.valid(&path).and_then(|record| self.listing_text(&path, &record));
             let (Ok(text), true) = (text, path != *not) else { continue };
-            let (mut top, mut has_some) = (None, false);
+            // Its names are looked at when the first of them is wanted.
+            let mut has_some = None;
+            let top = self.real_path(&path);
             for (entry, line) in text.lines().skip(1).enumerate() {
                 let Some((hash, executable, name)) = file_line(line) else { continue };
                 key.0.clear();
                 key.0.push_str(hash);
                 key.1 = executable;
                 let Some(candidates) = wanted.get_mut(&key) else { continue };
-                has_some = true;
+                let stands =
+                    || Listing::parse(&text).is_some_and(|listing| crate::check::misplaced(&top, &listing).is_none());
+                if !*has_some.get_or_insert_with(stands) {
+                    break;
+                }
                 if candidates.len() < CANDIDATES
                     && let Some(name) = crate::listing::unescape(name)
                 {
-                    let top = top.get_or_insert_with(|| self.real_path(&path));
-                    candidates.push(Candidate { owner: owners.len(), entry, file: below(top, &name) });
+                    candidates.push(Candidate { owner: owners.len(), entry, file: below(&top, &name) });
                 }
             }
-            if has_some {
+            if has_some == Some(true) {
                 owners.push(Owner { path, stamps: None, compared: HashSet::new() });
             }
         }
@@ -245,7 +251,7 @@ fn replace(twin: &Path, file: &Path, scratch: &Scratch) -> Result<bool, StoreErr
 /// Whether two files have the same contents.
 fn same_bytes(a: &Path, b: &Path) -> io::Result<bool> {
     const PIECE: u64 = 128 * 1024;
-    let (mut a, mut b) = (File::open(a)?, File::open(b)?);
+    let (mut a, mut b) = (plain::open(a)?, plain::open(b)?);
     let (mut left, mut right) = (Vec::new(), Vec::new());
     loop {
         left.clear();

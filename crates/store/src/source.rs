@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use cairn_root::Root;
+
 use crate::database::DATABASE_DIR;
+use crate::local::open_root;
 use crate::{NixDb, PathInfo, Store, StoreError, StorePath};
 
 /// A store to copy from.
@@ -18,18 +21,29 @@ impl Source {
     /// Looks for a store below `root`: Nix's database, Cairn's records, or both.
     ///
     /// # Errors
-    /// [`StoreError::NoStore`] when there is neither, and as [`NixDb::read`].
+    /// [`StoreError::NoStore`] when there is neither, and as [`Store::at`] and [`NixDb::read`].
     pub fn open(root: &Path) -> Result<Source, StoreError> {
-        let store = Store::at(root)?;
-        let db = NixDb::read(root)?;
-        let no_store = |why: &str| Err(StoreError::NoStore { root: root.to_path_buf(), why: why.to_string() });
-        if !store.store_dir().is_dir() {
-            return no_store("there is no folder nix/store in it");
-        }
-        if db.is_none() && !store.meta("info").is_dir() {
-            return no_store(&format!("there is neither {DATABASE_DIR}/db.sqlite nor nix/var/cairn/info in it"));
+        Source::of(&open_root(root)?)
+    }
+
+    /// The same below a root that is open already.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn of(disk: &Root) -> Result<Source, StoreError> {
+        let store = Store::look(disk)?;
+        let db = NixDb::look(disk)?;
+        if db.is_none() && !store.has_records() {
+            let why = format!("there is neither {DATABASE_DIR}/db.sqlite nor nix/var/cairn/info in it");
+            return Err(StoreError::NoStore { root: disk.path().to_path_buf(), why });
         }
         Ok(Source { store, db })
+    }
+
+    /// The door to the root.
+    #[must_use]
+    pub fn disk(&self) -> &Root {
+        self.store.disk()
     }
 
     /// The root folder, absolute.
@@ -83,6 +97,11 @@ impl Source {
     /// The file in which a tree differs from the listing, where there is one.
     pub(crate) fn listing(&self, path: &StorePath) -> Option<crate::Listing> {
         self.store.listing(path).ok()
+    }
+
+    /// What is called like a path in its folder.
+    pub(crate) fn lying_there(&self) -> Result<Vec<StorePath>, StoreError> {
+        self.store.lying_there()
     }
 
     pub(crate) fn damaged(&self, path: &StorePath, what: String) -> StoreError {

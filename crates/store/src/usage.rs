@@ -8,8 +8,12 @@ use std::io;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::Path;
 
+use cairn_root::{Folder, Root};
+
 use crate::fingerprint::Stamp;
+use crate::folders::unusable;
 use crate::gc::References;
+use crate::local::open_root;
 use crate::publish::put;
 use crate::{Store, StoreError, StorePath};
 
@@ -21,6 +25,7 @@ const BLOCK: u64 = 512;
 
 /// What each of some systems holds alone is written down here.
 const REMEMBERED: &str = "own-sizes";
+const MOST_REMEMBERED: u64 = 4 << 20;
 const HEADER: &str = "cairn-own-sizes 1\n";
 
 /// What each of these systems, in the store below a root, holds alone among them: as [`Store::remember_own_sizes`] has written it
@@ -29,7 +34,15 @@ const HEADER: &str = "cairn-own-sizes 1\n";
 /// # Errors
 /// [`StoreError::Io`].
 pub fn own_sizes_at(root: &Path, systems: &[StorePath]) -> Result<Vec<Own>, StoreError> {
-    let store = Store::at(root)?;
+    own_sizes_of(&open_root(root)?, systems)
+}
+
+/// The same below a root that is open already.
+///
+/// # Errors
+/// As [`own_sizes_at`].
+pub fn own_sizes_of(disk: &Root, systems: &[StorePath]) -> Result<Vec<Own>, StoreError> {
+    let store = Store::look(disk)?;
     match store.remembered(systems) {
         Some(known) => Ok(known),
         None => store.own_sizes(systems),
@@ -60,7 +73,7 @@ impl Store {
         for path in closures.iter().flatten() {
             *holders.entry(path).or_default() += 1;
         }
-        let nix_links = nix_links(&self.store_dir())?;
+        let nix_links = nix_links(self.store_folder())?;
         let own = |closure: &BTreeSet<StorePath>| -> Result<Own, StoreError> {
             let mut usage = Usage::new(&nix_links);
             let mut paths = 0;
@@ -104,7 +117,7 @@ impl Store {
 
     /// What was written down, if it is of these systems and nothing has come to the store or left it since.
     fn remembered(&self, systems: &[StorePath]) -> Option<Vec<Own>> {
-        let text = fs::read_to_string(self.meta(REMEMBERED)).ok()?;
+        let text = self.own_text(REMEMBERED, MOST_REMEMBERED)?;
         let (stamp, lines) = text.strip_prefix(HEADER)?.split_once('\n')?;
         if stamp != self.content_stamp().ok()? {
             return None;
@@ -134,7 +147,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn own_size(&self, path: &StorePath) -> Result<u64, StoreError> {
-        let nix_links = nix_links(&self.store_dir())?;
+        let nix_links = nix_links(self.store_folder())?;
         let mut usage = Usage::new(&nix_links);
         usage.add(&self.real_path(path))?;
         Ok(usage.freed)
@@ -240,14 +253,19 @@ impl<'a> Usage<'a> {
     }
 }
 
-/// The inodes that Nix has a further name for.
-pub(crate) fn nix_links(store_dir: &Path) -> Result<HashSet<u64>, StoreError> {
-    let dir = store_dir.join(NIX_LINKS);
-    match fs::read_dir(&dir) {
-        Ok(entries) => {
-            entries.map(|e| e.map(|e| e.ino())).collect::<io::Result<_>>().map_err(StoreError::io("reading", dir))
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
-        Err(e) => Err(StoreError::io("reading", dir)(e)),
+/// The folder of Nix's further names, if there is one.
+pub(crate) fn nix_links_folder(store: &Folder) -> Result<Option<Folder>, StoreError> {
+    match store.folder(NIX_LINKS) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(unusable(store.shown(NIX_LINKS))(e)),
     }
+}
+
+/// The inodes that Nix has a further name for.
+pub(crate) fn nix_links(store: &Folder) -> Result<HashSet<u64>, StoreError> {
+    let Some(folder) = nix_links_folder(store)? else { return Ok(HashSet::new()) };
+    let dir = folder.path();
+    let entries = fs::read_dir(dir).map_err(StoreError::io("reading", dir))?;
+    entries.map(|e| e.map(|e| e.ino())).collect::<io::Result<_>>().map_err(StoreError::io("reading", dir))
 }

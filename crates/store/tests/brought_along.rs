@@ -50,6 +50,13 @@ fn the_first_look_finds_what_has_another_size_or_name_and_later_ones_find_everyt
     fs::write(folder.join("stranger"), "").unwrap();
     assert!(complaint(&more).contains("share/stranger does not belong there"));
 
+    // The size is right, and the time tells.
+    let touched = bring(&store, &info, &dir.path().join("touched"));
+    change(&touched, &info, "share/hello", "hallo\n");
+    let file = touched.real_path(&info.path).join("share/hello");
+    fs::File::open(file).unwrap().set_times(FileTimes::new().set_modified(UNIX_EPOCH)).unwrap();
+    assert!(complaint(&touched).contains("share/hello differs"));
+
     let good = bring(&store, &info, &dir.path().join("good"));
     good.check_quick(&info.path).unwrap();
     change(&good, &info, "share/hello", "hallo\n");

@@ -254,6 +254,19 @@ fn what_the_database_knows_to_be_needed_stays() {
 }
 
 #[test]
+fn what_a_record_knows_to_be_needed_stays_whatever_the_database_says() {
+    let Some((dir, systems)) = new_machine() else { return };
+    let root = dir.path();
+    let db = rusqlite::Connection::open(root.join(database::DATABASE_DIR).join("db.sqlite")).unwrap();
+    db.execute_batch("delete from Refs").unwrap();
+    drop(db);
+    assert_eq!(NixDb::read(root).unwrap().unwrap().references().unwrap().paths[&systems[0].path], BTreeSet::new());
+    assert_eq!(dry(root, &[]).dead, []);
+    assert_eq!(collect(root).dead, []);
+    assert_eq!(names(root.join("nix/store")).len(), 6);
+}
+
+#[test]
 fn what_is_in_nobodys_books_goes_and_the_work_of_nix_does_not() {
     let Some((dir, _)) = new_machine() else { return };
     let root = dir.path();

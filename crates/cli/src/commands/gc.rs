@@ -36,7 +36,7 @@ fn would(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
         Err(error) => ui.report().note(&format!("{error:#}: judging by what the machine remembers")),
     }
     let gone = chosen(args, &observed, &record)?;
-    let garbage = Store::open(&args.root)?.garbage(&gone)?;
+    let garbage = Store::at(&args.root)?.garbage(&gone)?;
     told(args, &observed, &Going { packages: old_packages(&observed, &gone, ui), gone, garbage }, ui)
 }
 

@@ -58,6 +58,8 @@ impl State {
             .values()
             .filter_map(|n| if let Node::File(_, b) = n { Some(b.as_slice()) } else { None })
             .collect();
+        let links: BTreeSet<&PathBuf> =
+            durable.0.values().filter_map(|n| if let Node::Link(target) = n { Some(target) } else { None }).collect();
         let names: BTreeSet<&PathBuf> = durable.0.keys().chain(reached.0.keys()).collect();
         // Sometimes nearly everything got there, sometimes nearly nothing.
         let likely = random.below(11);
@@ -65,6 +67,14 @@ impl State {
         for name in names {
             let (old, new) = (durable.0.get(name), reached.0.get(name));
             let mut node = if old == new || random.below(10) < likely { new.cloned() } else { old.cloned() };
+            // A link without what it says is nothing that can be made here; a file without anything is as useless.
+            if let Some(Node::Link(target)) = &node
+                && node != old.cloned()
+                && !links.contains(target)
+                && random.below(4) == 0
+            {
+                node = Some(Node::File(0o644, Vec::new()));
+            }
             if let Some(Node::File(_, bytes)) = &mut node
                 && node_is_new(old, bytes, &contents)
             {
@@ -131,8 +141,8 @@ pub fn until_sync(name: &str, root: &Path, n: usize) -> bool {
 /// each kind of call before the first, the second, and so on. `prepare` makes a folder, and `judge` looks at it
 /// afterwards. Gives the number of ends.
 pub fn at_each_change(name: &str, prepare: impl Fn() -> tempfile::TempDir, judge: impl Fn(&Path)) -> usize {
-    const CHANGES: &str = "openat write pwrite64 mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 chmod \
-                           fchmod fchmodat lchown fchownat utimensat symlink symlinkat link linkat ftruncate syncfs";
+    const CHANGES: &str = "openat openat2 write pwrite64 mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 chmod \
+                           fchmod fchmodat lchown fchownat utimensat symlink symlinkat link linkat ftruncate syncfs fsync";
     let mut ends = 0;
     // strace counts each kind of call by itself.
     for call in CHANGES.split(' ') {
@@ -149,8 +159,36 @@ pub fn at_each_change(name: &str, prepare: impl Fn() -> tempfile::TempDir, judge
     ends
 }
 
+/// A call that puts something on the disk.
+#[derive(Debug)]
+pub struct Sync {
+    /// `syncfs` or `fsync`.
+    pub name: String,
+    /// Of what.
+    pub path: PathBuf,
+}
+
+/// All syncs that the ignored test `name` of this binary makes, in order.
+pub fn syncs(name: &str, root: &Path) -> Vec<Sync> {
+    let log = root.join("syncs");
+    let strace = Tool::new("strace", "strace", "see what a process puts on the disk")
+        .args(["-f", "-qq", "-y", "-e", "trace=syncfs,fsync", "-e", "signal=none", "-o"])
+        .arg(&log)
+        .arg(std::env::current_exe().unwrap());
+    super::as_child(strace, name, root).run().unwrap();
+    let text = fs::read_to_string(&log).unwrap();
+    let call = |line: &str| {
+        // 123 fsync(4</folder/name>) = 0
+        let (_, call) = line.split_once(' ')?;
+        let (name, rest) = call.trim_start().split_once('(')?;
+        let path = rest.split_once('<')?.1.split_once('>')?.0;
+        Some(Sync { name: name.to_string(), path: path.into() })
+    };
+    text.lines().filter_map(call).collect()
+}
+
 /// The same for the `n`th call of a kind.
-fn killed(name: &str, root: &Path, calls: &str, n: usize) -> bool {
+pub fn killed(name: &str, root: &Path, calls: &str, n: usize) -> bool {
     let strace = Tool::new("strace", "strace", "end a process at a chosen system call")
         .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e"])
         .arg(format!("inject={calls}:signal=KILL:when={n}"))

@@ -1,0 +1,124 @@
+//! The files of a database on a disk that may be anybody's: what they are, before SQLite is shown any of them.
+
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use cairn_root::{Folder, Kind};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::StoreError;
+use crate::database::{DATABASE, SCHEMA};
+use crate::lock::wait_for;
+
+/// The database and what SQLite makes beside it, in the order in which a copy must be made.
+const FILES: [&str; 3] = ["db.sqlite-journal", "db.sqlite-wal", DATABASE];
+
+/// What it shares with other processes; not worth a copy.
+const SHARED: &str = "db.sqlite-shm";
+
+/// How often the files are copied anew when somebody writes to them meanwhile.
+const COPIES: usize = 5;
+
+/// The largest machines have a fifth of this.
+const LARGEST: u64 = 2 << 30;
+
+/// What stands at the end of a journal that names another one, as a change of several databases at once does. SQLite opens what
+/// is named, whichever file or pipe that is, reads on where that leads it, and may remove it in the end.
+const NAMES_ANOTHER: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+
+/// All files of the database are files, if they are there; none does more than a database's. Gives its size, with what is
+/// beside it.
+pub(crate) fn check(dir: &Folder) -> Result<u64, StoreError> {
+    let mut size: u64 = 0;
+    for name in FILES.into_iter().chain([SHARED]) {
+        let strange = |what: &str| strange(dir, format!("its file {name} {what}"));
+        let Some(meta) = dir.metadata(name).map_err(StoreError::io("reading", dir.shown(name)))? else { continue };
+        match Kind::of(&meta) {
+            Kind::File => {}
+            Kind::Folder => return Err(strange("is a folder")),
+            Kind::Link => return Err(strange("is a link")),
+            Kind::Other => return Err(strange("is a pipe or a device")),
+        }
+        size = size.saturating_add(meta.len());
+        if size > LARGEST {
+            return Err(strange("is larger than on the largest machine"));
+        }
+        if name == FILES[0] && names_another(dir).map_err(StoreError::io("reading", dir.shown(name)))? {
+            return Err(strange("names another database's journal, which Nix's never does"));
+        }
+    }
+    Ok(size)
+}
+
+pub(crate) fn strange(dir: &Folder, what: String) -> StoreError {
+    StoreError::NixStrange { path: dir.shown(DATABASE), what }
+}
+
+fn names_another(dir: &Folder) -> io::Result<bool> {
+    let mut end = [0; NAMES_ANOTHER.len()];
+    let mut file = dir.open_file(FILES[0])?;
+    if file.metadata()?.len() < end.len() as u64 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-(end.len() as i64)))?;
+    file.read_exact(&mut end)?;
+    Ok(end == NAMES_ANOTHER)
+}
+
+/// A missing file is fine: Nix writes it again as well.
+pub(crate) fn check_schema(dir: &Folder) -> Result<(), StoreError> {
+    let path = dir.shown("schema");
+    let bytes = dir.read("schema", 64).map_err(StoreError::io("reading", &path))?;
+    let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim_end().to_string());
+    match text {
+        Some(text) if text != SCHEMA => {
+            Err(StoreError::NixSchema { path, found: text.escape_debug().take(20).collect() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Every Nix that has the store open holds this lock shared; one that wants to change the schema takes it alone.
+pub(crate) fn big_lock(dir: &Folder) -> Result<Option<Flock<File>>, StoreError> {
+    let path = dir.shown("big-lock");
+    match dir.open_file("big-lock") {
+        Ok(file) => wait_for(file, FlockArg::LockShared, &path).map(Some),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StoreError::io("opening", path)(e)),
+    }
+}
+
+/// A copy of the database with its journals, of one moment.
+pub(crate) fn copy_quietly(dir: &Folder) -> Result<tempfile::TempDir, StoreError> {
+    let state = || FILES.map(|name| dir.metadata(name).ok().flatten().as_ref().map(stamp));
+    let file = dir.shown(DATABASE);
+    for _ in 0..COPIES {
+        let before = state();
+        check(dir)?;
+        let copy = tempfile::tempdir().map_err(StoreError::io("copying", &file))?;
+        for name in FILES {
+            match copy_file(dir, name, &copy.path().join(name)) {
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                other => other.map_err(StoreError::io("copying", dir.shown(name)))?,
+            }
+        }
+        if state() == before {
+            return Ok(copy);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Err(StoreError::NixDatabaseBusy { path: file })
+}
+
+fn copy_file(dir: &Folder, name: &str, to: &Path) -> io::Result<()> {
+    let from = dir.open_file(name)?;
+    let mut to = File::create_new(to)?;
+    io::copy(&mut from.take(LARGEST), &mut to).map(drop)
+}
+
+fn stamp(meta: &Metadata) -> (u64, u64, i64, i64) {
+    (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec())
+}
