@@ -32,10 +32,17 @@ impl Qcow2Source {
     /// # Errors
     /// [`Qcow2Error::Read`], [`Qcow2Error::Damaged`], and [`Qcow2Error::Unsupported`] for what only QEMU reads.
     pub fn open(path: &Path) -> Result<Qcow2Source, Qcow2Error> {
-        let read = |source| Qcow2Error::Read { path: path.to_path_buf(), source };
+        let file = File::open(path).map_err(|source| Qcow2Error::Read { path: path.to_path_buf(), source })?;
+        Qcow2Source::new(file, path)
+    }
+
+    /// Takes an image that is open; messages call it by its path.
+    ///
+    /// # Errors
+    /// See [`Qcow2Source::open`].
+    pub fn new(file: File, path: &Path) -> Result<Qcow2Source, Qcow2Error> {
         let damaged = |why: &str| Qcow2Error::Damaged { path: path.to_path_buf(), why: why.to_string() };
         let unsupported = |why: &str| Qcow2Error::Unsupported { path: path.to_path_buf(), why: why.to_string() };
-        let file = File::open(path).map_err(read)?;
         let mut header = [0; 104];
         file.read_exact_at(&mut header[..72], 0).map_err(|_| damaged("it ends in its header"))?;
         let n32 = |at: usize| u32::from_be_bytes(std::array::from_fn(|i| header[at + i]));

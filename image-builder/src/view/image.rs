@@ -1,7 +1,6 @@
 //! A machine in an image, raw or qcow2: its root is the ext4 file system that has generations, its boot partitions are
 //! the FAT volumes.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use cairn_disk::ext4::{self, EntryKind};
@@ -88,8 +87,8 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Source>, InspectError> {
     let image = ImageFile::open(path)?;
     let io = |source| InspectError::Io { path: path.to_path_buf(), source };
     Ok(match image.format {
-        Format::Raw => Box::new(FileSource::new(File::open(&image.path).map_err(io)?).map_err(io)?),
-        Format::Qcow2 => Box::new(Qcow2Source::open(&image.path)?),
+        Format::Raw => Box::new(FileSource::new(image.file().map_err(io)?).map_err(io)?),
+        Format::Qcow2 => Box::new(Qcow2Source::new(image.file().map_err(io)?, &image.path)?),
     })
 }
 
