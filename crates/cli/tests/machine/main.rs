@@ -7,5 +7,6 @@ mod gc;
 mod generations;
 mod kills;
 mod made;
+mod terminal;
 mod trouble;
 mod upgrade;
