@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use cairn_boot::Record;
-use cairn_disk::{Content, Contents, Entry, FileTarget, Node, Tree, apply, ext4, fat};
+use cairn_disk::{Content, Contents, Entry, FileTarget, Node, Tree, apply, ext4};
 use cairn_layout::{Needs, plan};
-use cairn_machine::model::NamedLayout;
+use cairn_machine::model::{Disk, Partition, PartitionKind};
+use cairn_machine::size::Size;
 use cairn_process::{Quiet, Tool};
 use tempfile::TempDir;
 
@@ -106,24 +107,26 @@ fn image(generations: u64, seed: Option<Uuid>, mounts: u8) -> Vec<u8> {
     }
     add(cairn_boot::RECORD_FILE.into(), file(Record { seed, ..Record::first(1) }.to_text()));
 
-    let disk = cairn_machine::model::Disk {
-        free: cairn_machine::size::Size::default(),
-        ..cairn_machine::model::Disk::of_layout(NamedLayout::Uefi)
-    };
-    let files = [fat::FatFile::from_bytes("x", "x")];
-    let needs = Needs { esp: fat::needed(&files), root: ext4::needed(&tree, 1 << 20).unwrap(), ..Needs::default() };
+    let disk = Disk { free: Size::default(), ..Disk::of_partitions(vec![Partition::of_kind(PartitionKind::Root)]) };
+    let needs = Needs { root: ext4::needed(&tree, 1 << 20).unwrap(), ..Needs::default() };
     let plan = plan(&disk, SEED, &needs, None).unwrap();
     let whole = tempfile::NamedTempFile::new().unwrap();
     let target = FileTarget::new(whole.reopen().unwrap(), "image", plan.bytes()).unwrap();
-    let contents = Contents {
-        files: [("/boot".into(), &files as &dyn fat::FatContents)].into(),
-        trees: [("/".into(), &tree)].into(),
-    };
+    let contents = Contents { files: [].into(), trees: [("/".into(), &tree)].into() };
     apply(&plan, &contents, 1_700_000_000, &target, 1, &Quiet).unwrap();
     let mut bytes = std::fs::read(whole.path()).unwrap();
-    let root = plan.partitions.iter().find(|p| p.mount_point.as_deref() == Some("/")).unwrap();
-    bytes[usize::try_from(root.first_lba.0 * 512).unwrap() + 1024 + 0x34] = mounts;
+    let at = usize::try_from(plan.partitions[0].first_lba.0 * 512).unwrap() + 1024;
+    bytes[at + 0x34] = mounts;
+    let checksum = crc32c(&bytes[at..at + 0x3fc]);
+    bytes[at + 0x3fc..at + 0x400].copy_from_slice(&checksum.to_le_bytes());
     bytes
+}
+
+/// The checksum of a superblock, as ext4 has it: without the last inversion.
+fn crc32c(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 })
+    })
 }
 
 #[test]
