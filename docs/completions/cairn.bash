@@ -179,7 +179,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__build)
-            opts="-o -q -h -V --output --format --after --key --json --quiet --help --version"
+            opts="-o -q -h -V --output --format --force --after --key --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

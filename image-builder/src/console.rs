@@ -37,7 +37,7 @@ pub(crate) fn plain(text: &str) -> String {
                 _ => {}
             },
             '\n' | '\t' => out.push(c),
-            c if c.is_control() => {}
+            c if cairn_process::text::is_deceptive(c) => {}
             c => out.push(c),
         }
     }

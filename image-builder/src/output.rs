@@ -3,6 +3,9 @@
 //! It is written without a name (`O_TMPFILE`), so that nothing is left of it however the writing ends, a `SIGKILL` or
 //! a power cut included, and gets its name when it is complete. Where the file system knows no unnamed files, a hidden
 //! temporary file beside the target takes their place and is removed on every orderly end.
+//!
+//! What a new file takes the place of is kept under a hidden name until somebody has looked at it once more ([`Placed`]): a
+//! machine may have been started from it a moment ago.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,27 +13,57 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, renameat2};
+
+use crate::place;
+pub use crate::place::{check_folder, prepare_folder};
 
 /// Why an output cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
     /// The folder is something else.
-    #[error("{} is {what}, and images are written into a folder; name one with -o", .path.display())]
+    #[error("{} is {what}, and images are written into a folder; name one with -o. Nothing is written onto disks here", .path.display())]
     NotAFolder {
         /// What was named.
         path: PathBuf,
         /// What it is.
         what: &'static str,
     },
+    /// The folder is not for files.
+    #[error(
+        "{} is a place of the kernel's ({}), for devices and the like: images are files, and go into a folder of files; name one with \
+         -o. Nothing is written onto disks here", .path.display(), .real.display()
+    )]
+    TheKernel {
+        /// What was named.
+        path: PathBuf,
+        /// Where that really is.
+        real: PathBuf,
+    },
+    /// The folder is not there, and its name is one for a file.
+    #[error(
+        "{} is the name of a file, and a folder is wanted; images are called HOST NAME.FORMAT in it. Make the folder first if it \
+         is meant to have this name", .path.display()
+    )]
+    NameOfAFile {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The file's name is taken by something that is not to be replaced.
-    #[error("{} is {what}; an image would replace it. Remove it, or choose another folder with -o", .path.display())]
+    #[error("{} is {what}, and no file to be replaced by a new one. Remove it, or choose another name or folder", .path.display())]
     NotAFile {
         /// The file's name.
         path: PathBuf,
         /// What it is.
         what: &'static str,
+    },
+    /// Something has got the file's name since the writing began.
+    #[error("{} has appeared since this began, and is left as it is", .path.display())]
+    Appeared {
+        /// The file's name.
+        path: PathBuf,
     },
     /// The system says no.
     #[error("{doing} {}", .path.display())]
@@ -44,6 +77,13 @@ pub enum OutputError {
     },
 }
 
+impl OutputError {
+    /// Whether something stands where the output should go, and the output could have been made all the same.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, OutputError::Io { .. })
+    }
+}
+
 /// A file in the making.
 #[derive(Debug)]
 pub struct NewFile {
@@ -53,26 +93,17 @@ pub struct NewFile {
     hidden: Option<PathBuf>,
 }
 
-/// Makes the folder for outputs, if it is not there, and refuses what is no folder.
-///
-/// # Errors
-/// [`OutputError::NotAFolder`], or the system's answer.
-pub fn prepare_folder(path: &Path) -> Result<(), OutputError> {
-    if let Ok(metadata) = path.metadata() {
-        return if metadata.is_dir() {
-            Ok(())
-        } else {
-            Err(OutputError::NotAFolder { path: path.into(), what: kind(metadata.file_type()) })
-        };
-    }
-    std::fs::create_dir_all(path).map_err(|source| OutputError::Io {
-        doing: "making the folder",
-        path: path.into(),
-        source,
-    })
+/// A new file under its name, which can still be taken back.
+#[derive(Debug)]
+#[must_use = "what is not kept is taken back"]
+pub struct Placed {
+    target: PathBuf,
+    /// What stood there before, under its hidden name.
+    old: Option<PathBuf>,
+    kept: bool,
 }
 
-fn kind(kind: std::fs::FileType) -> &'static str {
+pub(crate) fn kind(kind: std::fs::FileType) -> &'static str {
     if kind.is_dir() {
         "a folder"
     } else if kind.is_block_device() || kind.is_char_device() {
@@ -81,6 +112,10 @@ fn kind(kind: std::fs::FileType) -> &'static str {
         "a file"
     } else if kind.is_symlink() {
         "a symbolic link"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
     } else {
         "no regular file"
     }
@@ -97,10 +132,10 @@ impl NewFile {
         {
             return Err(OutputError::NotAFile { path: target.into(), what: kind(metadata.file_type()) });
         }
-        let folder = match target.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(target);
+        if folder.is_dir() {
+            place::is_for_files(folder, target)?;
+        }
         let unnamed =
             OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_TMPFILE.bits()).mode(0o644).open(folder);
         let (file, hidden) = match unnamed {
@@ -110,7 +145,7 @@ impl NewFile {
                     .contains(&e.raw_os_error().unwrap_or(0))
                     && folder.is_dir() =>
             {
-                let hidden = hidden_name(target);
+                let hidden = hidden_name(target, "new");
                 let file =
                     OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o644).open(&hidden);
                 (
@@ -130,43 +165,167 @@ impl NewFile {
         &self.file
     }
 
-    /// Gives the file its name, in place of what stood there.
+    /// Gives the file its name, in place of what stood there. Its bytes are on the disk before, and the name when this
+    /// returns: a power cut leaves the one file or the other. For files that are small enough to wait for.
     ///
     /// # Errors
     /// The system's answer; what stood there before stays.
-    pub fn commit(mut self) -> Result<(), OutputError> {
-        let hidden = match self.hidden.take() {
-            Some(hidden) => hidden,
-            None => {
-                // A file without a name cannot be renamed over another: it gets a hidden name first.
-                let hidden = hidden_name(&self.target);
+    pub fn commit(self) -> Result<(), OutputError> {
+        let target = self.target.clone();
+        self.sync()?;
+        self.place()?.keep()?;
+        sync_folder(&target)
+    }
+
+    /// The same for a name that nothing may have.
+    ///
+    /// # Errors
+    /// [`OutputError::Appeared`], and the system's answer.
+    pub fn commit_new(self) -> Result<(), OutputError> {
+        let target = self.target.clone();
+        self.sync()?;
+        self.place_new()?.keep()?;
+        sync_folder(&target)
+    }
+
+    fn sync(&self) -> Result<(), OutputError> {
+        self.file.sync_all().map_err(|source| OutputError::Io { doing: "writing", path: self.target.clone(), source })
+    }
+
+    /// Gives the file its name, and nothing waits for the disk. What stood there is still to be had.
+    ///
+    /// # Errors
+    /// The system's answer; what stood there before stays.
+    pub fn place(mut self) -> Result<Placed, OutputError> {
+        let target = self.target.clone();
+        let io = |source: Errno| OutputError::Io { doing: "naming", path: target.clone(), source: source.into() };
+        let hidden = self.named().map_err(io)?;
+        let exchange = renameat2(AT_FDCWD, &hidden, AT_FDCWD, &target, RenameFlags::RENAME_EXCHANGE);
+        let old = match exchange {
+            Ok(()) => Some(hidden),
+            Err(Errno::ENOENT) => {
+                self.hidden = Some(hidden);
+                return self.place_new();
+            }
+            // Not every file system can exchange two names: the old file is kept by a second name, or not at all.
+            Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
+                let old = hidden_name(&target, "old");
+                let kept = std::fs::hard_link(&target, &old).is_ok();
+                if let Err(source) = std::fs::rename(&hidden, &target) {
+                    let _ = std::fs::remove_file(&hidden);
+                    let _ = std::fs::remove_file(&old);
+                    return Err(OutputError::Io { doing: "naming", path: target, source });
+                }
+                kept.then_some(old)
+            }
+            Err(error) => {
                 let _ = std::fs::remove_file(&hidden);
-                let unnamed = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                nix::unistd::linkat(AT_FDCWD, unnamed.as_str(), AT_FDCWD, &hidden, AtFlags::AT_SYMLINK_FOLLOW)
-                    .map_err(|e| OutputError::Io { doing: "naming", path: self.target.clone(), source: e.into() })?;
-                hidden
+                return Err(io(error));
             }
         };
-        std::fs::rename(&hidden, &self.target).map_err(|source| {
+        Ok(Placed { target, old, kept: false })
+    }
+
+    /// Gives the file a name that nothing has.
+    ///
+    /// # Errors
+    /// [`OutputError::Appeared`] when something has it.
+    pub fn place_new(mut self) -> Result<Placed, OutputError> {
+        let target = self.target.clone();
+        let hidden =
+            self.named().map_err(|e| OutputError::Io { doing: "naming", path: target.clone(), source: e.into() })?;
+        let named = match renameat2(AT_FDCWD, &hidden, AT_FDCWD, &target, RenameFlags::RENAME_NOREPLACE) {
+            Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => std::fs::hard_link(&hidden, &target)
+                .and_then(|()| std::fs::remove_file(&hidden))
+                .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or_default())),
+            other => other,
+        };
+        named.map_err(|error| {
             let _ = std::fs::remove_file(&hidden);
-            OutputError::Io { doing: "naming", path: self.target.clone(), source }
-        })
+            match error {
+                Errno::EEXIST => OutputError::Appeared { path: target.clone() },
+                error => OutputError::Io { doing: "naming", path: target.clone(), source: error.into() },
+            }
+        })?;
+        Ok(Placed { target, old: None, kept: false })
+    }
+
+    /// The hidden name of the file; one without a name cannot be renamed over another, so it gets one first.
+    fn named(&mut self) -> Result<PathBuf, Errno> {
+        if let Some(hidden) = self.hidden.take() {
+            return Ok(hidden);
+        }
+        let hidden = hidden_name(&self.target, "new");
+        let _ = std::fs::remove_file(&hidden);
+        let unnamed = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        nix::unistd::linkat(AT_FDCWD, unnamed.as_str(), AT_FDCWD, &hidden, AtFlags::AT_SYMLINK_FOLLOW)?;
+        Ok(hidden)
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if let Some(hidden) = self.hidden.take()
-            && let Err(e) = std::fs::remove_file(&hidden)
-        {
-            eprintln!("cairn: removing {}: {e}", hidden.display());
+        if let Some(hidden) = self.hidden.take() {
+            let _ = std::fs::remove_file(hidden);
         }
     }
 }
 
-fn hidden_name(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".{name}.{}.new", std::process::id()))
+impl Placed {
+    /// What stood there before, where it is now. Nobody finds it there who has not had it open already.
+    pub fn replaced(&self) -> Option<&Path> {
+        self.old.as_deref()
+    }
+
+    /// Lets the new file stand, and the old one go.
+    ///
+    /// # Errors
+    /// The system's answer.
+    pub fn keep(mut self) -> Result<(), OutputError> {
+        self.kept = true;
+        match self.old.take() {
+            Some(old) => {
+                std::fs::remove_file(&old).map_err(|source| OutputError::Io { doing: "removing", path: old, source })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Placed {
+    /// What is not kept is taken back: the old file gets its name again.
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        let _ = match self.old.take() {
+            Some(old) => std::fs::rename(old, &self.target),
+            None => std::fs::remove_file(&self.target),
+        };
+    }
+}
+
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn sync_folder(target: &Path) -> Result<(), OutputError> {
+    let folder = folder_of(target);
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // A folder that may be written and not read, and file systems that keep nothing on a disk.
+        Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => Ok(()),
+        other => other.map_err(|source| OutputError::Io { doing: "writing the folder", path: folder.into(), source }),
+    }
+}
+
+fn hidden_name(target: &Path, end: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(format!(".{}.{end}", std::process::id()));
+    target.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -209,10 +368,47 @@ mod tests {
     fn a_folder_or_a_device_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let error = NewFile::create(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("is a folder; an image would replace it"), "{error}");
+        assert!(error.to_string().contains("is a folder, and no file to be replaced"), "{error}");
         let error = NewFile::create(Path::new("/dev/null")).unwrap_err();
         assert!(error.to_string().contains("is a device"), "{error}");
-        let error = prepare_folder(Path::new("/dev/null")).unwrap_err();
-        assert!(error.to_string().contains("/dev/null is a device, and images are written into a folder"), "{error}");
+        let error = NewFile::create(Path::new("/dev/cairn-test")).unwrap_err();
+        assert!(error.to_string().contains("is a place of the kernel's"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_was_placed_can_be_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.raw");
+        let new = |text: &str| {
+            let new = NewFile::create(&target).unwrap();
+            new.file().write_all(text.as_bytes()).unwrap();
+            new
+        };
+        let placed = new("first").place().unwrap();
+        assert_eq!((placed.replaced(), std::fs::read(&target).unwrap().as_slice()), (None, &b"first"[..]));
+        drop(placed);
+        assert_eq!(names(folder.path()), Vec::<String>::new());
+
+        std::fs::write(&target, "old").unwrap();
+        let placed = new("second").place().unwrap();
+        assert_eq!(std::fs::read(placed.replaced().unwrap()).unwrap(), b"old");
+        assert_eq!(std::fs::read(&target).unwrap(), b"second");
+        drop(placed);
+        assert_eq!(std::fs::read(&target).unwrap(), b"old");
+        new("third").place().unwrap().keep().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"third");
+        assert_eq!(names(folder.path()), ["a.raw"]);
+    }
+
+    #[test]
+    fn a_new_name_is_not_taken_from_what_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.yaml");
+        let new = NewFile::create(&target).unwrap();
+        std::fs::write(&target, "mine").unwrap();
+        let error = new.commit_new().unwrap_err();
+        assert!(matches!(error, OutputError::Appeared { .. }), "{error}");
+        assert_eq!(std::fs::read(&target).unwrap(), b"mine");
+        assert_eq!(names(folder.path()), ["a.yaml"]);
     }
 }

@@ -66,8 +66,9 @@ pub fn run_guest(accel: Accel, deadline: Duration) -> Result<(), String> {
         disks: vec![Drive {
             path: disk.path(),
             format: Format::Raw,
+            device: false,
+            overlay: None,
             controller: Controller::VirtioBlk,
-            snapshot: false,
             unsafe_cache: true,
         }],
         network: Network::Closed,

@@ -3,10 +3,12 @@
 //! The format is QEMU's `docs/interop/qcow2.txt`. Clusters are 64 KiB. What is zero in the raw image is not in the file,
 //! whether it was a hole or not: file systems disagree about holes, and the bytes must not depend on them.
 
+mod header;
 mod layout;
 mod read;
 mod write;
 
+pub(crate) use header::{BadHeader, Header};
 pub use read::Qcow2Source;
 pub use write::convert;
 

@@ -2,15 +2,17 @@
 //!
 //! `-nodefaults`: a machine has what is named here and nothing else, so every QEMU gives the same one.
 
+mod drive;
 mod error;
 mod firmware;
 mod machine;
 mod qmp;
 
+pub use drive::{Controller, Drive};
 pub use error::QemuError;
 pub use firmware::Ovmf;
 pub(crate) use machine::tied_to_us;
-pub use machine::{Accel, Controller, Display, Drive, Machine, Network, Port, Serial};
+pub use machine::{Accel, Display, Machine, Network, Port, Serial};
 pub(crate) use qmp::{Cause, Event, Qmp};
 
 /// The emulator's program.

@@ -51,11 +51,15 @@ impl Default for RunOptions {
 /// See [`QemuError`]. What can be known before the machine runs (no image, no QEMU, no firmware) is known before.
 pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<(), QemuError> {
     let image = ImageFile::open(image)?;
+    if options.persist {
+        image.check_writable()?;
+    }
     check_tools()?;
     let ovmf = Ovmf::find()?;
     let vars = Scratch::copy_of(&ovmf.vars)
         .map_err(QemuError::io(format!("copying the firmware's variables {}", ovmf.vars.display())))?;
     let accel = options.accel.unwrap_or_else(|| probe::accel(report));
+    let overlay = if options.persist { None } else { Some(Scratch::overlay(image.size)?) };
     let machine = Machine {
         accel,
         code: ovmf.code,
@@ -63,11 +67,12 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
         memory: options.memory,
         cpus: options.cpus,
         disks: vec![Drive {
-            path: image.path.clone(),
+            path: image.path_for_children(),
             format: image.format,
+            device: image.device,
+            overlay: overlay.as_ref().map(Scratch::path),
             controller: options.controller,
-            snapshot: !options.persist,
-            unsafe_cache: false,
+            unsafe_cache: overlay.is_some(),
         }],
         network: Network::User { ssh_port: options.ssh_port },
         cards: Vec::new(),

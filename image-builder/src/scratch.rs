@@ -8,6 +8,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use cairn_process::Tool;
+
+use crate::qemu::QemuError;
+
 /// A file without a name.
 #[derive(Debug)]
 pub(crate) struct Scratch {
@@ -37,6 +41,17 @@ impl Scratch {
         let mut scratch = Scratch::new()?;
         io::copy(&mut File::open(path)?, &mut scratch.file)?;
         Ok(scratch)
+    }
+
+    /// A qcow2 file for what a machine writes onto a disk of this size. What is below it is said when it is used: it names no file.
+    pub(crate) fn overlay(size: u64) -> Result<Scratch, QemuError> {
+        let overlay = Scratch::new().map_err(QemuError::io("making the overlay"))?;
+        Tool::new("qemu-img", "qemu-utils", "make a disposable overlay over the image")
+            .args(["create", "-q", "-f", "qcow2"])
+            .arg(overlay.path())
+            .arg(size.to_string())
+            .run()?;
+        Ok(overlay)
     }
 
     /// Where a child of ours finds it.

@@ -16,13 +16,13 @@ mod topics;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cairn_process::{Report, Tool};
+use cairn_process::Report;
 
 pub use check::{Check, Stage, VerifyResult};
 pub use expected::{Content, Expected, ExpectedFile};
 
 use crate::console;
-use crate::image_file::{Format, ImageFile};
+use crate::image_file::ImageFile;
 use crate::probe;
 use crate::qemu::{Accel, Controller, Drive, Ovmf, QemuError, check_tools};
 use crate::scratch::Scratch;
@@ -108,7 +108,8 @@ fn attempt(
     accel: Accel,
     report: &dyn Report,
 ) -> Result<Option<VerifyResult>, QemuError> {
-    let overlay = overlay(image, options.disk_size)?;
+    let size = options.disk_size.unwrap_or_default().max(image.size);
+    let overlay = Scratch::overlay(size)?;
     let vars = Scratch::copy_of(&ovmf.vars).map_err(QemuError::io("copying the firmware's variables"))?;
     let hardware = Hardware {
         accel,
@@ -117,12 +118,14 @@ fn attempt(
         memory: options.memory,
         cpus: options.cpus,
         disk: Drive {
-            path: overlay.path(),
-            format: Format::Qcow2,
+            path: image.path_for_children(),
+            format: image.format,
+            device: image.device,
+            overlay: Some(overlay.path()),
             controller: options.controller,
-            snapshot: false,
             unsafe_cache: true,
         },
+        image: image.path.clone(),
         cards: expected.network.as_ref().map(cards::cards).unwrap_or_default(),
         deadline: options.deadline,
     };
@@ -191,18 +194,4 @@ fn attempt(
 /// A boot that failed is not repeated: the second one would only wait for the same deadline.
 fn failed_boot(check: &Check) -> bool {
     !check.ok && check.name.starts_with("first boot")
-}
-
-/// A copy-on-write file over the image, without a name.
-fn overlay(image: &ImageFile, size: Option<u64>) -> Result<Scratch, QemuError> {
-    let overlay = Scratch::new().map_err(QemuError::io("making the overlay"))?;
-    let mut tool = Tool::new("qemu-img", "qemu-utils", "make a disposable overlay over the image")
-        .args(["create", "-q", "-f", "qcow2", "-F", image.format.name(), "-b"])
-        .arg(&image.path)
-        .arg(overlay.path());
-    if let Some(size) = size {
-        tool = tool.arg(size.max(image.size).to_string());
-    }
-    tool.run().map_err(|error| QemuError::from_exit(error, &image.path, None))?;
-    Ok(overlay)
 }

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(
     name = "cairn",
+    bin_name = "cairn",
     version,
     propagate_version = true,
     max_term_width = 80,
@@ -51,6 +52,11 @@ pub enum Command {
     /// Needs neither root nor a loop device nor a virtual machine, and the network
     /// only for packages that are not in the cache. The same files in give the same
     /// bytes out. A machine file without a lock file gets one first.
+    ///
+    /// An image of this machine that nobody has touched since it was built is replaced.
+    /// One that a machine has run from with --persist, or that was written to by any
+    /// other means, stays (exit code 3), and so does what is no image of this machine.
+    /// Nothing is written onto disks: the output is always a file in a folder.
     Build(BuildArgs),
     /// Run a machine in QEMU, on this terminal.
     ///
@@ -163,6 +169,10 @@ pub struct BuildArgs {
     /// The formats of the images.
     #[arg(long, value_name = "FORMAT", value_enum, value_delimiter = ',', default_value = "raw,qcow2")]
     pub format: Vec<Format>,
+    /// Replace images that have changed since they were built, those of other
+    /// machines, and whatever else has their names; not one that is in use.
+    #[arg(long)]
+    pub force: bool,
     /// Make the image as that of a machine that was upgraded: OLD.yaml is an older
     /// generation of it. Given several times, the oldest first.
     #[arg(long, value_name = "OLD.yaml", value_hint = clap::ValueHint::FilePath)]

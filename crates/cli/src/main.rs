@@ -16,7 +16,7 @@ mod signals;
 mod table;
 mod ui;
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use cairn_machine::{Problem, Problems};
@@ -30,7 +30,10 @@ use crate::exit::{AfterWrite, Exit, OutputError, Refusal, Usage};
 use crate::ui::Ui;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong_usage(&error),
+    };
     let (json, events) = match &cli.command {
         Command::Check(a) => (a.json, false),
         Command::Lock(a) => (a.json, false),
@@ -69,6 +72,18 @@ fn main() -> ExitCode {
     exit.into()
 }
 
+/// Help and version are the parser's own text. What it says of arguments repeats them, and they may be anybody's: names of files.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        ui::say(error.render().to_string().trim_end());
+    } else if let Err(error) = error.print()
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        return Exit::Failed.into();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8))
+}
+
 fn run(command: Command, ui: &Ui) -> anyhow::Result<Exit> {
     match command {
         Command::Init(args) => commands::init::run(args, ui),
@@ -98,7 +113,8 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         }
         let busy = matches!(cause.downcast_ref(), Some(QemuError::Busy { .. } | QemuError::PortTaken { .. }))
             || matches!(cause.downcast_ref(), Some(StoreError::InUse { .. } | StoreError::NotRoot { .. }));
-        if busy || cause.is::<Refusal>() {
+        let taken = cause.downcast_ref::<image_builder::output::OutputError>().is_some_and(|error| error.is_refusal());
+        if busy || taken || cause.is::<Refusal>() {
             return Exit::Refused;
         }
         if cause.is::<AfterWrite>() {
@@ -120,12 +136,11 @@ fn tell(error: &anyhow::Error, exit: Exit, ui: Ui, events: bool) {
     }
     // The bars must be gone before anything else is on the terminal.
     drop(ui);
-    let mut err = std::io::stderr().lock();
     if problems.is_empty() {
-        let _ = writeln!(err, "cairn: {error:#}");
+        ui::say(&format!("cairn: {error:#}"));
     }
     for problem in problems {
-        let _ = writeln!(err, "{problem}");
+        ui::say(&ui::problem_text(problem));
     }
 }
 

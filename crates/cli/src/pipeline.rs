@@ -5,8 +5,10 @@ pub mod artifact;
 pub mod boot_files;
 mod files;
 pub mod loader;
+mod memory;
 mod outputs;
 mod problems;
+pub mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -30,6 +32,8 @@ use uuid::Uuid;
 use crate::args::Format;
 use crate::{cache, docs, lock_file, machine_file};
 pub use files::NamedFiles;
+pub use outputs::Places;
+use standing::Rules;
 
 /// One generation, made: everything that follows from its machine file alone.
 #[derive(Debug)]
@@ -325,8 +329,15 @@ impl Prepared {
     }
 
     /// Writes the images that are not there yet, and gives the paths of all.
-    pub fn write(&self, folder: &Path, formats: &[Format], report: &dyn Report) -> anyhow::Result<Vec<PathBuf>> {
+    pub fn write(
+        &self,
+        folder: &Path,
+        formats: &[Format],
+        rules: Rules,
+        report: &dyn Report,
+    ) -> anyhow::Result<Vec<PathBuf>> {
         image_builder::output::prepare_folder(folder)?;
+        let cache = cache::folder()?;
         let Made { checked, lock, .. } = self.newest();
         let passwords: Passwords = self.made.iter().flat_map(|made| made.named.passwords.clone()).collect();
         let mount_points: BTreeSet<String> = self.made.iter().flat_map(|made| made.mount_points.clone()).collect();
@@ -349,9 +360,15 @@ impl Prepared {
         let plan = || Image::plan(&contents).map_err(|e| problems::of_image(checked, &self.disk_name, e));
         outputs::write(
             &outputs::Wanted {
-                folder,
-                name: &checked.machine.hostname,
-                formats,
+                places: Places {
+                    folder,
+                    name: &checked.machine.hostname,
+                    formats,
+                    seed: checked.seed(),
+                    rules,
+                    cache: &cache,
+                },
+                newest: self.made.len() as u64,
                 key: &image_builder::image::key(&contents),
                 plan: &plan,
             },

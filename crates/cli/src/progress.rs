@@ -5,10 +5,11 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use cairn_process::Report;
+use cairn_process::text::{one_line, plain};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::ui::event;
+use crate::ui::{event, say};
 
 /// How long a phase must have taken before its end is worth a time.
 const WORTH_A_TIME: Duration = Duration::from_secs(1);
@@ -20,6 +21,27 @@ impl Report for Silent {
     fn phase(&self, _name: &str, _total: Option<u64>) {}
     fn advance(&self, _steps: u64) {}
     fn note(&self, _text: &str) {}
+}
+
+/// What is told to another, as text without orders to the terminal.
+pub struct Plain<R>(pub R);
+
+impl<R: Report> Report for Plain<R> {
+    fn phase(&self, name: &str, total: Option<u64>) {
+        self.0.phase(&one_line(name), total);
+    }
+
+    fn advance(&self, steps: u64) {
+        self.0.advance(steps);
+    }
+
+    fn note(&self, text: &str) {
+        self.0.note(&plain(text));
+    }
+
+    fn finish(&self) {
+        self.0.finish();
+    }
 }
 
 struct Phase {
@@ -131,11 +153,6 @@ impl Report for Lines {
 
 fn done(name: &str, took: Duration) -> String {
     if took < WORTH_A_TIME { name.to_string() } else { format!("{name}: {:.1} s", took.as_secs_f64()) }
-}
-
-/// Standard error that is gone is no reason to stop the work.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// JSON events, one per line, on standard output.

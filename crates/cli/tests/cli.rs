@@ -223,12 +223,75 @@ fn what_is_no_image_is_told_by_every_command_that_takes_one() {
     write(folder.path(), "notes.txt", "not an image\n");
     write(folder.path(), "empty.raw", "");
     fs::create_dir(folder.path().join("folder.raw")).unwrap();
+    // Nobody ever writes into this pipe: whoever opens it as a file waits for ever.
+    nix::unistd::mkfifo(&folder.path().join("pipe.raw"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join("dangling.raw")).unwrap();
     for command in ["run", "verify", "inspect"] {
-        for what in ["notes.txt", "empty.raw", "folder.raw", "missing.raw", "/dev/null"] {
+        for what in ["notes.txt", "empty.raw", "folder.raw", "missing.raw", "/dev/null", "pipe.raw", "dangling.raw"] {
             let ran = run(folder.path(), &[command, what]);
             assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{command} {what}: {}", ran.err);
             assert!(ran.err.contains(what), "{command} {what}: {}", ran.err);
         }
+    }
+}
+
+#[test]
+fn an_output_that_is_no_folder_of_files_is_refused_before_anything_is_made() {
+    let folder = folder();
+    run(folder.path(), &["init", "web.yaml"]);
+    write(folder.path(), "file", "mine\n");
+    std::os::unix::fs::symlink("nowhere", folder.path().join("dangling")).unwrap();
+    nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for (out, words) in [
+        ("/dev/cairn-sdz", "/dev/cairn-sdz is a place of the kernel's (/dev)"),
+        ("/dev/null", "/dev/null is a device"),
+        ("/proc/1", "/proc/1 is a place of the kernel's"),
+        ("/sys/x", "/sys/x is a place of the kernel's"),
+        ("file", "file is a file, and images are written into a folder"),
+        ("file/below", "file is a file, and images are written into a folder"),
+        ("dangling", "dangling is a symbolic link that leads nowhere"),
+        ("pipe", "pipe is a pipe"),
+        ("web.raw", "web.raw is the name of a file, and a folder is wanted"),
+        ("new/web.qcow2", "new/web.qcow2 is the name of a file, and a folder is wanted"),
+    ] {
+        let ran = run(folder.path(), &["build", "web.yaml", "-o", out]);
+        assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{out}: {}", ran.err);
+        assert!(ran.err.contains(words), "{out}: {}", ran.err);
+        assert!(!ran.err.contains("making"), "{out}: {}", ran.err);
+    }
+    assert!(!Path::new("/dev/cairn-sdz").exists() && !folder.path().join("new").exists());
+}
+
+#[test]
+fn what_stands_in_an_image_s_place_is_told_before_anything_is_made() {
+    let folder = folder();
+    run(folder.path(), &["init", "web.yaml"]);
+    run(folder.path(), &["init", "db.yaml"]);
+    fs::create_dir(folder.path().join("out")).unwrap();
+    // The second machine's second format.
+    write(folder.path(), "out/db.qcow2", "a letter\n");
+    let args = ["build", "web.yaml", "db.yaml", "-o", "out"];
+    let ran = run(folder.path(), &args);
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{}", ran.err);
+    let words = "cairn: out/db.qcow2 is no disk image: it is a text file; a raw image with a partition table or a qcow2 image is \
+                 expected; it is left as it is; --force replaces it, -o DIR writes elsewhere\n";
+    assert_eq!(ran.err, words);
+    let ran = run(folder.path(), &[&args[..], &["--json"]].concat());
+    let event: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &event["event"], &event["exit"]), (3, &"error".into(), &3.into()), "{}", ran.out);
+    assert!(event["message"].as_str().unwrap().contains("--force replaces it"), "{event}");
+    assert_eq!(fs::read_dir(folder.path().join("out")).unwrap().count(), 1);
+    // What is in the cache has not been asked for, so nobody is told of options there.
+    fs::create_dir_all(folder.path().join("cache/cairn/images")).unwrap();
+    write(folder.path(), "cache/cairn/images/web.raw", "a letter\n");
+    for command in ["run", "verify"] {
+        let ran = run(folder.path(), &[command, "web.yaml"]);
+        assert_eq!(ran.code, 3, "{command}: {}", ran.err);
+        assert!(
+            ran.err.contains("it is the cache's image of this machine") && !ran.err.contains("--force"),
+            "{}",
+            ran.err
+        );
     }
 }
 

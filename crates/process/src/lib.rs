@@ -1,10 +1,12 @@
 //! The one door for child processes, and the way in which long work tells how far it is.
 //!
 //! A child is started by [`Tool`], which names the missing program with the package that has it and the reason it is
-//! needed, keeps the end of its standard error for the message, and can be stopped by [`stop_children`] on Ctrl-C.
+//! needed, keeps the end of its standard error for the message, and can be stopped by [`stop_children`] on Ctrl-C. What it
+//! says is a stranger's text; [`text`] makes such fit for a terminal.
 
 mod children;
 mod report;
+pub mod text;
 mod tool;
 
 pub use children::stop_children;

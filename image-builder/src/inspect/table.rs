@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cairn_layout::human;
+use cairn_process::text::one_line;
 
 use super::Inspection;
 
@@ -11,7 +12,7 @@ impl fmt::Display for Inspection {
         writeln!(
             f,
             "{}: {}, {} ({} on disk)",
-            self.path.display(),
+            one_line(&self.path.to_string_lossy()),
             self.format,
             human(self.virtual_size),
             human(self.disk_usage)
@@ -23,7 +24,7 @@ impl fmt::Display for Inspection {
         self.boot(f)?;
         self.system(f)?;
         for note in &self.notes {
-            writeln!(f, "\nnote: {note}")?;
+            writeln!(f, "\nnote: {}", one_line(note))?;
         }
         Ok(())
     }
@@ -56,17 +57,18 @@ impl Inspection {
         let Some(boot) = &self.boot else { return Ok(()) };
         if !boot.loader.is_empty() {
             let settings: Vec<_> = boot.loader.iter().map(|(key, value)| format!("{key} {value}")).collect();
-            writeln!(f, "\nloader.conf: {}", settings.join(", "))?;
+            writeln!(f, "\nloader.conf: {}", one_line(&settings.join(", ")))?;
         }
         for entry in &boot.entries {
-            writeln!(f, "\nentry {}", entry.file)?;
+            writeln!(f, "\nentry {}", one_line(&entry.file))?;
             let version = entry.version.as_deref().unwrap_or_default();
-            writeln!(f, "  title    {} {version}", entry.title.as_deref().unwrap_or("-"))?;
+            let title = format!("{} {version}", entry.title.as_deref().unwrap_or("-"));
+            writeln!(f, "  title    {}", one_line(&title))?;
             for path in entry.loads() {
                 let missing = if entry.missing.contains(path) { "  (MISSING)" } else { "" };
-                writeln!(f, "  loads    {path}{missing}")?;
+                writeln!(f, "  loads    {}{missing}", one_line(path))?;
             }
-            writeln!(f, "  options  {}", entry.options)?;
+            writeln!(f, "  options  {}", one_line(&entry.options))?;
         }
         let rows = boot.files.iter().map(|file| vec![file.partition.clone(), human(file.size), file.path.clone()]);
         table(f, "boot files", &["partition", "size", "path"], rows.collect())
@@ -80,11 +82,11 @@ impl Inspection {
         table(f, "generations", &["#", "", "system"], rows.collect())?;
         if let Some(system) = &self.system {
             writeln!(f)?;
-            let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+            let dash = |text: &Option<String>| one_line(text.as_deref().unwrap_or("-")).into_owned();
             writeln!(f, "host name  {}", dash(&system.hostname))?;
             writeln!(f, "system     {}", dash(&system.label))?;
             writeln!(f, "kernel     {}", dash(&system.kernel))?;
-            writeln!(f, "parameters {}", system.kernel_parameters.join(" "))?;
+            writeln!(f, "parameters {}", one_line(&system.kernel_parameters.join(" ")))?;
         }
         let total = self.closure.iter().fold(0_u64, |sum, path| sum.saturating_add(path.nar_size));
         let title = format!("closure: {} paths, {}", self.closure.len(), human(total));
@@ -104,6 +106,8 @@ fn table(f: &mut fmt::Formatter<'_>, title: &str, headings: &[&str], rows: Vec<V
     if rows.is_empty() {
         return Ok(());
     }
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| one_line(cell).into_owned()).collect()).collect();
     let widths: Vec<usize> = (0..headings.len())
         .map(|i| {
             rows.iter().map(|row| row[i].chars().count()).chain([headings[i].len()]).max().unwrap_or(0).min(WIDEST)

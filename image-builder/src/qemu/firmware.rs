@@ -46,7 +46,9 @@ impl Ovmf {
                         return Err(QemuError::NoFirmware { why });
                     }
                 }
-                Ok(Ovmf { code, vars })
+                // QEMU takes the part of a relative name before a colon for a protocol.
+                let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+                Ok(Ovmf { code: absolute(code), vars: absolute(vars) })
             }
             (None, None) => Ovmf::find_under(Path::new("/")),
             _ => Err(QemuError::NoFirmware { why: "only one of OVMF_CODE and OVMF_VARS is set".into() }),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cairn_process::{Tool, find};
 
 use super::QEMU;
-use crate::image_file::Format;
+use super::drive::{Controller, Drive};
 
 /// What runs the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,54 +16,6 @@ pub enum Accel {
     Kvm,
     /// QEMU's emulator: everywhere, and some ten times slower.
     Tcg,
-}
-
-/// What a disk hangs on. Decides which kernel module the machine needs to find it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Controller {
-    /// A paravirtual disk: /dev/vda.
-    #[default]
-    VirtioBlk,
-    /// A paravirtual SCSI bus: /dev/sda.
-    VirtioScsi,
-    /// NVMe: /dev/nvme0n1.
-    Nvme,
-    /// SATA: /dev/sda.
-    Ahci,
-}
-
-impl Controller {
-    /// Every controller with its name on the command line.
-    pub const ALL: [(&'static str, Controller); 4] = [
-        ("virtio-blk", Controller::VirtioBlk),
-        ("virtio-scsi", Controller::VirtioScsi),
-        ("nvme", Controller::Nvme),
-        ("ahci", Controller::Ahci),
-    ];
-}
-
-impl std::str::FromStr for Controller {
-    type Err = String;
-    fn from_str(name: &str) -> Result<Controller, String> {
-        let known = || Controller::ALL.map(|(n, _)| n).join(", ");
-        let found = Controller::ALL.iter().find(|(n, _)| *n == name);
-        found.map(|(_, c)| *c).ok_or_else(|| format!("unknown disk controller '{name}': one of {}", known()))
-    }
-}
-
-/// A disk.
-#[derive(Debug, Clone)]
-pub struct Drive {
-    /// The image.
-    pub path: PathBuf,
-    /// Its format.
-    pub format: Format,
-    /// What it hangs on.
-    pub controller: Controller,
-    /// Throw away what is written (QEMU's own unnamed overlay).
-    pub snapshot: bool,
-    /// The bytes need not survive a crash of this computer: no syncing.
-    pub unsafe_cache: bool,
 }
 
 /// Screen and keyboard.
@@ -243,13 +195,9 @@ impl Args {
     }
 
     fn disk(&mut self, n: usize, disk: &Drive) {
-        let mut drive = format!("if=none,id=disk{n},format={},discard=unmap", disk.format.name());
-        if disk.snapshot {
-            drive += ",snapshot=on";
-        } else if disk.unsafe_cache {
-            drive += ",cache=unsafe";
+        for node in disk.nodes(n) {
+            self.add("-blockdev").add(&node.to_string());
         }
-        self.add("-drive").os(option(&format!("{drive},file="), &disk.path));
         let device = match disk.controller {
             Controller::VirtioBlk => "virtio-blk-pci",
             Controller::VirtioScsi => {
@@ -286,6 +234,7 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image_file::Format;
 
     fn machine() -> Machine {
         Machine {
@@ -297,8 +246,9 @@ mod tests {
             disks: vec![Drive {
                 path: "/images/a,b.raw".into(),
                 format: Format::Raw,
+                device: false,
+                overlay: Some("/o".into()),
                 controller: Controller::Nvme,
-                snapshot: true,
                 unsafe_cache: false,
             }],
             network: Network::User { ssh_port: Some(2222) },
@@ -327,9 +277,12 @@ mod tests {
     }
 
     #[test]
-    fn commas_in_a_path_are_doubled() {
-        let line = machine().tool().to_string();
-        assert!(line.contains("snapshot=on,file=/images/a,,b.raw"), "{line}");
+    fn a_name_is_only_a_name() {
+        let mut machine = machine();
+        machine.smbios = vec!["/c,path=/d".into()];
+        let line = machine.tool().to_string();
+        assert!(line.contains(r#""filename":"/images/a,b.raw""#), "{line}");
+        assert!(line.contains(" -smbios type=11,path=/c,,path=/d"), "{line}");
         assert!(line.contains("nvme,serial=cairn0,drive=disk0,bootindex=0"), "{line}");
     }
 
@@ -342,11 +295,5 @@ mod tests {
             line.contains("user,id=net1 -device virtio-net-pci,romfile=,netdev=net1,mac=52:54:00:00:00:02 "),
             "{line}"
         );
-    }
-
-    #[test]
-    fn an_unknown_controller_is_answered_with_the_known_ones() {
-        let error = "scsi".parse::<Controller>().unwrap_err();
-        assert_eq!(error, "unknown disk controller 'scsi': one of virtio-blk, virtio-scsi, nvme, ahci");
     }
 }

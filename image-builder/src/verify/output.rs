@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use cairn_process::text::{is_deceptive, one_line};
+
 use super::check::{Check, Stage, VerifyResult};
 
 impl VerifyResult {
@@ -10,11 +12,11 @@ impl VerifyResult {
         let mut out = String::new();
         for check in &self.checks {
             let mark = if check.ok { "ok  " } else { "FAIL" };
-            let found = shorten(&check.found);
+            let (name, found) = (shorten(&check.name), shorten(&check.found));
             if check.ok {
-                put(&mut out, format_args!("{mark}  {}: {found}", check.name));
+                put(&mut out, format_args!("{mark}  {name}: {found}"));
             } else {
-                put(&mut out, format_args!("{mark}  {}", check.name));
+                put(&mut out, format_args!("{mark}  {name}"));
                 put(&mut out, format_args!("      expected: {}", shorten(&check.expected)));
                 put(&mut out, format_args!("      found:    {found}"));
             }
@@ -83,7 +85,7 @@ fn put_case(out: &mut String, suite: &str, check: &Check) {
 /// On one line, and not longer than a screen is wide a few times.
 fn shorten(text: &str) -> String {
     const LONGEST: usize = 400;
-    let mut line = text.split('\n').map(str::trim_end).collect::<Vec<_>>().join(" / ");
+    let mut line = one_line(&text.split('\n').map(str::trim_end).collect::<Vec<_>>().join(" / ")).into_owned();
     if let Some((at, _)) = line.char_indices().nth(LONGEST) {
         line.truncate(at);
         line.push('…');
@@ -101,7 +103,7 @@ fn escape(text: &str) -> String {
             '>' => out += "&gt;",
             '"' => out += "&quot;",
             '\n' | '\t' => out.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c if is_deceptive(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }
@@ -127,7 +129,7 @@ mod tests {
     fn the_table_shows_what_is_wrong() {
         assert_eq!(
             result().table(),
-            "ok    host name: a\nFAIL  user \"x\"\n      expected: one / two\n      found:    <none>\u{1b}\n\
+            "ok    host name: a\nFAIL  user \"x\"\n      expected: one / two\n      found:    <none>\\x1b\n\
              boot 1 (tcg): total 27.2 s\nthe console's last lines:\n  | last line\n1 of 2 checks failed\n"
         );
     }
@@ -139,7 +141,7 @@ mod tests {
             xml.contains("<testsuite name=\"hello\" tests=\"2\" failures=\"1\" errors=\"0\" time=\"27.250\">"),
             "{xml}"
         );
-        assert!(xml.contains("<failure message=\"&lt;none&gt;\u{fffd}\">"), "{xml}");
+        assert!(xml.contains("<failure message=\"&lt;none&gt;\\x1b\">"), "{xml}");
         assert!(!xml.contains('\x1b'));
     }
 }

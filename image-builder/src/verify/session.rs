@@ -27,6 +27,8 @@ pub(super) struct Hardware {
     pub memory: u64,
     pub cpus: u32,
     pub disk: Drive,
+    /// The image's own name, for messages.
+    pub image: PathBuf,
     pub cards: Vec<Card>,
     pub deadline: Duration,
 }
@@ -137,7 +139,7 @@ impl Session {
             Some(port) => port,
             // It ended before it began: its own words say why.
             None => {
-                qemu.wait()?;
+                qemu.wait().map_err(|error| QemuError::from_exit(error, &hardware.image, None))?;
                 return Err(QemuError::Control { command: "start".into(), answer: "it ended at once".into() });
             }
         };

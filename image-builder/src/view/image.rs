@@ -1,16 +1,13 @@
 //! A machine in an image, raw or qcow2: its root is the ext4 file system that has generations, its boot partitions are
 //! the FAT volumes.
 
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cairn_disk::ext4::{self, EntryKind};
 use cairn_disk::partition_table::{self, Table};
 use cairn_disk::{Budget, DiskError, FileSource, Metered, Region, Source, fat};
-use nix::fcntl::OFlag;
 
 use super::fat_files::FatFiles;
 use super::{BootVolume, Files, Kind, Machine, PROFILES, ViewError};
@@ -103,13 +100,7 @@ impl Disk {
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Source>, InspectError> {
     let image = ImageFile::open(path)?;
     let io = |source| InspectError::Io { path: path.to_path_buf(), source };
-    // What is opened need not be what was looked at: a pipe would be waited for.
-    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(&image.path).map_err(io)?;
-    let kind = file.metadata().map_err(io)?.file_type();
-    if !kind.is_file() && !kind.is_block_device() {
-        return Err(io(std::io::Error::other("it is neither a file nor a disk")));
-    }
+    let file = image.file().map_err(io)?;
     let budget = Budget::shared();
     Ok(match image.format {
         Format::Raw => Box::new(Metered::new(FileSource::new(file).map_err(io)?, budget)),

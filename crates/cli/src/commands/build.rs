@@ -7,9 +7,11 @@ use cairn_store::SigningKey;
 use serde_json::json;
 
 use crate::args::BuildArgs;
+use crate::cache;
 use crate::exit::{Exit, Refusal, Usage};
 use crate::machine_file;
-use crate::pipeline;
+use crate::pipeline::standing::{self, Rules};
+use crate::pipeline::{self, Places};
 use crate::ui::Ui;
 
 pub fn run(args: BuildArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -19,8 +21,14 @@ pub fn run(args: BuildArgs, ui: &Ui) -> anyhow::Result<Exit> {
     if !args.after.is_empty() && args.files.len() > 1 {
         return Err(Usage("--after makes one machine: give one machine file besides".into()).into());
     }
+    let mut machines = Vec::new();
     for file in &args.files {
-        let name = machine_file::load(file)?.machine.hostname;
+        let checked = machine_file::load(file)?;
+        // An older generation's file says whose disk it is.
+        let seed = args.after.first().map(|first| Ok(machine_file::load(first)?.seed()));
+        let seed = seed.unwrap_or_else(|| anyhow::Ok(checked.seed()))?;
+        let name = checked.machine.hostname;
+        machines.push((name.clone(), seed));
         if let Some(other) = names.insert(name.clone(), file) {
             let both = format!("{} and {} both make {name}", other.display(), file.display());
             return Err(Refusal(format!("{both}; build them into folders of their own with -o")).into());
@@ -32,10 +40,15 @@ pub fn run(args: BuildArgs, ui: &Ui) -> anyhow::Result<Exit> {
             formats.push(format);
         }
     }
+    let rules = Rules { force: args.force, ..standing::BUILD };
+    let cache = cache::folder()?;
+    for (name, seed) in machines {
+        Places { folder: &args.output, name: &name, formats: &formats, seed, rules, cache: &cache }.check()?;
+    }
     for file in &args.files {
         let generations: Vec<&Path> = args.after.iter().chain([file]).map(PathBuf::as_path).collect();
         let machine = pipeline::prepare(&generations, key.as_ref(), ui.report())?;
-        for path in machine.write(&args.output, &formats, ui.report())? {
+        for path in machine.write(&args.output, &formats, rules, ui.report())? {
             if ui.json() {
                 ui.event("image", json!({ "path": path, "machine": file }))?;
             } else {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use cairn_layout::human;
+use cairn_process::text::{one_line, plain};
 use serde_json::Value;
 
 use crate::args::DiffArgs;
@@ -37,7 +38,7 @@ fn text(diff: &Diff) -> String {
     let _ = writeln!(text, "generation {} -> {}", from.generation, to.generation);
     for side in [from, to] {
         if let Some(problem) = &side.problem {
-            let _ = writeln!(text, "generation {}: {problem}", side.generation);
+            let _ = writeln!(text, "generation {}: {}", side.generation, one_line(problem));
         }
     }
     if from.system == to.system {
@@ -46,7 +47,7 @@ fn text(diff: &Diff) -> String {
     }
     let dash = || "-".to_string();
     if from.kernel != to.kernel {
-        let name = |side: &Side| side.kernel.clone().unwrap_or_else(dash);
+        let name = |side: &Side| one_line(side.kernel.as_deref().unwrap_or("-")).into_owned();
         let _ = writeln!(text, "\nkernel: {} -> {}", name(from), name(to));
     }
     words("kernel parameters", &from.kernel_parameters, &to.kernel_parameters, &mut text);
@@ -78,7 +79,7 @@ fn words(what: &str, old: &[String], new: &[String], text: &mut String) {
     let added = new.iter().filter(|w| !before.contains(w)).map(|w| format!("+{w}"));
     let all: Vec<String> = gone.chain(added).collect();
     if !all.is_empty() {
-        let _ = writeln!(text, "\n{what}: {}", all.join(" "));
+        let _ = writeln!(text, "\n{what}: {}", one_line(&all.join(" ")));
     }
 }
 
@@ -92,11 +93,12 @@ fn packages(changes: Option<&[Change]>, text: &mut String) {
     }
     let _ = writeln!(text, "\npackages:");
     for Change { name, from, to } in changes {
-        let _ = match (from, to) {
-            (Some(from), Some(to)) => writeln!(text, "  ~ {name} {from} -> {to}"),
-            (Some(from), None) => writeln!(text, "  - {name} {from}"),
-            (_, to) => writeln!(text, "  + {name} {}", to.as_deref().unwrap_or_default()),
+        let line = match (from, to) {
+            (Some(from), Some(to)) => format!("~ {name} {from} -> {to}"),
+            (Some(from), None) => format!("- {name} {from}"),
+            (_, to) => format!("+ {name} {}", to.as_deref().unwrap_or_default()),
         };
+        let _ = writeln!(text, "  {}", one_line(&line));
     }
 }
 
@@ -110,7 +112,7 @@ fn settings(changes: Option<&[Setting]>, text: &mut String) {
     }
     let _ = writeln!(text, "\nsettings:");
     for Setting { key, from, to } in changes {
-        let _ = match (from, to) {
+        let line = match (from, to) {
             (Some(Value::Array(old)), Some(Value::Array(new))) => {
                 let texts = |values: &[Value]| values.iter().map(Value::to_string).collect::<BTreeSet<String>>();
                 let (before, after) = (texts(old), texts(new));
@@ -118,12 +120,13 @@ fn settings(changes: Option<&[Setting]>, text: &mut String) {
                 let added = new.iter().filter(|v| !before.contains(&v.to_string())).map(|v| format!("+{}", short(v)));
                 let all: Vec<String> = gone.chain(added).collect();
                 let all = if all.is_empty() { "another order".into() } else { all.join(" ") };
-                writeln!(text, "  ~ {key}: {all}")
+                format!("~ {key}: {all}")
             }
-            (Some(from), Some(to)) => writeln!(text, "  ~ {key}: {} -> {}", short(from), short(to)),
-            (Some(from), None) => writeln!(text, "  - {key}: {}", short(from)),
-            (_, to) => writeln!(text, "  + {key}: {}", to.as_ref().map(short).unwrap_or_default()),
+            (Some(from), Some(to)) => format!("~ {key}: {} -> {}", short(from), short(to)),
+            (Some(from), None) => format!("- {key}: {}", short(from)),
+            (_, to) => format!("+ {key}: {}", to.as_ref().map(short).unwrap_or_default()),
         };
+        let _ = writeln!(text, "  {}", one_line(&line));
     }
 }
 
@@ -154,9 +157,9 @@ fn files(changes: Option<&[FileChange]>, text: &mut String) {
             Kinds::Removed => '-',
             Kinds::Changed => '~',
         };
-        let _ = writeln!(text, "  {sign} {path}");
+        let _ = writeln!(text, "  {sign} {}", one_line(path));
         for line in diff.iter().flat_map(|d| d.lines()) {
-            let _ = writeln!(text, "      {line}");
+            let _ = writeln!(text, "      {}", plain(line));
         }
     }
 }

@@ -1,11 +1,11 @@
 //! `cairn init`: a commented machine file to start from.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
 use cairn_machine::{SourceFile, check, template};
+use image_builder::output::{NewFile, OutputError};
 
 use crate::args::InitArgs;
 use crate::exit::{Exit, Refusal, Usage};
@@ -21,17 +21,22 @@ pub fn run(args: InitArgs, ui: &Ui) -> anyhow::Result<Exit> {
     };
     let text = template(&hostname);
     let path = args.file.display().to_string();
-    let mut file = match OpenOptions::new().write(true).create_new(true).open(&args.file) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            return Err(Refusal(format!("{path} exists and is left as it is; give another name")).into());
-        }
-        Err(e) => return Err(e).with_context(|| format!("writing {path}")),
-    };
-    file.write_all(text.as_bytes()).with_context(|| format!("writing {path}"))?;
+    if args.file.symlink_metadata().is_ok() {
+        return Err(exists(&path));
+    }
+    let file = NewFile::create(&args.file)?;
+    file.file().write_all(text.as_bytes()).with_context(|| format!("writing {path}"))?;
+    file.commit_new().map_err(|error| match error {
+        OutputError::Appeared { .. } => exists(&path),
+        other => other.into(),
+    })?;
     ui.line(&path)?;
     ui.report().note(&format!("edit {path}, then `cairn build {path}` and `cairn run {path}`"));
     Ok(Exit::Done)
+}
+
+fn exists(path: &str) -> anyhow::Error {
+    Refusal(format!("{path} exists and is left as it is; give another name")).into()
 }
 
 /// `web.yaml` is probably about a machine called web.

@@ -1,6 +1,6 @@
 //! `cairn run`: a machine in QEMU, on this terminal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use image_builder::qemu;
@@ -9,8 +9,8 @@ use image_builder::run::RunOptions;
 use crate::args::{Controller, Format, RunArgs};
 use crate::cache;
 use crate::exit::{Exit, Usage};
-use crate::machine_file::is_machine_file;
-use crate::pipeline::{self, Prepared};
+use crate::machine_file::{is_machine_file, load};
+use crate::pipeline::{self, Places, Prepared, standing};
 use crate::ui::Ui;
 
 pub fn run(args: RunArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -32,18 +32,23 @@ pub fn run(args: RunArgs, ui: &Ui) -> anyhow::Result<Exit> {
         controller: controller(args.guest.disk),
         accel: None,
     };
-    let image =
-        if built { image_of(&pipeline::prepare(&[args.what.as_path()], None, ui.report())?, ui)? } else { args.what };
+    let image = if built { image_of(&args.what, ui)?.0 } else { args.what };
     image_builder::run::run(&image, &options, ui.report())?;
     Ok(Exit::Done)
 }
 
 /// The image of a machine that was not asked for by name: it is made for one run, in the cache, and kept so that the next
 /// run starts at once.
-pub fn image_of(machine: &Prepared, ui: &Ui) -> anyhow::Result<PathBuf> {
-    let folder = cache::folder()?.join("images");
-    let image = machine.write(&folder, &[Format::Raw], ui.report())?.pop();
-    image.context("a build for one format gives one image")
+pub fn image_of(file: &Path, ui: &Ui) -> anyhow::Result<(PathBuf, Prepared)> {
+    let cache = cache::folder()?;
+    let folder = cache.join("images");
+    let (formats, rules) = ([Format::Raw], standing::CACHE);
+    let checked = load(file)?;
+    let name = &checked.machine.hostname;
+    Places { folder: &folder, name, formats: &formats, seed: checked.seed(), rules, cache: &cache }.check()?;
+    let machine = pipeline::prepare(&[file], None, ui.report())?;
+    let image = machine.write(&folder, &formats, rules, ui.report())?.pop();
+    Ok((image.context("a build for one format gives one image")?, machine))
 }
 
 pub fn controller(chosen: Controller) -> qemu::Controller {

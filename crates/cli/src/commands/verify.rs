@@ -12,7 +12,6 @@ use crate::args::VerifyArgs;
 use crate::commands::run::{controller, image_of};
 use crate::exit::Exit;
 use crate::machine_file::{is_machine_file, load};
-use crate::pipeline;
 use crate::ui::Ui;
 use crate::{lock_file, own_file};
 
@@ -20,8 +19,8 @@ pub fn run(args: VerifyArgs, ui: &Ui) -> anyhow::Result<Exit> {
     // Before anything is built or booted: a mistake in the file should not take minutes to be told.
     let against = args.against.as_deref().map(against).transpose()?;
     let (image, own) = if is_machine_file(&args.what) {
-        let machine = pipeline::prepare(&[args.what.as_path()], None, ui.report())?;
-        (image_of(&machine, ui)?, Some(machine.expected()))
+        let (image, machine) = image_of(&args.what, ui)?;
+        (image, Some(machine.expected()))
     } else {
         ImageFile::open(&args.what)?;
         (args.what.clone(), None)

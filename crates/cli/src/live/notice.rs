@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_boot::Record;
+use cairn_process::text::is_deceptive;
 
 use super::numbers;
 
@@ -60,7 +61,7 @@ fn parse(text: &str) -> Option<Why> {
 
 /// A backslash means something to agetty, and control characters to a terminal.
 fn plain(line: &str) -> String {
-    line.chars().filter(|c| !c.is_control() && *c != '\\').collect()
+    line.chars().filter(|c| !is_deceptive(*c) && *c != '\\').collect()
 }
 
 fn text(booted: u64, failed: &[u64], why: Option<&Why>) -> Option<String> {

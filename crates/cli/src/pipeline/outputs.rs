@@ -1,53 +1,90 @@
-//! The images that a build writes, and the memory of those that are there already.
+//! The images that a build writes.
 //!
-//! For each image that was written the cache remembers what it was made from and what `stat` said of it. As long as both
-//! are the same there is nothing to do; whoever touches the image or its inputs gets it written anew.
+//! As long as what an image was made from is the same, and the image untouched, there is nothing to do. Else everything that can fail
+//! comes before anything is replaced: what stands there is judged, the new images are written without a name, what stands there is
+//! judged again, and what then has lost its name is looked at once more before it goes.
 
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_process::Report;
 use image_builder::image::Image;
-use image_builder::output::NewFile;
+use image_builder::output::{NewFile, OutputError, Placed};
 use image_builder::qcow2;
+use uuid::Uuid;
 
+use super::memory::{self, Memory, Stamp};
+use super::standing::{Rules, Standing, judge, who_writes};
 use crate::args::Format;
-use crate::cache;
+use crate::exit::Refusal;
 
-/// What is to be there in the end.
-pub struct Wanted<'a> {
+/// Where the images of a machine are to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
     /// The folder.
     pub folder: &'a Path,
     /// The images' name, without the format.
     pub name: &'a str,
     /// The formats.
     pub formats: &'a [Format],
+    /// The machine's seed.
+    pub seed: Uuid,
+    /// What may be replaced.
+    pub rules: Rules,
+    /// Where it is remembered what was written.
+    pub cache: &'a Path,
+}
+
+/// What is to be there in the end.
+pub struct Wanted<'a> {
+    /// Where.
+    pub places: Places<'a>,
     /// What the images follow from.
     pub key: &'a str,
+    /// The number of the newest generation.
+    pub newest: u64,
     /// Plans the image.
     pub plan: &'a dyn Fn() -> anyhow::Result<Image>,
 }
 
+impl Places<'_> {
+    fn path(&self, format: Format) -> PathBuf {
+        self.folder.join(format!("{}.{}", self.name, extension(format)))
+    }
+
+    /// Refuses what surely will be refused, before anything is made: a base takes minutes.
+    pub fn check(&self) -> anyhow::Result<()> {
+        image_builder::output::check_folder(self.folder)?;
+        self.formats.iter().try_for_each(|format| self.judge(*format, None).map(drop))
+    }
+
+    fn judge(&self, format: Format, key: Option<&str>) -> anyhow::Result<Standing> {
+        judge(&self.path(format), self, key)
+    }
+}
+
 /// Writes what is not there, and gives the paths of all in the order of the formats.
 pub fn write(wanted: &Wanted<'_>, report: &dyn Report) -> anyhow::Result<Vec<PathBuf>> {
-    let path = |format: Format| wanted.folder.join(format!("{}.{}", wanted.name, extension(format)));
-    let missing: Vec<Format> =
-        wanted.formats.iter().copied().filter(|format| !is_there(&path(*format), wanted.key)).collect();
+    let places = &wanted.places;
+    let mut missing = Vec::new();
+    for format in places.formats {
+        if !places.judge(*format, Some(wanted.key))?.is_current(wanted.key) {
+            missing.push(*format);
+        }
+    }
     if missing.is_empty() {
         report.note("nothing has changed");
     } else {
-        make(wanted, &missing, &path, report)?;
+        make(wanted, &missing, report)?;
     }
-    Ok(wanted.formats.iter().map(|format| path(*format)).collect())
+    Ok(places.formats.iter().map(|format| places.path(*format)).collect())
 }
 
-fn make(
-    wanted: &Wanted<'_>,
-    missing: &[Format],
-    path: &dyn Fn(Format) -> PathBuf,
-    report: &dyn Report,
-) -> anyhow::Result<()> {
+fn make(wanted: &Wanted<'_>, missing: &[Format], report: &dyn Report) -> anyhow::Result<()> {
+    let places = &wanted.places;
+    let path = |format| places.path(format);
     let raw = path(Format::Raw);
     // Names that are taken by something else are found before the work begins.
     let outputs = missing.iter().map(|f| Ok((*f, NewFile::create(&path(*f))?))).collect::<anyhow::Result<Vec<_>>>()?;
@@ -59,12 +96,13 @@ fn make(
             (wanted.plan)()?.write_to(new, &raw, threads, report)?;
             new.file()
         }
-        None if is_there(&raw, wanted.key) => {
-            written = std::fs::File::open(&raw).with_context(|| format!("opening {}", raw.display()))?;
+        None if is_there(&raw, wanted) => {
+            written = File::open(&raw).with_context(|| format!("opening {}", raw.display()))?;
             &written
         }
         None => {
-            own = NewFile::create(&raw)?;
+            // It gets no name, so whatever stands under this one is of no importance.
+            own = NewFile::create(&path(Format::Qcow2))?;
             (wanted.plan)()?.write_to(&own, &raw, threads, report)?;
             own.file()
         }
@@ -75,11 +113,105 @@ fn make(
             qcow2::convert((source, &raw), (new.file(), &path(*format)), report)?;
         }
     }
+    commit(wanted, outputs, report)
+}
+
+/// Gives all of them their names, or none.
+fn commit(wanted: &Wanted<'_>, outputs: Vec<(Format, NewFile)>, report: &dyn Report) -> anyhow::Result<()> {
+    let places = &wanted.places;
+    // Two builds of one image would each find the other's: one after the other.
+    let _turn = turn(&places.folder.join(places.name), places.cache)?;
+    let mut to_place = Vec::new();
     for (format, new) in outputs {
-        new.commit()?;
-        remember(&path(format), wanted.key)?;
+        let path = places.path(format);
+        let standing = places.judge(format, Some(wanted.key))?;
+        if standing.is_current(wanted.key) {
+            continue;
+        }
+        if let Standing::Unknown(known, stamp) = &standing {
+            report.phase("comparing with the image that is there", None);
+            if !same_bytes(new.file(), &path)? || Stamp::of(&path).ok().as_ref() != Some(stamp) {
+                return Err(Refusal(format!("{known}; {}", places.rules.way_out)).into());
+            }
+            Memory::new(wanted.key, places.seed, wanted.newest, stamp).write(&path, places.cache)?;
+            continue;
+        }
+        to_place.push((path, new, standing));
+    }
+    let mut placed = Vec::new();
+    for (path, new, standing) in to_place {
+        placed.push(place(path, new, &standing, places.rules)?);
+    }
+    for (path, placed, bytes) in placed {
+        placed.keep()?;
+        // Somebody may have started a machine from it in this moment; then it is not as it was written.
+        if let Ok(stamp) = Stamp::of(&path)
+            && stamp.same_bytes(&bytes)
+        {
+            Memory::new(wanted.key, places.seed, wanted.newest, &stamp).write(&path, places.cache)?;
+        }
     }
     Ok(())
+}
+
+/// Gives a new file its name; what it has replaced must be what was judged. Taken back when the result is dropped.
+fn place(path: PathBuf, new: NewFile, standing: &Standing, rules: Rules) -> anyhow::Result<(PathBuf, Placed, Stamp)> {
+    let now = |what: &str| Refusal(format!("{} {what} just now; {}", path.display(), rules.way_out));
+    let placed = match standing.stamp() {
+        None => new.place_new().map_err(|error| match error {
+            OutputError::Appeared { .. } => now("has appeared").into(),
+            other => anyhow::Error::from(other),
+        })?,
+        Some(stamp) => {
+            let placed = new.place()?;
+            if let Some(old) = placed.replaced() {
+                if let Some(who) = who_writes(old) {
+                    return Err(now(&format!("has come into use ({who})")).into());
+                }
+                if !Stamp::of(old).is_ok_and(|old| old.same_bytes(stamp)) {
+                    return Err(now("has changed").into());
+                }
+            }
+            placed
+        }
+    };
+    let bytes = Stamp::of(&path).with_context(|| format!("looking at {}", path.display()))?;
+    Ok((path, placed, bytes))
+}
+
+fn same_bytes(new: &File, path: &Path) -> anyhow::Result<bool> {
+    let read = || -> std::io::Result<bool> {
+        let old = File::open(path)?;
+        let len = new.metadata()?.len();
+        if old.metadata()?.len() != len {
+            return Ok(false);
+        }
+        let (mut a, mut b) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+        let mut at = 0;
+        while at < len {
+            let count = usize::try_from((len - at).min(1 << 20)).unwrap_or_default();
+            new.read_exact_at(&mut a[..count], at)?;
+            old.read_exact_at(&mut b[..count], at)?;
+            if a[..count] != b[..count] {
+                return Ok(false);
+            }
+            at += count as u64;
+        }
+        Ok(true)
+    };
+    read().with_context(|| format!("reading {}", path.display()))
+}
+
+/// Held while the images of one name get it.
+fn turn(path: &Path, cache: &Path) -> anyhow::Result<File> {
+    let path = memory::place(path, cache)?.with_extension("lock");
+    let take = || -> std::io::Result<File> {
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+        let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    take().with_context(|| format!("locking {}", path.display()))
 }
 
 fn extension(format: Format) -> &'static str {
@@ -90,33 +222,11 @@ fn extension(format: Format) -> &'static str {
 }
 
 /// Whether the file is the one that was written from these inputs, untouched since.
-fn is_there(path: &Path, key: &str) -> bool {
-    let known = memory(path).ok().and_then(|memory| std::fs::read_to_string(memory).ok());
-    known.is_some() && known == describe(path, key)
+fn is_there(path: &Path, wanted: &Wanted<'_>) -> bool {
+    let stamp = Stamp::of(path).ok();
+    let memory = Memory::of(path, wanted.places.cache);
+    memory.zip(stamp).is_some_and(|(memory, stamp)| memory.vouches_for(&stamp) && memory.is_current(wanted.key))
 }
 
-fn remember(path: &Path, key: &str) -> anyhow::Result<()> {
-    let memory = memory(path)?;
-    let write = || -> std::io::Result<()> {
-        let folder = memory.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut file, describe(path, key).unwrap_or_default().as_bytes())?;
-        file.persist(&memory)?;
-        Ok(())
-    };
-    write().with_context(|| format!("writing {}", memory.display()))
-}
-
-/// The name of the memory: one for each place of an image.
-fn memory(path: &Path) -> anyhow::Result<PathBuf> {
-    let whole = std::path::absolute(path)?;
-    let name = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, whole.as_os_str().as_encoded_bytes());
-    Ok(cache::folder()?.join("outputs").join(name.to_string()))
-}
-
-fn describe(path: &Path, key: &str) -> Option<String> {
-    let m = path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
-    let changed = (m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
-    Some(format!("{key}\n{} {} {} {changed:?}\n", m.dev(), m.ino(), m.len()))
-}
+#[cfg(test)]
+mod tests;

@@ -10,5 +10,6 @@ mod generations;
 mod hostile;
 mod kills;
 mod made;
+mod terminal;
 mod trouble;
 mod upgrade;

@@ -1,0 +1,205 @@
+//! A machine's disk, and the nodes of QEMU's that make it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::image_file::Format;
+
+/// What a disk hangs on. Decides which kernel module the machine needs to find it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Controller {
+    /// A paravirtual disk: /dev/vda.
+    #[default]
+    VirtioBlk,
+    /// A paravirtual SCSI bus: /dev/sda.
+    VirtioScsi,
+    /// NVMe: /dev/nvme0n1.
+    Nvme,
+    /// SATA: /dev/sda.
+    Ahci,
+}
+
+impl Controller {
+    /// Every controller with its name on the command line.
+    pub const ALL: [(&'static str, Controller); 4] = [
+        ("virtio-blk", Controller::VirtioBlk),
+        ("virtio-scsi", Controller::VirtioScsi),
+        ("nvme", Controller::Nvme),
+        ("ahci", Controller::Ahci),
+    ];
+}
+
+impl std::str::FromStr for Controller {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Controller, String> {
+        let known = || Controller::ALL.map(|(n, _)| n).join(", ");
+        let found = Controller::ALL.iter().find(|(n, _)| *n == name);
+        found.map(|(_, c)| *c).ok_or_else(|| format!("unknown disk controller '{name}': one of {}", known()))
+    }
+}
+
+/// A disk.
+#[derive(Debug, Clone)]
+pub struct Drive {
+    /// The image.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// It is a disk of this computer, and no file.
+    pub device: bool,
+    /// A qcow2 file that takes all that is written, so that the image is only read.
+    pub overlay: Option<PathBuf>,
+    /// What it hangs on.
+    pub controller: Controller,
+    /// The bytes need not survive a crash of this computer: no syncing.
+    pub unsafe_cache: bool,
+}
+
+impl Drive {
+    /// QEMU's nodes for it. Each is told what it is and what is below it: nothing is guessed from the bytes, and no name that is
+    /// in them is followed.
+    pub(super) fn nodes(&self, n: usize) -> Vec<Value> {
+        let keeps = self.overlay.is_none();
+        let common = |name: String, read_only: bool, more: Value| {
+            let mut node = json!({
+                "node-name": name,
+                "read-only": read_only,
+                "discard": "unmap",
+                "cache": { "direct": false, "no-flush": self.unsafe_cache },
+            });
+            if let (Value::Object(node), Value::Object(more)) = (&mut node, more) {
+                node.extend(more);
+            }
+            node
+        };
+        let file = |driver: &str, path: &Path| json!({ "driver": driver, "filename": path.to_string_lossy() });
+        let image = if keeps { format!("disk{n}") } else { format!("image{n}") };
+        let driver = if self.device { "host_device" } else { "file" };
+        let mut format = json!({ "driver": self.format.name(), "file": format!("file{n}") });
+        if self.format == Format::Qcow2 {
+            format["backing"] = Value::Null;
+        }
+        let mut nodes =
+            vec![common(format!("file{n}"), !keeps, file(driver, &self.path)), common(image.clone(), !keeps, format)];
+        if let Some(overlay) = &self.overlay {
+            nodes.push(common(format!("overlay{n}"), false, file("file", overlay)));
+            let above = json!({ "driver": "qcow2", "file": format!("overlay{n}"), "backing": image });
+            nodes.push(common(format!("disk{n}"), false, above));
+        }
+        nodes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use cairn_process::{Tool, ToolError};
+
+    use super::*;
+    use crate::qemu::{QEMU, Qmp};
+    use crate::scratch::Scratch;
+
+    fn drive() -> Drive {
+        Drive {
+            path: "/images/a,b.raw".into(),
+            format: Format::Raw,
+            device: false,
+            overlay: Some("/o".into()),
+            controller: Controller::VirtioBlk,
+            unsafe_cache: false,
+        }
+    }
+
+    fn nodes(drive: &Drive) -> Vec<(Value, Value, Value, Value)> {
+        let of = |node: &Value| {
+            (node["node-name"].clone(), node["driver"].clone(), node["read-only"].clone(), node["backing"].clone())
+        };
+        drive.nodes(0).iter().map(of).collect()
+    }
+
+    #[test]
+    fn every_node_of_a_disk_is_told_what_it_is() {
+        let drive = drive();
+        let node = |name: &str, driver: &str, read_only: bool, backing: Value| {
+            (json!(name), json!(driver), json!(read_only), backing)
+        };
+        let expected = [
+            node("file0", "file", true, Value::Null),
+            node("image0", "raw", true, Value::Null),
+            node("overlay0", "file", false, Value::Null),
+            node("disk0", "qcow2", false, json!("image0")),
+        ];
+        assert_eq!(nodes(&drive), expected);
+        // What a qcow2 image names as its backing file is never opened: the answer to that question is "nothing".
+        let drive = Drive { format: Format::Qcow2, overlay: None, device: true, ..drive };
+        assert_eq!(
+            nodes(&drive),
+            [node("file0", "host_device", false, Value::Null), node("disk0", "qcow2", false, Value::Null)]
+        );
+        assert!(drive.nodes(0)[1].as_object().unwrap().contains_key("backing"));
+    }
+
+    /// QEMU itself, without a machine, asked which files it has opened for these nodes; nothing when there is no QEMU.
+    fn opened(drive: &Drive) -> Option<String> {
+        let mut tool = Tool::new(QEMU, "qemu-system-x86", "check the nodes")
+            .args(["-machine", "none", "-nodefaults", "-display", "none", "-S"])
+            .args(["-chardev", "stdio,id=control,signal=off", "-mon", "chardev=control,mode=control"]);
+        for node in drive.nodes(0) {
+            tool = tool.arg("-blockdev").arg(node.to_string());
+        }
+        let mut qemu = match tool.start(Stdio::piped(), Stdio::piped()) {
+            Ok(qemu) => qemu,
+            Err(missing @ ToolError::Missing { .. }) => {
+                assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
+                eprintln!("skipped: {missing}");
+                return None;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let (input, output) = qemu.take_stdin().zip(qemu.take_stdout()).unwrap();
+        let mut qmp = Qmp::start(input, output);
+        let nodes = qmp.greet().and_then(|()| qmp.ask("query-named-block-nodes", json!({})));
+        match nodes {
+            Ok(nodes) => {
+                qemu.kill();
+                Some(nodes.to_string())
+            }
+            Err(error) => panic!("{error}: {:?}", qemu.wait()),
+        }
+    }
+
+    #[test]
+    fn qemu_opens_what_it_is_given_and_nothing_that_an_image_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let (secret, image) = (folder.path().join("secret"), folder.path().join("a,b=c:d.qcow2"));
+        std::fs::write(&secret, vec![7; 1 << 20]).unwrap();
+        let made = Tool::new("qemu-img", "qemu-utils", "make an image")
+            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+            .arg(&secret)
+            .arg(&image)
+            .run();
+        if let Err(missing @ ToolError::Missing { .. }) = made {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
+            return;
+        }
+        made.unwrap();
+        let overlay = Scratch::overlay(1 << 20).unwrap();
+        for overlay in [None, Some(overlay.path())] {
+            let drive = Drive { path: image.clone(), format: Format::Qcow2, overlay, ..drive() };
+            let Some(nodes) = opened(&drive) else { return };
+            assert!(nodes.contains("a,b=c:d.qcow2") && nodes.contains("\"node-name\":\"disk0\""), "{nodes}");
+            assert!(
+                !nodes.contains("\"filename\":\"$SECRET\"".replace("$SECRET", &secret.to_string_lossy()).as_str()),
+                "{nodes}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_controller_is_answered_with_the_known_ones() {
+        let error = "scsi".parse::<Controller>().unwrap_err();
+        assert_eq!(error, "unknown disk controller 'scsi': one of virtio-blk, virtio-scsi, nvme, ahci");
+    }
+}
