@@ -4,6 +4,7 @@
 //! `d PATH`, `f SIZE SHA256 PATH`, `x SIZE SHA256 PATH` (executable), `l PATH<tab>TARGET`. A backslash, a line feed
 //! and a tab in a name are written `\\`, `\n` and `\t`. The top of the tree has the empty path.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::info::{from_hex, to_hex};
@@ -69,10 +70,11 @@ impl Listing {
         self.entries.iter().find(|e| e.path == path)
     }
 
-    /// The bytes in all files together.
+    /// The bytes in all files together. A listing of somebody else's may say more than there can be: then the most.
     #[must_use]
     pub fn total_size(&self) -> u64 {
-        self.entries.iter().map(|e| if let EntryKind::File { size, .. } = e.kind { size } else { 0 }).sum()
+        let size = |entry: &Entry| if let EntryKind::File { size, .. } = entry.kind { size } else { 0 };
+        self.entries.iter().fold(0, |sum: u64, entry| sum.saturating_add(size(entry)))
     }
 
     pub(crate) fn to_text(&self) -> String {
@@ -102,7 +104,7 @@ impl Listing {
     pub fn parse(text: &str) -> Option<Listing> {
         let body = text.strip_prefix(HEADER)?;
         let entries: Option<Vec<Entry>> = body.split_terminator('\n').map(parse_line).collect();
-        entries.filter(|e| !e.is_empty()).map(Listing::new)
+        entries.filter(|entries| well_formed(entries)).map(Listing::new)
     }
 }
 
@@ -113,6 +115,28 @@ impl<'a> IntoIterator for &'a Listing {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
+}
+
+/// Whether the entries are those of a tree: its top, and then what is below it, each once and in a folder that came before.
+/// Whoever makes files by a listing makes them nowhere else.
+fn well_formed(entries: &[Entry]) -> bool {
+    let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.len() <= 255 && !name.contains('\0');
+    let (mut folders, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    for (i, Entry { path, kind }) in entries.iter().enumerate() {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let is_below = || is_name(name) && folders.contains(folder) && !path.starts_with('/');
+        let target_is_well = match kind {
+            EntryKind::Symlink { target } => !target.is_empty() && !target.contains('\0'),
+            EntryKind::Directory | EntryKind::File { .. } => true,
+        };
+        if !target_is_well || !seen.insert(&**path) || !(if i == 0 { path.is_empty() } else { is_below() }) {
+            return false;
+        }
+        if *kind == EntryKind::Directory {
+            folders.insert(&**path);
+        }
+    }
+    !entries.is_empty()
 }
 
 fn parse_line(line: &str) -> Option<Entry> {
@@ -196,5 +220,44 @@ mod tests {
         {
             assert_eq!(Listing::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_path_in_a_listing_leads_nowhere_but_down() {
+        let file = |path: &str| format!("f 1 {} {path}\n", "0".repeat(64));
+        let listing = |body: &str| Listing::parse(&format!("{HEADER}d \nd a\n{body}"));
+        assert!(listing(&file("a/b")).is_some());
+        for path in [
+            "",
+            "/a/b",
+            "..",
+            "../b",
+            "a/..",
+            "a/../b",
+            "a/../../../b",
+            ".",
+            "a/./b",
+            "a//b",
+            "a/b/",
+            "c/b",
+            "a",
+            "a/\0",
+            "/b",
+        ] {
+            assert_eq!(listing(&file(path)), None, "{path:?}");
+            assert_eq!(listing(&format!("l {path}\t/etc\n")), None, "{path:?}");
+            assert_eq!(listing(&format!("d {path}\n")), None, "{path:?}");
+        }
+        assert_eq!(listing(&file(&"x".repeat(300))), None);
+        assert_eq!(listing("l a/l\t/etc\nd a/l/x\n"), None, "below a link");
+        assert_eq!(listing("l a/l\t\n"), None, "a link to nothing");
+        assert_eq!(Listing::parse(&format!("{HEADER}d a\n")), None, "no top");
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_together_are_as_many_as_there_can_be() {
+        let file = |path: &str| format!("f {} {} {path}\n", u64::MAX, "0".repeat(64));
+        let listing = Listing::parse(&format!("{HEADER}d \n{}{}", file("a"), file("b"))).unwrap();
+        assert_eq!(listing.total_size(), u64::MAX);
     }
 }

@@ -86,7 +86,7 @@ impl Inspection {
             writeln!(f, "kernel     {}", dash(&system.kernel))?;
             writeln!(f, "parameters {}", system.kernel_parameters.join(" "))?;
         }
-        let total: u64 = self.closure.iter().map(|path| path.nar_size).sum();
+        let total = self.closure.iter().fold(0, |sum: u64, path| sum.saturating_add(path.nar_size));
         let title = format!("closure: {} paths, {}", self.closure.len(), human(total));
         let rows = self.closure.iter().map(|path| vec![human(path.nar_size), path.path.clone()]);
         table(f, &title, &["size", "path"], rows.collect())?;

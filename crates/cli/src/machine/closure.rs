@@ -54,9 +54,9 @@ impl<'a> Closures<'a> {
 
     /// How large these paths are together, as NARs.
     pub fn size<'p>(&mut self, paths: impl IntoIterator<Item = &'p String>) -> Result<u64, ViewError> {
-        let mut sum = 0;
+        let mut sum = 0_u64;
         for path in paths {
-            sum += self.info(path)?.map_or(0, |info| info.nar_size);
+            sum = sum.saturating_add(self.info(path)?.map_or(0, |info| info.nar_size));
         }
         Ok(sum)
     }

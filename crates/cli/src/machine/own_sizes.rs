@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use cairn_store::{EntryKind, Listing, StorePath, own_sizes_at};
+use cairn_store::{Entry, EntryKind, Listing, StorePath, own_sizes_at};
 use image_builder::view::{Files, ViewError};
 
 use super::closure::Closures;
@@ -52,12 +52,14 @@ pub fn own_sizes(
     }
     let mut sizes = BTreeMap::new();
     for (number, closure) in &all {
-        let mut sum = 0;
+        let mut sum = 0_u64;
         for path in closure.iter().filter(|path| users[path] == 1) {
-            sum += match on_disk(files, path)? {
+            let own = match on_disk(files, path)? {
                 Some(bytes) => bytes,
                 None => closures.size([path])?,
             };
+            // What a listing of somebody's disk says may be anything.
+            sum = sum.saturating_add(own);
         }
         sizes.insert(*number, sum);
     }
@@ -82,5 +84,6 @@ fn on_disk(files: &dyn Files, path: &str) -> Result<Option<u64>, ViewError> {
         EntryKind::File { size, .. } => size.div_ceil(BLOCK),
         EntryKind::Symlink { target } => u64::from(target.len() > SHORT_LINK),
     };
-    Ok(Some(listing.iter().map(|entry| blocks(&entry.kind) * BLOCK).sum()))
+    let bytes = |entry: &Entry| blocks(&entry.kind).saturating_mul(BLOCK);
+    Ok(Some(listing.iter().fold(0, |sum: u64, entry| sum.saturating_add(bytes(entry)))))
 }
