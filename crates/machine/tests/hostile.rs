@@ -111,7 +111,16 @@ fn no_text_of_the_model_takes_a_control_character() {
         for odd in ["a\0b", "a\u{1b}]0;x\u{7}b", "a\u{7f}b", "a\u{9b}2Jb", "a\nb", "a\r\nb", "a\n", "a\u{b}b"] {
             let text = file_with(at, json!(odd), "x");
             let found = all_problems(&text).join("\n");
-            let about = ["control character", "line break", "unknown here", "not a UUID", "size", "unit", "number"];
+            let about = [
+                "control character",
+                "line break",
+                "unknown here",
+                "not a UUID",
+                "size",
+                "unit",
+                "number",
+                "has a blank in it",
+            ];
             let told = about.iter().any(|words| found.contains(words));
             // The contents of a file may be anything that is text.
             let allowed = *lines && !odd.contains('\0');

@@ -144,6 +144,7 @@ impl Copy<'_> {
         }
         self.place(&format!("{system}/x"))?;
         self.file(&format!("{system}/boot.json"))?;
+        self.file(&format!("{system}/hardware.yaml"))?;
         if let Some(etc) = self.link(&format!("{system}/etc"))?.filter(|path| known(path)) {
             self.file(&format!("{etc}/hostname"))?;
             self.tree(&format!("{etc}/cairn"))?;
