@@ -295,15 +295,16 @@ impl Situation<'_> {
                 .filter(|f| f.place == *place)
                 .map(|f| {
                     let old = self.present.files.get(&(f.place, f.path.clone())).map_or(0, |found| found.len);
-                    let clusters = |len: u64| len.div_ceil(space.cluster) * space.cluster;
+                    let clusters = |len: u64| len.div_ceil(space.cluster).saturating_mul(space.cluster);
                     clusters(f.content.len()).saturating_sub(clusters(old))
                 })
-                .sum();
+                .fold(0, u64::saturating_add);
             // A copy of the program that is replaced stays, and is written beside the one before.
             let replaced = work.replace.iter().filter(|f| f.place == *place).filter_map(|f| self.found(f));
-            let copy = replaced.map(|f| (f.len.div_ceil(space.cluster) + 3) * space.cluster).max().unwrap_or(0);
-            let needed = needed + healed + copy;
-            let free = space.free + freed;
+            let copy =
+                replaced.map(|f| (f.len.div_ceil(space.cluster) + 3).saturating_mul(space.cluster)).max().unwrap_or(0);
+            let needed = needed.saturating_add(healed).saturating_add(copy);
+            let free = space.free.saturating_add(freed);
             if needed > free {
                 let missing = needed - free;
                 return Err(Shortage { place: *place, missing, needed, free: space.free, fits_with: None });
@@ -324,8 +325,8 @@ impl Situation<'_> {
         let Some(Space { cluster, .. }) = self.present.space.get(&place) else { return 0 };
         let gone = work.stale.iter().chain(&work.entries).chain(&work.others).filter(|(p, _)| *p == place);
         gone.filter_map(|(p, path)| self.present.files.get(&(*p, (*path).to_string())))
-            .map(|found| found.len.div_ceil(*cluster) * cluster)
-            .sum()
+            .map(|found| found.len.div_ceil(*cluster).saturating_mul(*cluster))
+            .fold(0, u64::saturating_add)
     }
 
     fn in_order(&self, work: &Work<'_>, remove_first: bool) -> Update {
@@ -389,7 +390,7 @@ impl Situation<'_> {
                 Step::Overwrite { bytes, .. } => bytes.len() as u64,
                 Step::Keep { .. } | Step::Remove { .. } | Step::Barrier => 0,
             })
-            .sum();
+            .fold(0, u64::saturating_add);
         Update { steps, written, healed }
     }
 }

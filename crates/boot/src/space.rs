@@ -13,9 +13,10 @@ pub fn needed<'a>(files: impl IntoIterator<Item = (&'a str, u64)>, cluster: u64,
     // New slots by directory. A new directory has "." and "..", and ends with an empty slot.
     let mut directories: BTreeMap<&str, u64> = BTreeMap::new();
     let mut made = BTreeSet::new();
-    let mut clusters = 0;
+    let mut clusters = 0_u64;
     for (path, len) in files {
-        clusters += len.div_ceil(cluster);
+        // The lengths are a record's word; a sum that does not fit is more than there is.
+        clusters = clusters.saturating_add(len.div_ceil(cluster));
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         for end in ends {
             let (parent, name) = path[..end].rsplit_once('/').unwrap_or(("", &path[..end]));
@@ -29,8 +30,8 @@ pub fn needed<'a>(files: impl IntoIterator<Item = (&'a str, u64)>, cluster: u64,
             }
         }
     }
-    clusters += directories.values().map(|slots| (slots * SLOT).div_ceil(cluster)).sum::<u64>();
-    clusters * cluster
+    let of_names: u64 = directories.values().map(|slots| (slots * SLOT).div_ceil(cluster)).sum();
+    clusters.saturating_add(of_names).saturating_mul(cluster)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The lock file beside a machine file: is it there, does it still fit, make it, write it.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::cache;
 use crate::machine::packages;
 use crate::machine_file::lock_path;
+use crate::plain_file::{self, TEXT};
 
 /// A package that is another one than before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,9 +31,9 @@ pub struct Change {
 /// Reads the lock file of a machine file, if there is one.
 pub fn read(machine_file: &Path) -> anyhow::Result<Option<Lock>> {
     let path = lock_path(machine_file);
-    match std::fs::read(&path) {
+    match plain_file::read(&path, TEXT) {
         Ok(bytes) => Ok(Some(Lock::parse(&SourceFile::new(path.display().to_string(), bytes))?)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) if e.is_missing() => Ok(None),
         Err(e) => Err(e).with_context(|| format!("reading {}", path.display())),
     }
 }

@@ -4,27 +4,34 @@ use std::path::{Path, PathBuf};
 
 use cairn_machine::{Checked, Problem, Problems, SourceFile, check};
 
+use crate::plain_file::{self, TEXT, Unread};
+
 /// Reads and checks a machine file with the hardware file that it includes.
 pub fn load(path: &Path) -> Result<Checked, Problems> {
     let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|e| unreadable(&name, &e))?;
+    let bytes = plain_file::read(path, TEXT).map_err(|e| unreadable(&name, &e))?;
     let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-    let mut read = |file: &str| std::fs::read(folder.join(file)).map_err(|e| plain(&e));
+    let mut read = |file: &str| plain_file::read(&folder.join(file), TEXT).map_err(|e| e.to_string());
     check(&SourceFile { name, bytes }, &mut read)
 }
 
-fn unreadable(name: &str, error: &std::io::Error) -> Problem {
-    let help = (error.kind() == std::io::ErrorKind::NotFound).then(|| format!("`cairn init {name}` writes one"));
-    Problem { file: name.into(), line: 1, column: 1, message: format!("cannot be read: {}", plain(error)), help }
+/// Checks the machine file that a system carries, on a machine's disk or in its image: not the caller's own, so nothing
+/// that it says is a path of this computer. `read` gives the system's `machine.yaml` and, if that includes one, its
+/// `hardware.yaml`: a system has it under this name, whatever it is called in the machine file.
+pub fn load_own(name: String, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> Result<Checked, Problems> {
+    let bytes = read("machine.yaml").map_err(|why| Problem {
+        file: name.clone(),
+        line: 1,
+        column: 1,
+        message: format!("cannot be read: {why}"),
+        help: None,
+    })?;
+    check(&SourceFile { name, bytes }, &mut |_| read("hardware.yaml"))
 }
 
-/// The system's words without its number.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_lowercase(),
-        None => text,
-    }
+fn unreadable(name: &str, error: &Unread) -> Problem {
+    let help = error.is_missing().then(|| format!("`cairn init {name}` writes one"));
+    Problem { file: name.into(), line: 1, column: 1, message: format!("cannot be read: {error}"), help }
 }
 
 /// The lock file of a machine file: beside it, ending in `.lock`.
@@ -44,6 +51,31 @@ mod tests {
     #[test]
     fn the_lock_file_stands_beside_its_machine_file() {
         assert_eq!(lock_path(Path::new("a/machine.yaml")), Path::new("a/machine.lock"));
+    }
+
+    #[test]
+    fn what_a_machines_own_file_names_is_never_a_path_of_this_computer() {
+        let machine = |hardware: &str| {
+            format!(
+                "version: 1\nhostname: m\nsource: {{debian: {{}}}}\ndisks: {{main: {{layout: uefi}}}}\nhardware: {hardware}\n"
+            )
+        };
+        for named in ["/etc/shadow", "../../etc/shadow", "/dev/zero", "hw/laptop.yaml"] {
+            let mut asked = Vec::new();
+            let mut read = |name: &str| {
+                asked.push(name.to_string());
+                Ok(if name == "machine.yaml" { machine(named).into_bytes() } else { b"version: 1\n".to_vec() })
+            };
+            let checked = load_own("disk:machine.yaml".into(), &mut read).unwrap();
+            assert!(checked.hardware.is_some());
+            assert_eq!(asked, ["machine.yaml", "hardware.yaml"], "{named}");
+        }
+        let mut none = |name: &str| match name {
+            "machine.yaml" => Ok(machine("/etc/shadow").into_bytes()),
+            _ => Err("it is not there".into()),
+        };
+        let told = load_own("disk:machine.yaml".into(), &mut none).unwrap_err().to_string();
+        assert!(told.starts_with("disk:machine.yaml:5:11: reading `/etc/shadow`: it is not there"), "{told}");
     }
 
     #[test]

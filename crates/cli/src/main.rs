@@ -11,6 +11,7 @@ mod machine;
 mod machine_file;
 mod own_file;
 mod pipeline;
+mod plain_file;
 mod progress;
 mod signals;
 mod table;
@@ -129,7 +130,8 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 
 /// Says once what went wrong: the problems of machine files one per line, anything else with its causes.
 fn tell(error: &anyhow::Error, exit: Exit, ui: Ui, events: bool) {
-    let problems = problems_in(error);
+    let all = problems_in(error);
+    let (problems, left_out) = Problems::worth_showing(&all);
     if events {
         let fields = json!({ "message": format!("{error:#}"), "problems": problems, "exit": exit as u8 });
         let _ = ui.event("error", fields);
@@ -142,13 +144,16 @@ fn tell(error: &anyhow::Error, exit: Exit, ui: Ui, events: bool) {
     for problem in problems {
         ui::say(&ui::problem_text(problem));
     }
+    if left_out > 0 {
+        let _ = writeln!(err, "and {left_out} more problems; mend these first");
+    }
 }
 
 /// What the error says about machine files: such an error needs no name of the command and no chain of causes.
-fn problems_in(error: &anyhow::Error) -> Vec<&Problem> {
+fn problems_in(error: &anyhow::Error) -> Vec<Problem> {
     let found = error.chain().find_map(|cause| {
-        let one = cause.downcast_ref::<Problem>().map(|p| vec![p]);
-        one.or_else(|| cause.downcast_ref::<Problems>().map(|all| all.iter().collect()))
+        let one = cause.downcast_ref::<Problem>().map(|p| vec![p.clone()]);
+        one.or_else(|| cause.downcast_ref::<Problems>().map(|all| all.iter().cloned().collect()))
     });
     found.unwrap_or_default()
 }

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use anyhow::Context;
-use cairn_machine::{Checked, SourceFile, check};
+use cairn_machine::Checked;
 use image_builder::inspect::inspect;
 use image_builder::verify::Expected;
 use image_builder::view::{Disk, ViewError};
 
 use crate::lock_file;
 use crate::machine::generations::MOST_MACHINE_FILE;
+use crate::machine_file::load_own;
 
 /// The current generation's system, through the profile's links.
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
@@ -42,12 +43,9 @@ fn machine_file(disk: &Disk, image: &Path) -> anyhow::Result<Option<Checked>> {
     };
     let read = |name: &str| machine.root.read(&format!("{SYSTEM}/{name}"), MOST_MACHINE_FILE);
     let Some(bytes) = read("machine.yaml")? else { return Ok(None) };
-    let source = SourceFile::new(format!("{}:machine.yaml", image.display()), bytes);
-    // Whatever it was called, the system has it under this name.
-    let mut hardware = |_: &str| match read("hardware.yaml") {
-        Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) => Err("not in the image".into()),
-        Err(e) => Err(e.to_string()),
+    let mut file = |name: &str| match name {
+        "machine.yaml" => Ok(bytes.clone()),
+        other => read(other).map_err(|e| e.to_string())?.ok_or_else(|| "not in the image".to_string()),
     };
-    Ok(Some(check(&source, &mut hardware)?))
+    Ok(Some(load_own(format!("{}:machine.yaml", image.display()), &mut file)?))
 }

@@ -306,7 +306,7 @@ fn boot_set(
         program: &loader.program(&newest.checked)?,
         layout: if two { Layout::Two } else { Layout::One },
         memtest: memtest.as_ref(),
-        files: &boot_files::read(folder, &newest.checked)?,
+        files: &boot_files::read(boot_files::Sources::Users(folder), &newest.checked)?,
         once: None,
         complete: true,
     };

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
-use cairn_machine::Problem;
+use cairn_machine::{Problem, Problems};
 use cairn_process::Report;
 use cairn_process::text::{is_deceptive, one_line, plain};
 use serde_json::{Value, json};
@@ -56,10 +56,14 @@ impl Ui {
 
     /// Tells what is allowed and probably not meant.
     pub fn warn(&self, warnings: &[Problem]) {
-        for Problem { file, line, column, message, help } in warnings {
+        let (shown, left_out) = Problems::worth_showing(warnings);
+        for Problem { file, line, column, message, help } in shown {
             let file = one_line(file);
             let help = help.as_ref().map(|h| format!("\n  help: {h}")).unwrap_or_default();
             self.progress.note(&format!("{file}:{line}:{column}: warning: {message}{help}"));
+        }
+        if left_out > 0 {
+            self.progress.note(&format!("and {left_out} more warnings"));
         }
     }
 

@@ -255,3 +255,48 @@ fn entry(path: String, metadata: &Metadata, options: FolderOptions, node: Node) 
 fn read(path: &Path, source: std::io::Error) -> DiskError {
     DiskError::Read { path: path.to_path_buf(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_lies_below_the_root_and_behind_no_link() {
+        let node = || Node::File { len: 0, content: Content::Bytes(Vec::new()) };
+        let entry = |path: &str, node: Node| Entry { path: path.into(), mode: 0o644, uid: 0, gid: 0, mtime: 0, node };
+        let mut tree = Tree::new();
+        tree.dirs("a", 0).unwrap();
+        tree.push(entry("a/link", Node::Symlink("/etc".into()))).unwrap();
+        tree.push(entry("a/file", node())).unwrap();
+        let long = "x".repeat(300);
+        for path in [
+            "/",
+            "/etc",
+            "/a/x",
+            "..",
+            "../x",
+            ".",
+            "a/..",
+            "a/../x",
+            "a/../../x",
+            "a/./x",
+            "a//x",
+            "a/",
+            "a/x/",
+            "x\0",
+            "a/link/x",
+            "a/file/x",
+            "none/x",
+            &long,
+        ] {
+            assert!(tree.push(entry(path, node())).is_err(), "{path:?}");
+            assert!(tree.push(entry(path, Node::Symlink("x".into()))).is_err(), "{path:?}");
+            assert!(tree.push(entry(path, Node::Dir)).is_err(), "{path:?}");
+        }
+        for path in ["/x", "../x", "b/../x", "b/./x", "a/link/x", "b//x", "b/x\0"] {
+            assert!(tree.dirs(path, 0).is_err(), "{path:?}");
+        }
+        let found: Vec<&str> = tree.entries().iter().map(|entry| &*entry.path).collect();
+        assert!(found.iter().all(|path| matches!(*path, "a" | "a/link" | "a/file" | "b")), "{found:?}");
+    }
+}

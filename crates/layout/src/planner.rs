@@ -151,7 +151,7 @@ fn reached(total: u64, table: TableKind, made: Option<bool>) -> Result<u64, Plan
 /// How many units of a disk the partitions may take.
 fn span(total: u64, tail: u64, given: bool, real: bool, needed: u64, claims: &[Claim]) -> Result<u64, PlanError> {
     let units = total.saturating_sub(tail) / ALIGNMENT;
-    let least: u64 = claims.iter().map(|claim| claim.min).sum();
+    let least = claims.iter().fold(0, |sum: u64, claim| sum.saturating_add(claim.min));
     if given && units.saturating_sub(1) < least {
         let pointer = if real { "" } else { "/size" };
         return Err(PlanError::DiskTooSmall { pointer: pointer.into(), size: human(total), needed: need(needed) });

@@ -32,7 +32,7 @@ pub(crate) fn divide(span: u64, claims: &[Claim]) -> Vec<u64> {
         if sizes[i].is_none() {
             let size = if Some(i) == last { remaining } else { share(left, claim.weight, weights) };
             let size = size.min(claim.max);
-            remaining -= size;
+            remaining = remaining.saturating_sub(size);
             sizes[i] = Some(size);
         }
     }
@@ -54,7 +54,7 @@ fn fix_all(span: u64, claims: &[Claim], sizes: &mut [Option<u64>], rule: impl Fn
 }
 
 fn rest(span: u64, claims: &[Claim], sizes: &[Option<u64>]) -> (u64, u64) {
-    let taken: u64 = sizes.iter().flatten().sum();
+    let taken = sizes.iter().flatten().fold(0, |sum: u64, size| sum.saturating_add(*size));
     let weights = claims.iter().zip(sizes).filter(|(_, s)| s.is_none()).map(|(c, _)| u64::from(c.weight)).sum();
     (span.saturating_sub(taken), weights)
 }

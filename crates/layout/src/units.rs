@@ -66,16 +66,16 @@ impl From<SectorSize> for u32 {
 }
 
 impl Lba {
-    /// The byte offset of this sector.
+    /// The byte offset of this sector. Of one that no disk has, more than any disk has.
     pub const fn offset(self, sector: SectorSize) -> u64 {
-        self.0 * sector.bytes()
+        self.0.saturating_mul(sector.bytes())
     }
 }
 
 impl Sectors {
-    /// The length in bytes.
+    /// The length in bytes. Of more than any disk has, more than any disk has.
     pub const fn bytes(self, sector: SectorSize) -> u64 {
-        self.0 * sector.bytes()
+        self.0.saturating_mul(sector.bytes())
     }
 }
 

@@ -1,11 +1,14 @@
 //! From the bytes of a machine file to a checked machine, or to everything that is wrong with it.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::checked::{Checked, Place};
 use crate::model::{Hardware, Machine};
-use crate::pointer::is_within;
+use crate::names::shown;
+use crate::pointer::within;
 use crate::problem::{Position, Problem, Problems};
 use crate::rules::{self, Found};
 use crate::schema;
@@ -48,7 +51,7 @@ pub fn check(main: &SourceFile, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, St
         match read(path) {
             Err(reason) => {
                 let help = "`cairn hardware` writes one; the path is relative to this file".to_owned();
-                let problem = place.problem("/hardware", format!("reading `{path}`: {reason}"), Some(help));
+                let problem = place.problem("/hardware", format!("reading `{}`: {reason}", shown(path)), Some(help));
                 found.push(Finding::Error(problem));
             }
             Ok(bytes) => match included(&SourceFile::new(path, bytes), Some(&machine), &mut found) {
@@ -147,12 +150,11 @@ fn typed<T: DeserializeOwned>(place: &Place, value: &Json) -> Result<T, Problems
 /// Gives the findings their places, without those that follow from what is broken or missing anyway.
 fn sort(place: &Place, structure: &Structure, found: Vec<Found>, into: &mut Vec<Finding>) {
     for found in found {
-        let broken = |broken: &String| match found.on_key {
-            // A key is what it is, whatever its value is.
-            true => is_within(&found.pointer, broken) && found.pointer != *broken,
-            false => is_within(&found.pointer, broken) || is_within(broken, &found.pointer),
-        };
-        if structure.broken.iter().any(broken) {
+        let broken = |pointer: &str| structure.broken.contains(pointer);
+        let in_what_is_broken = within(&found.pointer).any(broken);
+        // A key is what it is, whatever its value is.
+        let has_broken = !found.on_key && (broken(&found.pointer) || has_below(&structure.broken, &found.pointer));
+        if in_what_is_broken || has_broken {
             continue;
         }
         let key_at = place.tree.key_position_of(&found.pointer).filter(|_| found.on_key);
@@ -160,6 +162,12 @@ fn sort(place: &Place, structure: &Structure, found: Vec<Found>, into: &mut Vec<
         let problem = Problem::new(&place.name, at, found.message, found.help);
         into.push(if found.warning { Finding::Warning(problem) } else { Finding::Error(problem) });
     }
+}
+
+/// Whether one of the sorted pointers names something in what `pointer` names.
+fn has_below(sorted: &BTreeSet<String>, pointer: &str) -> bool {
+    let inside = format!("{pointer}/");
+    sorted.range(inside.clone()..).next().is_some_and(|first| first.starts_with(&inside))
 }
 
 fn problems(list: Vec<Problem>) -> Problems {

@@ -6,8 +6,10 @@
 
 mod check;
 mod checked;
+pub mod install;
 pub mod lock;
 pub mod model;
+pub mod names;
 mod nearest;
 pub mod pointer;
 mod problem;

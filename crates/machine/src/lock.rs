@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::SourceFile;
 use crate::model::Machine;
+use crate::names::{LONGEST_NAME, RelPath, shown};
 use crate::pointer::child;
 use crate::problem::{Position, Problem, Problems};
 use crate::yaml;
@@ -186,10 +187,13 @@ impl Lock {
         for (i, package) in self.debian.packages.iter().enumerate() {
             let at = child("/debian/packages", i);
             if let Some(problem) = package.problem() {
-                found.push((at, format!("the package `{}` {problem}", package.name)));
+                found.push((at, format!("the package `{}` {problem}", shown(&package.name))));
             } else if seen.insert((&package.name, &package.architecture), i).is_some() {
-                found.push((at, format!("the package `{}` is listed twice", package.name)));
+                found.push((at, format!("the package `{}` is listed twice", shown(&package.name))));
             }
+        }
+        for (at, message) in self.debian.problems() {
+            found.push((format!("/debian/{at}"), message));
         }
         if self.debian.packages.is_empty() {
             found.push(("/debian/packages".into(), "there are no packages".into()));
@@ -207,6 +211,49 @@ impl Lock {
     }
 }
 
+impl LockedDebian {
+    /// What cannot be right besides the packages. All of it ends up in apt's sources and files.
+    fn problems(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let mut hold = |at: String, what: &str, well: bool, text: &str| {
+            if !well {
+                found.push((at, format!("`{}` is not the name of {what}", shown(text))));
+            }
+        };
+        hold("suite".into(), "a suite", is_word(&self.suite), &self.suite);
+        hold("architecture".into(), "an architecture", is_word(&self.architecture), &self.architecture);
+        for (i, component) in self.components.iter().enumerate() {
+            let well = component.split('/').all(is_word);
+            hold(format!("components/{i}"), "a component", well, component);
+        }
+        for (i, name) in self.requested.iter().enumerate() {
+            hold(format!("requested/{i}"), "a package", is_package(name), name);
+        }
+        found
+    }
+}
+
+/// Small letters, digits and `-`, as suites, components and architectures have.
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && text.len() <= LONGEST_NAME
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// The name of a binary package (Debian Policy 5.6.1).
+fn is_package(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.len() <= LONGEST_NAME
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+}
+
+/// A version (Debian Policy 5.6.12).
+fn is_version(version: &str) -> bool {
+    version.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && version.len() <= LONGEST_NAME
+        && version.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.~:".contains(&b))
+}
+
 /// Only the version of a lock.
 #[derive(Deserialize)]
 struct Version {
@@ -216,18 +263,15 @@ struct Version {
 impl LockedPackage {
     /// What cannot be right about this entry. Paths and names end up in URIs and file names.
     fn problem(&self) -> Option<&'static str> {
-        let plain =
-            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.~:_".contains(&b));
-        let path_is_well = !self.filename.is_empty()
-            && self.filename.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
-            && self.filename.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+        let path_is_well =
+            RelPath::new(&*self.filename).is_ok() && self.filename.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
         let hash_is_well =
             self.sha256.len() == 64 && self.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !plain(&self.name) {
+        if !is_package(&self.name) {
             Some("has a malformed name")
-        } else if !plain(&self.version) {
+        } else if !is_version(&self.version) {
             Some("has a malformed version")
-        } else if !plain(&self.architecture) {
+        } else if !is_word(&self.architecture) {
             Some("has a malformed architecture")
         } else if !path_is_well {
             Some("has a malformed file name")

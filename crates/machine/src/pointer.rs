@@ -44,9 +44,9 @@ pub(crate) fn readable(pointer: &str) -> String {
     text
 }
 
-/// Whether one pointer names the other's value or something in it.
-pub(crate) fn is_within(inner: &str, outer: &str) -> bool {
-    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// The pointers to all that the value of a pointer is in, the root first.
+pub(crate) fn within(pointer: &str) -> impl Iterator<Item = &str> {
+    pointer.match_indices('/').map(|(end, _)| &pointer[..end])
 }
 
 #[cfg(test)]
@@ -61,6 +61,7 @@ mod tests {
         assert_eq!(readable("/users/alice/groups/2"), "users.alice.groups[2]");
         assert_eq!(readable("/files/~1etc~1motd/mode"), "files.\"/etc/motd\".mode");
         assert_eq!(readable("/users/a\nb/uid"), "users.\"a b\".uid");
-        assert!(is_within("/a/b", "/a") && is_within("/a", "/a") && !is_within("/ab", "/a"));
+        assert_eq!(within("/a/b~1/0").collect::<Vec<_>>(), ["", "/a", "/a/b~1"]);
+        assert_eq!(within("").count(), 0);
     }
 }

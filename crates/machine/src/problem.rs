@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::names::LONGEST_PATH;
+
 /// A place in a text. Lines and columns count from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Position {
@@ -40,10 +42,26 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
+/// The longest message, in characters. What is said about a value names it in short; this holds where somebody forgot.
+const LONGEST: usize = 1000;
+
 impl Problem {
     pub(crate) fn new(file: &str, at: Position, message: impl Into<String>, help: Option<String>) -> Problem {
-        Problem { file: file.to_owned(), line: at.line, column: at.column, message: message.into(), help }
+        let (message, help) = (clip(message.into(), LONGEST), help.map(|help| clip(help, LONGEST)));
+        // A file may be named in a file.
+        let file = clip(file.to_owned(), LONGEST_PATH);
+        Problem { file, line: at.line, column: at.column, message, help }
     }
+}
+
+/// A text for a terminal: nothing that would move its cursor, and no more than somebody reads.
+fn clip(text: String, longest: usize) -> String {
+    let odd = |c: char| c.is_control() && c != '\n';
+    if text.len() <= longest && !text.contains(odd) {
+        return text;
+    }
+    let clean: String = text.chars().take(longest).map(|c| if odd(c) { ' ' } else { c }).collect();
+    if text.chars().nth(longest).is_some() { format!("{clean}...") } else { clean }
 }
 
 impl fmt::Display for Problem {
@@ -76,6 +94,13 @@ impl Problems {
     /// The problems, sorted by place.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
+    }
+
+    /// As many of a list as are worth showing, and how many are left out: whoever has mended these sees the others then.
+    pub fn worth_showing(list: &[Problem]) -> (&[Problem], usize) {
+        const MOST: usize = 1000;
+        let (shown, left_out) = list.split_at(list.len().min(MOST));
+        (shown, left_out.len())
     }
 
     /// The problems as a list, to add others to.
@@ -117,15 +142,19 @@ impl From<Problem> for Problems {
 }
 
 impl fmt::Display for Problems {
-    /// One problem after the other, each on its own lines; no newline at the end.
+    /// One problem after the other, each on its own lines; no newline at the end. Of very many the first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.0.iter().enumerate() {
+        let (shown, left_out) = Problems::worth_showing(&self.0);
+        for (i, problem) in shown.iter().enumerate() {
             if i > 0 {
                 writeln!(f)?;
             }
             write!(f, "{problem}")?;
         }
-        Ok(())
+        match left_out {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more problems; mend these first"),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod services;
 mod ssh;
 
 use crate::model::{Hardware, Machine};
+use crate::names::shown as short;
 pub use accounts::{PasswordHashError, password_hash};
 pub use boot::{DeviceTreeError, device_tree};
 
@@ -80,10 +81,9 @@ pub(crate) fn hardware(hardware: &Hardware, machine: Option<&Machine>) -> Vec<Fo
     findings.0
 }
 
-/// A text for a message: one line, not too long.
-fn short(text: &str) -> String {
-    let clean: String = text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if clean.len() < text.len() { format!("{clean}...") } else { clean }
+/// What a path of the running system may consist of: nothing that fstab, a unit or a shell takes for something else.
+fn is_safe_in_a_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/._-+@".contains(&byte)
 }
 
 /// Names every value that stands more than once in a list, by the index of its later place.

@@ -84,7 +84,7 @@ impl FromStr for Size {
 
     /// Reads `N`, `N.F` and a unit: none (bytes), `K`, `M`, `G`, `T`, or these with `iB`.
     fn from_str(text: &str) -> Result<Size, SizeError> {
-        let shown = || text.trim().chars().take(40).collect::<String>();
+        let shown = || cut(text.trim());
         if text.trim().is_empty() {
             return Err(SizeError::Empty);
         }
@@ -127,6 +127,11 @@ impl FromStr for Size {
     }
 }
 
+/// The beginning of a text, for a message.
+fn cut(text: &str) -> String {
+    text.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 fn shift_of(text: &str, number: &str, unit: &str) -> Result<u32, SizeError> {
     if unit.is_empty() || unit == "B" {
         return Ok(0);
@@ -137,11 +142,10 @@ fn shift_of(text: &str, number: &str, unit: &str) -> Result<u32, SizeError> {
             return Ok(shift);
         }
         if unit.eq_ignore_ascii_case(&format!("{letter}B")) {
-            let (text, unit, instead) = (text.to_owned(), unit.to_owned(), format!("{number}{letter}"));
+            let (text, unit, instead) = (cut(text), cut(unit), cut(&format!("{number}{letter}")));
             return Err(SizeError::Decimal { text, unit, instead });
         }
     }
-    let cut = |text: &str| text.chars().take(40).collect::<String>();
     if !unit.chars().next().is_some_and(char::is_alphabetic) {
         return Err(SizeError::NotANumber(cut(text)));
     }

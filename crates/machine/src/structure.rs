@@ -15,6 +15,9 @@ use crate::tree::{Entry, Node, Scalar, ScalarKind, Value};
 use hints::Hints;
 use words::{expected, found};
 
+/// The key of the schema by which a text may have many lines: the contents of a file, a script.
+const LINES: &str = "contentMediaType";
+
 /// What a file says, as far as it says it well.
 #[derive(Debug)]
 pub(crate) struct Structure {
@@ -84,11 +87,10 @@ impl<'a> Walk<'a> {
     }
 
     fn mapping(&mut self, node: &Node, schema: &'a Json, pointer: &str) -> Option<Json> {
-        let no_entries = Vec::new();
-        let entries = match &node.value {
-            Value::Mapping(entries) => entries,
+        let entries: &[Entry] = match &node.value {
+            Value::Mapping(mapping) => mapping.entries(),
             // `users: ` with every user commented out, or `alice:` with nothing to say about her.
-            Value::Scalar(scalar) if scalar.kind() == ScalarKind::Null && !pointer.is_empty() => &no_entries,
+            Value::Scalar(scalar) if scalar.kind() == ScalarKind::Null && !pointer.is_empty() => &[],
             _ => {
                 let help = hints::for_mapping(node, schema);
                 return self.mismatch(node, schema, pointer, help);
@@ -202,7 +204,26 @@ impl<'a> Walk<'a> {
             let help = Some("`uuidgen` draws one".to_owned());
             return self.wrong(node.at, pointer, format!("`{}` is not a UUID", words::short(&scalar.text)), help);
         }
-        Some(scalar.text.clone().into())
+        self.characters(node.at, &scalar.text, schema, pointer)
+    }
+
+    /// A text, if it has only characters that such a text may have. Nearly all texts become a line of some file, or a
+    /// word on a terminal, and whatever reads those takes a control character for its own.
+    fn characters(&mut self, at: Position, text: &str, schema: &Json, pointer: &str) -> Option<Json> {
+        let lines = schema.get(LINES).is_some();
+        let odd = |c: char| if lines { c == '\0' } else { c.is_control() && c != '\t' };
+        let Some(found) = text.chars().find(|c| odd(*c)) else { return Some(text.into()) };
+        let (message, help) = match found {
+            '\n' | '\r' if text.trim_end_matches(['\n', '\r']).contains(['\n', '\r']) => {
+                ("this is one line, and there is a line break in it".to_owned(), "write it as one line")
+            }
+            '\n' | '\r' => {
+                let help = "write it on the line of its key; after a `|` or `>` it has a line break at its end";
+                ("this is one line, and there is a line break at its end".to_owned(), help)
+            }
+            other => (format!("the control character U+{:04X} is in it", u32::from(other)), "take it out"),
+        };
+        self.wrong(at, pointer, message, Some(help.to_owned()))
     }
 
     /// A key without a value, where a single value is wanted.
@@ -259,7 +280,7 @@ impl<'a> Walk<'a> {
                 Ok(number) => Some(number.into()),
                 Err(_) => Some(scalar.text.clone().into()),
             },
-            _ => Some(scalar.text.clone().into()),
+            _ => self.characters(node.at, &scalar.text, schema, pointer),
         }
     }
 

@@ -1,5 +1,7 @@
 //! A YAML document as a tree in which every node knows its place in the text.
 
+use std::collections::BTreeMap;
+
 use crate::pointer;
 use crate::problem::Position;
 
@@ -20,9 +22,40 @@ pub(crate) enum Value {
     /// A list.
     Sequence(Vec<Node>),
     /// Keys and values, in the file's order. A key may stand here more than once, which has been said then.
-    Mapping(Vec<Entry>),
+    Mapping(Mapping),
     /// Something that a machine file cannot have, which has been said: an alias, or what stands at a key that is none.
     Refused,
+}
+
+/// Keys and values, with the entries found by their keys: a file may have a million of them, and something to say about
+/// each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    entries: Vec<Entry>,
+    /// Where the first entry with a key is.
+    index: BTreeMap<String, usize>,
+}
+
+impl Mapping {
+    /// Adds an entry at the end.
+    pub fn push(&mut self, entry: Entry) {
+        if let Some(key) = &entry.key
+            && !self.index.contains_key(key)
+        {
+            self.index.insert(key.clone(), self.entries.len());
+        }
+        self.entries.push(entry);
+    }
+
+    /// The entries in the file's order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The first entry with a key.
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        self.entries.get(*self.index.get(key)?)
+    }
 }
 
 /// One value as it was written.
@@ -103,7 +136,7 @@ fn is_float(text: &str) -> bool {
 impl Node {
     fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.value {
-            Value::Mapping(entries) => entries.iter().find(|entry| entry.key.as_deref() == Some(key)),
+            Value::Mapping(mapping) => mapping.get(key),
             _ => None,
         }
     }

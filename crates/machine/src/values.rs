@@ -25,8 +25,8 @@ fn json(node: &Node) -> Json {
     match &node.value {
         Value::Scalar(scalar) => of_scalar(scalar),
         Value::Sequence(nodes) => Json::Array(nodes.iter().map(json).collect()),
-        Value::Mapping(entries) => {
-            let pairs = entries.iter().filter_map(|e| Some((e.key.clone()?, json(&e.value))));
+        Value::Mapping(mapping) => {
+            let pairs = mapping.entries().iter().filter_map(|e| Some((e.key.clone()?, json(&e.value))));
             Json::Object(pairs.collect::<Map<_, _>>())
         }
         // Said among the problems, so there is no tree with it here.

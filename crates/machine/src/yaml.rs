@@ -1,11 +1,10 @@
 //! Bytes to a tree with places, by a YAML 1.2 parser, with everything refused that could be read in two ways.
 
-use std::collections::BTreeMap;
-
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
+use crate::names::shown;
 use crate::problem::{Position, Problem};
-use crate::tree::{Entry, Node, Scalar, Value};
+use crate::tree::{Entry, Mapping, Node, Scalar, Value};
 
 /// How deep lists and mappings may nest. The schemas need six.
 const MAX_DEPTH: usize = 32;
@@ -53,7 +52,7 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Yaml {
 /// the text around it means.
 fn cut_off(open: Vec<Open>) -> Option<Node> {
     match open.into_iter().next() {
-        Some(Open::Mapping { at, entries, .. }) => Some(Node { at, value: Value::Mapping(entries) }),
+        Some(Open::Mapping { at, mapping, .. }) => Some(Node { at, value: Value::Mapping(mapping) }),
         _ => None,
     }
 }
@@ -141,16 +140,8 @@ fn alias(file: &str, at: Position) -> Problem {
 
 /// A list or mapping that is not finished.
 enum Open {
-    Sequence {
-        at: Position,
-        items: Vec<Node>,
-    },
-    Mapping {
-        at: Position,
-        entries: Vec<Entry>,
-        seen: BTreeMap<String, Position>,
-        key: Option<(Option<String>, Position)>,
-    },
+    Sequence { at: Position, items: Vec<Node> },
+    Mapping { at: Position, mapping: Mapping, key: Option<(Option<String>, Position)> },
 }
 
 struct Builder<'a> {
@@ -192,12 +183,11 @@ impl Builder<'_> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.extras(at, anchor, tag.as_deref().map(ToString::to_string));
-                let (entries, seen) = (Vec::new(), BTreeMap::new());
-                return self.begin(at, Open::Mapping { at, entries, seen, key: None });
+                return self.begin(at, Open::Mapping { at, mapping: Mapping::default(), key: None });
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(Open::Sequence { at, items }) => self.add(Node { at, value: Value::Sequence(items) }),
-                Some(Open::Mapping { at, entries, .. }) => self.add(Node { at, value: Value::Mapping(entries) }),
+                Some(Open::Mapping { at, mapping, .. }) => self.add(Node { at, value: Value::Mapping(mapping) }),
                 None => return false,
             },
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -211,7 +201,7 @@ impl Builder<'_> {
             self.wrong(at, "anchors (`&name`) are not supported", "write the value out where it is used");
         }
         if let Some(tag) = tag {
-            let message = format!("tags (`{tag}`) are not supported");
+            let message = format!("tags (`{}`) are not supported", shown(&tag));
             self.wrong(at, message, "leave it out: what a value is follows from its key");
         }
     }
@@ -236,16 +226,16 @@ impl Builder<'_> {
                 items.push(node);
                 None
             }
-            Some(Open::Mapping { entries, seen, key, .. }) => match key.take() {
+            Some(Open::Mapping { mapping, key, .. }) => match key.take() {
                 Some((key, key_at)) => {
                     if matches!(&node.value, Value::Scalar(s) if s.plain && s.text.is_empty()) {
                         node.at = key_at; // The parser puts an empty value where the next token is.
                     }
-                    entries.push(Entry { key, key_at, value: node });
+                    mapping.push(Entry { key, key_at, value: node });
                     None
                 }
                 None => {
-                    let (text, problem) = key_text(self.file, &node, seen);
+                    let (text, problem) = key_text(self.file, &node, mapping);
                     *key = Some((text, node.at));
                     problem
                 }
@@ -256,7 +246,7 @@ impl Builder<'_> {
 }
 
 /// The text of a key, unless it cannot be one, and what is wrong with it.
-fn key_text(file: &str, node: &Node, seen: &mut BTreeMap<String, Position>) -> (Option<String>, Option<Problem>) {
+fn key_text(file: &str, node: &Node, before: &Mapping) -> (Option<String>, Option<Problem>) {
     let scalar = match &node.value {
         Value::Scalar(scalar) => scalar,
         Value::Refused => return (None, None),
@@ -271,10 +261,10 @@ fn key_text(file: &str, node: &Node, seen: &mut BTreeMap<String, Position>) -> (
         let help = "write the keys out".to_owned();
         return (None, Some(Problem::new(file, node.at, "merge keys (`<<`) are not supported", Some(help))));
     }
-    let problem = seen.get(&text).map(|first| {
+    let problem = before.get(&text).map(|first| {
+        let first = first.key_at;
         let help = format!("its first place is line {}, column {}; keep one of the two", first.line, first.column);
-        Problem::new(file, node.at, format!("the key `{text}` is given twice"), Some(help))
+        Problem::new(file, node.at, format!("the key `{}` is given twice", shown(&text)), Some(help))
     });
-    seen.entry(text.clone()).or_insert(node.at);
     (Some(text), problem)
 }

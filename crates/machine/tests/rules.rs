@@ -85,7 +85,7 @@ fn boot_and_kernel() {
         ("boot: {kernel_parameters: [root=/dev/sda1]}", "cannot be set here"),
         ("boot: {kernel_parameters: [console=ttyS0]}", "use `boot.consoles`"),
         ("boot: {kernel_parameters: ['a b']}", "has a blank"),
-        ("boot: {kernel_parameters: [\"a\\nb\"]}", "has a blank"),
+        ("boot: {kernel_parameters: [\"a\\nb\"]}", "a line break in it"),
         ("boot: {kernel_parameters: ['a=\"b\"']}", "has the character '\"'"),
         ("boot: {kernel_parameters: ['a\\b']}", "has the character"),
         ("boot: {kernel_parameters: [ä=1]}", "has the character"),

@@ -4,6 +4,7 @@
 //! `d PATH`, `f SIZE SHA256 PATH`, `x SIZE SHA256 PATH` (executable), `l PATH<tab>TARGET`. A backslash, a line feed
 //! and a tab in a name are written `\\`, `\n` and `\t`. The top of the tree has the empty path.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use crate::info::{from_hex, to_hex};
@@ -69,7 +70,7 @@ impl Listing {
         self.entries.iter().find(|e| e.path == path)
     }
 
-    /// The bytes in all files together.
+    /// The bytes in all files together. A listing of somebody else's may say more than there can be: then the most.
     #[must_use]
     pub fn total_size(&self) -> u64 {
         let size = |e: &Entry| if let EntryKind::File { size, .. } = e.kind { size } else { 0 };
@@ -121,23 +122,31 @@ impl<'a> IntoIterator for &'a Listing {
     }
 }
 
-/// Whether each entry is in a folder that was listed before it, under a plain name: joined to the top, none leads out of it.
+/// Whether each entry is in a folder that was listed before it, once and under a name that a file can have: joined to the top,
+/// none leads out of it.
 fn is_tree(entries: &[Entry]) -> bool {
     let Some((top, rest)) = entries.split_first() else { return false };
     let is_folder = |entry: &Entry| entry.kind == EntryKind::Directory;
+    let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.len() <= 255 && !name.contains('\0');
+    let target_is_well = |entry: &Entry| match &entry.kind {
+        EntryKind::Symlink { target } => !target.is_empty() && !target.contains('\0'),
+        EntryKind::Directory | EntryKind::File { .. } => true,
+    };
     let mut within: Vec<&str> = if is_folder(top) { vec![""] } else { Vec::new() };
+    let mut seen = HashSet::with_capacity(entries.len());
     top.path.is_empty()
+        && target_is_well(top)
         && rest.iter().all(|entry| {
             let (parent, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
             // What holds an entry follows it without a gap.
             while within.last().is_some_and(|folder| *folder != parent) {
                 within.pop();
             }
-            let fits = !within.is_empty() && !matches!(name, "" | "." | "..") && !entry.path.starts_with('/');
+            let fits = !within.is_empty() && is_name(name) && !entry.path.starts_with('/') && target_is_well(entry);
             if is_folder(entry) {
                 within.push(&entry.path);
             }
-            fits
+            fits && seen.insert(&*entry.path)
         })
 }
 
@@ -222,5 +231,44 @@ mod tests {
         {
             assert_eq!(Listing::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_path_in_a_listing_leads_nowhere_but_down() {
+        let file = |path: &str| format!("f 1 {} {path}\n", "0".repeat(64));
+        let listing = |body: &str| Listing::parse(&format!("{HEADER}d \nd a\n{body}"));
+        assert!(listing(&file("a/b")).is_some());
+        for path in [
+            "",
+            "/a/b",
+            "..",
+            "../b",
+            "a/..",
+            "a/../b",
+            "a/../../../b",
+            ".",
+            "a/./b",
+            "a//b",
+            "a/b/",
+            "c/b",
+            "a",
+            "a/\0",
+            "/b",
+        ] {
+            assert_eq!(listing(&file(path)), None, "{path:?}");
+            assert_eq!(listing(&format!("l {path}\t/etc\n")), None, "{path:?}");
+            assert_eq!(listing(&format!("d {path}\n")), None, "{path:?}");
+        }
+        assert_eq!(listing(&file(&"x".repeat(300))), None);
+        assert_eq!(listing("l a/l\t/etc\nd a/l/x\n"), None, "below a link");
+        assert_eq!(listing("l a/l\t\n"), None, "a link to nothing");
+        assert_eq!(Listing::parse(&format!("{HEADER}d a\n")), None, "no top");
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_together_are_as_many_as_there_can_be() {
+        let file = |path: &str| format!("f {} {} {path}\n", u64::MAX, "0".repeat(64));
+        let listing = Listing::parse(&format!("{HEADER}d \n{}{}", file("a"), file("b"))).unwrap();
+        assert_eq!(listing.total_size(), u64::MAX);
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cairn_machine::names::{NameError, shown};
+
 /// What goes wrong when a base is made into a system. Errors of the base itself are [`crate::debian::Error`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -55,6 +57,20 @@ pub enum SystemError {
         /// What it says.
         value: String,
     },
+    /// A name for a file, out of some text, is none.
+    #[error("a file would have to be called `{path}`")]
+    Name {
+        /// The beginning of the path.
+        path: String,
+        /// Why it cannot be.
+        source: NameError,
+    },
+    /// A link without a target that it can have.
+    #[error("the link {path} would lead nowhere: a target has 1 to 4095 bytes, and no NUL")]
+    Target {
+        /// The link.
+        path: String,
+    },
     /// The file system.
     #[error("{doing} {}", path.display())]
     Io {
@@ -71,6 +87,11 @@ pub enum SystemError {
 }
 
 impl SystemError {
+    pub(crate) fn name(path: &str) -> impl FnOnce(NameError) -> SystemError {
+        let path = shown(path);
+        move |source| SystemError::Name { path, source }
+    }
+
     /// The place in the machine file that the error is about, if it is about one.
     #[must_use]
     pub fn pointer(&self) -> Option<&str> {

@@ -182,7 +182,7 @@ fn make(
         ));
     }
     let scratch = store.scratch()?;
-    usr::tree(program, &checked.machine.boot, input.usr).write(scratch.path())?;
+    usr::tree(program, &checked.machine.boot, input.usr)?.write(scratch.path())?;
     let usr_path = store.add("usr", scratch, std::slice::from_ref(&program.path))?.path;
 
     // Sorted by path: those of the base are, and all of its /etc are replaced by those of ours.

@@ -3,12 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use cairn_machine::names::RelPath;
 
 use crate::error::SystemError;
 use crate::special::{Special, escape};
+
+/// The longest target of a link, in bytes.
+const LONGEST_TARGET: usize = 4095;
 
 /// What a path holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +43,8 @@ pub const FILE: Access = Access { mode: 0o644, uid: 0, gid: 0 };
 /// What is usual for a folder, or a file that is executable.
 pub const EXECUTABLE: Access = Access { mode: 0o755, uid: 0, gid: 0 };
 
-/// A tree. Paths are relative, without `.` and `..`.
+/// A tree. Paths are relative, without `.` and `..`: what is put is held to be a [`RelPath`], for names in it come out of
+/// texts. No node lies below a link or a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
     nodes: BTreeMap<String, (Node, Access)>,
@@ -94,27 +101,43 @@ impl Tree {
     }
 
     /// Puts a file; what was at this path, or below it, goes.
-    pub fn file(&mut self, path: &str, contents: impl Into<Vec<u8>>) {
-        self.put(path, Node::File(contents.into()), FILE);
+    ///
+    /// # Errors
+    /// See [`Tree::put`].
+    pub fn file(&mut self, path: &str, contents: impl Into<Vec<u8>>) -> Result<(), SystemError> {
+        self.put(path, Node::File(contents.into()), FILE)
     }
 
     /// Puts a link; what was at this path, or below it, goes.
-    pub fn link(&mut self, path: &str, target: impl Into<String>) {
-        self.put(path, Node::Link(target.into()), FILE);
+    ///
+    /// # Errors
+    /// See [`Tree::put`].
+    pub fn link(&mut self, path: &str, target: impl Into<String>) -> Result<(), SystemError> {
+        self.put(path, Node::Link(target.into()), FILE)
     }
 
     /// Puts a node; what was at this path goes, and what was below it unless both are folders.
-    pub fn put(&mut self, path: &str, node: Node, access: Access) {
+    ///
+    /// # Errors
+    /// [`SystemError::Name`] when the path is none that leads down, and when a link has no target that it could have.
+    pub fn put(&mut self, path: &str, node: Node, access: Access) -> Result<(), SystemError> {
+        let path = RelPath::new(path).map_err(SystemError::name(path))?;
+        if let Node::Link(target) = &node
+            && (target.is_empty() || target.len() > LONGEST_TARGET || target.contains('\0'))
+        {
+            return Err(SystemError::Target { path: path.into_string() });
+        }
         if node != Node::Folder {
-            self.remove(path);
+            self.remove(path.as_str());
         }
         // What was a file or link on the way here would hide the new node.
-        for (at, _) in path.match_indices('/') {
-            if !matches!(self.nodes.get(&path[..at]), None | Some((Node::Folder, _))) {
-                self.nodes.remove(&path[..at]);
+        for folder in path.folders() {
+            if !matches!(self.nodes.get(folder), None | Some((Node::Folder, _))) {
+                self.nodes.remove(folder);
             }
         }
-        self.nodes.insert(path.to_string(), (node, access));
+        self.nodes.insert(path.into_string(), (node, access));
+        Ok(())
     }
 
     /// Gives a file the very permissions that it was put with.
@@ -124,8 +147,13 @@ impl Tree {
 
     /// Removes a path and all that is below it.
     pub fn remove(&mut self, path: &str) {
-        let below = format!("{path}/");
-        self.nodes.retain(|p, _| p != path && !p.starts_with(&below));
+        self.nodes.remove(path);
+        // The nodes are sorted: what is below stands together. `0` is the character after `/`.
+        let below =
+            self.nodes.range::<str, _>((Bound::Included(&*format!("{path}/")), Bound::Excluded(&*format!("{path}0"))));
+        for path in below.map(|(path, _)| path.clone()).collect::<Vec<_>>() {
+            self.nodes.remove(&path);
+        }
     }
 
     /// Keeps only what `keep` says.
@@ -175,18 +203,22 @@ impl Tree {
         text
     }
 
-    /// Writes the tree into a folder that is there and empty.
+    /// Writes the tree into a folder that is there and empty. Everything is made, and nothing that is there is opened:
+    /// a link is never followed.
     ///
     /// # Errors
     /// When something cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), SystemError> {
+        let mut folders = NewFolders::new(folder);
         for (path, (node, access)) in &self.nodes {
-            let target = folder.join(path);
-            if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent).map_err(SystemError::io("making", parent))?;
-            }
+            let path = RelPath::new(path).map_err(SystemError::name(path))?;
+            folders.above(&path)?;
+            let target = folder.join(&path);
             let result = match node {
-                Node::Folder => fs::create_dir_all(&target),
+                Node::Folder => {
+                    folders.make(&path)?;
+                    continue;
+                }
                 Node::Link(to) => symlink(to, &target),
                 Node::File(bytes) => {
                     let mode = if access.mode & 0o100 != 0 { 0o755 } else { 0o644 };
@@ -197,6 +229,61 @@ impl Tree {
             };
             result.map_err(SystemError::io("making", &target))?;
         }
+        Ok(())
+    }
+}
+
+/// The folders that were made in one that was empty. A path goes through these only, so through no link, whatever order
+/// the paths come in.
+#[derive(Debug)]
+pub(crate) struct NewFolders<'a> {
+    root: &'a Path,
+    made: BTreeSet<String>,
+}
+
+/// A folder that cannot be made.
+#[derive(Debug)]
+pub(crate) struct NotMade {
+    pub(crate) path: PathBuf,
+    pub(crate) source: std::io::Error,
+}
+
+impl From<NotMade> for SystemError {
+    fn from(NotMade { path, source }: NotMade) -> SystemError {
+        SystemError::io("making the folder", path)(source)
+    }
+}
+
+impl NewFolders<'_> {
+    pub(crate) fn new(root: &Path) -> NewFolders<'_> {
+        NewFolders { root, made: BTreeSet::new() }
+    }
+
+    /// Makes the folders above a path, as far as they are not made yet.
+    ///
+    /// # Errors
+    /// The folder that cannot be made, and why.
+    pub(crate) fn above(&mut self, path: &RelPath) -> Result<(), NotMade> {
+        path.folders().try_for_each(|folder| self.one(folder))
+    }
+
+    /// Makes a folder, and those above it.
+    ///
+    /// # Errors
+    /// See [`NewFolders::above`].
+    pub(crate) fn make(&mut self, path: &RelPath) -> Result<(), NotMade> {
+        self.above(path)?;
+        self.one(path.as_str())
+    }
+
+    fn one(&mut self, folder: &str) -> Result<(), NotMade> {
+        if self.made.contains(folder) {
+            return Ok(());
+        }
+        // Not `create_dir_all`: what is there and not ours is a file or a link, and fails here.
+        let path = self.root.join(folder);
+        fs::create_dir(&path).map_err(|source| NotMade { path, source })?;
+        self.made.insert(folder.to_string());
         Ok(())
     }
 }
@@ -250,21 +337,21 @@ mod tests {
     #[test]
     fn what_is_put_replaces_what_was_there_and_below() {
         let mut tree = Tree::default();
-        tree.file("a/b", "1");
-        tree.file("a/b/c", "2");
+        tree.file("a/b", "1").unwrap();
+        tree.file("a/b/c", "2").unwrap();
         assert_eq!(tree.get("a/b"), None, "a file on the way goes");
-        tree.link("a", "x");
+        tree.link("a", "x").unwrap();
         assert_eq!(tree.iter().count(), 1);
     }
 
     #[test]
     fn only_what_a_store_path_cannot_carry_is_special() {
         let mut tree = Tree::default();
-        tree.file("plain", "");
-        tree.put("run", Node::File(vec![]), EXECUTABLE);
-        tree.put("shadow", Node::File(vec![]), Access { mode: 0o640, uid: 0, gid: 42 });
-        tree.put("own dir", Node::Folder, Access { mode: 0o700, uid: 0, gid: 0 });
-        tree.put("asked", Node::File(vec![]), EXECUTABLE);
+        tree.file("plain", "").unwrap();
+        tree.put("run", Node::File(vec![]), EXECUTABLE).unwrap();
+        tree.put("shadow", Node::File(vec![]), Access { mode: 0o640, uid: 0, gid: 42 }).unwrap();
+        tree.put("own dir", Node::Folder, Access { mode: 0o700, uid: 0, gid: 0 }).unwrap();
+        tree.put("asked", Node::File(vec![]), EXECUTABLE).unwrap();
         tree.insist("asked");
         let special = "0755 0 0 etc/asked\n0700 0 0 etc/own\\040dir\n0640 0 42 etc/shadow\n";
         assert_eq!(tree.special("etc/"), special);
@@ -274,11 +361,11 @@ mod tests {
     fn a_tree_is_read_back_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let mut tree = Tree::default();
-        tree.file("a/file", "text");
-        tree.link("link", "/elsewhere");
-        tree.put("a/run", Node::File(b"#!".to_vec()), EXECUTABLE);
-        tree.put("a", Node::Folder, EXECUTABLE);
-        tree.put("empty", Node::Folder, EXECUTABLE);
+        tree.file("a/file", "text").unwrap();
+        tree.link("link", "/elsewhere").unwrap();
+        tree.put("a/run", Node::File(b"#!".to_vec()), EXECUTABLE).unwrap();
+        tree.put("a", Node::Folder, EXECUTABLE).unwrap();
+        tree.put("empty", Node::Folder, EXECUTABLE).unwrap();
         tree.write(dir.path()).unwrap();
         assert_eq!(Tree::read(dir.path(), "etc/", &BTreeMap::new()).unwrap(), tree);
     }
@@ -294,5 +381,97 @@ mod tests {
         assert_eq!(resolve_in(dir.path(), "/bin/posix").as_deref(), Some("usr/bin/dash"));
         assert!(exists_in(dir.path(), "/bin/sh") && !exists_in(dir.path(), "/bin/zsh"));
         assert!(!exists_in(dir.path(), "/usr/bin/loop"));
+    }
+
+    /// What can be no path of a tree.
+    fn bad_paths() -> Vec<String> {
+        let fixed = [
+            "",
+            "/",
+            "/a",
+            "//a",
+            ".",
+            "..",
+            "./a",
+            "../a",
+            "a/..",
+            "a/../b",
+            "a/../../b",
+            "a/./b",
+            "a//b",
+            "a/",
+            "a/b/",
+            "a\0",
+            "a\nb",
+            "a\u{1b}[2J",
+            "a\u{7f}",
+            "a\u{85}b",
+        ];
+        fixed
+            .iter()
+            .map(ToString::to_string)
+            .chain(["x".repeat(300), format!("a/{}/b", "x".repeat(300)), "x/".repeat(3000)])
+            .collect()
+    }
+
+    #[test]
+    fn nothing_is_put_where_it_would_lead_out_of_the_tree() {
+        let mut tree = Tree::default();
+        for path in bad_paths() {
+            for node in [Node::File(vec![]), Node::Link("x".into()), Node::Folder] {
+                let refused = tree.put(&path, node, FILE);
+                assert!(matches!(refused, Err(SystemError::Name { .. })), "{path:?}: {refused:?}");
+            }
+        }
+        for target in ["", "a\0b", &"x".repeat(5000)] {
+            assert!(matches!(tree.link("a", target), Err(SystemError::Target { .. })));
+        }
+        assert_eq!(tree, Tree::default());
+        tree.file("a\\b/..c/d..", "good names, odd as they are").unwrap();
+    }
+
+    #[test]
+    fn a_link_in_the_tree_is_never_followed() {
+        let (dir, victim) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let out = victim.path().to_str().unwrap();
+        // Whatever comes later wins, and never lies behind the other.
+        let mut tree = Tree::default();
+        tree.link("a", out).unwrap();
+        tree.file("a/x", "1").unwrap();
+        tree.file("b/x", "2").unwrap();
+        tree.link("b", out).unwrap();
+        assert_eq!(tree.iter().map(|(path, _)| path).collect::<Vec<_>>(), ["a/x", "b"]);
+        tree.write(dir.path()).unwrap();
+        assert_eq!(fs::read(dir.path().join("a/x")).unwrap(), b"1");
+        assert!(dir.path().join("b").is_symlink());
+        // A tree in which somebody has managed it all the same, and a folder that is not empty.
+        for (first, second) in [("a", "a/x"), ("a", "a/b/c")] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut tree = Tree::default();
+            tree.nodes.insert(first.into(), (Node::Link(out.into()), FILE));
+            tree.nodes.insert(second.into(), (Node::File(b"x".to_vec()), FILE));
+            assert!(tree.write(dir.path()).is_err());
+        }
+        let dir = tempfile::tempdir().unwrap();
+        symlink(out, dir.path().join("a")).unwrap();
+        for path in ["a", "a/x"] {
+            let mut tree = Tree::default();
+            tree.file(path, "x").unwrap();
+            assert!(tree.write(dir.path()).is_err(), "{path}");
+            tree.put(path, Node::Folder, FILE).unwrap();
+            assert!(tree.write(dir.path()).is_err(), "{path}");
+        }
+        assert_eq!(fs::read_dir(victim.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_tree_takes_very_many_files() {
+        let mut tree = Tree::default();
+        for i in 0..200_000 {
+            tree.file(&format!("d/{i}"), "").unwrap();
+        }
+        tree.file("d0", "").unwrap();
+        tree.file("d", "").unwrap();
+        assert_eq!(tree.iter().map(|(path, _)| path).collect::<Vec<_>>(), ["d", "d0"]);
     }
 }

@@ -2,20 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The kinds of units, as their names end.
-const KINDS: [&str; 11] = [
-    ".service",
-    ".socket",
-    ".target",
-    ".timer",
-    ".path",
-    ".mount",
-    ".automount",
-    ".swap",
-    ".slice",
-    ".scope",
-    ".device",
-];
+use cairn_machine::install::{BadWord, Install, is_unit_name};
+pub use cairn_machine::model::unit_name as full_name;
 
 /// A unit that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,55 +35,13 @@ pub enum NotEnabled {
     Masked,
     /// A template without an instance's name.
     Template,
-}
-
-/// What `[Install]` says.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Install {
-    wanted_by: Vec<String>,
-    required_by: Vec<String>,
-    upheld_by: Vec<String>,
-    aliases: Vec<String>,
-    also: Vec<String>,
-    default_instance: Option<String>,
-}
-
-/// A unit's full name: without an ending, it is a service.
-#[must_use]
-pub fn full_name(name: &str) -> String {
-    if KINDS.iter().any(|kind| name.ends_with(kind)) { name.to_string() } else { format!("{name}.service") }
-}
-
-/// Reads the `[Install]` section of a unit's text.
-#[must_use]
-pub fn install(text: &str) -> Install {
-    let mut install = Install::default();
-    let mut inside = false;
-    // A line that ends in a backslash goes on in the next one.
-    for line in text.replace("\\\n", " ").lines().map(str::trim) {
-        if line.starts_with('[') {
-            inside = line == "[Install]";
-        }
-        let Some((key, value)) = line.split_once('=').filter(|_| inside && !line.starts_with(['#', ';'])) else {
-            continue;
-        };
-        let mut words = value.split_ascii_whitespace().map(str::to_string);
-        let list = match key.trim() {
-            "WantedBy" => &mut install.wanted_by,
-            "RequiredBy" => &mut install.required_by,
-            "UpheldBy" => &mut install.upheld_by,
-            "Alias" => &mut install.aliases,
-            "Also" => &mut install.also,
-            "DefaultInstance" => {
-                install.default_instance = words.next_back();
-                continue;
-            }
-            _ => continue,
-        };
-        // An empty value takes back what came before.
-        if value.trim().is_empty() { list.clear() } else { list.extend(words) }
-    }
-    install
+    /// The unit's `[Install]` names something that is no unit.
+    BadWord {
+        /// The unit, which need not be the one that was asked for.
+        unit: String,
+        /// What it says.
+        word: BadWord,
+    },
 }
 
 impl Units {
@@ -146,52 +92,43 @@ impl Units {
     /// # Errors
     /// See [`NotEnabled`].
     pub fn enable(&self, name: &str) -> Result<BTreeSet<UnitLink>, NotEnabled> {
-        let mut links = BTreeSet::new();
-        self.enable_into(&full_name(name), &mut links, &mut BTreeSet::new())?;
+        let (mut links, mut seen) = (BTreeSet::new(), BTreeSet::new());
+        let mut waiting = self.enable_one(&full_name(name), &mut links, &mut seen)?;
+        while let Some(also) = waiting.pop() {
+            match self.enable_one(&also, &mut links, &mut seen) {
+                Ok(more) => waiting.extend(more),
+                Err(bad @ NotEnabled::BadWord { .. }) => return Err(bad),
+                // What a package names and does not have is no reason to refuse; systemctl does not either.
+                Err(NotEnabled::Unknown | NotEnabled::Masked | NotEnabled::Template) => {}
+            }
+        }
         Ok(links)
     }
 
-    fn enable_into(
+    /// Adds the links of one unit; gives the units that are enabled with it.
+    fn enable_one(
         &self,
         name: &str,
         links: &mut BTreeSet<UnitLink>,
         seen: &mut BTreeSet<String>,
-    ) -> Result<(), NotEnabled> {
+    ) -> Result<Vec<String>, NotEnabled> {
+        if !is_unit_name(name) {
+            return Err(NotEnabled::Unknown);
+        }
         let (file, folder, text) = self.find(name)?;
-        let install = install(text);
+        let install = Install::of(text);
+        let bad = |word| NotEnabled::BadWord { unit: file.clone(), word };
         // Enabled under its own name, but an instance under the instance's.
-        let mut name = if file.contains("@.") { name.to_string() } else { file.clone() };
-        if name.contains("@.") {
-            let instance = install.default_instance.as_deref().ok_or(NotEnabled::Template)?;
-            name = name.replacen('@', &format!("@{instance}"), 1);
-        }
+        let name = if file.contains("@.") { name.to_string() } else { file.clone() };
+        let name = install.name_of(&name).map_err(bad)?.ok_or(NotEnabled::Template)?;
         if !seen.insert(name.clone()) {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let enabled = install.enabled(&name).map_err(bad)?;
         let target = format!("{folder}/{file}");
-        let expand = |word: &String| expand(word, &name);
-        for (list, kind) in
-            [(&install.wanted_by, "wants"), (&install.required_by, "requires"), (&install.upheld_by, "upholds")]
-        {
-            links.extend(list.iter().map(|by| (format!("{}.{kind}/{name}", expand(by)), target.clone())));
-        }
-        links.extend(install.aliases.iter().map(expand).filter(|a| *a != name).map(|a| (a, target.clone())));
-        for also in &install.also {
-            // What a package names and does not have is no reason to refuse; systemctl does not either.
-            match self.enable_into(&full_name(&expand(also)), links, seen) {
-                Ok(()) | Err(NotEnabled::Unknown | NotEnabled::Masked | NotEnabled::Template) => {}
-            }
-        }
-        Ok(())
+        links.extend(enabled.links.into_iter().map(|path| (path, target.clone())));
+        Ok(enabled.also)
     }
-}
-
-/// The specifiers that make sense in `[Install]`.
-fn expand(word: &str, name: &str) -> String {
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let (prefix, instance) = stem.split_once('@').unwrap_or((stem, ""));
-    let pairs = [("%i", instance), ("%I", instance), ("%p", prefix), ("%P", prefix), ("%n", name), ("%N", stem)];
-    pairs.iter().fold(word.to_string(), |word, (specifier, value)| word.replace(specifier, value)).replace("%%", "%")
 }
 
 #[cfg(test)]
@@ -265,7 +202,32 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_takes_back_what_came_before() {
-        assert_eq!(install("[Install]\nWantedBy=a\nWantedBy=\nWantedBy=b\n").wanted_by, ["b"]);
+    fn a_word_that_names_no_unit_is_told_with_the_unit_that_has_it() {
+        let units = units(&[
+            ("good.service", "[Install]\nWantedBy=multi-user.target\nAlso=bad.socket\n"),
+            ("bad.socket", "[Install]\nWantedBy=../../../../victim/sockets.target\n"),
+            ("x@.service", "[Install]\nWantedBy=a.target\nDefaultInstance=../../z\n"),
+        ]);
+        for (name, unit, key) in [
+            ("good", "bad.socket", "WantedBy"),
+            ("bad.socket", "bad.socket", "WantedBy"),
+            ("x@", "x@.service", "DefaultInstance"),
+        ] {
+            match units.enable(name) {
+                Err(NotEnabled::BadWord { unit: found, word }) => assert_eq!((&*found, word.key), (unit, key)),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        assert_eq!(units.enable("x@../../y.service"), Err(NotEnabled::Unknown));
+        assert_eq!(units.enable("../good"), Err(NotEnabled::Unknown));
+    }
+
+    #[test]
+    fn a_chain_of_very_many_units_is_enabled_without_a_deep_stack() {
+        let name = |i: usize| format!("u{i}.service");
+        let text = |i: usize| format!("[Install]\nWantedBy=a.target\nAlso={}\n", name(i + 1));
+        let file = |i| UnitFile::File { folder: "/etc/systemd/system", text: text(i) };
+        let units = Units((0..100_000).map(|i| (name(i), file(i))).collect());
+        assert_eq!(units.enable("u0").unwrap().len(), 100_000);
     }
 }

@@ -4,24 +4,25 @@ use std::collections::BTreeMap;
 
 use cairn_machine::model::Boot;
 
+use crate::error::SystemError;
 use crate::etc::completion;
 use crate::initrd::STAGE1;
 use crate::program::{Carried, INSIDE};
 use crate::tree::{EXECUTABLE, Node, Tree};
 
 /// The whole tree. `more` are files by their path below `/usr`: man pages, completions.
-pub fn tree(carried: &Carried, boot: &Boot, more: &BTreeMap<String, Vec<u8>>) -> Tree {
+pub fn tree(carried: &Carried, boot: &Boot, more: &BTreeMap<String, Vec<u8>>) -> Result<Tree, SystemError> {
     let mut tree = Tree::default();
     for (path, bytes) in more {
-        tree.file(path, bytes.clone());
+        tree.file(path, bytes.clone())?;
     }
-    tree.link("bin/cairn", format!("{}/{INSIDE}", carried.path));
+    tree.link("bin/cairn", format!("{}/{INSIDE}", carried.path))?;
     // The running system's units use the same helper as the initrd: it depends on nothing that may be broken.
-    tree.put("lib/cairn/cairn-stage1", Node::File(STAGE1.to_vec()), EXECUTABLE);
+    tree.put("lib/cairn/cairn-stage1", Node::File(STAGE1.to_vec()), EXECUTABLE)?;
     for (path, script) in completion::scripts(boot) {
-        tree.file(&path, script);
+        tree.file(&path, script)?;
     }
-    tree
+    Ok(tree)
 }
 
 #[cfg(test)]
@@ -35,7 +36,7 @@ mod tests {
         let path = StorePath::from_basename("0123456789abcdfghijklmnpqrsvwxyz-cairn-1.2").unwrap();
         let carried = Carried { path, version: "1.2".into(), sha256: String::new() };
         let more = BTreeMap::from([("share/man/man1/cairn.1".to_string(), b".TH".to_vec())]);
-        let tree = tree(&carried, &Boot::default(), &more);
+        let tree = tree(&carried, &Boot::default(), &more).unwrap();
         let link = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-cairn-1.2/bin/cairn";
         assert_eq!(tree.get("bin/cairn"), Some(&Node::Link(link.into())));
         assert_eq!(tree.text("share/man/man1/cairn.1").as_deref(), Some(".TH"));

@@ -18,7 +18,13 @@ pub fn run(args: CheckArgs, ui: &Ui) -> anyhow::Result<Exit> {
     }
     let exit = if problems.is_empty() { Exit::Done } else { Exit::Failed };
     if ui.json() {
-        ui.object(&json!({ "ok": problems.is_empty(), "problems": problems, "warnings": warnings }))?;
+        let ((problems, more), (warnings, and_more)) =
+            (Problems::worth_showing(&problems), Problems::worth_showing(&warnings));
+        let mut answer = json!({ "ok": problems.is_empty(), "problems": problems, "warnings": warnings });
+        if more + and_more > 0 {
+            answer["left_out"] = json!({ "problems": more, "warnings": and_more });
+        }
+        ui.object(&answer)?;
         return Ok(exit);
     }
     ui.warn(&warnings);

@@ -1,6 +1,6 @@
 //! `cairn hardware`: which drivers this computer needs.
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
@@ -10,6 +10,7 @@ use image_builder::output::NewFile;
 
 use crate::args::HardwareArgs;
 use crate::exit::{Exit, Refusal};
+use crate::plain_file;
 use crate::ui::Ui;
 
 pub fn run(args: HardwareArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -32,9 +33,9 @@ pub fn run(args: HardwareArgs, ui: &Ui) -> anyhow::Result<Exit> {
 
 /// The seed in the file that is about to be replaced: the identifiers of an installed disk hang on it.
 fn seed_of(path: &Path) -> anyhow::Result<Option<uuid::Uuid>> {
-    let bytes = match std::fs::read(path) {
+    let bytes = match plain_file::read(path, plain_file::TEXT) {
         Ok(bytes) => bytes,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.is_missing() => return Ok(None),
         Err(e) => return Err(e).with_context(|| format!("reading {}", path.display())),
     };
     // A hardware file is checked as a machine file includes it.

@@ -64,16 +64,20 @@ fn upgrade(args: UpgradeArgs, ui: &Ui) -> anyhow::Result<Exit> {
     install(&args.root, &observed, &store, &system, Some(&made.named.passwords), ui)
 }
 
-/// The machine's own machine file. `/etc` is put together when the machine starts, so one that is only mounted has none.
+/// The machine's own machine file. `/etc` is put together when the machine starts, so one that is only mounted has none; a
+/// file that somebody has put there all the same is not the caller's, and would name files of this computer.
 fn own_file(observed: &Observed) -> anyhow::Result<PathBuf> {
     let file = below(&observed.root, Path::new(OWN_FILE));
-    if file.exists() {
+    if observed.root == Path::new("/") && file.exists() {
         return Ok(file);
     }
     let newest = observed.newest()?;
     Err(Refusal(format!(
-        "there is no {}: name the machine file (generation {} was made from {})",
-        file.display(),
+        "{}: name the machine file (generation {} was made from {})",
+        match file.exists() {
+            true => format!("{} is not read, for the machine does not run", file.display()),
+            false => format!("there is no {}", file.display()),
+        },
         newest.boot.number,
         newest.made_from.join("machine.yaml").display()
     ))

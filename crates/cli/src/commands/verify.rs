@@ -12,6 +12,8 @@ use crate::args::VerifyArgs;
 use crate::commands::run::{controller, image_of};
 use crate::exit::Exit;
 use crate::machine_file::{is_machine_file, load};
+use crate::pipeline;
+use crate::plain_file;
 use crate::ui::Ui;
 use crate::{lock_file, own_file};
 
@@ -58,7 +60,8 @@ fn against(file: &Path) -> anyhow::Result<Expected> {
 
 fn expected(file: &Path, checked: &Checked, lock: Option<&Lock>) -> Expected {
     let folder: PathBuf = file.parent().unwrap_or(Path::new("")).to_path_buf();
-    let expected = Expected::from_machine(checked, &mut |name| std::fs::read(folder.join(name)).ok());
+    let expected =
+        Expected::from_machine(checked, &mut |name| plain_file::read(&folder.join(name), plain_file::SOURCE).ok());
     match lock {
         Some(lock) => expected.with_packages(lock_file::packages(lock)),
         None => expected,

@@ -192,7 +192,7 @@ impl BootMenu {
             installation,
             program,
             memtest: loader.memtest(&checked),
-            files: boot_files::read(&newest.made_from, &checked)?,
+            files: boot_files::read(boot_files::Sources::Machines(&newest.made_from), &checked)?,
             generations,
             booted: observed.booted,
             complete: observed.broken.is_empty(),

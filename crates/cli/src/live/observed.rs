@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::below;
 use crate::exit::Refusal;
-use crate::{lock_file, machine_file};
+use crate::{lock_file, machine_file, plain_file};
 
 /// A machine as it is found.
 #[derive(Debug)]
@@ -169,7 +169,14 @@ impl Usable {
 
     /// Its machine file.
     pub fn checked(&self) -> anyhow::Result<Checked> {
-        Ok(machine_file::load(&self.made_from.join("machine.yaml"))?)
+        let store = self.made_from.ancestors().nth(2).unwrap_or(&self.made_from);
+        let system = store.join(self.system.base_name());
+        let mut read = |name: &str| {
+            // The hardware file lies under its own name in /etc/cairn, if it was beside the machine file; here it always is.
+            let folder = if name == "machine.yaml" { &self.made_from } else { &system };
+            plain_file::read_own(folder, name, plain_file::TEXT).map_err(|e| e.to_string())
+        };
+        Ok(machine_file::load_own(self.made_from.join("machine.yaml").display().to_string(), &mut read)?)
     }
 
     /// Its lock.

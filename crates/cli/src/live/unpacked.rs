@@ -174,6 +174,7 @@ impl<'a> Copy<'a> {
         self.to.folder(system).with_context(|| format!("unpacking {system}"))?;
         let bootspec = format!("{system}/boot.json");
         self.file(&bootspec, MOST_READ)?;
+        self.file(&format!("{system}/hardware.yaml"), MOST_READ)?;
         if let Some(etc) = self.link(&format!("{system}/etc"), is_store_path)? {
             self.file(&format!("{etc}/hostname"), MOST_READ)?;
             self.tree(&format!("{etc}/cairn"), MOST_READ)?;

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_machine::lock::Lock;
+use cairn_machine::names::shown;
 use cairn_machine::{Checked, FilePurpose, Problem, Problems, device_tree, password_hash};
 
 use super::Passwords;
+use crate::plain_file;
 
 /// The named files, read.
 #[derive(Debug, Default)]
@@ -28,11 +30,18 @@ impl NamedFiles {
         let mut files = NamedFiles::default();
         let mut problems: Vec<Problem> = Vec::new();
         for named in checked.named_files() {
-            let bytes = match std::fs::read(folder.join(&named.path)) {
+            let most = match named.purpose {
+                FilePurpose::PasswordHash(_) => plain_file::HASH,
+                FilePurpose::DeviceTree => plain_file::TEXT,
+                FilePurpose::BootFile(_) => plain_file::BOOT_FILE,
+                _ => plain_file::SOURCE,
+            };
+            let bytes = match plain_file::read(&folder.join(&named.path), most) {
                 Ok(bytes) => bytes,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound && is_history(&named.purpose, exists) => continue,
+                Err(e) if e.is_missing() && is_history(&named.purpose, exists) => continue,
                 Err(e) => {
-                    problems.push(checked.problem(&named.pointer, format!("reading {}: {e}", named.path), None));
+                    let message = format!("reading {}: {e}", shown(&named.path));
+                    problems.push(checked.problem(&named.pointer, message, None));
                     continue;
                 }
             };
@@ -45,11 +54,15 @@ impl NamedFiles {
                     Ok(hash) => {
                         files.passwords.insert(user, hash.to_string());
                     }
-                    Err(e) => problems.push(checked.problem(&named.pointer, format!("{}: {e}", named.path), None)),
+                    Err(e) => {
+                        problems.push(checked.problem(&named.pointer, format!("{}: {e}", shown(&named.path)), None))
+                    }
                 },
                 FilePurpose::DeviceTree => match device_tree(&bytes) {
                     Ok(()) => drop(files.contents.insert(named.path, bytes)),
-                    Err(e) => problems.push(checked.problem(&named.pointer, format!("{}: {e}", named.path), None)),
+                    Err(e) => {
+                        problems.push(checked.problem(&named.pointer, format!("{}: {e}", shown(&named.path)), None))
+                    }
                 },
                 FilePurpose::BootFile(_) => {
                     files.contents.insert(named.path, bytes);
@@ -74,7 +87,8 @@ pub fn made_from(
     checked: &Checked,
     lock: &Lock,
 ) -> anyhow::Result<BTreeMap<&'static str, Vec<u8>>> {
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
+    let read =
+        |path: &Path| plain_file::read(path, plain_file::TEXT).with_context(|| format!("reading {}", path.display()));
     let mut files = BTreeMap::from([("machine.yaml", read(machine_file)?)]);
     if let Some(hardware) = &checked.machine.hardware {
         let folder = machine_file.parent().unwrap_or(Path::new(""));

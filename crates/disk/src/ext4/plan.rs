@@ -82,7 +82,8 @@ impl<'a> Ext4Plan<'a> {
 
     /// The bytes of data in files, for a progress bar.
     pub fn data_bytes(&self) -> u64 {
-        self.files.iter().map(|(entry, _)| copy::len(&self.tree.entries()[*entry])).sum()
+        let len = |entry: usize| copy::len(&self.tree.entries()[entry]);
+        self.files.iter().fold(0, |sum: u64, (entry, _)| sum.saturating_add(len(*entry)))
     }
 
     /// Writes the file system at `offset` of a target: all metadata, then the data by `threads` threads. Reports the

@@ -44,7 +44,7 @@ pub(crate) struct Geometry {
 
 impl Contents {
     pub(crate) fn of(tree: &Tree) -> Contents {
-        let mut blocks = 4; // lost+found
+        let mut blocks = 4_u64; // lost+found
         let mut inodes = OWN_INODES;
         // Record lengths of the names in each directory; the root's come last, with lost+found.
         let mut records = vec![0_u64; tree.entries().len() + 1];
@@ -59,15 +59,15 @@ impl Contents {
             inodes += 1;
             match &entry.node {
                 Node::Dir => {}
-                Node::File { len, .. } => blocks += file(*len),
-                Node::Symlink(target) => blocks += u64::from(target.len() > 59),
+                Node::File { len, .. } => blocks = blocks.saturating_add(file(*len)),
+                Node::Symlink(target) => blocks = blocks.saturating_add(u64::from(target.len() > 59)),
                 // Nearly always no inode; one more does no harm where a file has too many names (see plan.rs).
                 Node::Hardlink(_) => inodes -= 1,
             }
         }
         for (index, records) in records.iter().enumerate() {
             if index == root || tree.entries()[index].node == Node::Dir && !tree.entries()[index].path.is_empty() {
-                blocks += directory(*records);
+                blocks = blocks.saturating_add(directory(*records));
             }
         }
         Contents { blocks, inodes }
@@ -76,13 +76,16 @@ impl Contents {
     /// See [`needed`].
     pub(crate) fn needed(self, free: u64) -> Result<u64, DiskError> {
         let free = free.div_ceil(BLOCK);
-        let mut bytes = ((self.blocks + free) * BLOCK).next_multiple_of(MIB).max(LEAST);
+        let largest = u64::from(u32::MAX) * BLOCK;
+        let too_large = |needed| DiskError::TooSmall { what: "the largest ext4", size: largest, needed };
+        let wanted = self.blocks.saturating_add(free);
+        let mut bytes = match wanted.checked_mul(BLOCK).and_then(|bytes| bytes.checked_next_multiple_of(MIB)) {
+            Some(bytes) if wanted <= u64::from(u32::MAX) => bytes.max(LEAST),
+            _ => return Err(too_large(wanted.saturating_mul(BLOCK))),
+        };
         loop {
             let missing = match self.geometry(bytes, free) {
-                None if bytes / BLOCK > u64::from(u32::MAX) => {
-                    let largest = u64::from(u32::MAX) * BLOCK;
-                    return Err(DiskError::TooSmall { what: "the largest ext4", size: largest, needed: bytes });
-                }
+                None if bytes / BLOCK > u64::from(u32::MAX) => return Err(too_large(bytes)),
                 // Too few groups for the inodes.
                 None => BLOCKS_PER_GROUP / 8,
                 Some(geometry) => {

@@ -19,8 +19,14 @@ pub fn needed(files: &[FatFile]) -> u64 {
         let cluster = cluster_size(volume);
         let clusters = clusters(files, cluster);
         // Each cluster has four bytes in both FATs.
-        let fats = 2 * ((clusters + 2) * 4).next_multiple_of(4096);
-        let needed = (RESERVED + fats + clusters * cluster).next_multiple_of(MIB).max(LEAST_FAT);
+        let fits = |clusters: u64| {
+            let fats = clusters.checked_add(2)?.checked_mul(4)?.checked_next_multiple_of(4096)?.checked_mul(2)?;
+            let data = clusters.checked_mul(cluster)?;
+            RESERVED.checked_add(fats)?.checked_add(data)?.checked_next_multiple_of(MIB)
+        };
+        // More than can be counted is more than any disk has.
+        let Some(needed) = fits(clusters) else { return u64::MAX };
+        let needed = needed.max(LEAST_FAT);
         if needed <= volume {
             return volume;
         }
@@ -33,9 +39,9 @@ pub(super) fn clusters(files: &[FatFile], cluster: u64) -> u64 {
     // Entries by directory; the root has the volume's label, the others have "." and "..", in four slots at first.
     let mut directories: BTreeMap<&str, u64> = BTreeMap::from([("", 1)]);
     let mut seen = BTreeSet::new();
-    let mut data = 0;
+    let mut data = 0_u64;
     for file in files {
-        data += file.len.div_ceil(cluster);
+        data = data.saturating_add(file.len.div_ceil(cluster));
         let ends = file.path.match_indices('/').map(|(at, _)| at).chain([file.path.len()]);
         for end in ends {
             let path = &file.path[..end];
@@ -52,5 +58,6 @@ pub(super) fn clusters(files: &[FatFile], cluster: u64) -> u64 {
         }
     }
     // A directory ends with an empty slot.
-    data + directories.values().map(|slots| ((slots + 1) * 32).div_ceil(cluster)).sum::<u64>()
+    let of_names: u64 = directories.values().map(|slots| ((slots + 1) * 32).div_ceil(cluster)).sum();
+    data.saturating_add(of_names)
 }

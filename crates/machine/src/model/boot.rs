@@ -187,7 +187,7 @@ pub struct BootCheck {
     #[schemars(example = &"the web server answers")]
     pub name: String,
     /// A shell command, run as root. Exit 0 passes.
-    #[schemars(example = &"curl -fsS http://localhost/")]
+    #[schemars(extend("contentMediaType" = "text/x-shellscript"), example = &"curl -fsS http://localhost/")]
     pub command: String,
 }
 
@@ -225,7 +225,7 @@ pub struct BootEntry {
 pub struct BootFile {
     /// The contents.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"Hello.\n")]
+    #[schemars(extend("contentMediaType" = "text/plain"), example = &"Hello.\n")]
     pub text: Option<String>,
     /// A file, relative to the machine file, with the contents.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -27,6 +27,7 @@ pub struct Services {
 #[serde(deny_unknown_fields)]
 pub struct Unit {
     /// The unit file's text.
+    #[schemars(extend("contentMediaType" = "text/plain"))]
     pub text: String,
     /// Start it at boot, by its `[Install]` section.
     #[serde(default = "yes")]
@@ -44,7 +45,7 @@ fn yes() -> bool {
 pub struct EtcFile {
     /// The contents.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"Welcome.\n")]
+    #[schemars(extend("contentMediaType" = "text/plain"), example = &"Welcome.\n")]
     pub text: Option<String>,
     /// A file, relative to the machine file, with the contents.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +105,7 @@ pub struct Test {
     #[schemars(example = &"the web server answers")]
     pub name: String,
     /// A shell command, run as root. Exit 0 passes.
-    #[schemars(example = &"curl -fsS http://localhost/")]
+    #[schemars(extend("contentMediaType" = "text/x-shellscript"), example = &"curl -fsS http://localhost/")]
     pub command: String,
     /// What its standard output must be, blanks at the ends aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]

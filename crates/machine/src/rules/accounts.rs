@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Findings, repeated, short, ssh};
+use super::{Findings, is_safe_in_a_path, repeated, short, ssh};
 use crate::model::{Group, Machine, User};
 use crate::pointer::child;
 
@@ -188,8 +188,13 @@ fn absolute(at: &str, path: &str, what: &str, f: &mut Findings) {
         format!("the {what} `{}` is not an absolute path", short(path))
     } else if path.split('/').any(|part| part == "..") {
         format!("the {what} `{}` has `..` in it", short(path))
-    } else if path.contains("//") || path.contains(|c: char| c == ':' || c.is_control() || c.is_whitespace()) {
-        format!("the {what} `{}` has `//`, `:` or a blank in it", short(path))
+    } else if path.contains("//") || path.contains("/./") || (path.len() > 1 && path.ends_with(['/', '.'])) {
+        format!("the {what} `{}` has `//`, `/./` or a `/` or dot at its end", short(path))
+    } else if path.len() > 1024 || path.split('/').any(|part| part.len() > 255) {
+        format!("the {what} `{}` is too long", short(path))
+    } else if !path.bytes().all(is_safe_in_a_path) {
+        let help = "letters, digits and `/._-+@` mean the same to every program that reads accounts, and in units";
+        return f.wrong(at, format!("the {what} `{}` has characters that it cannot have", short(path)), help);
     } else {
         return;
     };

@@ -120,7 +120,11 @@ fn consoles(boot: &Boot, f: &mut Findings) {
     }
     let device = |console: &'_ String| console.split(',').next().unwrap_or_default().to_owned();
     for i in repeated(boot.consoles.iter().map(device)) {
-        f.wrong(child("/boot/consoles", i), format!("`{}` is listed twice", device(&boot.consoles[i])), "remove one");
+        f.wrong(
+            child("/boot/consoles", i),
+            format!("`{}` is listed twice", short(&device(&boot.consoles[i]))),
+            "remove one",
+        );
     }
 }
 

@@ -93,12 +93,12 @@ fn belongs_elsewhere(at: &str, path: &str, machine: &Machine, f: &mut Findings) 
     let own =
         is_own.then(|| "/etc/cairn and names that end in `cairn.conf` are Cairn's; choose another name".to_owned());
     if let Some(help) = generated.or(host_key).or(own) {
-        return f.wrong_key(at, format!("`{path}` cannot be declared as a file"), help);
+        return f.wrong_key(at, format!("`{}` cannot be declared as a file", short(path)), help);
     }
     if let Some(unit) = path.strip_prefix("/etc/systemd/system/")
         && machine.services.units.contains_key(unit)
     {
-        f.wrong_key(at, format!("the unit `{unit}` is in `services.units` as well"), "keep one of the two");
+        f.wrong_key(at, format!("the unit `{}` is in `services.units` as well", short(unit)), "keep one of the two");
     }
 }
 

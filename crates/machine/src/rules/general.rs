@@ -1,6 +1,6 @@
 //! Host name, time zone, language, keyboard, kernel settings, kernel modules, tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Findings, repeated, short};
 use crate::model::{KernelModules, Keyboard, Locale, Machine, SysctlValue, Test};
@@ -52,7 +52,7 @@ fn timezone(zone: &str, f: &mut Findings) {
     if zone.is_empty() || !zone.split('/').all(part) || !zone.starts_with(|c: char| c.is_ascii_alphabetic()) {
         f.wrong("/timezone", format!("`{}` is not the name of a time zone", short(zone)), help);
     } else if zone.bytes().all(|b| b.is_ascii_lowercase() || b == b'/') {
-        f.wrong("/timezone", format!("`{zone}`: names of time zones are written with capitals"), help);
+        f.wrong("/timezone", format!("`{}`: names of time zones are written with capitals", short(zone)), help);
     }
 }
 
@@ -143,10 +143,11 @@ fn sysctl(settings: &BTreeMap<String, SysctlValue>, f: &mut Findings) {
             f.wrong_key(&at, format!("`{}` is not the name of a kernel setting", short(name)), help);
         }
         if let Some(other) = seen.insert(name.replace('/', "."), name) {
-            f.wrong_key(&at, format!("`{name}` and `{other}` are the same setting"), "keep one of the two");
+            let message = format!("`{}` and `{}` are the same setting", short(name), short(other));
+            f.wrong_key(&at, message, "keep one of the two");
         }
         if let SysctlValue::Text(text) = value
-            && (text.trim().is_empty() || text.contains(['\n', '\r']))
+            && text.trim().is_empty()
         {
             f.wrong(&at, "the value of a kernel setting is one line that is not empty", "");
         }
@@ -157,9 +158,10 @@ fn kernel_modules(modules: &KernelModules, f: &mut Findings) {
     for (key, names) in [("load", &modules.load), ("blacklist", &modules.blacklist), ("initrd", &modules.initrd)] {
         module_names(&child("/kernel_modules", key), names, f);
     }
-    let plain = |name: &str| name.replace('-', "_");
+    let plain = |name: &String| name.replace('-', "_");
+    let asked_for: BTreeSet<String> = modules.load.iter().chain(&modules.initrd).map(plain).collect();
     for (i, name) in modules.blacklist.iter().enumerate() {
-        if modules.load.iter().chain(&modules.initrd).any(|other| plain(other) == plain(name)) {
+        if asked_for.contains(&plain(name)) {
             let message = format!("the module `{}` is blacklisted, and asked for as well", short(name));
             f.wrong(child("/kernel_modules/blacklist", i), message, "keep one of the two");
         }
@@ -188,7 +190,7 @@ pub(super) fn module_names(at: &str, names: &[String], f: &mut Findings) {
 fn tests(tests: &[Test], f: &mut Findings) {
     for (i, test) in tests.iter().enumerate() {
         let at = child("/tests", i);
-        if test.name.trim().is_empty() || test.name.contains('\n') {
+        if test.name.trim().is_empty() {
             f.wrong(child(&at, "name"), "the name of a test is one line that is not empty", "");
         }
         if test.command.trim().is_empty() {

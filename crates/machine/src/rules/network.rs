@@ -1,6 +1,6 @@
 //! The network: names, addresses, gateways.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Findings, short};
@@ -132,12 +132,13 @@ fn match_key(name: &str, interface: &Interface) -> String {
 /// Checks addresses and gateways; gives the good addresses with their index.
 fn interface_addresses(at: &str, interface: &Interface, f: &mut Findings) -> Vec<(IpAddr, usize)> {
     let mut good = Vec::new();
-    let mut networks = Vec::new();
+    let (mut own, mut networks) = (BTreeSet::new(), Networks::default());
     for (i, text) in interface.addresses.iter().enumerate() {
         match address(text) {
             Ok((ip, prefix)) => {
                 good.push((ip, i));
-                networks.push((ip, prefix));
+                own.insert(ip);
+                networks.add(ip, prefix);
             }
             Err((message, help)) => f.wrong(child(child(at, "addresses"), i), message, help),
         }
@@ -151,9 +152,9 @@ fn interface_addresses(at: &str, interface: &Interface, f: &mut Findings) -> Vec
             continue;
         };
         let link_local = matches!(gateway, IpAddr::V6(ip) if ip.is_unicast_link_local());
-        if networks.iter().any(|(ip, _)| *ip == gateway) {
+        if own.contains(&gateway) {
             f.wrong(at, format!("the gateway {gateway} is this interface's own address"), "");
-        } else if all_good && !link_local && !networks.iter().any(|(ip, prefix)| same_network(*ip, gateway, *prefix)) {
+        } else if all_good && !link_local && !networks.have(gateway) {
             let help = "give the interface an address in the gateway's network; look at the prefix length";
             f.wrong(at, format!("the gateway {gateway} is in no network of this interface"), help);
         }
@@ -199,13 +200,30 @@ fn address(text: &str) -> Result<(IpAddr, u8), (String, &'static str)> {
     Ok((ip, prefix))
 }
 
-fn same_network(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
-    let bits = |ip: IpAddr| match ip {
+/// The networks of an interface, by the length of their prefix.
+#[derive(Default)]
+struct Networks(BTreeMap<(bool, u8), BTreeSet<u128>>);
+
+impl Networks {
+    fn add(&mut self, ip: IpAddr, prefix: u8) {
+        self.0.entry((ip.is_ipv4(), prefix)).or_default().insert(network(ip, prefix));
+    }
+
+    fn have(&self, ip: IpAddr) -> bool {
+        let has = |((v4, prefix), networks): (&(bool, u8), &BTreeSet<u128>)| {
+            *v4 == ip.is_ipv4() && networks.contains(&network(ip, *prefix))
+        };
+        self.0.iter().any(has)
+    }
+}
+
+/// The first bits of an address.
+fn network(ip: IpAddr, prefix: u8) -> u128 {
+    let bits = match ip {
         IpAddr::V4(ip) => u128::from(u32::from(ip)) << 96,
         IpAddr::V6(ip) => u128::from(ip),
     };
-    let different = bits(a) ^ bits(b);
-    a.is_ipv4() == b.is_ipv4() && (prefix == 0 || different.leading_zeros() >= u32::from(prefix))
+    bits & u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
 }
 
 fn nameservers(at: &str, servers: &[String], f: &mut Findings) {

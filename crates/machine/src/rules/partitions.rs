@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Findings, boot_partitions, short};
+use super::{Findings, boot_partitions, is_safe_in_a_path, short};
 use crate::model::{Disk, FileSystem, Loader, Partition, PartitionKind, TableKind};
 use crate::pointer::child;
 
@@ -38,7 +38,12 @@ const TAKEN: [&str; 15] = [
 pub(super) fn check(at: &str, disk: &Disk, loader: Loader, f: &mut Findings) {
     let list = child(at, "partitions");
     if disk.partitions.len() > MAX_PARTITIONS {
-        f.wrong(&list, format!("more than {MAX_PARTITIONS} partitions do not fit into the partition table"), "");
+        // What else is wrong with so many is not worth anybody's time, and each is held against the others.
+        return f.wrong(
+            &list,
+            format!("more than {MAX_PARTITIONS} partitions do not fit into the partition table"),
+            "",
+        );
     }
     for (i, partition) in disk.partitions.iter().enumerate() {
         let at = child(&list, i);
@@ -160,14 +165,14 @@ fn data_mount_point(path: &str) -> Option<(String, &'static str)> {
         let help = "write an absolute path without `..`, `//` and a `/` at the end, such as /srv/data";
         return Some((format!("`{}` is not a mount point", short(path)), help));
     }
-    if !path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+@".contains(&b)) {
+    if !path.bytes().all(is_safe_in_a_path) {
         let help = "letters, digits and `._-+@` are safe in fstab and in unit names";
         return Some((format!("`{}` has characters that a mount point cannot have", short(path)), help));
     }
     let within = |folder: &str| path == folder || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
     if let Some(folder) = TAKEN.iter().find(|folder| within(folder)) {
         let help = "choose a place under /home, /srv, /var or a folder of your own";
-        return Some((format!("nothing can be mounted at `{path}`: {folder} belongs to the system"), help));
+        return Some((format!("nothing can be mounted at `{}`: {folder} belongs to the system", short(path)), help));
     }
     if matches!(path, "/var" | "/var/lib") {
         let message = format!(
@@ -253,7 +258,8 @@ fn mount_points(list: &str, disk: &Disk, f: &mut Findings) {
                 Some(_) => child(child(list, i), "mount_point"),
                 None => child(list, i),
             };
-            let message = format!("`{path}` is the mount point of another partition, item {} of the list", other + 1);
+            let message =
+                format!("`{}` is the mount point of another partition, item {} of the list", short(&path), other + 1);
             f.wrong(at, message, "give each its own `mount_point`");
         }
     }

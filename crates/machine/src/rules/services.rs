@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Findings, short};
+use crate::install::Install;
 use crate::model::{Services, Unit, unit_name};
 use crate::pointer::child;
 
@@ -104,6 +105,15 @@ fn unit_text(at: &str, name: &str, unit: &Unit, services: &Services, f: &mut Fin
         && !["ExecStart", "ExecStop", "SuccessAction"].iter().any(|key| keys.contains(key))
     {
         f.wrong(&at_text, "the section [Service] has no `ExecStart=`", "say what is to be run");
+    }
+    // A template's own words are looked at as those of an instance.
+    let as_enabled = |install: &Install| match install.name_of(name)? {
+        Some(name) => install.enabled(&name),
+        None => install.enabled(&name.replacen('@', "@x", 1)),
+    };
+    if let Err(bad) = as_enabled(&Install::of(&unit.text)) {
+        let help = "write the full names of units, such as multi-user.target, without a path";
+        return f.wrong(&at_text, bad.to_string(), help);
     }
     if !unit.enable {
         return;

@@ -172,7 +172,7 @@ pub(super) fn for_sequence(node: &Node, pointer: &str) -> Option<String> {
 /// A mapping where text is wanted: most often a value with `: ` in it, in a list.
 pub(super) fn for_text(node: &Node) -> Option<String> {
     match &node.value {
-        Value::Mapping(entries) if entries.len() == 1 => {
+        Value::Mapping(mapping) if mapping.entries().len() == 1 => {
             Some("if this is one value with `:` in it, put it into quotes".into())
         }
         _ => None,

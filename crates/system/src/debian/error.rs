@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use cairn_process::ToolError;
 use cairn_store::StoreError;
 
+use crate::tree::NotMade;
+
 /// Why there is no lock or no base.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -208,6 +210,12 @@ impl Error {
     pub(super) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let path = path.into();
         move |source| Error::Io { doing, path, source }
+    }
+}
+
+impl From<NotMade> for Error {
+    fn from(NotMade { path, source }: NotMade) -> Error {
+        Error::io("making the folder", path)(source)
     }
 }
 

@@ -8,9 +8,12 @@ use std::path::{Component, Path, PathBuf};
 
 use tar::{Archive, Entry, EntryType};
 
+use cairn_machine::names::{RelPath, plain_name, shown};
+
 use super::error::Error;
 use super::modes::{Mode, Modes};
 use super::rules::{Fate, fate};
+use crate::tree::NewFolders;
 
 /// What a tree turned out to be.
 #[derive(Debug, Default)]
@@ -41,7 +44,8 @@ impl From<Error> for Stopped {
 /// No owner, no special mode and no time is given to any file: the store gives them all the same.
 pub(super) fn unpack(stream: impl Read, dir: &Path) -> Result<Unpacked, Stopped> {
     let mut archive = Archive::new(stream);
-    let mut tree = Tree { dir, result: Unpacked::default(), modes_of_files: BTreeMap::new() };
+    let folders = NewFolders::new(dir);
+    let mut tree = Tree { dir, folders, result: Unpacked::default(), modes_of_files: BTreeMap::new() };
     for entry in archive.entries().map_err(Stopped::Stream)? {
         tree.add(&mut entry.map_err(Stopped::Stream)?)?;
     }
@@ -71,6 +75,8 @@ fn odd(what: String) -> Stopped {
 
 struct Tree<'a> {
     dir: &'a Path,
+    /// Those that were made: an entry behind a link of the stream would be written wherever that leads.
+    folders: NewFolders<'a>,
     result: Unpacked,
     /// Mode of every file that was kept, for hard links to it.
     modes_of_files: BTreeMap<String, Mode>,
@@ -84,6 +90,8 @@ impl Tree<'_> {
             Fate::Drop => return Ok(()),
             Fate::Keep => path.clone(),
             Fate::Kernel(release) => {
+                // It becomes the name of a folder.
+                plain_name(release).map_err(|why| odd(format!("{}: {why}", shown(&path))))?;
                 if !self.result.kernel_release.is_empty() {
                     let first = &self.result.kernel_release;
                     return Err(odd(format!("two kernels, {first} and {release}; ask for one only")));
@@ -92,21 +100,20 @@ impl Tree<'_> {
                 "boot/vmlinuz".into()
             }
         };
+        let target = RelPath::new(target).map_err(|why| odd(format!("{}: {why}", shown(&path))))?;
+        self.folders.above(&target).map_err(Error::from)?;
         let place = self.dir.join(&target);
-        if let Some(parent) = place.parent() {
-            make_dir(parent)?;
-        }
         match kind {
             EntryType::Directory => {
-                make_dir(&place)?;
+                self.folders.make(&target).map_err(Error::from)?;
                 let mode = mode(entry)?;
                 if !mode.is_plain_dir() {
-                    self.result.modes.0.insert(target, mode);
+                    self.result.modes.0.insert(target.into_string(), mode);
                 }
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let mode = mode(entry)?;
-                if target.ends_with(".pyc") {
+                if target.as_str().ends_with(".pyc") {
                     let mut bytes = Vec::new();
                     entry.read_to_end(&mut bytes).map_err(Stopped::Stream)?;
                     pyc_of_store(&mut bytes);
@@ -114,13 +121,13 @@ impl Tree<'_> {
                 } else {
                     write_file(entry, &place, mode.mode & 0o100 != 0)?;
                 }
-                self.file(target, mode);
+                self.file(target.into_string(), mode);
             }
             EntryType::Symlink => {
                 let to = entry.link_name().map_err(Stopped::Stream)?.unwrap_or_default();
                 symlink(&*to, &place).map_err(Error::io("making the link", &place))?;
             }
-            EntryType::Link => self.hard_link(entry, target, &place)?,
+            EntryType::Link => self.hard_link(entry, target.into_string(), &place)?,
             other => return Err(odd(format!("{path} is of a kind that a base cannot hold ({other:?})"))),
         }
         Ok(())
@@ -192,10 +199,6 @@ fn mode<R: Read>(entry: &mut Entry<'_, R>) -> Result<Mode, Stopped> {
         gid: header.gid().map_err(Stopped::Stream)?,
         capability,
     })
-}
-
-fn make_dir(path: &Path) -> Result<(), Error> {
-    fs::create_dir_all(path).map_err(Error::io("making the folder", path))
 }
 
 fn write_file(from: &mut impl Read, path: &Path, executable: bool) -> Result<(), Stopped> {
@@ -316,6 +319,73 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let empty = unpack([0; 1024].as_slice(), dir.path()).unwrap();
         assert!(empty.check(dir.path()).unwrap_err().to_string().contains("there is no kernel"));
+    }
+
+    /// An entry whose name is not held to anything by the one who writes it.
+    fn raw(sample: &mut Sample, path: &[u8], kind: EntryType, link: &[u8]) {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(if kind == EntryType::Regular { 1 } else { 0 });
+        let old = header.as_old_mut();
+        old.name[..path.len()].copy_from_slice(path);
+        old.linkname[..link.len()].copy_from_slice(link);
+        header.set_cksum();
+        let data: &[u8] = if kind == EntryType::Regular { b"x" } else { b"" };
+        sample.0.append(&header, data).unwrap();
+    }
+
+    #[test]
+    fn no_entry_is_written_outside_or_behind_a_link() {
+        let victim = tempfile::tempdir().unwrap();
+        let out = victim.path().to_str().unwrap().as_bytes();
+        let kinds = [EntryType::Regular, EntryType::Directory, EntryType::Symlink];
+        for name in [
+            &b"../x"[..],
+            b"usr/../../x",
+            b"usr/..",
+            b"usr/a\nb",
+            b"usr/a\x1b[2J",
+            b"usr/\xff\xfe",
+            b"boot/vmlinuz-..",
+            b"boot/vmlinuz-.",
+        ] {
+            for kind in kinds {
+                let dir = tempfile::tempdir().unwrap();
+                let mut sample = Sample::new();
+                raw(&mut sample, name, kind, b"x");
+                assert!(sample.unpack(dir.path()).is_err(), "{:?} {kind:?}", String::from_utf8_lossy(name));
+            }
+        }
+        for first in ["usr/l", "etc/l", "var/l", "usr/deep/er/l"] {
+            for (more, kind) in [
+                ("/x", EntryType::Regular),
+                ("/x/y", EntryType::Regular),
+                ("/x", EntryType::Directory),
+                ("/x", EntryType::Symlink),
+            ] {
+                let dir = tempfile::tempdir().unwrap();
+                let mut sample = Sample::new();
+                raw(&mut sample, first.as_bytes(), EntryType::Symlink, out);
+                raw(&mut sample, format!("{first}{more}").as_bytes(), kind, b"x");
+                assert!(sample.unpack(dir.path()).is_err(), "{first}{more}");
+            }
+            // A second entry of the name, which would be written through the first.
+            for kind in kinds {
+                let dir = tempfile::tempdir().unwrap();
+                let mut sample = Sample::new();
+                raw(&mut sample, first.as_bytes(), EntryType::Symlink, &[out, b"/made"].concat());
+                raw(&mut sample, first.as_bytes(), kind, b"x");
+                assert!(sample.unpack(dir.path()).is_err(), "{first}");
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mut sample = Sample::new();
+        raw(&mut sample, b"usr/h", EntryType::Link, b"../../../etc/passwd");
+        assert!(sample.unpack(dir.path()).is_err());
+        assert_eq!(fs::read_dir(victim.path()).unwrap().count(), 0);
     }
 
     #[test]

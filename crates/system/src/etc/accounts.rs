@@ -34,14 +34,14 @@ pub fn apply(tree: &mut Tree, machine: &Machine, has: &dyn Fn(&str) -> bool) -> 
     files.add_groups(machine)?;
     files.add_users(machine, has)?;
     files.add_members(machine)?;
-    let ids = files.ids();
+    let ids = files.ids.clone();
     let shadow = ids.groups.get("shadow").copied().unwrap_or(0);
     let secret = Access { mode: 0o640, uid: 0, gid: shadow };
-    tree.file("passwd", join(&files.passwd));
-    tree.file("group", join(&files.group));
-    tree.put("shadow", Node::File(join(&files.shadow).into()), secret);
-    tree.put("gshadow", Node::File(join(&files.gshadow).into()), secret);
-    homes(tree, machine);
+    tree.file("passwd", join(&files.passwd))?;
+    tree.file("group", join(&files.group))?;
+    tree.put("shadow", Node::File(join(&files.shadow).into()), secret)?;
+    tree.put("gshadow", Node::File(join(&files.gshadow).into()), secret)?;
+    homes(tree, machine)?;
     Ok(ids)
 }
 
@@ -53,6 +53,10 @@ struct Files {
     group: Lines,
     shadow: Lines,
     gshadow: Lines,
+    /// Names and numbers of the accounts in these lines.
+    ids: Ids,
+    uids: BTreeSet<u32>,
+    gids: BTreeSet<u32>,
 }
 
 fn join(lines: &Lines) -> String {
@@ -74,20 +78,22 @@ impl Files {
             let lines = text.lines().map(|l| l.split(':').map(str::to_string).collect());
             lines.filter(|f: &Vec<String>| f.len() == count).collect()
         };
+        let (passwd, group) = (lines("passwd", 7), lines("group", 4));
+        let ids = |lines: &Lines| lines.iter().filter_map(|f| Some((f[0].clone(), f[2].parse().ok()?))).collect();
         Files {
-            passwd: lines("passwd", 7),
-            group: lines("group", 4),
+            ids: Ids { users: ids(&passwd), groups: ids(&group) },
+            uids: numbers(&passwd),
+            gids: numbers(&group),
+            passwd,
+            group,
             shadow: lines("shadow", 9),
             gshadow: lines("gshadow", 4),
         }
     }
 
-    fn ids(&self) -> Ids {
-        let ids = |lines: &Lines| lines.iter().filter_map(|f| Some((f[0].clone(), f[2].parse().ok()?))).collect();
-        Ids { users: ids(&self.passwd), groups: ids(&self.group) }
-    }
-
     fn add_group(&mut self, name: &str, gid: u32) {
+        self.ids.groups.insert(name.to_string(), gid);
+        self.gids.insert(gid);
         self.group.push(fields([name, "x", &gid.to_string(), ""]));
         self.gshadow.push(fields([name, "!", "", ""]));
     }
@@ -95,25 +101,25 @@ impl Files {
     fn add_groups(&mut self, machine: &Machine) -> Result<(), SystemError> {
         // Numbers that the file gives come first, so that none of them is given out before.
         let asked: BTreeSet<u32> = machine.groups.values().filter_map(|g| g.gid).collect();
-        let ids = self.ids();
+        let (mut normal, mut system) = (Numbers::new(false), Numbers::new(true));
         for (name, group) in &machine.groups {
             let pointer = child("/groups", name);
-            let taken = numbers(&self.group);
-            match (ids.groups.get(name), group.gid) {
+            match (self.ids.groups.get(name).copied(), group.gid) {
                 // A package makes a group of this name.
                 (Some(gid), wanted) => {
-                    if wanted.is_some_and(|w| w != *gid) {
+                    if wanted.is_some_and(|w| w != gid) {
                         let message = format!("the group {name} comes with the packages, and has the number {gid}");
                         return Err(SystemError::refused(child(pointer, "gid"), message));
                     }
                 }
-                (None, Some(gid)) if taken.contains(&gid) => {
+                (None, Some(gid)) if self.gids.contains(&gid) => {
                     let message = format!("the number {gid} belongs to the group {}", self.group_of(gid));
                     return Err(SystemError::refused(child(pointer, "gid"), message));
                 }
                 (None, Some(gid)) => self.add_group(name, gid),
                 (None, None) => {
-                    let gid = free(group.system, &[&taken, &asked], &pointer)?;
+                    let numbers = if group.system { &mut system } else { &mut normal };
+                    let gid = numbers.free(&[&self.gids, &asked], &pointer)?;
                     self.add_group(name, gid);
                 }
             }
@@ -128,6 +134,7 @@ impl Files {
 
     fn add_users(&mut self, machine: &Machine, has: &dyn Fn(&str) -> bool) -> Result<(), SystemError> {
         let asked: BTreeSet<u32> = machine.users.values().filter_map(|u| u.uid).collect();
+        let mut numbers = [false, true].map(|system| (Numbers::new(system), Numbers::new(system)));
         for (name, user) in &machine.users {
             let pointer = child("/users", name);
             if let Some(shell) = user.shell.as_deref().filter(|s| !has(s)) {
@@ -135,10 +142,10 @@ impl Files {
                 let help = Some("is the package that brings it in source.debian.packages?".into());
                 return Err(SystemError::refused_with(child(pointer, "shell"), message, help));
             }
-            if self.passwd.iter().any(|f| f[0] == *name) {
+            if self.ids.users.contains_key(name) {
                 self.change_user(name, user, &pointer)?;
             } else {
-                self.new_user(name, user, &asked, &pointer)?;
+                self.new_user(name, user, &asked, &mut numbers[usize::from(user.system)], &pointer)?;
             }
         }
         Ok(())
@@ -161,26 +168,34 @@ impl Files {
         Ok(())
     }
 
-    fn new_user(&mut self, name: &str, user: &User, asked: &BTreeSet<u32>, pointer: &str) -> Result<(), SystemError> {
-        let taken = numbers(&self.passwd);
+    fn new_user(
+        &mut self,
+        name: &str,
+        user: &User,
+        asked: &BTreeSet<u32>,
+        numbers: &mut (Numbers, Numbers),
+        pointer: &str,
+    ) -> Result<(), SystemError> {
         let uid = match user.uid {
-            Some(uid) if taken.contains(&uid) => {
+            Some(uid) if self.uids.contains(&uid) => {
                 let uid_text = uid.to_string();
                 let owner = self.passwd.iter().find(|f| f[2] == uid_text).map_or("", |f| &f[0]);
                 let message = format!("the number {uid} belongs to the user {owner}");
                 return Err(SystemError::refused(child(pointer, "uid"), message));
             }
             Some(uid) => uid,
-            None => free(user.system, &[&taken, asked], pointer)?,
+            None => numbers.0.free(&[&self.uids, asked], pointer)?,
         };
         let gid = match user.group.as_deref() {
             Some(group) => self.gid(group, pointer, "group")?,
-            None => match self.ids().groups.get(name) {
+            None => match self.ids.groups.get(name) {
                 Some(gid) => *gid,
                 None => {
                     // The group has the user's number where that is free.
-                    let taken = numbers(&self.group);
-                    let gid = if taken.contains(&uid) { free(user.system, &[&taken, asked], pointer)? } else { uid };
+                    let gid = match self.gids.contains(&uid) {
+                        true => numbers.1.free(&[&self.gids, asked], pointer)?,
+                        false => uid,
+                    };
                     self.add_group(name, gid);
                     gid
                 }
@@ -194,11 +209,13 @@ impl Files {
         let gecos = user.description.as_deref().unwrap_or_default();
         self.passwd.push(fields([name, "x", &uid.to_string(), &gid.to_string(), gecos, &home, shell]));
         self.shadow.push(fields([name, "*", "", "", "", "", "", "", ""]));
+        self.ids.users.insert(name.to_string(), uid);
+        self.uids.insert(uid);
         Ok(())
     }
 
     fn gid(&self, group: &str, pointer: &str, key: &str) -> Result<u32, SystemError> {
-        let ids = self.ids();
+        let ids = &self.ids;
         ids.groups.get(group).copied().ok_or_else(|| {
             let near = nearest(group, ids.groups.keys().map(String::as_str)).map(|n| format!("did you mean {n}?"));
             let help = near.or_else(|| Some("a group of the machine's own is declared under groups".into()));
@@ -207,31 +224,41 @@ impl Files {
     }
 
     fn add_members(&mut self, machine: &Machine) -> Result<(), SystemError> {
+        let mut joining: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (name, user) in &machine.users {
             let pointer = child("/users", name);
             for (i, group) in user.groups.iter().enumerate() {
                 self.gid(group, &child(&pointer, "groups"), &i.to_string())?;
-                for line in self.group.iter_mut().chain(&mut self.gshadow).filter(|f| f[0] == *group) {
-                    let mut members: Vec<&str> = line[3].split(',').filter(|m| !m.is_empty()).collect();
-                    if !members.contains(&name.as_str()) {
-                        members.push(name);
-                    }
-                    line[3] = members.join(",");
-                }
+                joining.entry(group).or_default().insert(name);
             }
+        }
+        for line in self.group.iter_mut().chain(&mut self.gshadow) {
+            let Some(names) = joining.get(&*line[0]) else { continue };
+            let mut members: Vec<&str> = line[3].split(',').filter(|m| !m.is_empty()).collect();
+            let there: BTreeSet<&str> = members.iter().copied().collect();
+            members.extend(names.iter().filter(|name| !there.contains(*name)));
+            line[3] = members.join(",");
         }
         Ok(())
     }
 }
 
-fn free(system: bool, taken: &[&BTreeSet<u32>], pointer: &str) -> Result<u32, SystemError> {
-    let mut range = if system { SYSTEM } else { ORDINARY };
-    let found = range.find(|id| !taken.iter().any(|t| t.contains(id)));
-    found.ok_or_else(|| SystemError::refused(pointer, "there is no free number left for this account"))
+/// Numbers to give out, the lowest first. What was looked at once is not looked at again: a number that is taken stays so.
+struct Numbers(std::ops::RangeInclusive<u32>);
+
+impl Numbers {
+    fn new(system: bool) -> Numbers {
+        Numbers(if system { SYSTEM } else { ORDINARY })
+    }
+
+    fn free(&mut self, taken: &[&BTreeSet<u32>], pointer: &str) -> Result<u32, SystemError> {
+        let found = self.0.find(|id| !taken.iter().any(|t| t.contains(id)));
+        found.ok_or_else(|| SystemError::refused(pointer, "there is no free number left for this account"))
+    }
 }
 
 /// Homes are made by PAM's helper, once, with the files of /etc/skel.
-fn homes(tree: &mut Tree, machine: &Machine) {
+fn homes(tree: &mut Tree, machine: &Machine) -> Result<(), SystemError> {
     let users: Vec<(&String, String)> = machine
         .users
         .iter()
@@ -239,19 +266,31 @@ fn homes(tree: &mut Tree, machine: &Machine) {
         .map(|(name, user)| (name, user.home.clone().unwrap_or_else(|| format!("/home/{name}"))))
         .collect();
     if users.is_empty() {
-        return;
+        return Ok(());
     }
     let mut text = "[Unit]\nDescription=Homes of Users\nBefore=systemd-user-sessions.service\n".to_string();
-    for (_, home) in &users {
+    for (name, home) in &users {
+        let home = in_unit(home).ok_or_else(|| {
+            let message = "the home directory has characters that a unit would take for something else";
+            SystemError::refused(child(child("/users", name), "home"), message)
+        })?;
         text += &format!("RequiresMountsFor={home}\nConditionPathExists=|!{home}\n");
     }
     text += "\n[Service]\nType=oneshot\n";
     for (name, _) in &users {
+        let name = in_unit(name).ok_or_else(|| SystemError::refused(child("/users", name), "it is no user's name"))?;
         text += &format!("ExecStart=/usr/sbin/mkhomedir_helper {name} 0077\n");
     }
     text += "\n[Install]\nWantedBy=multi-user.target\n";
-    tree.file(&format!("systemd/system/{HOMES}"), text);
-    enable(tree, [(format!("multi-user.target.wants/{HOMES}"), format!("/etc/systemd/system/{HOMES}"))]);
+    tree.file(&format!("systemd/system/{HOMES}"), text)?;
+    enable(tree, [(format!("multi-user.target.wants/{HOMES}"), format!("/etc/systemd/system/{HOMES}"))])
+}
+
+/// A word as a unit file has it. A `%` is doubled; what would need quotes, which each setting reads in its own way, is
+/// not to be had.
+fn in_unit(word: &str) -> Option<String> {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || "\"'\\$;#|!".contains(c);
+    (!word.is_empty() && !word.contains(odd)).then(|| word.replace('%', "%%"))
 }
 
 #[cfg(test)]

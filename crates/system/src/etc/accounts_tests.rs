@@ -4,10 +4,10 @@ use super::*;
 
 fn base() -> Tree {
     let mut tree = Tree::default();
-    tree.file("passwd", "root:x:0:0:root:/root:/bin/bash\nmessagebus:x:997:997::/:/usr/sbin/nologin\n");
-    tree.file("group", "root:x:0:\nsudo:x:27:\nshadow:x:42:\nmessagebus:x:997:\n");
-    tree.file("shadow", "root:*:20000:0:99999:7:::\nmessagebus:!:20000::::::\n");
-    tree.file("gshadow", "root:*::\nsudo:*::\nshadow:*::\nmessagebus:!::\n");
+    tree.file("passwd", "root:x:0:0:root:/root:/bin/bash\nmessagebus:x:997:997::/:/usr/sbin/nologin\n").unwrap();
+    tree.file("group", "root:x:0:\nsudo:x:27:\nshadow:x:42:\nmessagebus:x:997:\n").unwrap();
+    tree.file("shadow", "root:*:20000:0:99999:7:::\nmessagebus:!:20000::::::\n").unwrap();
+    tree.file("gshadow", "root:*::\nsudo:*::\nshadow:*::\nmessagebus:!::\n").unwrap();
     tree
 }
 

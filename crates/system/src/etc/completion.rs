@@ -7,7 +7,8 @@
 
 use cairn_machine::model::Boot;
 
-use super::{enable, mask};
+use super::{enable_if_any, mask};
+use crate::error::SystemError;
 use crate::tree::Tree;
 use crate::units::{UnitFile, Units};
 
@@ -32,27 +33,27 @@ L /run/issue.d/cairn.issue - - - - ../cairn/notice
 ";
 
 /// Puts the units.
-pub fn apply(tree: &mut Tree, boot: &Boot, units: &Units) {
+pub fn apply(tree: &mut Tree, boot: &Boot, units: &Units) -> Result<(), SystemError> {
     for name in MASKED.iter().filter(|name| units.has(name)) {
-        mask(tree, name);
+        mask(tree, name)?;
     }
-    tree.link(&format!("systemd/system-generators/{MASKED_GENERATOR}"), "/dev/null");
-    tree.file("tmpfiles.d/cairn-notice.conf", NOTICE);
+    tree.link(&format!("systemd/system-generators/{MASKED_GENERATOR}"), "/dev/null")?;
+    tree.file("tmpfiles.d/cairn-notice.conf", NOTICE)?;
 
-    put(tree, "cairn-boot-check.service", UP);
-    put(tree, "cairn-boot-good.service", GOOD);
+    put(tree, "cairn-boot-check.service", UP)?;
+    put(tree, "cairn-boot-good.service", GOOD)?;
     for (number, check) in (1..).zip(&boot.checks) {
-        put(tree, &format!("cairn-boot-check-{number}.service"), &check_unit(number, &check.name));
+        put(tree, &format!("cairn-boot-check-{number}.service"), &check_unit(number, &check.name))?;
     }
     if boot.tries == 0 {
-        return;
+        return Ok(());
     }
-    put(tree, "cairn-boot-failed.service", FAILED);
+    put(tree, "cairn-boot-failed.service", FAILED)?;
     let complete = format!("[Unit]\nOnFailure=cairn-boot-failed.service\nJobTimeoutSec={}\n", boot.deadline);
-    tree.file("systemd/system/boot-complete.target.d/cairn.conf", complete);
-    tree.file("systemd/system/emergency.service.d/cairn.conf", EMERGENCY);
+    tree.file("systemd/system/boot-complete.target.d/cairn.conf", complete)?;
+    tree.file("systemd/system/emergency.service.d/cairn.conf", EMERGENCY)?;
     let link = "systemd/system/emergency.target.wants/cairn-boot-failed.service";
-    tree.link(link, "/etc/systemd/system/cairn-boot-failed.service");
+    tree.link(link, "/etc/systemd/system/cairn-boot-failed.service")
 }
 
 /// The scripts of the checks, by their path below `/usr`.
@@ -72,12 +73,10 @@ fn check_unit(number: usize, name: &str) -> String {
 }
 
 /// Puts a unit and what enabling it makes.
-fn put(tree: &mut Tree, name: &str, text: &str) {
-    tree.file(&format!("systemd/system/{name}"), text);
+fn put(tree: &mut Tree, name: &str, text: &str) -> Result<(), SystemError> {
+    tree.file(&format!("systemd/system/{name}"), text)?;
     let file = UnitFile::File { folder: "/etc/systemd/system", text: text.to_string() };
-    if let Ok(links) = Units([(name.to_string(), file)].into()).enable(name) {
-        enable(tree, links);
-    }
+    enable_if_any(tree, &Units([(name.to_string(), file)].into()), name)
 }
 
 #[cfg(test)]
@@ -96,7 +95,7 @@ mod tests {
 
     fn tree(boot: &Boot) -> Tree {
         let mut tree = Tree::default();
-        apply(&mut tree, boot, &Units::default());
+        apply(&mut tree, boot, &Units::default()).unwrap();
         tree
     }
 
@@ -141,12 +140,12 @@ mod tests {
         let boot = boot(3, &[("a", "true")]);
         let mut whole = Tree::default();
         for (path, node) in tree(&boot).iter() {
-            whole.put(&format!("etc/{path}"), node.clone(), crate::tree::FILE);
+            whole.put(&format!("etc/{path}"), node.clone(), crate::tree::FILE).unwrap();
         }
         for program in ["lib/cairn/cairn-stage1", "bin/cairn", "bin/sh", "bin/true", "sbin/agetty"] {
-            whole.put(&format!("usr/{program}"), Node::File(b"x".to_vec()), crate::tree::EXECUTABLE);
+            whole.put(&format!("usr/{program}"), Node::File(b"x".to_vec()), crate::tree::EXECUTABLE).unwrap();
         }
-        whole.link("bin", "usr/bin");
+        whole.link("bin", "usr/bin").unwrap();
         for target in [
             "boot-complete",
             "default",
@@ -158,7 +157,9 @@ mod tests {
             "shutdown",
             "emergency",
         ] {
-            whole.file(&format!("usr/lib/systemd/system/{target}.target"), format!("[Unit]\nDescription={target}\n"));
+            whole
+                .file(&format!("usr/lib/systemd/system/{target}.target"), format!("[Unit]\nDescription={target}\n"))
+                .unwrap();
         }
         whole.write(dir.path()).unwrap();
         let root = format!("--root={}", dir.path().display());

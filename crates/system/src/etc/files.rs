@@ -25,7 +25,7 @@ pub fn apply(
             return Err(SystemError::refused(pointer, format!("{path} is not below /etc")));
         };
         if let Some(target) = &file.link {
-            tree.link(inside, target.clone());
+            tree.link(inside, target.clone())?;
             continue;
         }
         let bytes = match (&file.text, sources.get(path)) {
@@ -46,7 +46,7 @@ pub fn apply(
             let unknown = || SystemError::refused(child(&pointer, "group"), format!("there is no group {group}"));
             access.gid = *ids.groups.get(group).ok_or_else(unknown)?;
         }
-        tree.put(inside, Node::File(bytes), access);
+        tree.put(inside, Node::File(bytes), access)?;
         if file.mode.is_some() {
             tree.insist(inside);
         }

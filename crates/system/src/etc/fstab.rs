@@ -37,8 +37,7 @@ pub fn apply(tree: &mut Tree, mounts: &[Mount]) -> Result<(), SystemError> {
             FileSystem::Swap => writeln!(text, "{device} none swap defaults 0 0"),
         };
     }
-    tree.file("fstab", text);
-    Ok(())
+    tree.file("fstab", text)
 }
 
 #[cfg(test)]

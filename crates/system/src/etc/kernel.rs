@@ -20,7 +20,7 @@ pub fn apply(
     modules: &Modules,
 ) -> Result<(), SystemError> {
     // ping is neither setuid nor has it capabilities: every user may open its kind of socket.
-    tree.file("sysctl.d/50-cairn.conf", "net.ipv4.ping_group_range = 0 2147483647\n");
+    tree.file("sysctl.d/50-cairn.conf", "net.ipv4.ping_group_range = 0 2147483647\n")?;
     if !machine.sysctl.is_empty() {
         let mut text = String::new();
         for (key, value) in &machine.sysctl {
@@ -29,7 +29,7 @@ pub fn apply(
                 SysctlValue::Text(value) => writeln!(text, "{key} = {value}"),
             };
         }
-        tree.file("sysctl.d/90-machine.conf", text);
+        tree.file("sysctl.d/90-machine.conf", text)?;
     }
 
     let wanted = &machine.kernel_modules;
@@ -45,11 +45,11 @@ pub fn apply(
         let _ = writeln!(load, "{name}");
     }
     if !load.is_empty() {
-        tree.file("modules-load.d/machine.conf", load);
+        tree.file("modules-load.d/machine.conf", load)?;
     }
     if !wanted.blacklist.is_empty() {
         let lines: String = wanted.blacklist.iter().map(|name| format!("blacklist {name}\n")).collect();
-        tree.file("modprobe.d/machine.conf", lines);
+        tree.file("modprobe.d/machine.conf", lines)?;
     }
     Ok(())
 }

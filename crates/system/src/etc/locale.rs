@@ -16,10 +16,10 @@ pub fn apply(tree: &mut Tree, machine: &Machine, has: &dyn Fn(&str) -> bool) -> 
     for (category, value) in &machine.locale.categories {
         let _ = writeln!(locale, "{category}={value}");
     }
-    tree.file("locale.conf", locale);
+    tree.file("locale.conf", locale)?;
     // These two links are those that Debian's tmpfiles.d/debian.conf makes at every boot.
-    tree.link("default/locale", "../locale.conf");
-    tree.link("vconsole.conf", "default/keyboard");
+    tree.link("default/locale", "../locale.conf")?;
+    tree.link("vconsole.conf", "default/keyboard")?;
 
     let keyboard = &machine.keyboard;
     let variant = keyboard.variant.as_deref().unwrap_or_default();
@@ -31,19 +31,18 @@ pub fn apply(tree: &mut Tree, machine: &Machine, has: &dyn Fn(&str) -> bool) -> 
             keyboard.layout,
             keyboard.options.join(",")
         ),
-    );
+    )?;
 
     let zone = &machine.timezone;
     let file = format!("/usr/share/zoneinfo/{zone}");
     tree.remove("localtime");
     if has(&file) {
-        tree.link("localtime", file);
+        tree.link("localtime", file)?;
     } else if !matches!(zone.as_str(), "UTC" | "Etc/UTC") {
         let help = "zones have names such as Europe/Berlin; some old ones are in the package tzdata-legacy";
         let message = format!("there is no time zone {zone} in the packages");
         return Err(SystemError::refused_with("/timezone", message, Some(help.into())));
     }
     // Without the file /etc/localtime, the C library takes UTC.
-    tree.file("timezone", format!("{zone}\n"));
-    Ok(())
+    tree.file("timezone", format!("{zone}\n"))
 }

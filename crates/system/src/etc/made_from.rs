@@ -5,7 +5,7 @@
 //! outside its own folder (an absolute path, or one with `..`) is left out: an upgrade then says that it is missing.
 //! Hashes of first passwords are secrets, are left out too, and are not missed by accounts that are there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_machine::{Checked, FilePurpose, NamedFile};
 
@@ -36,7 +36,7 @@ pub fn apply(
                 Err(SystemError::refused_with(pointer, message, Some(help.into())))
             }
             None => {
-                tree.put(&path, Node::File(bytes.to_vec()), access);
+                tree.put(&path, Node::File(bytes.to_vec()), access)?;
                 Ok(())
             }
         }
@@ -51,9 +51,11 @@ pub fn apply(
     {
         put(&name, bytes, FILE, "/hardware".into())?;
     }
+    let secret = secret(checked);
     for (named_file, name) in carried(checked) {
         if let Some(bytes) = named.get(&named_file.path) {
-            put(&name, bytes, access(checked, &named_file), named_file.pointer)?;
+            let access = if secret.contains(&name) { SECRET } else { FILE };
+            put(&name, bytes, access, named_file.pointer)?;
         }
     }
     Ok(())
@@ -66,32 +68,29 @@ pub fn left_out(checked: &Checked) -> Vec<String> {
     let hardware = checked.machine.hardware.iter().cloned();
     let others = checked.named_files().into_iter().filter(|f| !matches!(f.purpose, FilePurpose::PasswordHash(_)));
     let names = hardware.chain(others.map(|f| f.path)).filter(|name| inside(name).is_none());
-    names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The named files that go along, each with its name there.
 fn carried(checked: &Checked) -> impl Iterator<Item = (NamedFile, String)> {
     let all = checked.named_files();
     let is_password = |f: &NamedFile| matches!(f.purpose, FilePurpose::PasswordHash(_));
-    let secret: Vec<Option<String>> = all.iter().filter(|f| is_password(f)).map(|f| inside(&f.path)).collect();
+    let passwords: BTreeSet<String> = all.iter().filter(|f| is_password(f)).filter_map(|f| inside(&f.path)).collect();
     all.into_iter().filter_map(move |file| {
         let name = inside(&file.path)?;
-        (!secret.contains(&Some(name.clone()))).then_some((file, name))
+        (!passwords.contains(&name)).then_some((file, name))
     })
 }
 
-/// A copy is not easier to read than the file that it becomes.
-fn access(checked: &Checked, file: &NamedFile) -> Access {
+/// The named files that not everybody may read: a copy is not easier to read than the file that it becomes.
+fn secret(checked: &Checked) -> BTreeSet<String> {
     let all_read = |path: &String| checked.machine.files.get(path).is_none_or(|f| f.mode_bits() & 0o004 != 0);
-    let public =
-        checked.named_files().iter().filter(|other| inside(&other.path) == inside(&file.path)).all(
-            |other| match &other.purpose {
-                FilePurpose::EtcFile(path) => all_read(path),
-                FilePurpose::BootFile(_) | FilePurpose::DeviceTree => true,
-                _ => false,
-            },
-        );
-    if public { FILE } else { SECRET }
+    let is_secret = |file: &NamedFile| match &file.purpose {
+        FilePurpose::EtcFile(path) => !all_read(path),
+        FilePurpose::BootFile(_) | FilePurpose::DeviceTree => false,
+        _ => true,
+    };
+    checked.named_files().iter().filter(|file| is_secret(file)).filter_map(|file| inside(&file.path)).collect()
 }
 
 /// A relative path without detours; `None` if it leads, or may lead, out of the folder.

@@ -22,13 +22,14 @@ use std::fs;
 use std::path::Path;
 
 use cairn_machine::Checked;
+use cairn_machine::install::BadWord;
 use cairn_machine::model::FileSystem;
 
 use crate::error::SystemError;
 use crate::initrd::Modules;
 use crate::special::Special;
 use crate::tree::{Node, Tree, exists_in};
-use crate::units::{UnitFile, Units};
+use crate::units::{NotEnabled, UnitFile, UnitLink, Units};
 
 /// A file system that the running machine mounts, besides the root; or swap space.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,19 +73,19 @@ pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
     let has = |path: &str| exists_in(input.base, path);
     let units = units(input)?;
 
-    quiet::clean(&mut tree);
-    quiet::mask_units(&mut tree, &units);
-    hosts::apply(&mut tree, machine);
+    quiet::clean(&mut tree)?;
+    quiet::mask_units(&mut tree, &units)?;
+    hosts::apply(&mut tree, machine)?;
     locale::apply(&mut tree, machine, &has)?;
-    network::apply(&mut tree, machine, &units);
+    network::apply(&mut tree, machine, &units)?;
     fstab::apply(&mut tree, input.mounts)?;
     kernel::apply(&mut tree, machine, input.checked.hardware.as_ref(), input.modules)?;
-    ssh::apply(&mut tree, machine, &has, &units);
+    ssh::apply(&mut tree, machine, &has, &units)?;
     let ids = accounts::apply(&mut tree, machine, &has)?;
-    completion::apply(&mut tree, &machine.boot, &units);
-    tree.file("systemd/system.conf.d/50-cairn.conf", manager::settings(machine.boot.watchdog));
+    completion::apply(&mut tree, &machine.boot, &units)?;
+    tree.file("systemd/system.conf.d/50-cairn.conf", manager::settings(machine.boot.watchdog))?;
     for (path, text) in manager::emergency(machine.boot.emergency_access) {
-        tree.file(&path, text);
+        tree.file(&path, text)?;
     }
     made_from::apply(&mut tree, input.checked, input.files, input.named)?;
     // The machine file's own words come last, so that they win.
@@ -127,18 +128,32 @@ fn units(input: &EtcInput<'_>) -> Result<Units, SystemError> {
 }
 
 /// Puts the links that enabling a unit makes.
-fn enable(tree: &mut Tree, links: impl IntoIterator<Item = crate::units::UnitLink>) {
-    for (path, target) in links {
-        tree.link(&format!("systemd/system/{path}"), target);
+fn enable(tree: &mut Tree, links: impl IntoIterator<Item = UnitLink>) -> Result<(), SystemError> {
+    links.into_iter().try_for_each(|(path, target)| tree.link(&format!("systemd/system/{path}"), target))
+}
+
+/// Enables a unit if the packages have it. One whose `[Install]` is broken is an error all the same: without it the
+/// machine would lack what everybody expects of it, and nobody would know why.
+fn enable_if_any(tree: &mut Tree, units: &Units, name: &str) -> Result<(), SystemError> {
+    match units.enable(name) {
+        Ok(links) => enable(tree, links),
+        Err(NotEnabled::BadWord { unit, word }) => Err(bad_word(String::new(), &unit, &word)),
+        Err(_) => Ok(()),
     }
 }
 
+/// A unit that cannot be enabled for what it says.
+fn bad_word(pointer: String, unit: &str, word: &BadWord) -> SystemError {
+    let help = "systemd would refuse it as well; mend the unit, or leave out what brings it".to_string();
+    SystemError::refused_with(pointer, format!("the unit {unit} cannot be enabled: {word}"), Some(help))
+}
+
 /// Masks a unit, and takes away the links that would start it.
-fn mask(tree: &mut Tree, name: &str) {
+fn mask(tree: &mut Tree, name: &str) -> Result<(), SystemError> {
     tree.retain(|path, node| {
         let Some(path) = path.strip_prefix("systemd/system/") else { return true };
         let link = matches!(node, Node::Link(target) if target.rsplit('/').next() == Some(name));
         !(link || path.ends_with(&format!("/{name}")))
     });
-    tree.link(&format!("systemd/system/{name}"), "/dev/null");
+    tree.link(&format!("systemd/system/{name}"), "/dev/null")
 }

@@ -4,38 +4,40 @@ use std::fmt::Write as _;
 
 use cairn_machine::model::{Interface, Machine};
 
-use super::enable;
+use super::enable_if_any;
+use crate::error::SystemError;
 use crate::tree::Tree;
 use crate::units::Units;
 
 /// Puts a file for each interface, the servers for names, and starts networkd.
-pub fn apply(tree: &mut Tree, machine: &Machine, units: &Units) {
+///
+/// # Errors
+/// When a name cannot be that of a file, or networkd's unit is broken.
+pub fn apply(tree: &mut Tree, machine: &Machine, units: &Units) -> Result<(), SystemError> {
     let network = &machine.network;
     if network.interfaces.is_empty() {
         // Physical Ethernet only: a bridge or a container's interface has no Kind-less twin.
         let any = "[Match]\nType=ether\nKind=!*\n\n[Network]\nDHCP=yes\n";
-        tree.file("systemd/network/80-ethernet.network", any);
+        tree.file("systemd/network/80-ethernet.network", any)?;
         // Nobody knows which of the sockets has a cable: one that is online will do.
         let any = "[Service]\nExecStart=\nExecStart=/usr/lib/systemd/systemd-networkd-wait-online --any\n";
-        tree.file("systemd/system/systemd-networkd-wait-online.service.d/cairn.conf", any);
+        tree.file("systemd/system/systemd-networkd-wait-online.service.d/cairn.conf", any)?;
     }
     for (name, interface) in &network.interfaces {
-        tree.file(&file_name(name, interface), network_file(name, interface));
+        tree.file(&file_name(name, interface), network_file(name, interface))?;
     }
     if !network.nameservers.is_empty() || !network.search.is_empty() {
         let mut text = "[Resolve]\n".to_string();
         lines(&mut text, "DNS", &network.nameservers);
         lines(&mut text, "Domains", &network.search);
-        tree.file("systemd/resolved.conf.d/cairn.conf", text);
+        tree.file("systemd/resolved.conf.d/cairn.conf", text)?;
     }
 
     for unit in ["systemd-networkd.service", "systemd-resolved.service"] {
-        if let Ok(links) = units.enable(unit) {
-            enable(tree, links);
-        }
+        enable_if_any(tree, units, unit)?;
     }
     if units.has("systemd-resolved.service") {
-        tree.link("resolv.conf", "../run/systemd/resolve/stub-resolv.conf");
+        tree.link("resolv.conf", "../run/systemd/resolve/stub-resolv.conf")?;
     } else {
         let mut text = String::new();
         for server in &network.nameservers {
@@ -44,8 +46,9 @@ pub fn apply(tree: &mut Tree, machine: &Machine, units: &Units) {
         if !network.search.is_empty() {
             let _ = writeln!(text, "search {}", network.search.join(" "));
         }
-        tree.file("resolv.conf", text);
+        tree.file("resolv.conf", text)?;
     }
+    Ok(())
 }
 
 /// networkd takes the first file that matches, in the order of their names.

@@ -2,6 +2,7 @@
 //! when the base is built, or that have nothing to do on such a machine.
 
 use super::mask;
+use crate::error::SystemError;
 use crate::tree::{Node, Tree};
 use crate::units::Units;
 
@@ -36,26 +37,27 @@ const MASKED: [&str; 15] = [
 const MASKED_GENERATORS: [&str; 2] = ["systemd-gpt-auto-generator", "systemd-ssh-generator"];
 
 /// Takes the traces away.
-pub fn clean(tree: &mut Tree) {
+pub fn clean(tree: &mut Tree) -> Result<(), SystemError> {
     let old_copy = |path: &str| !path.contains('/') && path.ends_with('-');
     tree.retain(|path, node| {
         let own = MACHINES_OWN.contains(&path) || old_copy(path) || path.starts_with("ssh/ssh_host_");
         *node == Node::Folder || !own
     });
     // As Debian's tmpfiles.d/debian.conf makes it at every boot.
-    tree.link("mtab", "../proc/self/mounts");
+    tree.link("mtab", "../proc/self/mounts")?;
     // Debian makes it when a package is installed; a base has no /var of its own.
-    tree.file("tmpfiles.d/cairn.conf", "d /var/mail 2775 root mail - -\n");
+    tree.file("tmpfiles.d/cairn.conf", "d /var/mail 2775 root mail - -\n")
 }
 
 /// Masks what has nothing to do.
-pub fn mask_units(tree: &mut Tree, units: &Units) {
+pub fn mask_units(tree: &mut Tree, units: &Units) -> Result<(), SystemError> {
     for name in MASKED.iter().filter(|name| units.has(name)) {
-        mask(tree, name);
+        mask(tree, name)?;
     }
     for name in MASKED_GENERATORS {
-        tree.link(&format!("systemd/system-generators/{name}"), "/dev/null");
+        tree.link(&format!("systemd/system-generators/{name}"), "/dev/null")?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -67,14 +69,15 @@ mod tests {
     fn traces_go_and_masked_units_lose_their_links() {
         let mut tree = Tree::default();
         for path in ["machine-id", "passwd-", "passwd", "ssh/ssh_host_rsa_key.pub", "ssh/sshd_config"] {
-            tree.file(path, "x");
+            tree.file(path, "x").unwrap();
         }
-        tree.link("systemd/system/timers.target.wants/e2scrub_all.timer", "/usr/lib/systemd/system/e2scrub_all.timer");
+        tree.link("systemd/system/timers.target.wants/e2scrub_all.timer", "/usr/lib/systemd/system/e2scrub_all.timer")
+            .unwrap();
         let mut units = Units::default();
         units.0.insert("e2scrub_all.timer".into(), UnitFile::Alias(Some("x.timer".into())));
         units.0.insert("x.timer".into(), UnitFile::File { folder: "/usr/lib/systemd/system", text: String::new() });
-        clean(&mut tree);
-        mask_units(&mut tree, &units);
+        clean(&mut tree).unwrap();
+        mask_units(&mut tree, &units).unwrap();
         let paths: Vec<&str> = tree.iter().map(|(p, _)| p).collect();
         assert_eq!(
             paths,

@@ -2,8 +2,9 @@
 
 use cairn_machine::model::Machine;
 use cairn_machine::nearest;
+use cairn_machine::pointer::child;
 
-use super::{enable, mask};
+use super::{bad_word, enable, enable_if_any, mask};
 use crate::error::SystemError;
 use crate::tree::Tree;
 use crate::units::{NotEnabled, Units, full_name};
@@ -15,22 +16,27 @@ use crate::units::{NotEnabled, Units, full_name};
 pub fn apply(tree: &mut Tree, machine: &Machine, units: &Units) -> Result<(), SystemError> {
     let services = &machine.services;
     // Somebody who sits before the machine can log in; on serial consoles systemd sees to it by itself.
-    if let Ok(links) = units.enable("getty@tty1.service") {
-        enable(tree, links);
-    }
+    enable_if_any(tree, units, "getty@tty1.service")?;
     for (name, unit) in &services.units {
         let name = full_name(name);
-        tree.file(&format!("systemd/system/{name}"), unit.text.as_bytes());
-        if unit.enable
-            && let Ok(links) = units.enable(&name)
-        {
-            enable(tree, links);
+        tree.file(&format!("systemd/system/{name}"), unit.text.as_bytes())?;
+        if !unit.enable {
+            continue;
+        }
+        match units.enable(&name) {
+            Ok(links) => enable(tree, links)?,
+            Err(NotEnabled::BadWord { unit, word }) => {
+                return Err(bad_word(child(child("/services/units", &name), "text"), &unit, &word));
+            }
+            // A unit that another one starts.
+            Err(NotEnabled::Unknown | NotEnabled::Masked | NotEnabled::Template) => {}
         }
     }
     for (i, name) in services.enable.iter().enumerate() {
         let pointer = format!("/services/enable/{i}");
         match units.enable(name) {
-            Ok(links) => enable(tree, links),
+            Ok(links) => enable(tree, links)?,
+            Err(NotEnabled::BadWord { unit, word }) => return Err(bad_word(pointer, &unit, &word)),
             Err(NotEnabled::Unknown) => return Err(unknown(pointer, name, units)),
             Err(NotEnabled::Masked) => {
                 let message = format!("the package masks {}, it cannot be started", full_name(name));
@@ -49,9 +55,9 @@ pub fn apply(tree: &mut Tree, machine: &Machine, units: &Units) -> Result<(), Sy
         }
         // Another name is masked too, or it would start the unit after all.
         let (own, real) = (full_name(name), units.real_name(name));
-        mask(tree, &real);
+        mask(tree, &real)?;
         if own != real {
-            mask(tree, &own);
+            mask(tree, &own)?;
         }
     }
     Ok(())
@@ -77,6 +83,7 @@ mod tests {
         units.0.insert("sshd.service".into(), UnitFile::Alias(Some("ssh.service".into())));
         units.0.insert("off.service".into(), UnitFile::Alias(None));
         units.0.insert("a@.service".into(), file("[Install]\nWantedBy=multi-user.target\n"));
+        units.0.insert("bad.service".into(), file("[Install]\nAlias=../../../victim.service\n"));
         units
     }
 
@@ -111,6 +118,9 @@ mod tests {
         assert_eq!(help, "did you mean ssh.service?");
         assert_eq!(refused(r#"{"disable":["nothing-like-it"]}"#).0, "/services/disable/0");
         assert_eq!(refused(r#"{"enable":["off"]}"#).1, "the package masks off.service, it cannot be started");
+        let (pointer, message, _) = refused(r#"{"enable":["ssh","bad"]}"#);
+        let told = "the unit bad.service cannot be enabled: `Alias=` in [Install] has `../../../victim.service`";
+        assert!(pointer == "/services/enable/1" && message.starts_with(told), "{pointer}: {message}");
         assert_eq!(refused(r#"{"enable":["a@"]}"#).2, "write which instance: a@NAME.service");
     }
 }

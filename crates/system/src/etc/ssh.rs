@@ -2,6 +2,7 @@
 
 use cairn_machine::model::Machine;
 
+use crate::error::SystemError;
 use crate::tree::Tree;
 use crate::units::Units;
 
@@ -25,15 +26,16 @@ ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N \"\" -C \"\" -f /etc/ssh/ssh_host
 ";
 
 /// Puts `ssh/authorized_keys.d`, and a drop-in for the server where there is one.
-pub fn apply(tree: &mut Tree, machine: &Machine, has: &dyn Fn(&str) -> bool, units: &Units) {
+pub fn apply(tree: &mut Tree, machine: &Machine, has: &dyn Fn(&str) -> bool, units: &Units) -> Result<(), SystemError> {
     for (name, user) in machine.users.iter().filter(|(_, user)| !user.ssh_authorized_keys.is_empty()) {
         let keys: String = user.ssh_authorized_keys.iter().map(|key| format!("{}\n", key.trim())).collect();
-        tree.file(&format!("ssh/authorized_keys.d/{name}"), keys);
+        tree.file(&format!("ssh/authorized_keys.d/{name}"), keys)?;
     }
     if has("/usr/sbin/sshd") {
-        tree.file("ssh/sshd_config.d/50-cairn.conf", SERVER);
+        tree.file("ssh/sshd_config.d/50-cairn.conf", SERVER)?;
     }
     if units.has("sshd-keygen.service") {
-        tree.file("systemd/system/sshd-keygen.service.d/cairn.conf", KEYGEN);
+        tree.file("systemd/system/sshd-keygen.service.d/cairn.conf", KEYGEN)?;
     }
+    Ok(())
 }

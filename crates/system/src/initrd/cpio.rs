@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cairn_machine::names::RelPath;
+
+use crate::error::SystemError;
+
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
@@ -24,8 +28,17 @@ const TIME: u32 = 1;
 
 impl Archive {
     /// Puts an entry, in place of what was at its path.
-    pub fn put(&mut self, path: impl Into<String>, entry: Entry) {
-        self.entries.insert(path.into(), entry);
+    ///
+    /// # Errors
+    /// When the path is none below the root, or the entry has more bytes than the format has digits for.
+    pub fn put(&mut self, path: impl Into<String>, entry: Entry) -> Result<(), SystemError> {
+        let path = path.into();
+        let path = RelPath::new(&*path).map_err(SystemError::name(&path))?.into_string();
+        if matches!(&entry, Entry::File(bytes, _) if u32::try_from(bytes.len()).is_err()) {
+            return Err(SystemError::Malformed { path: path.into(), what: "a file that an initrd has room for (4G)" });
+        }
+        self.entries.insert(path, entry);
+        Ok(())
     }
 
     /// True if there is something at this path.
@@ -88,9 +101,9 @@ mod tests {
     #[test]
     fn folders_come_before_what_is_in_them_and_the_bytes_are_always_the_same() {
         let mut archive = Archive::default();
-        archive.put("usr/bin/x", Entry::File(b"12345".to_vec(), true));
-        archive.put("bin", Entry::Link("usr/bin".into()));
-        archive.put("tmp", Entry::Folder(0o1777));
+        archive.put("usr/bin/x", Entry::File(b"12345".to_vec(), true)).unwrap();
+        archive.put("bin", Entry::Link("usr/bin".into())).unwrap();
+        archive.put("tmp", Entry::Folder(0o1777)).unwrap();
         let bytes = archive.bytes();
         let text = String::from_utf8_lossy(&bytes);
         let names: Vec<usize> = ["bin\0", "tmp\0", "usr\0", "usr/bin\0", "usr/bin/x\0", "TRAILER!!!\0"]
@@ -101,5 +114,16 @@ mod tests {
         assert!(text.starts_with("070701000000010000A1FF0000000000000000000000010000000100000007"));
         assert_eq!(bytes.len() % 512, 0);
         assert_eq!(bytes, archive.bytes());
+    }
+
+    #[test]
+    fn an_entry_lies_below_the_root() {
+        let mut archive = Archive::default();
+        for path in
+            ["", "/etc/x", "..", "../x", "usr/../../x", "usr/./x", "usr//x", "usr/", "a\0", "a\nb", &"x".repeat(300)]
+        {
+            assert!(archive.put(path, Entry::Link("x".into())).is_err(), "{path:?}");
+        }
+        assert!(archive.entries.is_empty());
     }
 }

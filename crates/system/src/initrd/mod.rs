@@ -12,6 +12,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use cairn_machine::names::RelPath;
 use cairn_machine::nearest;
 
 use crate::error::SystemError;
@@ -83,7 +84,7 @@ pub fn build(base: &Path, kernel_release: &str, wanted: &Wanted) -> Result<Vec<u
     }
     initrd.etc(wanted)?;
     initrd.modules(kernel_release, wanted)?;
-    initrd.skeleton();
+    initrd.skeleton()?;
     let archive = initrd.archive.bytes();
     zstd::bulk::compress(&archive, ZSTD_LEVEL).map_err(SystemError::io("compressing the initrd of", base))
 }
@@ -97,8 +98,9 @@ pub(crate) fn modules_of(base: &Path, release: &str) -> Modules {
 
 /// Where a base has a library: in the first folder that has it, `first` before the usual ones.
 pub(crate) fn library_in(base: &Path, name: &str, first: &[String]) -> Option<String> {
-    let folders = first.iter().map(|f| f.trim_start_matches('/')).chain(LIBRARY_FOLDERS);
-    folders.map(|f| format!("{f}/{name}")).find(|path| base.join(path).exists())
+    let folders = first.iter().map(|f| f.trim_matches('/')).chain(LIBRARY_FOLDERS);
+    let below = folders.filter_map(|f| RelPath::new(format!("{f}/{name}")).ok());
+    below.map(RelPath::into_string).find(|path| base.join(path).exists())
 }
 
 struct Initrd<'a> {
@@ -114,7 +116,8 @@ impl Initrd<'_> {
     /// Copies a file or link, if the base has it; a link brings what it leads to. Gives the contents of a file that
     /// was not there yet.
     fn copy(&mut self, path: &str) -> Result<Option<Vec<u8>>, SystemError> {
-        let source = self.base.join(path);
+        // Names of libraries and modules stand in files of the base.
+        let source = self.base.join(RelPath::new(path).map_err(SystemError::name(path))?);
         let Ok(meta) = source.symlink_metadata() else { return Ok(None) };
         if self.archive.has(path) {
             return Ok(Some(Vec::new()));
@@ -122,7 +125,7 @@ impl Initrd<'_> {
         if meta.is_symlink() {
             let target = fs::read_link(&source).map_err(SystemError::io("reading", &source))?;
             let text = target.to_string_lossy().into_owned();
-            self.archive.put(path, Entry::Link(text.clone()));
+            self.archive.put(path, Entry::Link(text.clone()))?;
             if text == "/dev/null" {
                 return Ok(Some(Vec::new()));
             }
@@ -131,7 +134,7 @@ impl Initrd<'_> {
         }
         let bytes = fs::read(&source).map_err(SystemError::io("reading", &source))?;
         let executable = meta.permissions().mode() & 0o111 != 0;
-        self.archive.put(path, Entry::File(bytes.clone(), executable));
+        self.archive.put(path, Entry::File(bytes.clone(), executable))?;
         Ok(Some(bytes))
     }
 
@@ -149,7 +152,7 @@ impl Initrd<'_> {
             // Programs name it /lib64/…, which is a link to usr/lib64 in the initrd too.
             let named = format!("usr{loader}");
             if named != real {
-                self.archive.put(named, Entry::Link(format!("/{real}")));
+                self.archive.put(named, Entry::Link(format!("/{real}")))?;
             }
         }
         for library in &needs.libraries {
@@ -173,31 +176,31 @@ impl Initrd<'_> {
             self.copy(&format!("{FOLDER}/{unit}"))?;
         }
         for (target, unit) in contents::WANTS {
-            self.archive.put(format!("{FOLDER}/{target}.wants/{unit}"), Entry::Link(format!("../{unit}")));
+            self.archive.put(format!("{FOLDER}/{target}.wants/{unit}"), Entry::Link(format!("../{unit}")))?;
         }
         for (name, text, folders) in contents::OWN_UNITS {
-            self.archive.put(format!("{FOLDER}/{name}"), Entry::File(text.into(), false));
+            self.archive.put(format!("{FOLDER}/{name}"), Entry::File(text.into(), false))?;
             for folder in folders {
-                self.archive.put(format!("{FOLDER}/{folder}/{name}"), Entry::Link(format!("../{name}")));
+                self.archive.put(format!("{FOLDER}/{folder}/{name}"), Entry::Link(format!("../{name}")))?;
             }
         }
-        self.archive.put("usr/lib/cairn/cairn-stage1", Entry::File(STAGE1.to_vec(), true));
+        self.archive.put("usr/lib/cairn/cairn-stage1", Entry::File(STAGE1.to_vec(), true))?;
         Ok(())
     }
 
     fn etc(&mut self, wanted: &Wanted) -> Result<(), SystemError> {
         for (path, text) in contents::FILES {
-            self.archive.put(path, Entry::File(text.into(), false));
+            self.archive.put(path, Entry::File(text.into(), false))?;
         }
         for (path, text) in manager::emergency(wanted.emergency_access) {
-            self.archive.put(format!("etc/{path}"), Entry::File(text.into(), false));
+            self.archive.put(format!("etc/{path}"), Entry::File(text.into(), false))?;
         }
         let manager = format!("{}{}", manager::settings(wanted.watchdog), contents::DEVICE_TIMEOUT);
-        self.archive.put("etc/systemd/system.conf", Entry::File(manager.into(), false));
+        self.archive.put("etc/systemd/system.conf", Entry::File(manager.into(), false))?;
         self.copy("etc/group")?.ok_or_else(|| self.lacks("etc/group", "udev's rules need"))?;
         self.copy("usr/lib/os-release")?.ok_or_else(|| self.lacks("usr/lib/os-release", "systemd asks for"))?;
         for name in ["os-release", "initrd-release"] {
-            self.archive.put(format!("etc/{name}"), Entry::Link("../usr/lib/os-release".into()));
+            self.archive.put(format!("etc/{name}"), Entry::Link("../usr/lib/os-release".into()))?;
         }
         Ok(())
     }
@@ -234,7 +237,7 @@ impl Initrd<'_> {
             ("modules.softdep", index::soft_dependencies(&read("modules.softdep"), &has).into_bytes()),
         ];
         for (name, bytes) in indices {
-            self.archive.put(format!("{folder}/{name}"), Entry::File(bytes, false));
+            self.archive.put(format!("{folder}/{name}"), Entry::File(bytes, false))?;
         }
         for index in contents::BUILT_IN_INDICES {
             self.copy(&format!("{folder}/{index}"))?;
@@ -242,19 +245,19 @@ impl Initrd<'_> {
         Ok(())
     }
 
-    fn skeleton(&mut self) {
+    fn skeleton(&mut self) -> Result<(), SystemError> {
         for (path, target) in [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")] {
-            self.archive.put(path, Entry::Link(target.into()));
+            self.archive.put(path, Entry::Link(target.into()))?;
         }
         for (path, mode) in [("tmp", 0o1777), ("root", 0o700), ("proc", 0o555), ("sys", 0o555)] {
-            self.archive.put(path, Entry::Folder(mode));
+            self.archive.put(path, Entry::Folder(mode))?;
         }
         for path in ["dev", "run", "sysroot", "var/tmp"] {
-            self.archive.put(path, Entry::Folder(0o755));
+            self.archive.put(path, Entry::Folder(0o755))?;
         }
         // systemd calls a system tainted that has none.
-        self.archive.put("var/run", Entry::Link("../run".into()));
-        self.archive.put("init", Entry::Link("usr/lib/systemd/systemd".into()));
+        self.archive.put("var/run", Entry::Link("../run".into()))?;
+        self.archive.put("init", Entry::Link("usr/lib/systemd/systemd".into()))
     }
 }
 

@@ -28,7 +28,7 @@ fn entry_name(at: &str, name: &str, f: &mut Findings) {
         f.wrong_key(at, format!("`{}` is not a name for an entry", short(name)), help);
     } else if name.starts_with("cairn") || name.starts_with("auto-") {
         let help = "names that begin with `cairn` are Cairn's, those with `auto-` systemd-boot's; choose another";
-        f.wrong_key(at, format!("an entry cannot be called `{name}`"), help);
+        f.wrong_key(at, format!("an entry cannot be called `{}`", short(name)), help);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The hash of GRUB's password.
 
-use crate::rules::Findings;
+use crate::rules::{Findings, short};
 
 /// Below this a password is tried out quickly; `grub-mkpasswd-pbkdf2` takes 10,000.
 const FEW_ROUNDS: u32 = 1000;
@@ -30,7 +30,7 @@ pub(super) fn check(hash: &str, f: &mut Findings) {
         Ok(1..=MOST_ROUNDS) if !digits => f.wrong(AT, "the hash's number of rounds is not a plain number", HELP),
         Ok(1..FEW_ROUNDS) => {
             let help = "make one with at least 1000 rounds; `grub-mkpasswd-pbkdf2` takes 10000";
-            f.doubtful(AT, format!("{rounds} rounds are few: the password is soon found by trying"), help);
+            f.doubtful(AT, format!("{} rounds are few: the password is soon found by trying", short(rounds)), help);
         }
         Ok(1..=MOST_ROUNDS) => {}
         _ => return f.wrong(AT, "the hash's number of rounds is not one from 1 to 10000000", HELP),
