@@ -10,7 +10,10 @@ mod accounts;
 mod assemble;
 mod cmdline;
 mod error;
+mod folder;
 mod grow;
+mod notes;
+mod root;
 mod trial;
 
 use std::path::Path;
