@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cairn-stage1 {command}: {error}");
+            eprintln!("cairn-stage1 {}: {}", notes::clean(&command), notes::clean(&error.to_string()));
             ExitCode::FAILURE
         }
     }

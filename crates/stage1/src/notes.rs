@@ -14,13 +14,11 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Says it, without what a terminal would take for more than text.
+    /// Says it.
     pub fn say(&mut self, text: impl Display) {
         self.count += 1;
         if self.count <= MOST {
-            let text = text.to_string();
-            let clean: String = text.chars().take(LONGEST).flat_map(plain).collect();
-            eprintln!("cairn-stage1: {clean}");
+            eprintln!("cairn-stage1: {}", clean(&text.to_string()));
         }
     }
 }
@@ -33,9 +31,25 @@ impl Drop for Notes {
     }
 }
 
+/// The beginning of a text, for a terminal: names and files may have anything in them.
+pub fn clean(text: &str) -> String {
+    text.chars().take(LONGEST).flat_map(plain).collect()
+}
+
 fn plain(c: char) -> impl Iterator<Item = char> {
     let odd =
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let escaped = if odd { c.escape_unicode().collect() } else { vec![c] };
     escaped.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_nothing_to_the_terminal_and_is_not_longer_than_a_few_lines() {
+        assert_eq!(clean("a\u{1b}[31m\nb\u{202e}ü"), "a\\u{1b}[31m\\u{a}b\\u{202e}ü");
+        assert!(clean(&"x".repeat(1 << 20)).len() <= LONGEST);
+    }
 }

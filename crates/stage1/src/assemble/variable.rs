@@ -73,6 +73,8 @@ pub fn fill(root: &Root, booting: Booting<'_>, special: &[Special], notes: &mut 
     after.base = name;
     let whom = Owned { mode: 0o644, uid: 0, gid: 0 };
     state.replace(FILLING, &after.text(), whom).with_context(|| format!("writing {STATE}/{FILLING}"))?;
+    // What a power cut left is made again.
+    state.remove_all(STAGING).with_context(|| format!("removing {STATE}/{STAGING}"))?;
     if !missing.is_empty() {
         let lacking = give(root, &state, booting.base, &missing, special, notes)?;
         after.complete &= lacking.is_empty();
@@ -100,9 +102,7 @@ fn give(
 ) -> Result<BTreeSet<PathBuf>, Error> {
     let special: BTreeMap<&Path, &Special> = special.iter().map(|s| (&*s.path, s)).collect();
     let doing = || format!("making {STATE}/{STAGING}");
-    // What a power cut left is made again.
-    let sweep = || state.remove_all(STAGING);
-    sweep().and_then(|()| state.make(STAGING, 0o700)).with_context(doing)?;
+    state.make(STAGING, 0o700).with_context(doing)?;
     let staging = state.below(Path::new(STAGING)).with_context(doing)?;
 
     let mut lacking = BTreeSet::new();
@@ -127,7 +127,7 @@ fn give(
             _ => {}
         }
     }
-    let _ = sweep();
+    let _ = state.remove_all(STAGING);
     syncfs(root.top()).context("writing what was given to the disk")?;
     Ok(lacking)
 }
