@@ -41,7 +41,11 @@ pub struct Merged {
 }
 
 /// Merges.
-pub fn merge(input: Input) -> Merged {
+pub fn merge(mut input: Input) -> Merged {
+    // Of two lines with one name the first counts, as for the C library.
+    let (mut users, mut groups) = (BTreeSet::new(), BTreeSet::new());
+    input.declared.users.retain(|user| users.insert(user.name.clone()));
+    input.declared.groups.retain(|group| groups.insert(group.name.clone()));
     let mut notes = Vec::new();
     let gids = numbers(
         &input.declared.groups.iter().map(|g| (g.name.as_str(), g.gid)).collect::<Vec<_>>(),

@@ -70,7 +70,7 @@ impl Random {
 #[test]
 fn mutated_accounts_are_merged_into_what_can_be_read_and_merged_again() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for round in 0..20_000 {
+    for round in 0..5_000 {
         let declared = random.accounts();
         let machine = random.accounts();
         let record = Record::parse(&random.mutated(RECORD));
@@ -79,7 +79,10 @@ fn mutated_accounts_are_merged_into_what_can_be_read_and_merged_again() {
         for user in &declared.users {
             assert!(one.accounts.users.iter().any(|other| other.name == user.name), "round {round}: {user:?}");
         }
-        for group in &declared.groups {
+        for (number, group) in declared.groups.iter().enumerate() {
+            if declared.groups[..number].iter().any(|other| other.name == group.name) {
+                continue;
+            }
             let there = one.accounts.groups.iter().find(|other| other.name == group.name);
             let members = there.map(|there| &there.members).unwrap();
             assert!(group.members.iter().all(|member| members.contains(member)), "round {round}: {group:?}");

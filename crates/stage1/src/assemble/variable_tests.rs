@@ -161,7 +161,8 @@ fn a_folder_that_went_while_its_package_was_out_comes_back_with_it_and_a_file_do
 fn whatever_is_in_the_place_of_a_folder_is_left_alone() {
     let Some(machine) = Machine::new("links") else { return };
     let victim = machine.dir.join("victim");
-    let make: [(&str, &dyn Fn(&Path)); 6] = [
+    type Make<'a> = &'a dyn Fn(&Path);
+    let make: [(&str, Make<'_>); 6] = [
         ("an absolute link", &|path| symlink("/srv/moved", path).unwrap()),
         ("a link out", &|path| symlink(&victim, path).unwrap()),
         ("a relative link out", &|path| symlink("../../../../../../victim", path).unwrap()),

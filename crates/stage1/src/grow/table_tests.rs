@@ -156,7 +156,7 @@ fn a_table_of_any_contents_is_read_and_nothing_is_written_outside_of_the_disk() 
     };
     let odd = [0, 1, 2, 34, 127, 128, 0xff, 0xffff, u64::from(u32::MAX), 1 << 32, u64::MAX - 1, u64::MAX];
     let mut planned = 0;
-    for _ in 0..3000 {
+    for _ in 0..400 {
         let mut bytes: Vec<u8> = grown[..34 * 512].to_vec();
         for _ in 0..=next() % 3 {
             let value = if next() % 2 == 0 { odd[next() as usize % odd.len()] } else { next() };
@@ -194,5 +194,5 @@ fn a_table_of_any_contents_is_read_and_nothing_is_written_outside_of_the_disk() 
             }
         }
     }
-    assert!(planned > 100, "{planned}");
+    assert!(planned > 20, "{planned}");
 }
