@@ -18,14 +18,14 @@ const BOOT: Duration = Duration::from_secs(300);
 
 /// Folders moved away with a link left, as when a disk is full; one to a disk that is not there; files and a folder that the
 /// base has, removed; a FIFO where the base has a file, a file where it has a folder; a member of a directory service.
-const DONE: &str = "set -e; mv /var/cache /srv/cache; ln -s /srv/cache /var/cache; \
+const DONE: &str = "(set -e; mv /var/cache /srv/cache; ln -s /srv/cache /var/cache; \
                     mv /usr/local/share /srv/share; ln -s /srv/share /usr/local/share; \
                     mv /var/log /srv/log; ln -s /srv/log /var/log; \
                     rm -rf /var/opt; ln -s /mnt/gone/opt /var/opt; \
                     rm /var/lib/pam/seen; rm -r /var/lib/ucf; \
                     rm /var/lib/shells.state; mkfifo /var/lib/shells.state; \
                     rmdir /var/local; echo mine >/var/local; \
-                    sed -i '/^sudo:/s/$/,ldapuser/; /^plugdev:/s/$/homed/' /etc/group";
+                    sed -i '/^sudo:/s/$/,ldapuser/; /^plugdev:/s/$/homed/' /etc/group)";
 /// What of it can be seen.
 const SEEN: &str = "readlink /var/cache /usr/local/share /var/log /var/opt; ls /var/cache; test -p /var/lib/shells.state && echo fifo; \
                     cat /var/local; ls -d /var/lib/pam/seen /var/lib/ucf; grep -E '^(sudo|plugdev):' /etc/group; \

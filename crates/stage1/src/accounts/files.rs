@@ -66,12 +66,12 @@ impl Accounts {
     pub fn parse(texts: [&str; 4]) -> Accounts {
         let [passwd, group, shadow, gshadow] = texts;
         Accounts {
-            users: passwd.lines().filter_map(user).collect(),
-            groups: group.lines().filter_map(parse_group).collect(),
-            shadows: shadow.lines().filter_map(parse_shadow).collect(),
-            group_shadows: gshadow.lines().filter_map(group_shadow).collect(),
+            users: lines(passwd).filter_map(user).collect(),
+            groups: lines(group).filter_map(parse_group).collect(),
+            shadows: lines(shadow).filter_map(parse_shadow).collect(),
+            group_shadows: lines(gshadow).filter_map(group_shadow).collect(),
             services: texts
-                .map(|text| text.lines().filter(|line| line.starts_with(['+', '-'])).map(String::from).collect()),
+                .map(|text| lines(text).filter(|line| line.starts_with(['+', '-'])).map(String::from).collect()),
         }
     }
 
@@ -104,6 +104,11 @@ impl Accounts {
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.groups.iter().find(|g| g.name == name)
     }
+}
+
+/// The lines of a file, whatever system it was written on.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(|line| line.trim_end_matches('\r'))
 }
 
 /// A list of names as the files write it.
