@@ -10,7 +10,10 @@ mod accounts;
 mod assemble;
 mod cmdline;
 mod error;
+mod folder;
 mod grow;
+mod notes;
+mod root;
 mod trial;
 
 use std::path::Path;
@@ -32,7 +35,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cairn-stage1 {command}: {error}");
+            eprintln!("cairn-stage1 {}: {}", notes::clean(&command), notes::clean(&error.to_string()));
             ExitCode::FAILURE
         }
     }

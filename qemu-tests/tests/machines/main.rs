@@ -7,6 +7,7 @@ mod grows;
 mod interrupted;
 mod judged_by_others;
 mod logs_in;
+mod own_var;
 mod run_shows_it;
 mod shares_blocks;
 mod two_at_once;
@@ -28,6 +29,7 @@ const ALL: &[Scenario] = &[
     grows::SCENARIO,
     logs_in::SERIAL,
     logs_in::SCREEN,
+    own_var::SCENARIO,
     run_shows_it::SCENARIO,
     interrupted::IMAGE,
     interrupted::BASE,

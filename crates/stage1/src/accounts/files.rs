@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-/// One line of /etc/passwd. The password is always in shadow.
+/// One line of /etc/passwd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub name: String,
+    /// `x`, as the password is in shadow; what else stands there is somebody's own.
+    pub password: String,
     pub uid: u32,
     pub gid: u32,
     pub gecos: String,
@@ -17,6 +19,8 @@ pub struct User {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     pub name: String,
+    /// As for a user.
+    pub password: String,
     pub gid: u32,
     pub members: Vec<String>,
 }
@@ -45,6 +49,8 @@ pub struct Accounts {
     pub groups: Vec<Group>,
     pub shadows: Vec<Shadow>,
     pub group_shadows: Vec<GroupShadow>,
+    /// Lines of a directory service (NIS) in each of the files: `+`, `-name`, … They count from their place on, the end.
+    pub services: [Vec<String>; 4],
 }
 
 /// The names of the four files, in the order of [`Accounts::texts`].
@@ -60,10 +66,12 @@ impl Accounts {
     pub fn parse(texts: [&str; 4]) -> Accounts {
         let [passwd, group, shadow, gshadow] = texts;
         Accounts {
-            users: passwd.lines().filter_map(user).collect(),
-            groups: group.lines().filter_map(parse_group).collect(),
-            shadows: shadow.lines().filter_map(parse_shadow).collect(),
-            group_shadows: gshadow.lines().filter_map(group_shadow).collect(),
+            users: lines(passwd).filter_map(user).collect(),
+            groups: lines(group).filter_map(parse_group).collect(),
+            shadows: lines(shadow).filter_map(parse_shadow).collect(),
+            group_shadows: lines(gshadow).filter_map(group_shadow).collect(),
+            services: texts
+                .map(|text| lines(text).filter(|line| line.starts_with(['+', '-'])).map(String::from).collect()),
         }
     }
 
@@ -72,10 +80,11 @@ impl Accounts {
         let mut texts = [const { String::new() }; 4];
         let [passwd, group, shadow, gshadow] = &mut texts;
         for u in &self.users {
-            let _ = writeln!(passwd, "{}:x:{}:{}:{}:{}:{}", u.name, u.uid, u.gid, u.gecos, u.home, u.shell);
+            let _ =
+                writeln!(passwd, "{}:{}:{}:{}:{}:{}:{}", u.name, u.password, u.uid, u.gid, u.gecos, u.home, u.shell);
         }
         for g in &self.groups {
-            let _ = writeln!(group, "{}:x:{}:{}", g.name, g.gid, g.members.join(","));
+            let _ = writeln!(group, "{}:{}:{}:{}", g.name, g.password, g.gid, g.members.join(","));
         }
         for s in &self.shadows {
             let _ = writeln!(shadow, "{}:{}:{}", s.name, s.password, s.ageing);
@@ -83,28 +92,23 @@ impl Accounts {
         for g in &self.group_shadows {
             let _ = writeln!(gshadow, "{}:{}:{}:{}", g.name, g.password, g.administrators, g.members.join(","));
         }
+        for (text, lines) in texts.iter_mut().zip(&self.services) {
+            lines.iter().for_each(|line| {
+                let _ = writeln!(text, "{line}");
+            });
+        }
         texts
-    }
-
-    /// The user of this name.
-    pub fn user(&self, name: &str) -> Option<&User> {
-        self.users.iter().find(|u| u.name == name)
     }
 
     /// The group of this name.
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.groups.iter().find(|g| g.name == name)
     }
+}
 
-    /// The shadow line of this user.
-    pub fn shadow(&self, name: &str) -> Option<&Shadow> {
-        self.shadows.iter().find(|s| s.name == name)
-    }
-
-    /// The gshadow line of this group.
-    pub fn group_shadow(&self, name: &str) -> Option<&GroupShadow> {
-        self.group_shadows.iter().find(|g| g.name == name)
-    }
+/// The lines of a file, whatever system it was written on.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(|line| line.trim_end_matches('\r'))
 }
 
 /// A list of names as the files write it.
@@ -120,9 +124,10 @@ fn plain_name(name: &str) -> Option<String> {
 
 fn user(line: &str) -> Option<User> {
     let f: Vec<&str> = line.split(':').collect();
-    let [name, _, uid, gid, gecos, home, shell] = f[..] else { return None };
+    let [name, password, uid, gid, gecos, home, shell] = f[..] else { return None };
     Some(User {
         name: plain_name(name)?,
+        password: password.into(),
         uid: uid.parse().ok()?,
         gid: gid.parse().ok()?,
         gecos: gecos.into(),
@@ -133,8 +138,8 @@ fn user(line: &str) -> Option<User> {
 
 fn parse_group(line: &str) -> Option<Group> {
     let f: Vec<&str> = line.split(':').collect();
-    let [name, _, gid, members] = f[..] else { return None };
-    Some(Group { name: plain_name(name)?, gid: gid.parse().ok()?, members: names(members) })
+    let [name, password, gid, members] = f[..] else { return None };
+    Some(Group { name: plain_name(name)?, password: password.into(), gid: gid.parse().ok()?, members: names(members) })
 }
 
 fn parse_shadow(line: &str) -> Option<Shadow> {
@@ -173,7 +178,7 @@ mod tests {
 
     #[test]
     fn lines_of_another_form_are_dropped() {
-        let read = Accounts::parse(["+::::::\n# x\nshort:x:1\nbad:x:one:1:::\n", "a:x:b:\n", "x\n", ":::\n"]);
+        let read = Accounts::parse(["# x\nshort:x:1\nbad:x:one:1:::\n", "a:x:b:\n", "x\n", ":::\n"]);
         assert_eq!(read, Accounts::default());
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! - What is declared is there, as it is declared; but a name keeps the number that it once had on this machine.
 //! - A password, once it is on the machine, stays; a first password is given once.
-//! - What was made on the machine (users, groups, memberships) stays.
+//! - What was made on the machine (users, groups, memberships) stays; a member may be somebody whom only a directory
+//!   service knows.
 //! - What an earlier generation declared and this one does not, goes. Its number is kept for its return, and a user's
 //!   password too.
 
@@ -40,7 +41,11 @@ pub struct Merged {
 }
 
 /// Merges.
-pub fn merge(input: Input) -> Merged {
+pub fn merge(mut input: Input) -> Merged {
+    // Of two lines with one name the first counts, as for the C library.
+    let (mut users, mut groups) = (BTreeSet::new(), BTreeSet::new());
+    input.declared.users.retain(|user| users.insert(user.name.clone()));
+    input.declared.groups.retain(|group| groups.insert(group.name.clone()));
     let mut notes = Vec::new();
     let gids = numbers(
         &input.declared.groups.iter().map(|g| (g.name.as_str(), g.gid)).collect::<Vec<_>>(),
@@ -56,23 +61,25 @@ pub fn merge(input: Input) -> Merged {
         "user",
         &mut notes,
     );
-    let translate = |gid: u32| {
-        input.declared.groups.iter().find(|g| g.gid == gid).and_then(|g| gids.get(&g.name).copied()).unwrap_or(gid)
-    };
+    let mut translated = BTreeMap::new();
+    for group in &input.declared.groups {
+        translated.entry(group.gid).or_insert(gids[&group.name]);
+    }
+    let sides = Sides { declared: Index::of(&input.declared), machine: Index::of(&input.machine) };
 
     let mut record = Record::default();
-    let mut accounts = Accounts::default();
+    let mut accounts = Accounts { services: input.machine.services.clone(), ..Accounts::default() };
     for user in &input.declared.users {
         let uid = uids[&user.name];
-        accounts.users.push(User { uid, gid: translate(user.gid), ..user.clone() });
-        let (shadow, first_password) = declared_shadow(&input, &user.name);
+        accounts.users.push(User { uid, gid: translated.get(&user.gid).copied().unwrap_or(user.gid), ..user.clone() });
+        let (shadow, first_password) = declared_shadow(&input, &sides, &user.name);
         accounts.shadows.push(shadow);
         let user_record = UserRecord { uid, declared: true, first_password, shadow: String::new() };
         record.users.insert(user.name.clone(), user_record);
     }
     for (name, old) in &input.record.users {
         if !record.users.contains_key(name) {
-            let shadow = match input.machine.shadow(name) {
+            let shadow = match sides.machine.shadows.get(name.as_str()) {
                 Some(s) if old.declared => format!("{}:{}", s.password, s.ageing),
                 _ => old.shadow.clone(),
             };
@@ -80,19 +87,19 @@ pub fn merge(input: Input) -> Merged {
         }
     }
     // A user who was declared and is not any more goes; one who was made on the machine (again) stays.
-    let gone = |name: &str| input.record.users.get(name).is_some_and(|u| u.declared);
     for user in &input.machine.users {
-        if input.declared.user(&user.name).is_none() && !gone(&user.name) {
+        if !sides.declared.users.contains(user.name.as_str()) && !goes(&input, &sides, &user.name) {
             accounts.users.push(user.clone());
-            accounts.shadows.extend(input.machine.shadow(&user.name).cloned());
+            accounts.shadows.extend(sides.machine.shadows.get(user.name.as_str()).map(|shadow| (*shadow).clone()));
         }
     }
 
-    merge_groups(&input, &gids, &mut accounts, &mut record);
+    merge_groups(&input, &sides, &gids, &mut accounts, &mut record);
     // In the generation's order: a file that says the same then is the same, and need not be kept on the machine.
-    let declared = &input.declared;
-    accounts.shadows.sort_by_key(|s| position(declared.shadows.iter().map(|d| &d.name), &s.name));
-    accounts.group_shadows.sort_by_key(|s| position(declared.group_shadows.iter().map(|d| &d.name), &s.name));
+    let shadows = order(input.declared.shadows.iter().map(|shadow| shadow.name.as_str()));
+    accounts.shadows.sort_by_key(|s| shadows.get(s.name.as_str()).copied().unwrap_or(usize::MAX));
+    let shadows = order(input.declared.group_shadows.iter().map(|shadow| shadow.name.as_str()));
+    accounts.group_shadows.sort_by_key(|s| shadows.get(s.name.as_str()).copied().unwrap_or(usize::MAX));
     Merged {
         users: differing(input.declared.users.iter().map(|u| (u.uid, uids[&u.name]))),
         groups: differing(input.declared.groups.iter().map(|g| (g.gid, gids[&g.name]))),
@@ -102,29 +109,61 @@ pub fn merge(input: Input) -> Merged {
     }
 }
 
-fn position<'a>(mut names: impl Iterator<Item = &'a String>, name: &str) -> usize {
-    names.position(|n| n == name).unwrap_or(usize::MAX)
+/// Both sides by name: a file may have very many lines. Of two lines with one name the first counts.
+struct Sides<'a> {
+    declared: Index<'a>,
+    machine: Index<'a>,
 }
 
-fn merge_groups(input: &Input, gids: &BTreeMap<String, u32>, accounts: &mut Accounts, record: &mut Record) {
-    let users: BTreeSet<String> = accounts.users.iter().map(|u| u.name.clone()).collect();
+struct Index<'a> {
+    users: BTreeSet<&'a str>,
+    groups: BTreeMap<&'a str, &'a Group>,
+    shadows: BTreeMap<&'a str, &'a Shadow>,
+    group_shadows: BTreeMap<&'a str, &'a GroupShadow>,
+}
+
+impl<'a> Index<'a> {
+    fn of(accounts: &'a Accounts) -> Index<'a> {
+        Index {
+            users: accounts.users.iter().map(|user| user.name.as_str()).collect(),
+            groups: accounts.groups.iter().rev().map(|group| (group.name.as_str(), group)).collect(),
+            shadows: accounts.shadows.iter().rev().map(|shadow| (shadow.name.as_str(), shadow)).collect(),
+            group_shadows: accounts.group_shadows.iter().rev().map(|shadow| (shadow.name.as_str(), shadow)).collect(),
+        }
+    }
+}
+
+fn order<'a>(names: impl DoubleEndedIterator<Item = &'a str> + ExactSizeIterator) -> BTreeMap<&'a str, usize> {
+    names.enumerate().rev().map(|(place, name)| (name, place)).collect()
+}
+
+/// True for a user who was declared and is not any more. Whoever is in no file at all, for a directory service has him,
+/// was never declared.
+fn goes(input: &Input, sides: &Sides<'_>, name: &str) -> bool {
+    input.record.users.get(name).is_some_and(|user| user.declared) && !sides.declared.users.contains(name)
+}
+
+fn merge_groups(
+    input: &Input,
+    sides: &Sides<'_>,
+    gids: &BTreeMap<String, u32>,
+    accounts: &mut Accounts,
+    record: &mut Record,
+) {
     for group in &input.declared.groups {
-        let old = input.record.groups.get(&group.name).map_or(&[][..], |g| &g.members);
+        let name = group.name.as_str();
         // Declared by nobody now and by nobody before: added on the machine.
-        let added = |members: &[String]| -> Vec<String> {
-            members.iter().filter(|m| !group.members.contains(m) && !old.contains(m)).cloned().collect()
-        };
-        let join = |machine: &[String]| -> Vec<String> {
-            group.members.iter().cloned().chain(added(machine)).filter(|m| users.contains(m)).collect()
-        };
-        let gid = gids[&group.name];
-        let members = join(input.machine.group(&group.name).map_or(&[][..], |g| &g.members));
-        let machine = input.machine.group_shadow(&group.name);
-        if let Some(shadow) = machine.or(input.declared.group_shadow(&group.name)) {
+        let old = input.record.groups.get(name).map_or(&[][..], |group| &group.members);
+        let mut known: BTreeSet<&str> = group.members.iter().chain(old).map(String::as_str).collect();
+        let machine = sides.machine.groups.get(name).map_or(&[][..], |group| &group.members);
+        let added = machine.iter().filter(|member| known.insert(member) && !goes(input, sides, member));
+        let members: Vec<String> = group.members.iter().chain(added).cloned().collect();
+        let shadow = sides.machine.group_shadows.get(name).or(sides.declared.group_shadows.get(name));
+        if let Some(&shadow) = shadow {
             accounts.group_shadows.push(GroupShadow { members: members.clone(), ..shadow.clone() });
         }
-        accounts.groups.push(Group { name: group.name.clone(), gid, members });
-        let group_record = GroupRecord { gid, declared: true, members: group.members.clone() };
+        accounts.groups.push(Group { gid: gids[name], members, ..group.clone() });
+        let group_record = GroupRecord { gid: gids[name], declared: true, members: group.members.clone() };
         record.groups.insert(group.name.clone(), group_record);
     }
     for (name, old) in &input.record.groups {
@@ -133,10 +172,12 @@ fn merge_groups(input: &Input, gids: &BTreeMap<String, u32>, accounts: &mut Acco
         }
     }
     for group in &input.machine.groups {
-        let gone = input.record.groups.get(&group.name).is_some_and(|g| g.declared);
-        if input.declared.group(&group.name).is_none() && !gone {
-            let members: Vec<String> = group.members.iter().filter(|m| users.contains(*m)).cloned().collect();
-            if let Some(shadow) = input.machine.group_shadow(&group.name) {
+        let name = group.name.as_str();
+        let gone = input.record.groups.get(name).is_some_and(|group| group.declared);
+        if !sides.declared.groups.contains_key(name) && !gone {
+            let stays = |member: &&String| !goes(input, sides, member);
+            let members: Vec<String> = group.members.iter().filter(stays).cloned().collect();
+            if let Some(&shadow) = sides.machine.group_shadows.get(name) {
                 accounts.group_shadows.push(GroupShadow { members: members.clone(), ..shadow.clone() });
             }
             accounts.groups.push(Group { members, ..group.clone() });
@@ -145,15 +186,15 @@ fn merge_groups(input: &Input, gids: &BTreeMap<String, u32>, accounts: &mut Acco
 }
 
 /// The shadow line of a declared user, and whether the first password has been dealt with.
-fn declared_shadow(input: &Input, name: &str) -> (Shadow, bool) {
+fn declared_shadow(input: &Input, sides: &Sides<'_>, name: &str) -> (Shadow, bool) {
     let record = input.record.users.get(name);
     let returned = || {
         let (password, ageing) = record.filter(|r| !r.declared)?.shadow.split_once(':')?;
         Some(Shadow { name: name.into(), password: password.into(), ageing: ageing.into() })
     };
-    let declared = || input.declared.shadow(name).cloned();
+    let of = |side: &Index<'_>| side.shadows.get(name).map(|shadow| (*shadow).clone());
     let locked = || Shadow { name: name.into(), password: "!".into(), ageing: "::::::".into() };
-    let mut shadow = input.machine.shadow(name).cloned().or_else(returned).or_else(declared).unwrap_or_else(locked);
+    let mut shadow = of(&sides.machine).or_else(returned).or_else(|| of(&sides.declared)).unwrap_or_else(locked);
     let mut given = record.is_some_and(|r| r.first_password);
     if let Some(first) = input.first_passwords.get(name).filter(|_| !given) {
         if is_unset(&shadow.password) {
@@ -175,7 +216,9 @@ fn numbers(
 ) -> BTreeMap<String, u32> {
     // The machine's word counts more than memory: it is inserted last.
     let known: BTreeMap<&str, u32> = record.iter().chain(machine).copied().collect();
-    let mut used: BTreeSet<u32> = known.values().chain(declared.iter().map(|(_, id)| id)).copied().collect();
+    let taken: BTreeSet<u32> = known.values().copied().collect();
+    let mut free =
+        Free { used: taken.iter().chain(declared.iter().map(|(_, id)| id)).copied().collect(), ..Free::default() };
     let mut chosen = BTreeMap::new();
     for &(name, id) in declared {
         let number = if let Some(&old) = known.get(name) {
@@ -183,25 +226,40 @@ fn numbers(
                 notes.push(format!("{what} {name} keeps its number {old} on this machine (declared: {id})"));
             }
             old
-        } else if known.values().any(|&other| other == id) {
-            let free = free(id, &used);
+        } else if taken.contains(&id) {
+            let free = free.like(id);
             notes.push(format!("{what} {name} gets the number {free}: {id} is taken on this machine"));
             free
         } else {
             id
         };
-        used.insert(number);
+        free.used.insert(number);
         chosen.insert(name.to_string(), number);
     }
     chosen
 }
 
-/// The next number that nobody uses, of the same kind (system or ordinary) as `like`.
-fn free(like: u32, used: &BTreeSet<u32>) -> u32 {
-    let free = |id: &u32| !used.contains(id);
-    let found = if like < 1000 { (100..1000).rev().find(free) } else { (1000..60_000).find(free) };
-    // All taken: sharing a number is bad, no account at all is worse.
-    found.unwrap_or(like)
+/// Numbers that nobody uses. Those of system accounts are given downwards, the others upwards.
+struct Free {
+    used: BTreeSet<u32>,
+    system: std::iter::Rev<std::ops::Range<u32>>,
+    ordinary: std::ops::Range<u32>,
+}
+
+impl Default for Free {
+    fn default() -> Free {
+        Free { used: BTreeSet::new(), system: (100..1000).rev(), ordinary: 1000..60_000 }
+    }
+}
+
+impl Free {
+    /// The next one, of the same kind as `like`.
+    fn like(&mut self, like: u32) -> u32 {
+        let free = |id: &u32| !self.used.contains(id);
+        let found = if like < 1000 { self.system.find(free) } else { self.ordinary.find(free) };
+        // All taken: sharing a number is bad, no account at all is worse.
+        found.unwrap_or(like)
+    }
 }
 
 fn differing(pairs: impl Iterator<Item = (u32, u32)>) -> BTreeMap<u32, u32> {

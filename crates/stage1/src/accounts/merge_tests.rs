@@ -2,6 +2,16 @@
 
 use super::*;
 
+impl Accounts {
+    fn user(&self, name: &str) -> Option<&User> {
+        self.users.iter().find(|u| u.name == name)
+    }
+
+    fn shadow(&self, name: &str) -> Option<&Shadow> {
+        self.shadows.iter().find(|s| s.name == name)
+    }
+}
+
 fn declared(users: &[(&str, u32)], sudo: &str) -> Accounts {
     let mut passwd = "root:x:0:0:root:/root:/bin/bash\n".to_string();
     let mut group = format!("root:x:0:\nsudo:x:27:{sudo}\nshadow:x:42:\n");
@@ -89,7 +99,7 @@ fn what_was_made_on_the_machine_stays() {
     let mut machine = one.accounts.clone();
     let eve = User { name: "eve".into(), uid: 1001, gid: 1001, ..machine.users[1].clone() };
     machine.users.push(eve);
-    machine.groups.push(Group { name: "eve".into(), gid: 1001, members: vec![] });
+    machine.groups.push(Group { name: "eve".into(), password: "x".into(), gid: 1001, members: vec![] });
     machine.shadows.push(Shadow { name: "eve".into(), password: "$y$eve".into(), ageing: "::::::".into() });
     machine.groups[1].members.push("eve".into());
 
@@ -134,4 +144,89 @@ fn merging_twice_changes_nothing() {
     let two = boot(&d, &one.accounts, &one.record);
     assert_eq!(two.accounts, one.accounts);
     assert_eq!(two.record, one.record);
+}
+
+fn members<'a>(merged: &'a Merged, group: &str) -> Vec<&'a str> {
+    merged.accounts.group(group).unwrap().members.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn a_member_whom_no_local_file_knows_stays_in_declared_groups_and_in_the_machines_own() {
+    let d = declared(&[("ann", 1000)], "ann");
+    let one = boot(&d, &Accounts::default(), &Record::default());
+    let mut machine = one.accounts.clone();
+    machine.groups[1].members.push("ldapuser".into());
+    let team = "team:x:2000:DOMAIN\\\\carl,ann,homed\n";
+    machine.groups.extend(Accounts::parse(["", team, "", ""]).groups);
+    let mut last = boot(&d, &machine, &one.record);
+    for _ in 0..3 {
+        assert_eq!(members(&last, "sudo"), ["ann", "ldapuser"]);
+        assert_eq!(members(&last, "team"), ["DOMAIN\\\\carl", "ann", "homed"]);
+        last = boot(&d, &last.accounts, &Record::parse(&last.record.text()));
+    }
+    // Nor does it matter that the record is lost, or that nobody is declared to be in the group any more.
+    let without = boot(&d, &last.accounts, &Record::default());
+    assert_eq!(members(&without, "sudo"), ["ann", "ldapuser"]);
+    let nobody = boot(&declared(&[("ann", 1000)], ""), &last.accounts, &last.record);
+    assert_eq!(members(&nobody, "sudo"), ["ldapuser"]);
+}
+
+#[test]
+fn who_is_declared_no_more_is_in_no_group_any_more_and_may_be_put_into_one_by_hand_afterwards() {
+    let with = declared(&[("ann", 1000), ("bob", 1001)], "bob");
+    let without = declared(&[("ann", 1000)], "");
+    let one = boot(&with, &Accounts::default(), &Record::default());
+    let mut machine = one.accounts.clone();
+    // By hand: into a declared group, and into one of the machine's own.
+    machine.groups[2].members = vec!["bob".into(), "ldapuser".into()];
+    machine.groups.extend(Accounts::parse(["", "team:x:2000:bob,ann\n", "", ""]).groups);
+    let stays = boot(&with, &machine, &one.record);
+    assert_eq!(members(&stays, "shadow"), ["bob", "ldapuser"]);
+    let two = boot(&without, &stays.accounts, &stays.record);
+    assert!(members(&two, "sudo").is_empty());
+    assert_eq!(members(&two, "shadow"), ["ldapuser"]);
+    assert_eq!(members(&two, "team"), ["ann"]);
+    // The name is a directory's from now on.
+    let mut machine = two.accounts.clone();
+    machine.groups[2].members.push("bob".into());
+    let three = boot(&without, &machine, &two.record);
+    assert_eq!(members(&three, "shadow"), ["ldapuser", "bob"]);
+}
+
+#[test]
+fn a_member_who_is_declared_is_there_once_and_one_taken_out_by_declaration_goes() {
+    let one = boot(&declared(&[("ann", 1000), ("bob", 1001)], "ann,bob"), &Accounts::default(), &Record::default());
+    let mut machine = one.accounts.clone();
+    machine.groups[1].members = ["bob", "ldapuser", "ldapuser", "ann"].map(String::from).to_vec();
+    let two = boot(&declared(&[("ann", 1000), ("bob", 1001)], "ann"), &machine, &one.record);
+    assert_eq!(members(&two, "sudo"), ["ann", "ldapuser"]);
+}
+
+#[test]
+fn lines_of_a_directory_service_and_passwords_in_the_open_files_stay() {
+    let d = declared(&[("ann", 1000)], "ann");
+    let one = boot(&d, &Accounts::default(), &Record::default());
+    let [mut passwd, mut group, shadow, gshadow] = one.accounts.texts();
+    passwd += "old:$1$hash:1500:1500::/home/old:/bin/sh\n+@team::::::\n+::::::\n";
+    group += "shop:$1$hash:1500:old\n+:::\n";
+    let machine = Accounts::parse([&passwd, &group, &shadow, &gshadow]);
+    let two = boot(&d, &machine, &one.record);
+    let [after, groups, ..] = two.accounts.texts();
+    assert_eq!((after, groups), (passwd, group));
+}
+
+#[test]
+fn very_many_lines_take_no_longer_than_it_takes_to_read_them() {
+    // Quadratic, this would not end.
+    let passwd: String = (0..40_000).map(|i| format!("u{i}:x:{}:1:::\n", i % 30_000)).collect();
+    let group: String = (0..40_000).map(|i| format!("g{i}:x:{}:u{i}\n", i % 30_000)).collect();
+    let group = format!("{group}all:x:5:{}\n", (0..40_000).map(|i| format!("u{i},")).collect::<String>());
+    let shadow: String = (0..40_000).map(|i| format!("u{i}:*:::::::\n")).collect();
+    let many = Accounts::parse([&passwd, &group, &shadow, ""]);
+    let few = declared(&[("ann", 1000)], "ann");
+    let one = boot(&few, &many, &Record::default());
+    assert_eq!(one.accounts.users.len(), 40_002);
+    let two = boot(&many, &few, &one.record);
+    assert_eq!(two.accounts.users.len(), 40_000);
+    assert_eq!(two.accounts.group("all").unwrap().members.len(), 40_000);
 }

@@ -7,3 +7,6 @@
 pub mod files;
 pub mod merge;
 pub mod record;
+
+#[cfg(test)]
+mod mutated_tests;

@@ -2,34 +2,52 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sys_mount::{FilesystemType, Mount, MountFlags};
 
-use super::facts::below;
 use super::modes::Special;
-use super::plan::Step;
+use super::overlay::{self, Layers};
+use super::plan::{self, Facts, Step};
 use super::upper::{self, Upper};
-use super::variable;
+use super::variable::{self, Booting};
 use crate::error::{Context, Error};
+use crate::folder::{Folder, Kind};
+use crate::notes::Notes;
+use crate::root::Root;
 
 /// One second past 1970, like everything in the store: systemd compares the age of /usr and /etc with it
 /// (`ConditionNeedsUpdate=`), and must find nothing newer.
 const STORE_TIME: Duration = Duration::from_secs(1);
 
-/// Carries out `step` below `root`.
-pub fn apply(step: &Step, root: &Path, upper: &Upper, special: &[Special]) -> Result<(), Error> {
+/// What the steps need besides themselves.
+#[derive(Debug)]
+pub struct Boot<'a> {
+    pub root: &'a Root,
+    pub facts: &'a Facts,
+    pub trial: bool,
+    pub upper: &'a Upper,
+}
+
+/// Carries out `step`.
+pub fn apply(step: &Step, boot: &Boot<'_>, notes: &mut Notes) -> Result<(), Error> {
+    let root = boot.root;
     match step {
         Step::Folder { path, mode } => {
-            folder(&below(root, path), *mode).with_context(|| format!("making {}", path.display()))
+            let made = root.parent(path).and_then(|(parent, name)| parent.make(name, *mode));
+            made.with_context(|| format!("making {}", path.display()))
         }
         Step::Link { path, target } => {
-            link(&below(root, path), target).with_context(|| format!("making the link {}", path.display()))
+            let made = root.made_parent(path).and_then(|(parent, name)| parent.put_link(name, target));
+            made.with_context(|| format!("making the link {}", path.display()))
         }
         Step::RunLink { path, target } => {
-            link(path, target).with_context(|| format!("making the link {}", path.display()))
+            let parent = path.parent().unwrap_or(Path::new("/run"));
+            let made = Folder::open(parent)
+                .and_then(|parent| parent.put_link(path.file_name().unwrap_or(path.as_os_str()), target));
+            made.with_context(|| format!("making the link {}", path.display()))
         }
         Step::Tmpfs { path } => {
             fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))?;
@@ -37,8 +55,8 @@ pub fn apply(step: &Step, root: &Path, upper: &Upper, special: &[Special]) -> Re
             done(mount.flags(MountFlags::NODEV).mount("cairn-special", path)).context("mounting the special layer")
         }
         Step::Special { entry, sources, layer } => {
-            let found = sources.iter().map(|s| below(root, s)).find(|s| fs::symlink_metadata(s).is_ok());
-            special_file(entry, found.as_deref(), layer)
+            let found = sources.iter().find(|source| root.kind(source).is_ok());
+            special_file(entry, root, found.map(PathBuf::as_path), layer)
                 .with_context(|| format!("making the special file /{}", entry.path.display()))
         }
         Step::Seal { path } => {
@@ -47,24 +65,33 @@ pub fn apply(step: &Step, root: &Path, upper: &Upper, special: &[Special]) -> Re
             done(Mount::builder().fstype(FilesystemType::Manual("tmpfs")).flags(flags).mount("cairn-special", path))
                 .context("making the special layer read-only")
         }
-        Step::Upper { path } => upper::write(upper, root, path),
-        Step::Overlay { at, special, lower, upper, work } => {
-            let data = overlay_data(root, special, lower, upper.as_deref(), work.as_deref());
-            let flags = if upper.is_some() { MountFlags::empty() } else { MountFlags::RDONLY };
-            let mount = Mount::builder().fstype(FilesystemType::Manual("overlay")).data(&data).flags(flags);
-            done(mount.mount("overlay", below(root, at))).with_context(|| format!("mounting {}", at.display()))
+        Step::Upper => upper::write(boot.upper, root, notes),
+        Step::Overlay { at, special, lower, upper: None } => overlay::read_only(root, at, special, lower),
+        Step::Overlay { at, special, lower, upper: Some((layer, work)) } => {
+            overlay::writable(boot, at, &Layers { special, lower, layer, work }, notes)
         }
-        Step::Variable { from, as_part, to } => variable::fill(&below(root, from), as_part, &below(root, to), special),
-        Step::Bind { from, at } => {
-            let target = below(root, at);
-            if !target.is_dir() {
-                return Ok(());
+        Step::Variable => {
+            let booting = Booting { base: &boot.facts.base, system: &boot.facts.system, trial: boot.trial };
+            variable::fill(root, booting, &boot.facts.special, notes)?;
+            // They say too that this is done.
+            for link in plan::own_links() {
+                apply(&link, boot, notes).unwrap_or_else(|e| notes.say(e));
             }
+            Ok(())
+        }
+        Step::Bind { from, at } => {
+            let doing = || format!("mounting {}", at.display());
+            let target = match root.real(at) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+                target => target.with_context(doing)?,
+            };
+            let source = root.real(from).with_context(doing)?;
             let mount = Mount::builder().fstype(FilesystemType::Manual("none")).flags(MountFlags::BIND);
-            done(mount.mount(below(root, from), target)).with_context(|| format!("mounting {}", at.display()))
+            done(mount.mount(source, target)).with_context(doing)
         }
         Step::ReadOnly { path } => {
-            let path = below(root, path);
+            let doing = || format!("making {} read-only", path.display());
+            let path = root.real(path).with_context(doing)?;
             let bind =
                 Mount::builder().fstype(FilesystemType::Manual("none")).flags(MountFlags::BIND).mount(&path, &path);
             let flags = MountFlags::BIND | MountFlags::REMOUNT | MountFlags::RDONLY;
@@ -72,31 +99,46 @@ pub fn apply(step: &Step, root: &Path, upper: &Upper, special: &[Special]) -> Re
                 .and_then(|()| {
                     done(Mount::builder().fstype(FilesystemType::Manual("none")).flags(flags).mount("none", &path))
                 })
-                .with_context(|| format!("making {} read-only", path.display()))
+                .with_context(doing)
         }
     }
 }
 
 /// A mount that stays: dropping a `Mount` leaves it mounted.
-fn done(mount: io::Result<Mount>) -> io::Result<()> {
+pub fn done(mount: io::Result<Mount>) -> io::Result<()> {
     mount.map(drop)
 }
 
-/// The options of an overlay mount; overlayfs, section "Upper and lower".
-///
-/// Everything that would tie the upper layer to one lower layer is off: the same upper layer serves every generation.
-fn overlay_data(root: &Path, special: &Path, lower: &[PathBuf], upper: Option<&Path>, work: Option<&Path>) -> String {
-    let lower: Vec<String> = std::iter::once(special.to_path_buf())
-        .chain(lower.iter().map(|p| below(root, p)))
-        .map(|p| p.display().to_string())
-        .collect();
-    let mut data = format!("lowerdir={}", lower.join(":"));
-    if let (Some(upper), Some(work)) = (upper, work) {
-        let (upper, work) = (below(root, upper), below(root, work));
-        data += &format!(",upperdir={},workdir={}", upper.display(), work.display());
-        data += ",index=off,metacopy=off,redirect_dir=off,xino=off";
+/// Without a source, or with a folder as source, a folder; links need no special care and are skipped.
+fn special_file(entry: &Special, root: &Root, source: Option<&Path>, layer: &Path) -> io::Result<()> {
+    let target = layer.join(&entry.path);
+    if let Some(parent) = target.parent() {
+        // A parent that is not listed itself is as in the store. An overlay shows the topmost layer's mode.
+        for missing in parent.ancestors().take_while(|p| !p.exists()).collect::<Vec<_>>().into_iter().rev() {
+            folder(missing, 0o755)?;
+        }
     }
-    data
+    let kind = source.map(|source| root.kind(source)).transpose()?;
+    match source.zip(kind) {
+        Some((_, Kind::Link)) => return Ok(()),
+        None | Some((_, Kind::Folder)) => folder(&target, entry.mode)?,
+        Some((source, _)) => {
+            let copied = root.file(source).and_then(|mut source| {
+                io::copy(&mut source, &mut fs::File::create(&target)?)?;
+                dress(entry, &target)
+            });
+            // Half a file would hide the whole one below.
+            return copied.inspect_err(|_| drop(fs::remove_file(&target)));
+        }
+    }
+    dress(entry, &target)
+}
+
+/// The order matters: chown takes setuid and capabilities away.
+fn dress(entry: &Special, target: &Path) -> io::Result<()> {
+    chown(target, Some(entry.uid), Some(entry.gid))?;
+    fs::set_permissions(target, fs::Permissions::from_mode(entry.mode))?;
+    entry.capability.as_ref().map_or(Ok(()), |value| set_capability(target, value))
 }
 
 fn folder(path: &Path, mode: u32) -> io::Result<()> {
@@ -105,52 +147,6 @@ fn folder(path: &Path, mode: u32) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(e),
     }
-}
-
-fn link(path: &Path, target: &Path) -> io::Result<()> {
-    match fs::read_link(path) {
-        Ok(old) if old == target => return Ok(()),
-        Ok(_) => {
-            // By rename, so that the link is there at every moment.
-            let mut temporary = path.as_os_str().to_owned();
-            temporary.push(".cairn-new");
-            let _ = fs::remove_file(&temporary);
-            symlink(target, &temporary)?;
-            return fs::rename(&temporary, path);
-        }
-        // Something that is no link is the machine's own.
-        Err(e) if e.kind() == io::ErrorKind::InvalidInput => return Ok(()),
-        Err(_) => {}
-    }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    symlink(target, path)
-}
-
-/// Without a source, or with a folder as source, a folder; links need no special care and are skipped.
-fn special_file(entry: &Special, source: Option<&Path>, layer: &Path) -> io::Result<()> {
-    let target = layer.join(&entry.path);
-    if let Some(parent) = target.parent() {
-        // A parent that is not listed itself is as in the store. An overlay shows the topmost layer's mode.
-        for missing in parent.ancestors().take_while(|p| !p.exists()).collect::<Vec<_>>().into_iter().rev() {
-            folder(missing, 0o755)?;
-        }
-    }
-    match source.map(fs::symlink_metadata).transpose()? {
-        Some(meta) if meta.is_symlink() => return Ok(()),
-        Some(meta) if meta.is_file() => {
-            fs::copy(source.unwrap_or(&target), &target)?;
-        }
-        _ => folder(&target, entry.mode)?,
-    }
-    // The order matters: chown takes setuid and capabilities away.
-    chown(&target, Some(entry.uid), Some(entry.gid))?;
-    fs::set_permissions(&target, fs::Permissions::from_mode(entry.mode))?;
-    if let Some(value) = &entry.capability {
-        set_capability(&target, value)?;
-    }
-    Ok(())
 }
 
 fn set_capability(path: &Path, value: &[u8]) -> io::Result<()> {
@@ -178,34 +174,26 @@ fn age(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::os::unix::fs::symlink;
 
-    #[test]
-    fn an_overlay_with_an_upper_layer_is_tied_to_no_generation() {
-        let root = Path::new("/sysroot");
-        let lower = [PathBuf::from("/nix/store/e-etc")];
-        let special = Path::new("/run/cairn/special/etc");
-        assert_eq!(
-            overlay_data(root, special, &lower, Some(Path::new("/var/u")), Some(Path::new("/var/w"))),
-            "lowerdir=/run/cairn/special/etc:/sysroot/nix/store/e-etc,upperdir=/sysroot/var/u,workdir=/sysroot/var/w,\
-             index=off,metacopy=off,redirect_dir=off,xino=off"
-        );
-        assert_eq!(
-            overlay_data(root, special, &lower, None, None),
-            "lowerdir=/run/cairn/special/etc:/sysroot/nix/store/e-etc"
-        );
-    }
+    use super::*;
 
     #[test]
     fn a_link_is_replaced_but_a_folder_is_left_alone() {
         let dir = std::env::temp_dir().join(format!("cairn-stage1-link-{}", std::process::id()));
         fs::create_dir_all(dir.join("own")).unwrap();
-        link(&dir.join("a/b"), Path::new("one")).unwrap();
-        link(&dir.join("a/b"), Path::new("two")).unwrap();
-        link(&dir.join("own"), Path::new("two")).unwrap();
-        let target = fs::read_link(dir.join("a/b")).unwrap();
+        symlink("/srv", dir.join("moved")).unwrap();
+        fs::create_dir_all(dir.join("srv")).unwrap();
+        let root = Root::open(&dir).unwrap();
+        let facts = Facts::default();
+        let boot = Boot { root: &root, facts: &facts, trial: false, upper: &Upper::default() };
+        for (path, target) in [("/a/b", "one"), ("/a/b", "two"), ("/own", "two"), ("/moved/c/d", "in")] {
+            let step = Step::Link { path: path.into(), target: target.into() };
+            apply(&step, &boot, &mut Notes::default()).unwrap();
+        }
+        let links = ["a/b", "srv/c/d"].map(|path| fs::read_link(dir.join(path)).unwrap());
         let kept = dir.join("own").symlink_metadata().unwrap().is_dir();
         fs::remove_dir_all(&dir).unwrap();
-        assert!(kept && target == Path::new("two"));
+        assert!(kept && links == [Path::new("two"), Path::new("in")]);
     }
 }

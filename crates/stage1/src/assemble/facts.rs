@@ -1,8 +1,7 @@
-//! Reads what the plan needs to know: the system's links, its list of special files, the accounts of both sides.
+//! Reads what the plan needs to know: the system's links and its list of special files. Mounts a `/var` of its own.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read;
+use std::collections::BTreeSet;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,57 +9,40 @@ use std::time::Duration;
 use sys_mount::{FilesystemType, Mount};
 
 use super::modes;
-use super::plan::{Facts, UPPER};
-use crate::accounts::files::{Accounts, NAMES};
-use crate::accounts::merge::Input;
-use crate::accounts::record::Record;
+use super::plan::Facts;
 use crate::error::{Context, Error};
+use crate::root::Root;
 
-/// The record of accounts.
-pub const RECORD: &str = "/var/lib/cairn/accounts";
-const FIRST_PASSWORDS: &str = "/var/lib/cairn/passwords";
+/// Where the generations are.
+const PROFILES: &str = "/nix/var/nix/profiles";
 /// How long the device of a separate /var may take to appear, in tenths of a second.
 const VAR_PATIENCE: u32 = 300;
 
-/// A path of the running machine as it is found now, below the new root.
-pub fn below(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
-}
-
-/// Reads all facts.
-pub fn read(root: &Path, system: &Path) -> Result<(Facts, Input), Error> {
-    let here = below(root, system);
-    if !here.is_dir() {
+/// Reads what the plan needs.
+pub fn read(root: &Root, system: &Path) -> Result<Facts, Error> {
+    if root.folder(system).is_err() {
         return Err(Error::new(format!("the system {} is not on the root file system", system.display())));
     }
-    let link = |name: &str| fs::read_link(here.join(name));
+    let link = |name: &str| root.link(&system.join(name));
     let must = |name: &str| link(name).with_context(|| format!("reading the link {}/{name}", system.display()));
-    let list = here.join("modes");
-    let text = fs::read_to_string(&list).with_context(|| format!("reading {}", list.display()))?;
-    let facts = Facts {
+    let list = system.join("modes");
+    let text = root.text(&list).with_context(|| format!("reading {}", list.display()))?;
+    Ok(Facts {
         system: system.to_path_buf(),
         base: must("base")?,
         etc: must("etc")?,
         usr: link("usr").ok(),
         special: modes::parse(&text)?,
-    };
-    let accounts = Input {
-        declared: accounts(&below(root, &facts.etc))?,
-        machine: accounts(&below(root, Path::new(UPPER)))?,
-        record: Record::parse(&text_or_empty(&below(root, Path::new(RECORD)))?),
-        first_passwords: first_passwords(&below(root, Path::new(FIRST_PASSWORDS)))?,
-    };
-    Ok((facts, accounts))
+    })
 }
 
 /// Whether the system's init can be started, once the root is put together: a program, or a script.
-pub fn check_init(root: &Path, system: &Path) -> Result<(), Error> {
+pub fn check_init(root: &Root, system: &Path) -> Result<(), Error> {
     let named = system.join("init");
-    let target = fs::read_link(below(root, &named)).unwrap_or_else(|_| named.clone());
-    let path = below(root, &named.parent().unwrap_or(system).join(target));
+    let path = root.link(&named).map_or_else(|_| named.clone(), |target| system.join(target));
     let doing = || format!("reading the system's init {}", path.display());
     let mut head = [0; 4];
-    let mut file = fs::File::open(&path).with_context(doing)?;
+    let mut file = root.file(&named).with_context(doing)?;
     let length = file.read(&mut head).with_context(doing)?;
     let executable = file.metadata().with_context(doing)?.permissions().mode() & 0o111 != 0;
     if executable && (head[..length].starts_with(b"\x7fELF") || head[..length].starts_with(b"#!")) {
@@ -69,44 +51,23 @@ pub fn check_init(root: &Path, system: &Path) -> Result<(), Error> {
     Err(Error::new(format!("the system's init {} is no program", path.display())))
 }
 
-/// The text of a file; empty if there is none, or none that is a file (a deletion in an overlay is a device node).
-pub fn text_or_empty(path: &Path) -> Result<String, Error> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_file() => {
-            // Names in other encodings must not stop the machine.
-            let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-            Ok(String::from_utf8_lossy(&bytes).into_owned())
-        }
-        _ => Ok(String::new()),
-    }
-}
-
-fn accounts(folder: &Path) -> Result<Accounts, Error> {
-    let mut texts = [const { String::new() }; 4];
-    for (text, name) in texts.iter_mut().zip(NAMES) {
-        *text = text_or_empty(&folder.join(name))?;
-    }
-    Ok(Accounts::parse([&texts[0], &texts[1], &texts[2], &texts[3]]))
-}
-
-fn first_passwords(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(BTreeMap::new()) };
-    let mut found = BTreeMap::new();
-    for entry in entries.flatten() {
-        let hash = text_or_empty(&entry.path())?;
-        // A line break or a colon would make another line or field of shadow.
-        let hash = hash.trim();
-        if let (Ok(name), false) = (entry.file_name().into_string(), hash.is_empty() || hash.contains([':', '\n'])) {
-            found.insert(name, hash.to_string());
-        }
-    }
-    Ok(found)
+/// The bases of the machine's generations that have booted: of all but the one that boots, if it does for the first time.
+pub fn booted_bases(root: &Root, system: &Path, trial: bool) -> BTreeSet<PathBuf> {
+    let Ok(profiles) = root.folder(Path::new(PROFILES)) else { return BTreeSet::new() };
+    let names = profiles.names().unwrap_or_default();
+    let generations = names.iter().filter(|name| name.to_string_lossy().ends_with("-link"));
+    let systems = generations.filter_map(|name| profiles.link(name).ok());
+    let all = systems.chain((!trial).then(|| system.to_path_buf())).filter(|it| !trial || it != system);
+    all.filter_map(|system| root.link(&system.join("base")).ok()).collect()
 }
 
 /// Mounts a `/var` of its own, if the system's fstab has one: the machine's state lies there.
-pub fn mount_var(root: &Path, system: &Path) -> Result<(), Error> {
-    let Ok(etc) = fs::read_link(below(root, system).join("etc")) else { return Ok(()) };
-    let fstab = text_or_empty(&below(root, &etc).join("fstab"))?;
+pub fn mount_var(root: &Root, system: &Path) -> Result<(), Error> {
+    let Ok(etc) = root.link(&system.join("etc")) else { return Ok(()) };
+    let fstab = match root.text(&etc.join("fstab")) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        text => text.context("reading the system's fstab")?,
+    };
     let Some((device, kind)) = var_device(&fstab) else { return Ok(()) };
     for _ in 0..VAR_PATIENCE {
         if device.exists() {
@@ -115,8 +76,8 @@ pub fn mount_var(root: &Path, system: &Path) -> Result<(), Error> {
         std::thread::sleep(Duration::from_millis(100));
     }
     crate::grow::check(&device)?;
-    let at = root.join("var");
-    fs::create_dir_all(&at).context("making /var")?;
+    root.top().make("var", 0o755).context("making /var")?;
+    let at = root.real(Path::new("/var")).context("opening /var")?;
     Mount::builder()
         .fstype(FilesystemType::Manual(&kind))
         .mount(&device, &at)
@@ -133,12 +94,14 @@ fn var_device(fstab: &str) -> Option<(PathBuf, String)> {
             Some(("PARTUUID", id)) => Path::new("/dev/disk/by-partuuid").join(id.to_lowercase()),
             _ => PathBuf::from(spec),
         };
-        Some((device, kind.to_string()))
+        device.starts_with("/dev").then(|| (device, kind.to_string()))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -150,15 +113,17 @@ mod tests {
 
     #[test]
     fn an_init_that_cannot_be_started_is_told() {
-        let root = std::env::temp_dir().join(format!("cairn-stage1-init-{}", std::process::id()));
+        let top = std::env::temp_dir().join(format!("cairn-stage1-init-{}", std::process::id()));
         let system = Path::new("/nix/store/s-system");
-        fs::create_dir_all(below(&root, system)).unwrap();
-        fs::create_dir_all(root.join("usr/lib")).unwrap();
+        let here = top.join("nix/store/s-system");
+        fs::create_dir_all(&here).unwrap();
+        fs::create_dir_all(top.join("usr/lib")).unwrap();
+        let root = Root::open(&top).unwrap();
         let told = || check_init(&root, system).map_err(|e| e.to_string()).err();
         assert!(told().unwrap().starts_with("reading the system's init"));
-        std::os::unix::fs::symlink("/usr/lib/systemd", below(&root, &system.join("init"))).unwrap();
+        std::os::unix::fs::symlink("/usr/lib/systemd", here.join("init")).unwrap();
         assert!(told().unwrap().contains("/usr/lib/systemd: No such file"));
-        let program = root.join("usr/lib/systemd");
+        let program = top.join("usr/lib/systemd");
         fs::write(&program, "\x7fELF...").unwrap();
         assert!(told().unwrap().ends_with("is no program"));
         fs::set_permissions(&program, fs::Permissions::from_mode(0o555)).unwrap();
@@ -166,18 +131,25 @@ mod tests {
         fs::remove_file(&program).unwrap();
         fs::write(&program, "").unwrap();
         assert!(told().unwrap().ends_with("is no program"));
-        fs::remove_dir_all(&root).unwrap();
+        fs::remove_dir_all(&top).unwrap();
     }
 
     #[test]
-    fn a_first_password_that_would_break_shadow_is_left_out() {
-        let dir = std::env::temp_dir().join(format!("cairn-stage1-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        fs::write(dir.join("ann"), "$y$j9T$x\n").unwrap();
-        fs::write(dir.join("bob"), "a:b").unwrap();
-        fs::write(dir.join("cat"), "a\nroot::0").unwrap();
-        let found = first_passwords(&dir).unwrap();
-        fs::remove_dir_all(&dir).unwrap();
-        assert_eq!(found, [("ann".to_string(), "$y$j9T$x".to_string())].into());
+    fn the_bases_that_have_booted_are_those_of_all_but_a_generation_on_trial() {
+        let top = std::env::temp_dir().join(format!("cairn-stage1-bases-{}", std::process::id()));
+        let profiles = top.join("nix/var/nix/profiles");
+        fs::create_dir_all(&profiles).unwrap();
+        for (number, system, base) in [(1, "old", "a"), (2, "new", "b")] {
+            fs::create_dir_all(top.join("nix/store").join(system)).unwrap();
+            let link = profiles.join(format!("system-{number}-link"));
+            std::os::unix::fs::symlink(format!("/nix/store/{system}"), link).unwrap();
+            let link = top.join("nix/store").join(system).join("base");
+            std::os::unix::fs::symlink(format!("/nix/store/{base}"), link).unwrap();
+        }
+        let root = Root::open(&top).unwrap();
+        let bases = |trial| booted_bases(&root, Path::new("/nix/store/new"), trial);
+        assert_eq!(bases(true), [PathBuf::from("/nix/store/a")].into());
+        assert_eq!(bases(false), ["/nix/store/a", "/nix/store/b"].map(PathBuf::from).into());
+        fs::remove_dir_all(&top).unwrap();
     }
 }

@@ -5,25 +5,30 @@
 //! generation's is not hidden by it. During the generation's trial it stays: if that fails, whoever wrote the text
 //! wants to go on from it.
 
-use std::fs;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+
+use crate::folder::{Folder, Kind, MOST_TEXT};
+use crate::root::Root;
 
 /// The folder below `/etc`.
 const FOLDER: &str = "cairn";
+/// There are not more folders in it.
+const MOST_FOLDERS: usize = 10_000;
 
 /// The files below `upper` that are the same below `etc`, sorted. What cannot be read stays.
-pub fn same(upper: &Path, etc: &Path) -> Vec<PathBuf> {
+pub fn same(root: &Root, upper: &Folder, etc: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut waiting = vec![PathBuf::from(FOLDER)];
-    while let Some(folder) = waiting.pop() {
-        let Ok(entries) = fs::read_dir(upper.join(&folder)) else { continue };
-        for entry in entries.flatten() {
-            let inside = folder.join(entry.file_name());
-            let Ok(kind) = entry.file_type() else { continue };
-            if kind.is_dir() {
-                waiting.push(inside);
-            } else if kind.is_file() && is_same(&upper.join(&inside), &etc.join(&inside)) {
-                found.push(upper.join(inside));
+    for _ in 0..MOST_FOLDERS {
+        let Some(inside) = waiting.pop() else { break };
+        let Ok(folder) = upper.below(&inside) else { continue };
+        for name in folder.names().unwrap_or_default() {
+            let path = inside.join(&name);
+            match folder.kind(&name) {
+                Ok(Some(Kind::Folder)) => waiting.push(path),
+                Ok(Some(Kind::File)) if is_same(root, &folder, &path, &etc.join(&path)) => found.push(path),
+                _ => {}
             }
         }
     }
@@ -31,13 +36,22 @@ pub fn same(upper: &Path, etc: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn is_same(one: &Path, other: &Path) -> bool {
-    let plain = fs::symlink_metadata(other).is_ok_and(|meta| meta.is_file());
-    plain && matches!((fs::read(one), fs::read(other)), (Ok(one), Ok(other)) if one == other)
+fn is_same(root: &Root, folder: &Folder, one: &Path, other: &Path) -> bool {
+    let (Some(name), Ok(Kind::File)) = (one.file_name(), root.kind(other)) else { return false };
+    let read = |file: std::fs::File| {
+        let mut bytes = Vec::new();
+        match file.metadata()?.len() {
+            ..=MOST_TEXT => file.take(MOST_TEXT).read_to_end(&mut bytes).map(|_| bytes),
+            _ => Err(ErrorKind::FileTooLarge.into()),
+        }
+    };
+    matches!((folder.file(name).and_then(read), root.file(other).and_then(read)), (Ok(one), Ok(other)) if one == other)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -57,8 +71,8 @@ mod tests {
         put(upper.join("cairn/files/b"), "same");
         put(etc.join("cairn/files/b"), "same");
         put(upper.join("cairn/own"), "same");
-        let found = same(&upper, &etc);
+        let found = same(&Root::open(&dir).unwrap(), &Folder::open(&upper).unwrap(), Path::new("/etc"));
         fs::remove_dir_all(&dir).unwrap();
-        assert_eq!(found, [upper.join("cairn/files/b"), upper.join("cairn/machine.yaml")]);
+        assert_eq!(found, [PathBuf::from("cairn/files/b"), PathBuf::from("cairn/machine.yaml")]);
     }
 }

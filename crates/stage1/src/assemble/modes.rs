@@ -91,4 +91,27 @@ mod tests {
             assert!(parse(bad).unwrap_err().to_string().contains(bad), "{bad}");
         }
     }
+
+    #[test]
+    fn a_list_of_any_contents_is_read_or_refused_and_leads_nowhere_else() {
+        let good =
+            "4755 0 0 usr/bin/sudo\n0640 0 42 etc/shadow\n0600 0 0 etc/a\\040b\\134\n0755 0 0 usr/bin/ping 01ff\n";
+        let odd = ["/", "..", "\\056\\056", "\\057", "\\", "\\777", "ü", "\0", " ", "\n", "4294967296", "0x1"];
+        let mut seed = 0x1234_5678_u32;
+        let mut below = |limit: usize| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as usize % limit
+        };
+        for _ in 0..20_000 {
+            let mut text = good.to_string();
+            for _ in 0..=below(3) {
+                let at = text.floor_char_boundary(below(text.len() + 1));
+                if below(3) == 0 { text.truncate(at) } else { text.insert_str(at, odd[below(odd.len())]) }
+            }
+            for entry in parse(&text).unwrap_or_default() {
+                let plain = |part| matches!(part, std::path::Component::Normal(_));
+                assert!(entry.path.components().all(plain) && entry.path != PathBuf::new(), "{text:?}");
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::modes::Special;
 
 /// What is known about the system that boots. Paths are those of the running machine (`/nix/store/…`).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The system's store path.
     pub system: PathBuf,
@@ -36,17 +36,28 @@ pub enum Step {
     /// Makes the special layer read-only, every time stamp in it 1.
     Seal { path: PathBuf },
     /// Merges accounts, writes the machine id: whatever must be in the upper layer before it is mounted.
-    Upper { path: PathBuf },
-    /// Mounts an overlay; the lower layers topmost first, `special` layers as they are, the others below the new root.
-    Overlay { at: PathBuf, special: PathBuf, lower: Vec<PathBuf>, upper: Option<PathBuf>, work: Option<PathBuf> },
-    /// Makes what the base has in a folder, known to packages as `as_part`, and the machine has not in its own.
-    Variable { from: PathBuf, as_part: PathBuf, to: PathBuf },
+    Upper,
+    /// Mounts an overlay; the lower layers topmost first, `special` layers as they are, the others below the new root. With
+    /// an upper layer and its scratch folder it can be written to.
+    Overlay { at: PathBuf, special: PathBuf, lower: Vec<PathBuf>, upper: Option<(PathBuf, PathBuf)> },
+    /// Gives the machine what the base has of [`PARTS`] and it has not been given, then makes the links that are the
+    /// generation's own.
+    Variable,
     /// Binds a folder on another one; nothing changes if that is not there.
     Bind { from: PathBuf, at: PathBuf },
     /// Binds a folder on itself, read-only.
     ReadOnly { path: PathBuf },
 }
 
+impl Step {
+    /// Whether there is no system without it. Whatever else fails is told, and the boot goes on.
+    pub fn is_vital(&self) -> bool {
+        matches!(self, Step::Overlay { .. } | Step::Tmpfs { .. })
+    }
+}
+
+/// The machine's state, as far as it is this helper's.
+pub const STATE: &str = "/var/lib/cairn";
 /// The machine's own layer of `/etc`.
 pub const UPPER: &str = "/var/lib/cairn/etc/upper";
 const WORK: &str = "/var/lib/cairn/etc/work";
@@ -79,18 +90,28 @@ const FOLDERS: [(&str, u32); 19] = [
 const LINKS: [(&str, &str); 4] = [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")];
 
 /// Folders of the machine's own state.
-const STATE: [(&str, u32); 4] =
-    [("/var/lib/cairn", 0o700), ("/var/lib/cairn/etc", 0o700), (UPPER, 0o755), (WORK, 0o755)];
+const STATES: [(&str, u32); 4] = [(STATE, 0o700), ("/var/lib/cairn/etc", 0o700), (UPPER, 0o755), (WORK, 0o755)];
 
 /// Where `/usr/local` really is: it is the machine's, and `/usr` is the generation's.
-const LOCAL: &str = "/var/usrlocal";
+pub const LOCAL: &str = "/var/usrlocal";
+
+/// What of a base becomes the machine's, and where.
+pub const PARTS: [(&str, &str); 2] = [("var", "/var"), ("usr/local", LOCAL)];
 
 /// What belongs to the generation although it lies below `/var`: links into the base.
 const GENERATIONS_OWN: [&str; 2] = ["var/lib/dpkg", "var/lib/systemd/catalog"];
 
-/// True for what [`GENERATIONS_OWN`] holds, given relative to the root.
+/// True for what no base gives to the machine, relative to the root: [`GENERATIONS_OWN`], and this helper's state.
 pub fn is_generations_own(path: &Path) -> bool {
-    GENERATIONS_OWN.iter().any(|own| path == Path::new(own))
+    GENERATIONS_OWN.iter().any(|own| path == Path::new(own)) || Path::new("/").join(path) == Path::new(STATE)
+}
+
+/// The links that are the generation's own.
+pub fn own_links() -> impl Iterator<Item = Step> {
+    GENERATIONS_OWN.into_iter().map(|own| {
+        let target = Path::new("/run/current-system/base").join(own);
+        Step::Link { path: Path::new("/").join(own), target }
+    })
 }
 
 /// All steps up to the change of the root.
@@ -99,7 +120,7 @@ pub fn steps(facts: &Facts) -> Vec<Step> {
     let folder = |(path, mode): &(&str, u32)| Step::Folder { path: root.join(path), mode: *mode };
     let link = |(path, target): &(&str, &str)| Step::Link { path: root.join(path), target: target.into() };
     let mut steps: Vec<Step> = FOLDERS.iter().map(folder).chain(LINKS.iter().map(link)).collect();
-    steps.extend(STATE.iter().map(folder));
+    steps.extend(STATES.iter().map(folder));
 
     let usr: Vec<PathBuf> = facts.usr.iter().cloned().chain([facts.base.join("usr")]).collect();
     let special = PathBuf::from(SPECIAL);
@@ -118,30 +139,22 @@ pub fn steps(facts: &Facts) -> Vec<Step> {
     }
     steps.push(Step::Seal { path: special.clone() });
 
-    steps.push(Step::Overlay { at: "/usr".into(), special: special.join("usr"), lower: usr, upper: None, work: None });
-    steps.push(Step::Upper { path: UPPER.into() });
+    steps.push(Step::Overlay { at: "/usr".into(), special: special.join("usr"), lower: usr, upper: None });
+    steps.push(Step::Upper);
     steps.push(Step::Overlay {
         at: "/etc".into(),
         special: special.join("etc"),
         lower: vec![facts.etc.clone()],
-        upper: Some(UPPER.into()),
-        work: Some(WORK.into()),
+        upper: Some((UPPER.into(), WORK.into())),
     });
 
     // Through /run, so that the link itself is the same in every generation.
     for path in ["/run/current-system", "/run/booted-system"] {
         steps.push(Step::RunLink { path: path.into(), target: facts.system.clone() });
     }
-    let variable =
-        |part: &str, to: &str| Step::Variable { from: facts.base.join(part), as_part: part.into(), to: to.into() };
-    steps.push(variable("var", "/var"));
+    steps.push(Step::Variable);
     // What somebody puts in there is neither a package's nor a generation's.
-    steps.push(variable("usr/local", LOCAL));
     steps.push(Step::Bind { from: LOCAL.into(), at: "/usr/local".into() });
-    for own in GENERATIONS_OWN {
-        let target = Path::new("/run/current-system/base").join(own);
-        steps.push(Step::Link { path: root.join(own), target });
-    }
     // The journal is kept from the first boot on only if its folder is there when journald starts.
     steps.push(Step::Folder { path: "/var/log/journal".into(), mode: 0o2755 });
     steps.push(Step::ReadOnly { path: "/nix/store".into() });
@@ -213,9 +226,9 @@ mod tests {
             position(&steps, |s| matches!(s, Step::Tmpfs { .. })),
             position(&steps, |s| matches!(s, Step::Seal { .. })),
             position(&steps, overlay("/usr")),
-            position(&steps, |s| matches!(s, Step::Upper { .. })),
+            position(&steps, |s| *s == Step::Upper),
             position(&steps, overlay("/etc")),
-            position(&steps, |s| matches!(s, Step::Variable { .. })),
+            position(&steps, |s| *s == Step::Variable),
             position(&steps, |s| matches!(s, Step::ReadOnly { .. })),
         ];
         assert!(order.is_sorted(), "{order:?}");
@@ -224,7 +237,7 @@ mod tests {
     #[test]
     fn usr_local_is_the_machines_own_and_lies_over_usr() {
         let steps = steps(&facts());
-        let filled = |s: &Step| matches!(s, Step::Variable { from, to, .. } if from.ends_with("usr/local") && to == Path::new(LOCAL));
+        let filled = |s: &Step| *s == Step::Variable;
         let order = [
             position(&steps, |s| matches!(s, Step::Overlay { at, .. } if at == Path::new("/usr"))),
             position(&steps, filled),

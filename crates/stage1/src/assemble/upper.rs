@@ -1,50 +1,64 @@
 //! What must be in the machine's own layer of `/etc` before it is mounted: merged accounts, the machine id.
 
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::facts::{RECORD, below, text_or_empty};
+use super::accounts::{self, RECORD};
 use super::kept;
 use super::modes::Special;
-use super::plan::UPPER;
+use super::plan::{STATE, UPPER};
 use crate::accounts::files::{Accounts, NAMES};
-use crate::accounts::merge::{Input, merge};
+use crate::accounts::merge::merge;
 use crate::error::{Context, Error};
+use crate::folder::{Folder, Owned};
+use crate::notes::Notes;
+use crate::root::Root;
+
+/// A machine id has no more, nor less.
+const ID_LENGTH: usize = 32;
 
 /// What is to be done to the upper layer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Upper {
     /// File name, contents (`None`: the generation's file serves), mode, group.
     files: Vec<(&'static str, Option<String>, u32, u32)>,
+    /// Files that are in the way.
+    aside: Vec<&'static str>,
     /// Files that the generation has as well.
     drop: Vec<PathBuf>,
     record: String,
 }
 
-/// Merges the accounts, and translates the numbers of special files to those in use on this machine. `etc` is that
-/// of a generation that is here to stay, if it is.
-pub fn prepare(root: &Path, etc: Option<&Path>, accounts: &mut Input, special: &mut [Special]) -> Result<Upper, Error> {
-    let input = std::mem::take(accounts);
-    let declared = input.declared.clone();
-    let first_machine = input.machine.clone();
-    let merged = merge(input);
+/// Merges the accounts, and translates the numbers of special files to those in use on this machine. `here_to_stay` is
+/// the `/etc` of a generation that is not on trial.
+pub fn prepare(root: &Root, etc: &Path, here_to_stay: bool, special: &mut [Special], notes: &mut Notes) -> Upper {
+    let upper = root.folder(Path::new(UPPER)).ok().filter(|_| here_to_stay);
+    let drop = upper.map(|upper| kept::same(root, &upper, etc)).unwrap_or_default();
+    let read = match accounts::read(root, etc, notes) {
+        Ok(read) => read,
+        // The machine's files serve as they are.
+        Err(e) => {
+            notes.say(e);
+            return Upper { drop, ..Upper::default() };
+        }
+    };
+    let declared = read.input.declared.clone();
+    let machine = read.input.machine.clone();
+    let merged = merge(read.input);
     for note in &merged.notes {
-        eprintln!("cairn-stage1: {note}");
+        notes.say(note);
     }
     for entry in special {
         entry.uid = *merged.users.get(&entry.uid).unwrap_or(&entry.uid);
         entry.gid = *merged.groups.get(&entry.gid).unwrap_or(&entry.gid);
     }
     let shadow = merged.accounts.group("shadow").map_or(0, |g| g.gid);
-    let files = plan(&declared, &first_machine, &merged.accounts, shadow);
+    let files = plan(&declared, &machine, &merged.accounts, shadow);
     let mut record = merged.record.text();
-    if record == text_or_empty(&below(root, Path::new(RECORD)))? {
+    if record == read.record {
         record.clear();
     }
-    let drop = etc.map(|etc| kept::same(&below(root, Path::new(UPPER)), &below(root, etc))).unwrap_or_default();
-    Ok(Upper { files, drop, record })
+    Upper { files, aside: read.unreadable, drop, record }
 }
 
 /// A file is in the upper layer only if it differs from the generation's.
@@ -69,52 +83,82 @@ fn plan(
         .collect()
 }
 
-/// Writes it. Every file is replaced as a whole: a power cut leaves the old one or the new one.
-pub fn write(upper: &Upper, root: &Path, folder: &Path) -> Result<(), Error> {
-    let folder = below(root, folder);
-    for (name, contents, mode, group) in &upper.files {
-        let path = folder.join(name);
-        match contents {
-            Some(text) => replace(&path, text, *mode, *group)?,
-            None => match fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(e).with_context(|| format!("removing {}", path.display()));
-                }
-                _ => {}
-            },
+/// Writes it to the machine's own layer.
+///
+/// # Errors
+/// When the layer is not there. What cannot be written is told.
+pub fn write(upper: &Upper, root: &Root, notes: &mut Notes) -> Result<(), Error> {
+    let folder = root.folder(Path::new(UPPER)).context("opening the machine's own layer of /etc")?;
+    for name in &upper.aside {
+        match folder.set_aside(name) {
+            Ok(aside) => notes.say(format!("/etc/{name} is now /etc/{}", aside.display())),
+            Err(e) => notes.say(format!("setting /etc/{name} aside: {e}")),
         }
     }
+    let written = write_files(upper, &folder, notes);
     for path in &upper.drop {
-        fs::remove_file(path).with_context(|| format!("removing {}", path.display()))?;
+        let parent = path.parent().unwrap_or(Path::new(""));
+        let dropped = folder.below(parent).and_then(|parent| parent.remove(path.file_name().unwrap_or_default()));
+        if let Err(e) = dropped {
+            notes.say(format!("removing /etc/{} from the machine's own layer: {e}", path.display()));
+        }
     }
-    let id = folder.join("machine-id");
-    if text_or_empty(&id)?.trim().len() != 32 {
-        replace(&id, &new_machine_id()?, 0o444, 0)?;
+    if machine_id(&folder).is_none() {
+        write_machine_id(&folder, new_machine_id(), notes);
     }
-    if !upper.record.is_empty() {
-        replace(&below(root, Path::new(RECORD)), &upper.record, 0o600, 0)?;
+    // It says what was done: if not all was, the next boot has to know what was before.
+    if written && !upper.record.is_empty() {
+        let owned = Owned { mode: 0o600, uid: 0, gid: 0 };
+        let record = root.folder(Path::new(STATE)).and_then(|state| state.replace(RECORD, &upper.record, owned));
+        if let Err(e) = record {
+            notes.say(format!("writing {STATE}/{RECORD}: {e}"));
+        }
     }
     Ok(())
 }
 
-/// A random machine id, machine-id(5). It is drawn on the machine, not at build time: an image is written to many.
-fn new_machine_id() -> Result<String, Error> {
-    let uuid = fs::read_to_string("/proc/sys/kernel/random/uuid").context("drawing a machine id")?;
+/// Writes it to a layer that is forgotten when the machine stops, which may lie over the machine's own.
+pub fn write_volatile(upper: &Upper, root: &Root, folder: &Folder, notes: &mut Notes) {
+    write_files(upper, folder, notes);
+    let old = root.folder(Path::new(UPPER)).ok().and_then(|folder| machine_id(&folder));
+    write_machine_id(folder, old.map_or_else(new_machine_id, Ok), notes);
+}
+
+/// Every file is replaced as a whole: a power cut leaves the old one or the new one.
+fn write_files(upper: &Upper, folder: &Folder, notes: &mut Notes) -> bool {
+    let mut all = true;
+    for (name, contents, mode, gid) in &upper.files {
+        let done = match contents {
+            Some(text) => folder.replace(name, text, Owned { mode: *mode, uid: 0, gid: *gid }),
+            None => folder.remove(name),
+        };
+        if let Err(e) = done {
+            notes.say(format!("writing /etc/{name}: {e}"));
+            all = false;
+        }
+    }
+    all
+}
+
+/// The machine's id, if it has one: machine-id(5).
+fn machine_id(folder: &Folder) -> Option<String> {
+    let text = folder.text("machine-id", 4096).ok()?;
+    let id = text.trim();
+    let good = id.len() == ID_LENGTH && id.chars().all(|c| c.is_ascii_hexdigit()) && id.contains(|c| c != '0');
+    good.then(|| format!("{id}\n"))
+}
+
+/// A random one. It is drawn on the machine, not at build time: an image is written to many.
+fn new_machine_id() -> io::Result<String> {
+    let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
     Ok(uuid.chars().filter(char::is_ascii_hexdigit).chain(['\n']).collect())
 }
 
-fn replace(path: &Path, text: &str, mode: u32, group: u32) -> Result<(), Error> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".cairn-new");
-    let write = || -> std::io::Result<()> {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        chown(&temporary, Some(0), Some(group))?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().with_context(|| format!("writing {}", path.display()))
+fn write_machine_id(folder: &Folder, id: io::Result<String>, notes: &mut Notes) {
+    let written = id.and_then(|id| folder.replace("machine-id", &id, Owned { mode: 0o444, uid: 0, gid: 0 }));
+    if let Err(e) = written {
+        notes.say(format!("writing /etc/machine-id: {e}"));
+    }
 }
 
 #[cfg(test)]

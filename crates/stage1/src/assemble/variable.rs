@@ -1,56 +1,184 @@
-//! `/var` and `/usr/local`: what the base has there and the machine has not. What is there is the machine's and is left alone.
+//! `/var` and `/usr/local`: what the base has there is given to the machine, once. From then on it is the machine's.
+//!
+//! What is there is left alone, whatever it is: a link or a file where the base has a folder too. What is not there and
+//! was given before has been removed, and stays away. Nothing in here stops a boot.
+//!
+//! A power cut at any moment leaves things so that the next boot goes on: what is to be given is written down beside the
+//! record first ([`FILLING`], so that a full disk is found before anything is made), then files are copied into a folder
+//! of their own ([`STAGING`]) and waited for, then everything is moved to its place, and then the one becomes the record
+//! by its name.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
+use nix::sys::statvfs::fstatvfs;
+use nix::unistd::{symlinkat, syncfs};
+
+use super::compare::{self, Compared, Missing};
+use super::facts;
+use super::given::{Given, State, Worth, key};
 use super::modes::Special;
-use super::plan::is_generations_own;
+use super::plan::STATE;
 use crate::error::{Context, Error};
+use crate::folder::{Folder, Kind, MOST_TEXT, Owned};
+use crate::notes::Notes;
+use crate::root::Root;
 
-/// Makes everything below `from` (a base's `part`, such as `var`) that is missing below `to`.
-pub fn fill(from: &Path, part: &Path, to: &Path, special: &[Special]) -> Result<(), Error> {
-    let special: BTreeMap<&Path, &Special> = special.iter().map(|s| (&*s.path, s)).collect();
-    if from.is_dir() { folder(from, part, to, &special) } else { Ok(()) }
+/// The record, what is going to be it, and the folder for files that are not in their places yet; all in [`STATE`].
+const RECORD: &str = "given";
+const FILLING: &str = "given.filling";
+const STAGING: &str = "filling";
+/// The link that is made when everything has been given, by helpers that kept no record too.
+const FILLED: &str = "/var/lib/dpkg";
+
+/// The base that boots, and the system.
+#[derive(Debug, Clone, Copy)]
+pub struct Booting<'a> {
+    pub base: &'a Path,
+    pub system: &'a Path,
+    /// The generation has not booted well yet.
+    pub trial: bool,
 }
 
-fn folder(from: &Path, part: &Path, to: &Path, special: &BTreeMap<&Path, &Special>) -> Result<(), Error> {
-    let doing = || format!("making {}", to.display());
-    let mut names: Vec<_> = fs::read_dir(from).and_then(Iterator::collect::<Result<Vec<_>, _>>).with_context(doing)?;
-    names.sort_by_key(fs::DirEntry::file_name);
-    for entry in names {
-        let inner = part.join(entry.file_name());
-        if is_generations_own(&inner) {
-            continue;
+/// Gives the machine what the base has for it and it has not been given.
+///
+/// # Errors
+/// When nothing could be given, or it could not be written down that it was.
+pub fn fill(root: &Root, booting: Booting<'_>, special: &[Special], notes: &mut Notes) -> Result<(), Error> {
+    let state = root.folder(Path::new(STATE)).with_context(|| format!("opening {STATE}"))?;
+    let text = match state.text(RECORD, MOST_TEXT) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
+        Err(e) => {
+            notes.say(format!("reading {STATE}/{RECORD}: {e}"));
+            String::new()
         }
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let doing = || format!("making {}", target.display());
-        let kind = entry.file_type().with_context(doing)?;
-        if fs::symlink_metadata(&target).is_err() {
-            // Made under another name and renamed when it is whole: a power cut leaves nothing half made.
-            let mut unfinished = target.as_os_str().to_owned();
-            unfinished.push(".cairn-new");
-            let _ = fs::remove_file(&unfinished).or_else(|_| fs::remove_dir(&unfinished));
-            if kind.is_dir() {
-                fs::create_dir(&unfinished).with_context(doing)?;
-            } else if kind.is_symlink() {
-                fs::read_link(&source).and_then(|to| symlink(to, &unfinished)).with_context(doing)?;
-            } else {
-                fs::copy(&source, &unfinished).with_context(doing)?;
+    };
+    let (mut given, worth) = Given::parse(&text);
+    let name = booting.base.display().to_string();
+    if worth == Worth::Whole && given.complete && given.base == name {
+        return Ok(());
+    }
+    // A record that was lost, or was never kept: what belongs to bases that have booted was given.
+    if worth == Worth::Damaged && root.kind(Path::new(FILLED)).is_ok() {
+        for base in facts::booted_bases(root, booting.system, booting.trial) {
+            for path in compare::all(root, &base, notes) {
+                given.paths.entry(key(&path)).or_insert(State::Have);
             }
-            if !kind.is_symlink() {
-                let executable = entry.metadata().with_context(doing)?.permissions().mode() & 0o111 != 0;
-                let usual = if executable { 0o755 } else { 0o644 };
-                let (mode, uid, gid) = special.get(&*inner).map_or((usual, 0, 0), |s| (s.mode, s.uid, s.gid));
-                chown(&unfinished, Some(uid), Some(gid)).with_context(doing)?;
-                fs::set_permissions(&unfinished, fs::Permissions::from_mode(mode)).with_context(doing)?;
-            }
-            fs::rename(&unfinished, &target).with_context(doing)?;
-        }
-        if kind.is_dir() {
-            folder(&source, &inner, &target, special)?;
         }
     }
-    Ok(())
+    let Compared { missing, given: mut after } = compare::compare(root, booting.base, &given, notes);
+    after.base = name;
+    let whom = Owned { mode: 0o644, uid: 0, gid: 0 };
+    state.replace(FILLING, &after.text(), whom).with_context(|| format!("writing {STATE}/{FILLING}"))?;
+    // What a power cut left is made again.
+    state.remove_all(STAGING).with_context(|| format!("removing {STATE}/{STAGING}"))?;
+    if !missing.is_empty() {
+        let lacking = give(root, &state, booting.base, &missing, special, notes)?;
+        after.complete &= lacking.is_empty();
+        for path in &lacking {
+            after.paths.insert(key(path), State::Lack);
+        }
+        if !lacking.is_empty() {
+            state.overwrite(FILLING, &after.text()).with_context(|| format!("writing {STATE}/{FILLING}"))?;
+        }
+    }
+    if state.kind(RECORD).is_ok_and(|kind| kind == Some(Kind::Folder)) {
+        state.set_aside(RECORD).with_context(|| format!("setting {STATE}/{RECORD} aside"))?;
+    }
+    state.rename(FILLING, RECORD).with_context(|| format!("writing {STATE}/{RECORD}"))
 }
+
+/// Makes what is missing; gives what could not be made.
+fn give(
+    root: &Root,
+    state: &Folder,
+    base: &Path,
+    missing: &[Missing],
+    special: &[Special],
+    notes: &mut Notes,
+) -> Result<BTreeSet<PathBuf>, Error> {
+    let special: BTreeMap<&Path, &Special> = special.iter().map(|s| (&*s.path, s)).collect();
+    let doing = || format!("making {STATE}/{STAGING}");
+    state.make(STAGING, 0o700).with_context(doing)?;
+    let staging = state.below(Path::new(STAGING)).with_context(doing)?;
+
+    let mut lacking = BTreeSet::new();
+    for one in missing {
+        if let Err(e) = stage(root, base, one, &staging, &special) {
+            // What is in a folder that could not be made is not told each.
+            if !one.path.ancestors().skip(1).any(|folder| lacking.contains(folder)) {
+                notes.say(format!("making {}: {e}", one.target.display()));
+            }
+            lacking.insert(one.path.clone());
+        }
+    }
+    // A name must not be there before what it names.
+    syncfs(&staging).with_context(doing)?;
+    for one in missing.iter().filter(|one| one.is_top() && !lacking.contains(&one.path)).collect::<Vec<_>>() {
+        match place(root, one, &staging) {
+            // Somebody has it meanwhile: that is the machine's own.
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => {
+                notes.say(format!("making {}: {e}", one.target.display()));
+                lacking.extend(missing.iter().map(|m| &m.path).filter(|path| path.starts_with(&one.path)).cloned());
+            }
+            _ => {}
+        }
+    }
+    let _ = state.remove_all(STAGING);
+    syncfs(root.top()).context("writing what was given to the disk")?;
+    Ok(lacking)
+}
+
+/// Makes it where it waits for its place.
+fn stage(
+    root: &Root,
+    base: &Path,
+    one: &Missing,
+    staging: &Folder,
+    special: &BTreeMap<&Path, &Special>,
+) -> io::Result<()> {
+    let owned = |usual: u32| {
+        let usual = Owned { mode: usual, uid: 0, gid: 0 };
+        special.get(&*one.path).map_or(usual, |s| Owned { mode: s.mode, uid: s.uid, gid: s.gid })
+    };
+    let source = base.join(&one.path);
+    let name = one.staged.file_name().ok_or(ErrorKind::InvalidInput)?;
+    let folder = staging.below(one.staged.parent().unwrap_or(Path::new("")))?;
+    match one.kind {
+        Kind::Link => Ok(symlinkat(&*root.link(&source)?, &folder, name)?),
+        Kind::Folder => {
+            folder.make(name, 0o700)?;
+            owned(0o755).give(folder.below(Path::new(name))?)
+        }
+        _ => {
+            let mut source = root.file(&source)?;
+            let meta = source.metadata()?;
+            // A file that says of itself that it is larger than the disk would fill it.
+            let room = fstatvfs(staging)?;
+            if meta.size() > room.blocks_available().saturating_mul(room.fragment_size()) {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            let usual = if meta.mode() & 0o111 == 0 { 0o644 } else { 0o755 };
+            let copied = folder.create(name).and_then(|mut target| {
+                io::copy(&mut source, &mut target)?;
+                owned(usual).give(&target)
+            });
+            copied.inspect_err(|_| drop(folder.remove(name)))
+        }
+    }
+}
+
+/// Puts it into its place.
+fn place(root: &Root, one: &Missing, staging: &Folder) -> io::Result<()> {
+    let target = one.target.strip_prefix("/").unwrap_or(&one.target);
+    let name = target.file_name().ok_or(ErrorKind::InvalidInput)?;
+    let folder = root.top().below(target.parent().unwrap_or(Path::new("")))?;
+    staging.hand_over(&one.staged, &folder, name)
+}
+
+#[cfg(test)]
+#[path = "variable_tests.rs"]
+mod tests;

@@ -49,7 +49,8 @@ struct Table {
 /// # Errors
 /// When the disk cannot be read.
 pub fn plan(disk: Read<'_>, size: u64, sector: u64, forced: Option<u32>) -> Result<Option<(u32, Option<Edit>)>, Error> {
-    let last = size / sector - 1;
+    // A disk without room for a table has none.
+    let Some(last) = (size / sector).checked_sub(1).filter(|last| *last > 1) else { return Ok(None) };
     let primary = read(disk, 1, sector)?;
     let torn = primary.is_none();
     // After a power cut in the middle of writing the first copy, the one at the end is whole.
@@ -83,7 +84,7 @@ fn read(disk: Read<'_>, at: u64, sector: u64) -> Result<Option<Table>, Error> {
 
 fn read_sector(disk: Read<'_>, at: u64, sector: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = vec![0; sector as usize];
-    disk(&mut bytes, at * sector).context("reading the partition table")?;
+    disk(&mut bytes, at.saturating_mul(sector)).context("reading the partition table")?;
     Ok(bytes)
 }
 
@@ -108,7 +109,7 @@ impl Table {
     /// nothing to gain, and the first copy is whole.
     fn grown(&self, number: u32, last: u64, sector: u64, torn: bool, mbr: &[u8]) -> Option<Edit> {
         let (_, first, old_end, _) = self.partitions().find(|p| p.0 == number)?;
-        if self.partitions().any(|p| p.1 > old_end) {
+        if first > old_end || self.partitions().any(|p| p.1 > old_end) {
             return None;
         }
         let table_sectors = (self.entries.len() as u64).div_ceil(sector);

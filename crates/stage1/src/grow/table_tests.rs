@@ -141,3 +141,58 @@ fn without_a_gpt_only_the_partition_that_is_asked_for_grows() {
 fn the_checksum_is_the_usual_one() {
     assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
 }
+
+#[test]
+fn a_table_of_any_contents_is_read_and_nothing_is_written_outside_of_the_disk() {
+    let good = disk(64 * MIB);
+    let mut grown = good.clone();
+    grown.resize(96 * MIB as usize, 0);
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = move || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    let odd = [0, 1, 2, 34, 127, 128, 0xff, 0xffff, u64::from(u32::MAX), 1 << 32, u64::MAX - 1, u64::MAX];
+    let mut planned = 0;
+    for _ in 0..400 {
+        let mut bytes: Vec<u8> = grown[..34 * 512].to_vec();
+        for _ in 0..=next() % 3 {
+            let value = if next() % 2 == 0 { odd[next() as usize % odd.len()] } else { next() };
+            let width = [1, 2, 4, 8][next() as usize % 4];
+            // The first sector, the header, and the first entries.
+            let at = (next() % (1024 + 4 * 128 - 8)) as usize;
+            bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
+        }
+        // Whoever makes such a table makes its checksums too.
+        let (count, size) = (u32_at(&bytes, 512 + 80) as usize, u32_at(&bytes, 512 + 84) as usize);
+        if let Some(entries) = bytes.get(1024..1024_usize.saturating_add(count.saturating_mul(size))) {
+            let sum = crc32(entries);
+            bytes[600..604].copy_from_slice(&sum.to_le_bytes());
+        }
+        bytes[528..532].fill(0);
+        let length = u32_at(&bytes, 524).clamp(92, 512) as usize;
+        let sum = crc32(&bytes[512..512 + length]);
+        bytes[528..532].copy_from_slice(&sum.to_le_bytes());
+        let read = |buffer: &mut [u8], at: u64| {
+            let all = usize::try_from(at).ok().and_then(|at| grown.get(at..at.checked_add(buffer.len())?));
+            buffer.copy_from_slice(all.ok_or(io::ErrorKind::UnexpectedEof)?);
+            let mine = usize::try_from(at).ok().and_then(|at| bytes.get(at..at.checked_add(buffer.len())?));
+            if let Some(mine) = mine {
+                buffer.copy_from_slice(mine);
+            }
+            Ok(())
+        };
+        for forced in [None, Some(3), Some(4000)] {
+            let size = [grown.len() as u64, grown.len() as u64, 0, 512, 1024][next() as usize % 5];
+            let Ok(Some((_, Some(edit)))) = plan(&read, size, 512, forced) else { continue };
+            planned += 1;
+            assert!(edit.length > 0 && (edit.first + edit.length) * 512 <= size, "{edit:?}");
+            for (at, new) in edit.writes.iter().flatten() {
+                assert!(at.checked_add(new.len() as u64).is_some_and(|end| end <= size), "{at} in {size}");
+            }
+        }
+    }
+    assert!(planned > 20, "{planned}");
+}

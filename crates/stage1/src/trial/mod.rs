@@ -9,21 +9,24 @@ mod kernel;
 mod reasons;
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use cairn_process::Tool;
 
+use crate::assemble::STATE;
 use crate::cmdline::Parameters;
 use crate::error::{Context, Error};
+use crate::folder::Owned;
+use crate::root::Root;
 
 /// What was changed in the kernel's settings, and how they were. It outlives the initrd.
 const CHANGED: &str = "/run/cairn/trial";
 /// There once the generation has come up well: from then on nothing restarts the machine.
 const GOOD: &str = "/run/cairn/boot-good";
 /// Why the generation that was on trial last did not come up: `generation N`, then a line for each reason.
-const RECORD: &str = "var/lib/cairn/boot-failed";
+const RECORD: &str = "boot-failed";
 /// Long enough to see what went wrong, for whoever sits before the machine.
 const MOMENT: Duration = Duration::from_secs(5);
 
@@ -56,13 +59,13 @@ pub fn failed(parameters: &Parameters) -> Result<(), Error> {
     }
     println!("cairn: restarting; when its tries are used up, the last good generation boots");
     let root = Path::new(if initrd { "/sysroot" } else { "/" });
-    let record = root.join(RECORD);
     // Without this folder the root is not there: it is made when the root is put together for the first time.
-    if record.parent().is_some_and(Path::is_dir) {
+    if let Ok(state) = Root::open(root).and_then(|root| root.folder(Path::new(STATE))) {
         let text: String = reasons.iter().map(|reason| format!("{reason}\n")).collect();
         let number = parameters.generation.map_or_else(|| "-".to_string(), |n| n.to_string());
-        if let Err(e) = replace(&record, &format!("generation {number}\n{text}")) {
-            eprintln!("cairn-stage1: writing {}: {e}", record.display());
+        let owned = Owned { mode: 0o644, uid: 0, gid: 0 };
+        if let Err(e) = state.replace(RECORD, &format!("generation {number}\n{text}"), owned) {
+            eprintln!("cairn-stage1: writing {STATE}/{RECORD}: {e}");
         }
     }
     if !initrd {
@@ -82,15 +85,8 @@ fn ask(words: &[&str]) -> String {
     answer.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
-/// Replaces a file as a whole, and waits until the disk has it.
+/// Writes a file in `/run`.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".cairn-new");
-    let mut file = fs::File::create(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    fs::File::open(folder)?.sync_all()
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+    fs::write(path, text)
 }

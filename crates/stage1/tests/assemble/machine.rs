@@ -1,0 +1,210 @@
+//! A machine's disk and an initrd around it, in a mount namespace: the real helper puts the root together for real.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use cairn_process::{Tool, ToolError};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+/// What a boot may take before it counts as one that never ends, and how much memory.
+const PATIENCE: &str = "120";
+const MEMORY: &str = "--as=400000000";
+
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\nann:x:1000:1000::/home/ann:/bin/sh\n";
+const GROUP: &str = "root:x:0:\nsudo:x:27:ann\nshadow:x:42:\nann:x:1000:\n";
+const SHADOW: &str = "root:*:20000:0:99999:7:::\nann:!:::::::\n";
+
+/// The initrd, whose folder `sysroot` is the machine's disk.
+pub struct Machine {
+    top: PathBuf,
+}
+
+impl Machine {
+    /// Makes the initrd. Everything is on file systems in memory that only this process and its children see.
+    pub fn new() -> Machine {
+        let top = std::env::temp_dir().join(format!("cairn-stage1-initrd-{}", std::process::id()));
+        fs::create_dir_all(&top).unwrap();
+        tmpfs(&top, "");
+        for folder in ["usr", "proc", "dev", "run", "sysroot", "victim/folder", "etc", "srv/moved", "var/lib"] {
+            fs::create_dir_all(top.join(folder)).unwrap();
+        }
+        for folder in ["usr", "proc", "dev"] {
+            bind(&Path::new("/").join(folder), &top.join(folder));
+        }
+        for link in ["lib", "lib64", "bin"] {
+            symlink(format!("usr/{link}"), top.join(link)).unwrap();
+        }
+        for (file, text) in
+            [("victim/file", "outside"), ("etc/passwd", "the initrd's\n"), ("srv/moved/x", "the initrd's")]
+        {
+            fs::write(top.join(file), text).unwrap();
+        }
+        fs::copy(env!("CARGO_BIN_EXE_cairn-stage1"), top.join("cairn-stage1")).unwrap();
+        let machine = Machine { top };
+        machine.command_line("");
+        bind(&machine.top.join("cmdline"), &machine.top.join("proc/cmdline"));
+        machine
+    }
+
+    pub fn command_line(&self, more: &str) {
+        fs::write(self.top.join("cmdline"), format!("init=/nix/store/s-system/init {more}\n")).unwrap();
+    }
+
+    /// A path of the machine.
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.top.join("sysroot").join(path)
+    }
+
+    pub fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.at(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+    }
+
+    /// Puts a new disk with a new machine into it.
+    pub fn fresh(&self, options: &str) {
+        tmpfs(&self.at(""), options);
+        let base = [
+            ("usr/bin/sudo", "\x7fELF sudo"),
+            ("usr/lib/systemd/systemd", "\x7fELF"),
+            ("usr/local/share/x", "x"),
+            ("var/cache/man/index", "index"),
+            ("var/www/html/index.html", "html"),
+            ("var/lib/db/data.mdb", "data"),
+            ("var/lib/dpkg/status", "status"),
+            ("var/lib/systemd/catalog/database", "catalog"),
+            ("var/log/apt/keep", "log"),
+        ];
+        let etc = [
+            ("passwd", PASSWD),
+            ("group", GROUP),
+            ("shadow", SHADOW),
+            ("gshadow", "root:*::\n"),
+            ("fstab", "# nothing\n"),
+            ("hostname", "trap\n"),
+            ("cairn/machine.yaml", "same\n"),
+        ];
+        let base = base.map(|(path, text)| (format!("a-base/{path}"), text));
+        for (path, text) in base.into_iter().chain(etc.map(|(path, text)| (format!("e-etc/{path}"), text))) {
+            self.put(&format!("nix/store/{path}"), text);
+        }
+        for program in ["usr/bin/sudo", "usr/lib/systemd/systemd"] {
+            let path = self.at("nix/store/a-base").join(program);
+            fs::set_permissions(path, fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        let modes = "4755 0 0 usr/bin/sudo\n0640 0 42 etc/shadow\n0750 3 4 var/lib/db\n";
+        self.put("nix/store/s-system/modes", modes);
+        for (link, target) in [
+            ("nix/store/s-system/base", "/nix/store/a-base"),
+            ("nix/store/s-system/etc", "/nix/store/e-etc"),
+            ("nix/store/s-system/init", "/usr/lib/systemd/systemd"),
+            ("nix/var/nix/profiles/system-1-link", "/nix/store/s-system"),
+        ] {
+            fs::create_dir_all(self.at(link).parent().unwrap()).unwrap();
+            symlink(target, self.at(link)).unwrap();
+        }
+        self.put("var/lib/cairn/passwords/ann", "$y$first\n");
+    }
+
+    pub fn put(&self, path: &str, text: &str) {
+        let path = self.at(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Puts the root together: how the helper ended, and what it said.
+    pub fn boot(&self) -> (Option<i32>, String) {
+        self.boot_under(Tool::new("timeout", "coreutils", "end what does not end").arg(PATIENCE))
+    }
+
+    /// The same, by a program that runs the rest of its command line.
+    pub fn boot_under(&self, tool: Tool) -> (Option<i32>, String) {
+        tmpfs(&self.top.join("run"), "");
+        let tool = tool.args(["prlimit", MEMORY, "chroot"]).arg(&self.top).args(["/cairn-stage1", "assemble"]);
+        match tool.start(std::process::Stdio::null(), std::process::Stdio::null()).unwrap().wait() {
+            Ok(()) => (Some(0), String::new()),
+            Err(ToolError::Failed { status, stderr, .. }) => (status.code(), stderr),
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    /// Takes the mounts of a boot away; the disk stays.
+    pub fn stop(&self) {
+        let disk = self.at("").canonicalize().unwrap();
+        let points = || -> Vec<PathBuf> {
+            let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
+            let points = text.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
+            points.filter(|point| point.starts_with(&disk) && *point != disk).collect()
+        };
+        // One takes those in it away, too.
+        for point in points() {
+            let _ = umount2(&point, MntFlags::MNT_DETACH);
+        }
+        assert!(points().is_empty(), "{:?}", points());
+        umount2(&self.top.join("run"), MntFlags::MNT_DETACH).unwrap();
+    }
+
+    /// Takes the disk away, and all that was mounted.
+    pub fn scrap(&self) {
+        umount2(&self.at(""), MntFlags::MNT_DETACH).unwrap();
+        // A machine that was stopped has none.
+        let _ = umount2(&self.top.join("run"), MntFlags::MNT_DETACH);
+    }
+
+    /// Mounts the disk with other options.
+    pub fn remount(&self, options: &str, flags: MsFlags) {
+        mount(None::<&str>, &self.at(""), None::<&str>, MsFlags::MS_REMOUNT | flags, Some(options)).unwrap();
+    }
+
+    /// How much of the disk is used.
+    pub fn used(&self) -> u64 {
+        let room = nix::sys::statvfs::statvfs(&self.at("")).unwrap();
+        (room.blocks() - room.blocks_free()) * room.fragment_size()
+    }
+
+    /// What is in the initrd and is none of the helper's business: names, kinds, sizes, owners.
+    pub fn outside(&self) -> BTreeMap<PathBuf, (u32, u64, u32, u64)> {
+        let mut found = BTreeMap::new();
+        let mut waiting = vec![self.top.clone()];
+        while let Some(folder) = waiting.pop() {
+            for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                let meta = fs::symlink_metadata(&entry).unwrap();
+                let mounted =
+                    ["usr", "proc", "dev", "run", "sysroot", "cmdline"].iter().any(|name| entry == self.top.join(name));
+                if meta.is_dir() && !mounted {
+                    waiting.push(entry.clone());
+                }
+                if !mounted {
+                    found.insert(entry, (meta.mode(), meta.len(), meta.uid(), meta.ino()));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether there is a whole system in the root.
+    pub fn assert_whole(&self, case: &str) {
+        assert_eq!(self.text("etc/hostname"), "trap\n", "{case}");
+        assert!(self.at("usr/lib/systemd/systemd").is_file(), "{case}");
+        fs::write(self.at("etc/written"), "x").unwrap_or_else(|e| panic!("{case}: /etc cannot be written to: {e}"));
+        fs::remove_file(self.at("etc/written")).unwrap();
+        assert!(fs::write(self.at("usr/written"), "x").is_err(), "{case}");
+        assert!(fs::write(self.at("nix/store/written"), "x").is_err(), "{case}");
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = umount2(&self.top, MntFlags::MNT_DETACH);
+        let _ = fs::remove_dir(&self.top);
+    }
+}
+
+fn tmpfs(at: &Path, options: &str) {
+    let options = format!("mode=0755,{options}");
+    mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some(options.trim_end_matches(','))).unwrap();
+}
+
+fn bind(from: &Path, at: &Path) {
+    mount(Some(from), at, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+}
