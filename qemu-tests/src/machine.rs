@@ -23,10 +23,14 @@ pub(crate) const RECORDED_DISK: &str = "virtio-blk-pci,request-merging=off";
 
 /// What a disk hangs on: QEMU's devices, the disk itself last.
 pub type Controller = &'static [&'static str];
+/// A paravirtual disk.
+pub const VIRTIO: Controller = &["virtio-blk-pci"];
 /// NVMe.
 pub const NVME: Controller = &["nvme,serial=one"];
 /// SATA, which q35 has built in.
 pub const SATA: Controller = &["ide-hd,bus=ide.0"];
+/// USB 3, with a keyboard on it too.
+pub const USB: Controller = &["qemu-xhci,id=x", "usb-kbd,bus=x.0", "usb-storage,bus=x.0"];
 /// A paravirtual SCSI bus.
 pub const SCSI: Controller = &["virtio-scsi-pci,id=s", "scsi-hd,bus=s.0"];
 
@@ -69,11 +73,10 @@ pub struct Setup {
 impl Setup {
     /// OVMF, a virtio disk; what is written is thrown away.
     pub fn new(image: &Path) -> Setup {
-        let devices = vec!["virtio-blk-pci".into()];
         Setup {
             image: image.into(),
             firmware: Firmware::Uefi,
-            devices,
+            devices: VIRTIO.iter().map(ToString::to_string).collect(),
             persist: false,
             reboots: false,
             watchdog: false,

@@ -161,7 +161,7 @@ fn make(
 
     let (initrd, initrd_inputs) = initrd(input, &base, report)?;
     report.phase("making the system", None);
-    let modules = initrd::modules_of(&base, &input.base.kernel_release);
+    let modules = initrd::modules_of(&base, &input.base.kernel_release)?;
     let etc = etc::build(&EtcInput {
         checked,
         base: &base,

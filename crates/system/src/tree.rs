@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
@@ -295,6 +296,11 @@ pub(crate) fn exists_in(base: &Path, path: &str) -> bool {
 
 /// Follows `path` inside the base: absolute links stay inside, and `/bin` and its like are below `/usr`.
 pub(crate) fn resolve_in(base: &Path, path: &str) -> Option<String> {
+    find_in(base, path).ok().flatten()
+}
+
+/// The same, for those to whom what cannot be looked at is not the same as what is not there.
+pub(crate) fn find_in(base: &Path, path: &str) -> io::Result<Option<String>> {
     let mut rest: Vec<String> = parts(path).rev().collect();
     let mut done: Vec<String> = Vec::new();
     let mut links = 0;
@@ -308,14 +314,16 @@ pub(crate) fn resolve_in(base: &Path, path: &str) -> Option<String> {
         }
         done.push(part);
         let here = base.join(done.join("/"));
-        let meta = fs::symlink_metadata(&here).ok()?;
+        let meta = match fs::symlink_metadata(&here) {
+            Err(error) if is_absence(&error) => return Ok(None),
+            meta => meta?,
+        };
         if meta.is_symlink() {
             links += 1;
             if links > 40 {
-                return None;
+                return Ok(None);
             }
-            let target = fs::read_link(&here).ok()?;
-            let target = std::str::from_utf8(target.as_os_str().as_bytes()).ok()?.to_string();
+            let Ok(target) = fs::read_link(&here)?.into_os_string().into_string() else { return Ok(None) };
             done.pop();
             if target.starts_with('/') {
                 done.clear();
@@ -323,7 +331,12 @@ pub(crate) fn resolve_in(base: &Path, path: &str) -> Option<String> {
             rest.extend(parts(&target).rev());
         }
     }
-    Some(done.join("/"))
+    Ok(Some(done.join("/")))
+}
+
+/// True if the error says that nothing is there, or that nothing can be by that name.
+pub(crate) fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
 }
 
 fn parts(path: &str) -> impl DoubleEndedIterator<Item = String> + '_ {

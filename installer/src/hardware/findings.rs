@@ -8,16 +8,23 @@ use uuid::Uuid;
 use super::observe::{Driver, Observed, PciDevice, UsbInterface};
 
 /// Drivers whose module has another name, for those that some kernels have built in and others as a module.
-const MODULE_OF_DRIVER: [(&str, &str); 10] = [
+const MODULE_OF_DRIVER: [(&str, &str); 17] = [
     ("ahci", "ahci"),
+    ("ata_generic", "ata_generic"),
     ("ata_piix", "ata_piix"),
     ("ehci-pci", "ehci_pci"),
+    ("hid-generic", "hid_generic"),
+    ("mmcblk", "mmc_block"),
     ("nvme", "nvme"),
     ("sd", "sd_mod"),
+    ("sdhci-pci", "sdhci_pci"),
+    ("uas", "uas"),
     ("usb-storage", "usb_storage"),
     ("usbhid", "usbhid"),
     ("virtio-pci", "virtio_pci"),
     ("virtio_blk", "virtio_blk"),
+    ("virtio_scsi", "virtio_scsi"),
+    ("xhci-pci-renesas", "xhci_pci_renesas"),
     ("xhci_hcd", "xhci_pci"),
 ];
 

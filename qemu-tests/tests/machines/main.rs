@@ -6,6 +6,7 @@ mod generations;
 mod grows;
 mod interrupted;
 mod judged_by_others;
+mod kernels;
 mod logs_in;
 mod own_var;
 mod run_shows_it;
@@ -42,8 +43,8 @@ const ALL: &[Scenario] = &[
 fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
     let whole_table = std::env::var_os("CAIRN_WHOLE_TABLE").is_some();
-    let rest: &[Scenario] = if whole_table { generations::REST } else { &[] };
-    let scenarios = [ALL, generations::CHOSEN, rest].into_iter().flatten();
+    let rest: &[&[Scenario]] = if whole_table { &[generations::REST, kernels::REST] } else { &[] };
+    let scenarios = [ALL, generations::CHOSEN, kernels::CHOSEN].iter().chain(rest).copied().flatten();
     let trials = scenarios.map(|scenario| scenario.trial()).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -46,6 +46,12 @@ impl Archive {
         self.entries.contains_key(path)
     }
 
+    /// Every path with its entry, sorted.
+    #[cfg(test)]
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
+    }
+
     /// The archive's bytes: sorted, owned by root, numbered from 1, so that the same contents are the same bytes.
     pub fn bytes(&self) -> Vec<u8> {
         let mut folders: BTreeSet<&str> = BTreeSet::new();

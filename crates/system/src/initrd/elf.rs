@@ -1,5 +1,5 @@
 //! Which libraries a program needs and in which versions: the DT_NEEDED, DT_VERNEED and DT_VERDEF entries of an ELF
-//! file (System V ABI, chapter 5; Linux Standard Base, "Symbol Versioning"). Pure.
+//! file (System V ABI, chapter 5; Linux Standard Base, "Symbol Versioning"); and the contents of a section by its name. Pure.
 
 use std::collections::BTreeSet;
 
@@ -71,6 +71,22 @@ pub fn provides(file: &[u8]) -> Option<BTreeSet<String>> {
         }
     }
     Some(versions)
+}
+
+/// The contents of the first section of this name; `None` for what is no 64-bit little-endian ELF file or has no such section.
+pub fn section<'a>(file: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    machine(file)?;
+    let headers = u64_at(file, 0x28)? as usize;
+    let size = u16_at(file, 0x3a)? as usize;
+    let header = |i: u16| file.get(headers.checked_add(usize::from(i).checked_mul(size)?)?..);
+    let contents = |header: &[u8]| {
+        let (offset, length) = (u64_at(header, 24)? as usize, u64_at(header, 32)? as usize);
+        file.get(offset..offset.checked_add(length)?)
+    };
+    let names = contents(header(u16_at(file, 0x3e)?)?)?;
+    let called =
+        |header: &&[u8]| u32_at(header, 0).and_then(|at| string(names, at as usize)).is_some_and(|n| n == name);
+    (0..u16_at(file, 0x3c)?).filter_map(header).find(called).and_then(contents)
 }
 
 /// A chain of records, each of which says at `next` how far it is to the one after it; 0 ends the chain.
@@ -152,6 +168,9 @@ mod tests {
         assert!(needs.libraries.iter().any(|l| l == "libc.so.6"), "{needs:?}");
         assert!(needs.interpreter.is_some());
         assert_eq!(machine(&own), Some(62));
+        let interpreter = section(&own, ".interp").unwrap();
+        assert_eq!(string(interpreter, 0), needs.interpreter);
+        assert_eq!(section(&own, ".no-such-section"), None);
         let loaded = std::fs::read_to_string("/proc/self/maps").unwrap();
         let libc = loaded.lines().find_map(|l| l.find('/').map(|at| &l[at..]).filter(|p| p.ends_with("/libc.so.6")));
         let provided = provides(&std::fs::read(libc.expect("the C library is loaded")).unwrap()).unwrap();
@@ -166,12 +185,12 @@ mod tests {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert_eq!(needs(b"#!/bin/sh\n"), None);
         for length in [0, 5, 6, 40, 64, 100, 700] {
-            let _ = (needs(&own[..length]), provides(&own[..length]));
+            let _ = (needs(&own[..length]), provides(&own[..length]), section(&own[..length], ".text"));
         }
         let mut bad = own[..4096].to_vec();
         for at in 0..256 {
             bad[at] ^= 0xff;
-            let _ = (needs(&bad), provides(&bad));
+            let _ = (needs(&bad), provides(&bad), section(&bad, ".text"));
             bad[at] ^= 0xff;
         }
     }

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::modules::name_of;
+use super::pattern::underscores;
 
 const MAGIC: u32 = 0xB007_F457;
 const VERSION: u32 = 0x0002_0001;
@@ -37,13 +38,13 @@ pub fn dependencies(dep: &str, has: &dyn Fn(&str) -> bool) -> Vec<u8> {
     index(&pairs)
 }
 
-/// `modules.alias.bin` of the lines of `modules.alias` whose module `has` accepts.
+/// `modules.alias.bin` of the lines of `modules.alias` whose module `has` accepts; `modules.symbols.bin` likewise.
 pub fn aliases(alias: &str, has: &dyn Fn(&str) -> bool) -> Vec<u8> {
     let mut found = Vec::new();
     for (rank, line) in (0..).zip(alias.lines()) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         if let ["alias", pattern, module] = words[..]
-            && has(module)
+            && has(&underscores(module))
         {
             found.push((underscores(pattern), rank, module));
         }
@@ -53,16 +54,6 @@ pub fn aliases(alias: &str, has: &dyn Fn(&str) -> bool) -> Vec<u8> {
         pairs.entry(pattern).or_default().push((*rank, module));
     }
     index(&pairs)
-}
-
-/// Dashes as underscores, but for those of a range such as `[0-9]`: so are the patterns of an index, and what is asked.
-fn underscores(pattern: &str) -> String {
-    let mut inside = false;
-    let plain = |c: char| {
-        inside = (inside || c == '[') && c != ']';
-        if c == '-' && !inside { '_' } else { c }
-    };
-    pattern.chars().map(plain).collect()
 }
 
 /// The lines of `modules.softdep` about a module that `has` accepts.

@@ -3,22 +3,27 @@
 
 mod contents;
 mod cpio;
+mod drivers;
 pub(crate) mod elf;
+mod firmware;
 mod index;
+mod kernel;
+mod modinfo;
 mod modules;
+mod pattern;
+mod sets;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use cairn_machine::names::RelPath;
-use cairn_machine::nearest;
 
 use crate::error::SystemError;
 use crate::etc::manager;
-use crate::tree::resolve_in;
+use crate::tree::{is_absence, resolve_in};
 use cpio::{Archive, Entry};
+pub(crate) use kernel::modules_of;
 pub use modules::Modules;
 
 /// The helper, built by this crate's build script.
@@ -89,13 +94,6 @@ pub fn build(base: &Path, kernel_release: &str, wanted: &Wanted) -> Result<Vec<u
     zstd::bulk::compress(&archive, ZSTD_LEVEL).map_err(SystemError::io("compressing the initrd of", base))
 }
 
-/// The modules that a base has for a kernel; none if it has no such kernel.
-pub(crate) fn modules_of(base: &Path, release: &str) -> Modules {
-    let folder = base.join("usr/lib/modules").join(release);
-    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
-    Modules::parse(&read("modules.dep"), &read("modules.softdep"), &read("modules.builtin"))
-}
-
 /// Where a base has a library: in the first folder that has it, `first` before the usual ones.
 pub(crate) fn library_in(base: &Path, name: &str, first: &[String]) -> Option<String> {
     let folders = first.iter().map(|f| f.trim_matches('/')).chain(LIBRARY_FOLDERS);
@@ -118,7 +116,10 @@ impl Initrd<'_> {
     fn copy(&mut self, path: &str) -> Result<Option<Vec<u8>>, SystemError> {
         // Names of libraries and modules stand in files of the base.
         let source = self.base.join(RelPath::new(path).map_err(SystemError::name(path))?);
-        let Ok(meta) = source.symlink_metadata() else { return Ok(None) };
+        let meta = match source.symlink_metadata() {
+            Err(error) if is_absence(&error) => return Ok(None),
+            meta => meta.map_err(SystemError::io("reading", &source))?,
+        };
         if self.archive.has(path) {
             return Ok(Some(Vec::new()));
         }
@@ -201,46 +202,6 @@ impl Initrd<'_> {
         self.copy("usr/lib/os-release")?.ok_or_else(|| self.lacks("usr/lib/os-release", "systemd asks for"))?;
         for name in ["os-release", "initrd-release"] {
             self.archive.put(format!("etc/{name}"), Entry::Link("../usr/lib/os-release".into()))?;
-        }
-        Ok(())
-    }
-
-    fn modules(&mut self, release: &str, wanted: &Wanted) -> Result<(), SystemError> {
-        let folder = format!("usr/lib/modules/{release}");
-        let modules = modules_of(self.base, release);
-        let watchdogs: &[&str] = if wanted.watchdog { &modules::WATCHDOGS } else { &[] };
-        let wanted = &wanted.modules;
-        for (pointer, name) in wanted.hardware.iter().flatten().chain(&wanted.more) {
-            if !modules.has(name) {
-                let help = nearest(name, modules.names()).map(|n| format!("did you mean {n}?"));
-                let message = format!("the kernel {release} has no module {name}");
-                return Err(SystemError::refused_with(pointer, message, help));
-            }
-        }
-        let named = |list: &[(String, String)]| list.iter().map(|m| m.1.clone()).collect::<Vec<_>>();
-        let generic = || modules::GENERIC.iter().map(ToString::to_string).collect();
-        let mut names: BTreeSet<String> = modules::ALWAYS.iter().map(ToString::to_string).collect();
-        names.extend(wanted.hardware.as_deref().map_or_else(generic, named));
-        names.extend(named(&wanted.more));
-        names.extend(watchdogs.iter().map(ToString::to_string));
-        let mut held = BTreeSet::new();
-        for file in modules.closure(names.iter().map(String::as_str)) {
-            let path = format!("{folder}/{file}");
-            self.copy(&path)?.ok_or_else(|| self.lacks(&path, "modules.dep names"))?;
-            held.insert(modules::name_of(&file));
-        }
-        let has = |name: &str| held.contains(name);
-        let read = |name: &str| fs::read_to_string(self.base.join(&folder).join(name)).unwrap_or_default();
-        let indices = [
-            ("modules.dep.bin", index::dependencies(&read("modules.dep"), &has)),
-            ("modules.alias.bin", index::aliases(&read("modules.alias"), &has)),
-            ("modules.softdep", index::soft_dependencies(&read("modules.softdep"), &has).into_bytes()),
-        ];
-        for (name, bytes) in indices {
-            self.archive.put(format!("{folder}/{name}"), Entry::File(bytes, false))?;
-        }
-        for index in contents::BUILT_IN_INDICES {
-            self.copy(&format!("{folder}/{index}"))?;
         }
         Ok(())
     }
