@@ -5,8 +5,10 @@
 
 mod children;
 mod report;
+mod running;
 mod tool;
 
 pub use children::stop_children;
 pub use report::{Quiet, Report};
-pub use tool::{Running, Tool, ToolError, find};
+pub use running::Running;
+pub use tool::{Tool, ToolError, find};

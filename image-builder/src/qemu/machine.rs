@@ -218,15 +218,7 @@ impl Machine {
 
 /// QEMU that ends when we do, even when we are killed: a machine that nobody looks after would run on for ever.
 pub(crate) fn tied_to_us(args: Vec<OsString>) -> Tool {
-    let qemu = Tool::new(QEMU, "qemu-system-x86", "run the machine");
-    match (qemu.check(), find("setpriv")) {
-        (Ok(path), Some(setpriv)) => Tool::new(setpriv, "util-linux", "stop the machine together with this command")
-            .args(["--pdeathsig", "TERM", "--"])
-            .arg(path)
-            .args(args),
-        // Starting it says that it is missing.
-        _ => qemu.args(args),
-    }
+    Tool::new(QEMU, "qemu-system-x86", "run the machine").tied_to_us("TERM").args(args)
 }
 
 struct Args(Vec<OsString>);
