@@ -5,7 +5,7 @@
 //! temporary file beside the target takes their place and is removed on every orderly end.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -159,7 +159,7 @@ impl Drop for NewFile {
         if let Some(hidden) = self.hidden.take()
             && let Err(e) = std::fs::remove_file(&hidden)
         {
-            eprintln!("cairn: removing {}: {e}", hidden.display());
+            let _ = writeln!(std::io::stderr(), "cairn: removing {}: {e}", hidden.display());
         }
     }
 }

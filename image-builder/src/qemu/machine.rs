@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use cairn_process::{Tool, find};
+use cairn_process::Tool;
 
 use super::QEMU;
 use crate::image_file::Format;

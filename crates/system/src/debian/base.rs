@@ -15,10 +15,10 @@ use super::error::Error;
 use super::extras::Extras;
 use super::repository::Repository;
 use super::resolve::hex;
-use super::{bootstrap, fetch, packages};
+use super::{bootstrap, fetch, packages, request};
 
 /// Counts the changes of this recipe that give another base from the same packages.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// A base in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report:
     if let Some(base) = cached(lock, machine, store, cache)? {
         return Ok(base);
     }
+    request::check_kernels(machine, lock)?;
     bootstrap::check_tools()?;
     let extras = Extras::of(machine);
     let memory = memory(lock, &extras, cache);

@@ -51,6 +51,19 @@ pub enum Error {
         /// apt's own words.
         detail: String,
     },
+    /// More than one kernel.
+    #[error(
+        "two kernels, {first} and {second}: a machine has one; `source.debian.kernel` names it, and no other is among the \
+         packages"
+    )]
+    TwoKernels {
+        /// A package or release.
+        first: String,
+        /// Another.
+        second: String,
+        /// Where one of them stands in the machine file.
+        pointer: Option<String>,
+    },
     /// No mirror is given, and none is known.
     #[error("no Debian mirror is known on this machine; give one in the machine file as `source.debian.mirror`")]
     NoMirror,
@@ -189,7 +202,9 @@ impl Error {
     pub fn pointer(&self) -> Option<&str> {
         match self {
             Error::BadValue { pointer, .. } | Error::UnknownLocale { pointer, .. } => Some(pointer),
-            Error::UnknownPackage { pointer, .. } | Error::VirtualPackage { pointer, .. } => pointer.as_deref(),
+            Error::UnknownPackage { pointer, .. }
+            | Error::VirtualPackage { pointer, .. }
+            | Error::TwoKernels { pointer, .. } => pointer.as_deref(),
             Error::NoMirror | Error::Lists { .. } => Some("/source/debian"),
             _ => None,
         }

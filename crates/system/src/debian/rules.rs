@@ -24,10 +24,11 @@ const EMPTIED: [&str; 8] = [
 ];
 
 /// Single paths that are left out. Most of them belong to one machine; some tell how the tree was made.
-const DROPPED: [&str; 24] = [
+const DROPPED: [&str; 25] = [
     "etc/.pwd.lock",
     "etc/.updated",
     "etc/hostname",
+    "etc/hosts",
     "etc/machine-id",
     "etc/mtab",
     "etc/resolv.conf",

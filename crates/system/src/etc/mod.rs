@@ -17,6 +17,8 @@ mod quiet;
 mod services;
 mod ssh;
 
+pub(crate) use hosts::NEUTRAL as NEUTRAL_HOSTNAME;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
