@@ -15,7 +15,8 @@ use super::error::Error;
 use super::extras::Extras;
 use super::repository::Repository;
 use super::resolve::hex;
-use super::{bootstrap, fetch, packages, request};
+use super::{bootstrap, fetch, packages, request, secrets};
+use crate::etc::LIST_OF_DRAWN;
 
 /// Counts the changes of this recipe that give another base from the same packages.
 const RECIPE: u32 = 2;
@@ -69,8 +70,17 @@ pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report:
     let status = fs::read(&status).map_err(Error::io("reading", status))?;
     let packages = packages::installed(&String::from_utf8_lossy(&status), lock)?;
     let packages = serde_json::to_string_pretty(&packages).map_err(|e| Error::Tree { what: e.to_string() })?;
+    report.phase("looking for secrets", None);
+    let secrets = secrets::find(&dir, &unpacked.modes)?;
+    if let Some(first) = secrets.first() {
+        let pointer = first.package.as_ref().and_then(|package| request::pointer(machine, package));
+        return Err(Error::Secrets { secrets, pointer });
+    }
+
     let kernel_release = unpacked.kernel_release;
+    let drawn: String = unpacked.drawn.iter().map(|name| format!("{name}\n")).collect();
     for (name, text) in [
+        (LIST_OF_DRAWN, drawn),
         ("modes", unpacked.modes.to_string()),
         ("packages.json", packages + "\n"),
         ("kernel-release", format!("{kernel_release}\n")),

@@ -1,6 +1,6 @@
 //! From the tar stream of an installed tree to the files of a base.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
@@ -10,7 +10,8 @@ use tar::{Archive, Entry, EntryType};
 
 use super::error::Error;
 use super::modes::{Mode, Modes};
-use super::rules::{Fate, fate};
+use super::rules::{Fate, fate, is_hash_of_drawn};
+use crate::drawn;
 
 /// What a tree turned out to be.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(super) struct Unpacked {
     pub(super) kernel_release: String,
     /// What is special about its files.
     pub(super) modes: Modes,
+    /// What was left out because a machine draws it by itself.
+    pub(super) drawn: BTreeSet<&'static str>,
 }
 
 /// What stopped the unpacking: the stream or our side of it.
@@ -94,6 +97,11 @@ impl Tree<'_> {
                 _ => Err(odd(format!("the name of {} is not UTF-8", path.display()))),
             };
         };
+        if !kind.is_dir()
+            && let Some(drawn) = drawn::of(path)
+        {
+            self.result.drawn.insert(drawn.name);
+        }
         let target = match fate(path, kind.is_dir()) {
             Fate::Drop if matches!(kind, EntryType::Regular | EntryType::Symlink | EntryType::Link) => {
                 format!("{ASIDE}/{}", self.places.len())
@@ -135,6 +143,9 @@ impl Tree<'_> {
             }
             EntryType::Symlink => {
                 let to = entry.link_name().map_err(Stopped::Stream)?.unwrap_or_default();
+                if is_hash_of_drawn(path, &to.to_string_lossy()) {
+                    return Ok(());
+                }
                 symlink(&*to, &place).map_err(Error::io("making the link", &place))?;
                 self.placed(path, target, None);
             }
