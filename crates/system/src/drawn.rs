@@ -99,12 +99,7 @@ pub(crate) const ALL: [Drawn; 8] = [
         name: "aliases",
         what: "Database of Mail Aliases",
         files: &["etc/aliases.db"],
-        made: Some(Made {
-            files: &["/etc/aliases.db"],
-            commands: &["/usr/bin/newaliases"],
-            user: None,
-            before: "",
-        }),
+        made: Some(Made { files: &["/etc/aliases.db"], commands: &["/usr/bin/newaliases"], user: None, before: "" }),
     },
     // Erlang draws it where it finds none.
     Drawn { name: "rabbitmq", what: "Erlang's Cookie", files: &["var/lib/rabbitmq/.erlang.cookie"], made: None },

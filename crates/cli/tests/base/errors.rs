@@ -21,7 +21,10 @@ fn says(fill: impl FnOnce(&Path), message: &str) {
 
 #[test]
 fn two_kernels() {
-    says(|tree| fs::write(tree.join("boot/vmlinuz-6.2"), "kernel").unwrap(), "two kernels, 6.1 and 6.2: a machine has one");
+    says(
+        |tree| fs::write(tree.join("boot/vmlinuz-6.2"), "kernel").unwrap(),
+        "two kernels, 6.1 and 6.2: a machine has one",
+    );
 }
 
 #[test]

@@ -213,8 +213,10 @@ mod tests {
     #[test]
     fn a_lock_with_two_kernels_is_refused_where_the_second_is_asked_for() {
         let lock = |names: &[&str]| {
-            let package = |name: &&str| serde_json::json!({ "name": name, "version": "1", "architecture": "amd64",
-                "filename": "x", "size": 1, "sha256": "0" });
+            let package = |name: &&str| {
+                serde_json::json!({ "name": name, "version": "1", "architecture": "amd64",
+                "filename": "x", "size": 1, "sha256": "0" })
+            };
             let packages: Vec<_> = names.iter().map(package).collect();
             let debian = serde_json::json!({ "suite": "trixie", "components": [], "architecture": "amd64",
                 "requested": [], "date": 0, "packages": packages });
@@ -226,6 +228,9 @@ mod tests {
         let error = check_kernels(&m, &lock(&[&one[..], &["linux-image-6.12.1-amd64"]].concat())).unwrap_err();
         assert_eq!(error.pointer(), Some("/source/debian/packages/1"));
         let told = error.to_string();
-        assert!(told.starts_with("two kernels, linux-image-6.12.1-cloud-amd64 and linux-image-6.12.1-amd64: "), "{told}");
+        assert!(
+            told.starts_with("two kernels, linux-image-6.12.1-cloud-amd64 and linux-image-6.12.1-amd64: "),
+            "{told}"
+        );
     }
 }

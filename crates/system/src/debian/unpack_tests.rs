@@ -125,10 +125,7 @@ fn a_hard_link_to_what_is_left_out_gets_its_contents() {
     sample.entry("./usr/link", EntryType::Link, 0o777, 0, "./tmp/link", b"");
     sample.entry("./var/cache/x", EntryType::Link, 0o644, 0, "./usr/lib/modules/6.1/vmlinuz", b"");
     let unpacked = sample.unpack(dir.path()).unwrap();
-    assert_eq!(
-        unpacked.modes.to_string(),
-        "0640 0 7 usr/lib/modules/6.1/again\n0640 0 7 usr/lib/modules/6.1/config\n"
-    );
+    assert_eq!(unpacked.modes.to_string(), "0640 0 7 usr/lib/modules/6.1/again\n0640 0 7 usr/lib/modules/6.1/config\n");
     let read = |name: &str| fs::read(dir.path().join(name)).unwrap();
     assert_eq!(read("usr/lib/modules/6.1/config"), b"config");
     assert_eq!(read("usr/lib/modules/6.1/again"), b"config");

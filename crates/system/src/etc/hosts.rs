@@ -55,7 +55,10 @@ mod tests {
     fn settings_with_the_name_of_the_base_get_the_machines_own() {
         let mut tree = Tree::default();
         tree.file("mailname", format!("{NEUTRAL}\n"));
-        tree.file("postfix/main.cf", format!("myhostname = {NEUTRAL}\nmydestination = {NEUTRAL}.localdomain, {NEUTRAL}"));
+        tree.file(
+            "postfix/main.cf",
+            format!("myhostname = {NEUTRAL}\nmydestination = {NEUTRAL}.localdomain, {NEUTRAL}"),
+        );
         tree.file("other", "cairn-base\n");
         rename(&mut tree, "web.example.org");
         assert_eq!(tree.text("mailname").unwrap(), "web.example.org\n");

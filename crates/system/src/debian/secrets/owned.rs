@@ -40,8 +40,19 @@ impl Owned {
         if drawn.is_empty() {
             return Ok(());
         }
+        // A tree has millions of words, and few begin as one of these.
+        let start = |word: &[u8]| usize::from(u16::from_be_bytes([word[0], word[1]]));
+        let mut starts = vec![false; 1 << 16];
+        drawn.iter().filter(|word| word.len() > 1).for_each(|word| starts[start(word)] = true);
+        let take = |bytes: &[u8], drawn: &mut HashSet<Vec<u8>>| {
+            words::each(bytes, |word| {
+                if starts[start(word)] {
+                    drawn.remove(word);
+                }
+            });
+        };
         for (_, text) in info(dir, &["postinst", "preinst", "config", "templates"])? {
-            words::each(&text, |word| _ = drawn.remove(word));
+            take(&text, drawn);
         }
         let mut paths: Vec<&String> = self.0.iter().collect();
         paths.sort_unstable();
@@ -53,7 +64,7 @@ impl Owned {
             // Only what is in the base is here; of folders and links others know.
             if fs::symlink_metadata(&file).is_ok_and(|m| m.is_file()) {
                 let bytes = fs::read(&file).map_err(Error::io("reading", file))?;
-                words::each(&bytes, |word| _ = drawn.remove(word));
+                take(&bytes, drawn);
             }
         }
         Ok(())

@@ -92,7 +92,12 @@ fn keys_of_every_form_are_found() {
     ] {
         let mut sample = Sample::new(&[], "");
         sample.put("etc/foo/key", mode, &bytes);
-        assert_eq!(sample.found(), [("/etc/foo/key".into(), Some("foo".into()))], "{}", String::from_utf8_lossy(&bytes));
+        assert_eq!(
+            sample.found(),
+            [("/etc/foo/key".into(), Some("foo".into()))],
+            "{}",
+            String::from_utf8_lossy(&bytes)
+        );
     }
 }
 

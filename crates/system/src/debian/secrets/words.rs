@@ -30,7 +30,9 @@ const DENSE_AND_PUBLIC: [(usize, &[u8]); 4] =
 /// Whether a file holds what is a key or a password by its looks.
 pub(super) fn looks_like_a_key(bytes: &[u8]) -> bool {
     let hash = |start: &[u8]| {
-        let is_salt = |rest: &[u8]| rest.len() >= SALT && rest[..SALT].iter().all(|b| b.is_ascii_alphanumeric() || b"./$".contains(b));
+        let is_salt = |rest: &[u8]| {
+            rest.len() >= SALT && rest[..SALT].iter().all(|b| b.is_ascii_alphanumeric() || b"./$".contains(b))
+        };
         (0..bytes.len()).any(|at| bytes[at..].starts_with(start) && is_salt(&bytes[at + start.len()..]))
     };
     SIGNS.iter().any(|sign| bytes.windows(sign.len()).any(|w| w == *sign)) || HASHES.iter().any(|start| hash(start))
@@ -113,7 +115,9 @@ fn has_hex_bytes(text: &str) -> bool {
 /// Whether bytes are as evenly spread as those of a key.
 #[expect(clippy::cast_precision_loss, reason = "a file has less than 2^52 bytes")]
 fn is_dense(bytes: &[u8]) -> bool {
-    if bytes.len() < 16 || DENSE_AND_PUBLIC.iter().any(|(at, magic)| bytes.get(*at..).is_some_and(|b| b.starts_with(magic))) {
+    if bytes.len() < 16
+        || DENSE_AND_PUBLIC.iter().any(|(at, magic)| bytes.get(*at..).is_some_and(|b| b.starts_with(magic)))
+    {
         return false;
     }
     let mut counts = [0_u64; 256];
