@@ -92,7 +92,7 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
     report.finish();
     let _terminal = Terminal::keep();
     // Standard error is kept back: what a user can do something about is said in our words.
-    let running = machine.tool().start(Stdio::inherit(), Stdio::inherit())?;
+    let running = machine.tool().on_the_terminal().start(Stdio::inherit(), Stdio::inherit())?;
     running.wait().map_err(|error| QemuError::from_exit(error, &image.path, options.ssh_port))
 }
 

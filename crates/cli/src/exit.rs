@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// How the command ends. The numbers are a promise; the man page lists them.
+/// How the command ends. The numbers are a promise; README.md lists them, and a test holds it to that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -16,9 +16,11 @@ pub enum Exit {
     Refused = 3,
     /// Failed after the first write to a target.
     FailedAfterWrite = 4,
+    /// Ended by SIGHUP, as when the terminal is closed (128 + SIGHUP).
+    HungUp = 129,
     /// Interrupted by Ctrl-C (128 + SIGINT).
     Interrupted = 130,
-    /// Ended by SIGTERM or SIGHUP (128 + SIGTERM).
+    /// Ended by SIGTERM (128 + SIGTERM).
     Terminated = 143,
 }
 

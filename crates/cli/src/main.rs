@@ -56,9 +56,15 @@ fn main() -> ExitCode {
         Err(e) => Err(anyhow::Error::from(e).context("setting up signal handlers")),
     };
     let exit = match (signals::asked(), &result) {
-        // What failed because of the signal is not worth a message.
+        // What failed because of the signal is not worth a message, unless it leaves something to be done.
+        (Some(asked), Err(error)) if error.chain().any(|cause| cause.is::<AfterWrite>()) => {
+            tell(error, asked, ui, events);
+            signals::tell(asked);
+            asked
+        }
         (Some(asked), _) => {
             drop(ui);
+            signals::tell(asked);
             asked
         }
         (None, Ok(exit)) => *exit,

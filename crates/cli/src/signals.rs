@@ -1,11 +1,12 @@
-//! Ctrl-C and SIGTERM: children are stopped, the work gets a moment to clean up after itself, then the command ends.
+//! Ctrl-C, SIGTERM and SIGHUP: children are stopped, the work gets a moment to clean up after itself, then the command
+//! ends, and says so.
 //!
 //! Nothing is removed by guess here. Work in progress lives in files without a name or in temporary folders with an
 //! owner; both go away when their owner does, or are collected by the next run. A temporary folder that no run would
 //! collect is named here ([`RemovedAtEnd`]) and goes when its owner does not get to it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,12 +21,22 @@ const GRACE: Duration = Duration::from_millis(1500);
 /// The exit code that the first signal asked for; 0 while there was none.
 static ASKED: AtomicU8 = AtomicU8::new(0);
 
-/// From here on SIGINT, SIGTERM and SIGHUP end the command in an orderly way. A second signal ends it at once.
+/// Whether the user has been told.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+/// From here on SIGINT, SIGTERM and SIGHUP end the command in an orderly way. A second signal ends it at once. Those that
+/// whoever started us has us ignore (`nohup`, a shell's `&`) stay ignored.
 pub fn listen() -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let ignored = ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+    let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
+    let mut signals = Signals::new(wanted)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
-            let exit = if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated };
+            let exit = match signal {
+                SIGINT => Exit::Interrupted,
+                SIGHUP => Exit::HungUp,
+                _ => Exit::Terminated,
+            };
             if ASKED.compare_exchange(0, exit as u8, Ordering::SeqCst, Ordering::SeqCst).is_err() {
                 leave();
             }
@@ -63,13 +74,32 @@ impl Drop for RemovedAtEnd {
     }
 }
 
+/// The signals that are ignored, as proc(5) has them: the lowest bit is signal 1.
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
 /// What a signal asked for, if one came.
 pub fn asked() -> Option<Exit> {
-    match ASKED.load(Ordering::SeqCst) {
-        0 => None,
-        n if n == Exit::Interrupted as u8 => Some(Exit::Interrupted),
-        _ => Some(Exit::Terminated),
+    [Exit::Interrupted, Exit::HungUp, Exit::Terminated]
+        .into_iter()
+        .find(|exit| *exit as u8 == ASKED.load(Ordering::SeqCst))
+}
+
+/// Says once why the command ends.
+pub fn tell(asked: Exit) {
+    use std::io::Write;
+    if TOLD.swap(true, Ordering::SeqCst) {
+        return;
     }
+    let why = match asked {
+        Exit::Interrupted => "interrupted (SIGINT)",
+        Exit::HungUp => "ended because the terminal was closed (SIGHUP)",
+        _ => "ended by a signal (SIGTERM)",
+    };
+    // Where the terminal is gone nobody reads it; that is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "cairn: {why}");
 }
 
 fn leave() -> ! {
@@ -83,6 +113,9 @@ fn leave() -> ! {
         }
     }
     show_cursor();
+    if let Some(asked) = asked() {
+        tell(asked);
+    }
     std::process::exit(i32::from(ASKED.load(Ordering::SeqCst)))
 }
 
@@ -92,5 +125,18 @@ fn show_cursor() {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
         let _ = stderr.write_all(b"\x1b[?25h\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_is_read_from_the_kernels_mask() {
+        // As under nohup.
+        assert_eq!(ignored("Name:\tcairn\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000001\n"), 1 << (SIGHUP - 1));
+        assert_eq!(ignored("SigIgn:\t0000000000001002\n") & (1 << (SIGINT - 1)), 2);
+        assert_eq!(ignored(""), 0);
     }
 }

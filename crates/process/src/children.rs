@@ -1,29 +1,91 @@
 //! The children that are running now, so that an interrupted command can take them with it.
+//!
+//! A child counts from the moment when it is started until it is reaped, both under one lock: whoever stops the children
+//! meets none that is not listed yet, and no stranger who got the number of one that is gone.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nix::sys::signal::{Signal, kill};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
-
-pub(crate) fn add(pid: u32) {
-    lock().insert(pid.cast_signed());
+/// One child, and whether it leads a process group of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Member {
+    pid: i32,
+    group: bool,
 }
 
-pub(crate) fn remove(pid: u32) {
-    lock().remove(&pid.cast_signed());
+static RUNNING: Mutex<BTreeSet<Member>> = Mutex::new(BTreeSet::new());
+
+fn lock() -> MutexGuard<'static, BTreeSet<Member>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn lock() -> std::sync::MutexGuard<'static, BTreeSet<i32>> {
-    RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Starts a child. `group` puts it, and all that it starts, into a process group of its own: a signal that it sends to its
+/// group does not reach us, and one for it reaches its own children.
+pub(crate) fn start(command: &mut Command, group: bool) -> io::Result<(Child, Member)> {
+    if group {
+        command.process_group(0);
+    }
+    let mut running = lock();
+    let child = command.spawn()?;
+    let member = Member { pid: child.id().cast_signed(), group };
+    running.insert(member);
+    Ok((child, member))
 }
 
-/// Sends SIGTERM to every child that is still running. Children that are not waited for yet keep their process id,
-/// so no stranger can be hit.
+/// Waits for a child. It leaves the list in the moment in which its number becomes free.
+pub(crate) fn wait(child: &mut Child, member: Member) -> io::Result<ExitStatus> {
+    // Reaped before: its number may be another child's by now.
+    if !lock().contains(&member) {
+        return child.wait();
+    }
+    loop {
+        match waitid(Id::Pid(Pid::from_raw(member.pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+            Ok(_) => break,
+            Err(Errno::EINTR) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    let mut running = lock();
+    let status = child.wait()?;
+    running.remove(&member);
+    Ok(status)
+}
+
+/// Says how a child ended, if it has.
+pub(crate) fn try_wait(child: &mut Child, member: Member) -> io::Result<Option<ExitStatus>> {
+    let mut running = lock();
+    let status = child.try_wait()?;
+    if status.is_some() {
+        running.remove(&member);
+    }
+    Ok(status)
+}
+
+/// Ends a child, and its group, at once, if it is not reaped yet.
+pub(crate) fn kill_now(member: Member) {
+    let running = lock();
+    if running.contains(&member) {
+        send(member, Signal::SIGKILL);
+    }
+}
+
+fn send(member: Member, signal: Signal) {
+    let pid = Pid::from_raw(member.pid);
+    let _ = if member.group { killpg(pid, signal) } else { kill(pid, signal) };
+}
+
+/// Sends SIGTERM to every child that is still running, and to what it has started. (Ctrl-C on the terminal reaches only our
+/// own process group.)
 pub fn stop_children() {
-    for pid in lock().iter() {
-        let _ = kill(Pid::from_raw(*pid), Signal::SIGTERM);
+    for member in lock().iter() {
+        send(*member, Signal::SIGTERM);
     }
 }

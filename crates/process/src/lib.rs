@@ -6,9 +6,11 @@
 
 mod children;
 mod report;
+mod running;
 pub mod text;
 mod tool;
 
 pub use children::stop_children;
 pub use report::{Quiet, Report};
-pub use tool::{Running, Tool, ToolError, find};
+pub use running::Running;
+pub use tool::{Tool, ToolError, find};

@@ -1,16 +1,14 @@
 //! One run of somebody else's program.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::JoinHandle;
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::children;
+use crate::running::Running;
 
-/// How much of the end of a child's standard error is kept for who asks why it failed: mmdebstrap alone names all packages twice.
-const STDERR_KEPT: usize = 64 << 10;
 /// How much of that an error message shows.
 const STDERR_SHOWN: usize = 2048;
 
@@ -24,6 +22,8 @@ pub struct Tool {
     envs: Vec<(OsString, OsString)>,
     clear_env: bool,
     dir: Option<PathBuf>,
+    own_group: bool,
+    tied: Option<&'static str>,
 }
 
 /// Why a run failed.
@@ -90,6 +90,8 @@ impl Tool {
             envs: Vec::new(),
             clear_env: false,
             dir: None,
+            own_group: true,
+            tied: None,
         }
     }
 
@@ -129,6 +131,24 @@ impl Tool {
         self
     }
 
+    /// Leaves the program in our own process group, for one that reads from the terminal: the terminal stops whoever does
+    /// that from another group. All others get a group of their own, so that what they signal to their group is not for
+    /// us; Ctrl-C reaches them by [`crate::stop_children`].
+    #[must_use]
+    pub fn on_the_terminal(mut self) -> Tool {
+        self.own_group = false;
+        self
+    }
+
+    /// Ends the program with this signal (`TERM`, `KILL`) should we be killed, which leaves us no moment to do it. (Where
+    /// util-linux is missing, it is left to itself.) It must be waited for in the thread that starts it: for the kernel, that
+    /// one is its parent.
+    #[must_use]
+    pub fn tied_to_us(mut self, signal: &'static str) -> Tool {
+        self.tied = Some(signal);
+        self
+    }
+
     /// Says whether the program is there, without running it.
     ///
     /// # Errors
@@ -155,10 +175,7 @@ impl Tool {
     /// See [`ToolError`].
     pub fn output(self) -> Result<Vec<u8>, ToolError> {
         let mut running = self.start(Stdio::null(), Stdio::piped())?;
-        let mut out = Vec::new();
-        if let Some(mut pipe) = running.take_stdout() {
-            pipe.read_to_end(&mut out).map_err(|source| ToolError::Io { command: running.command.clone(), source })?;
-        }
+        let out = running.read_stdout()?;
         running.wait()?;
         Ok(out)
     }
@@ -169,30 +186,25 @@ impl Tool {
     /// See [`ToolError`].
     pub fn start(self, stdin: Stdio, stdout: Stdio) -> Result<Running, ToolError> {
         let line = self.to_string();
-        let (mut command, _) = self.command()?;
+        let mut command = self.command()?;
         command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|source| ToolError::Io { command: line.clone(), source })?;
-        children::add(child.id());
-        let stderr = child.stderr.take().map(|pipe| std::thread::spawn(move || keep_tail(pipe)));
-        Ok(Running { child, command: line, stderr })
-    }
-
-    /// Starts with standard input, output and error shared with ours, for a program that talks to the user.
-    ///
-    /// # Errors
-    /// See [`ToolError`].
-    pub fn start_in_foreground(self) -> Result<Running, ToolError> {
-        let line = self.to_string();
-        let (mut command, _) = self.command()?;
-        let child = command.spawn().map_err(|source| ToolError::Io { command: line.clone(), source })?;
-        children::add(child.id());
-        Ok(Running { child, command: line, stderr: None })
+        match children::start(&mut command, self.own_group) {
+            Ok((child, member)) => Ok(Running::new(child, member, line)),
+            Err(source) => Err(ToolError::Io { command: line, source }),
+        }
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
-    fn command(&self) -> Result<(Command, PathBuf), ToolError> {
+    fn command(&self) -> Result<Command, ToolError> {
         let path = self.check()?;
-        let mut command = Command::new(&path);
+        let mut command = match self.tied.and_then(|signal| Some((signal, find("setpriv")?))) {
+            None => Command::new(&path),
+            Some((signal, setpriv)) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", signal, "--"]).arg(&path);
+                command
+            }
+        };
         if self.clear_env {
             command.env_clear();
             for name in ["PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy"] {
@@ -206,7 +218,7 @@ impl Tool {
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }
-        Ok((command, path))
+        Ok(command)
     }
 }
 
@@ -224,79 +236,6 @@ impl std::fmt::Display for Tool {
             }
         }
         Ok(())
-    }
-}
-
-fn keep_tail(mut pipe: impl Read) -> String {
-    let mut kept = Vec::new();
-    let mut buffer = [0; 4096];
-    while let Ok(n @ 1..) = pipe.read(&mut buffer) {
-        kept.extend_from_slice(&buffer[..n]);
-        if kept.len() > 4 * STDERR_KEPT {
-            kept.drain(..kept.len() - STDERR_KEPT);
-        }
-    }
-    let start = kept.len().saturating_sub(STDERR_KEPT);
-    String::from_utf8_lossy(&kept[start..]).trim().to_string()
-}
-
-/// A child that runs. Dropped before it ended, it is killed.
-#[derive(Debug)]
-pub struct Running {
-    child: Child,
-    command: String,
-    stderr: Option<JoinHandle<String>>,
-}
-
-impl Running {
-    /// The process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// The pipe from the child's standard output, once.
-    pub fn take_stdout(&mut self) -> Option<std::process::ChildStdout> {
-        self.child.stdout.take()
-    }
-
-    /// The pipe to the child's standard input, once.
-    pub fn take_stdin(&mut self) -> Option<std::process::ChildStdin> {
-        self.child.stdin.take()
-    }
-
-    /// Says how the child ended, if it has.
-    ///
-    /// # Errors
-    /// When the system cannot tell.
-    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, ToolError> {
-        self.child.try_wait().map_err(|source| ToolError::Io { command: self.command.clone(), source })
-    }
-
-    /// Waits for the end, which must be success.
-    ///
-    /// # Errors
-    /// See [`ToolError`].
-    pub fn wait(mut self) -> Result<(), ToolError> {
-        let status = self.child.wait().map_err(|source| ToolError::Io { command: self.command.clone(), source })?;
-        let stderr = self.stderr.take().and_then(|t| t.join().ok()).unwrap_or_default();
-        if status.success() { Ok(()) } else { Err(ToolError::Failed { command: self.command.clone(), status, stderr }) }
-    }
-
-    /// Stops the child now and waits until it is gone; gives the end of what it said on standard error.
-    pub fn kill(mut self) -> String {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        self.stderr.take().and_then(|t| t.join().ok()).unwrap_or_default()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-        children::remove(self.child.id());
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod bootjson;
 pub mod debian;
+mod drawn;
 mod error;
 pub mod etc;
 pub mod grub;

@@ -141,6 +141,17 @@ impl Tree {
         Ok(())
     }
 
+    /// Gives files other contents, where the function has some.
+    pub fn edit(&mut self, mut new: impl FnMut(&str, &[u8]) -> Option<Vec<u8>>) {
+        for (path, (node, _)) in &mut self.nodes {
+            if let Node::File(contents) = node
+                && let Some(text) = new(path, contents)
+            {
+                *contents = text;
+            }
+        }
+    }
+
     /// Gives a file the very permissions that it was put with.
     pub fn insist(&mut self, path: &str) {
         self.exact.insert(path.to_string());

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use cairn_process::{Tool, find};
+use cairn_process::Tool;
 
 use super::QEMU;
 use super::drive::{Controller, Drive};
@@ -170,15 +170,7 @@ impl Machine {
 
 /// QEMU that ends when we do, even when we are killed: a machine that nobody looks after would run on for ever.
 pub(crate) fn tied_to_us(args: Vec<OsString>) -> Tool {
-    let qemu = Tool::new(QEMU, "qemu-system-x86", "run the machine");
-    match (qemu.check(), find("setpriv")) {
-        (Ok(path), Some(setpriv)) => Tool::new(setpriv, "util-linux", "stop the machine together with this command")
-            .args(["--pdeathsig", "TERM", "--"])
-            .arg(path)
-            .args(args),
-        // Starting it says that it is missing.
-        _ => qemu.args(args),
-    }
+    Tool::new(QEMU, "qemu-system-x86", "run the machine").tied_to_us("TERM").args(args)
 }
 
 struct Args(Vec<OsString>);

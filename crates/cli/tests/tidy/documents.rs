@@ -57,9 +57,26 @@ fn scripts_can_be_run() {
 }
 
 #[test]
-fn every_exit_code_is_in_the_readme() {
-    let readme = read("README.md");
-    let wrong: Vec<String> =
-        [0, 1, 2, 3, 4, 130].iter().map(|n| format!("| {n} |")).filter(|row| !readme.contains(row.as_str())).collect();
-    nothing_wrong("README.md has a table of the exit codes", &wrong);
+fn every_exit_code_is_in_the_readme_and_in_the_man_page() {
+    let source = read("crates/cli/src/exit.rs");
+    let numbers = source.split_once("pub enum Exit {").and_then(|(_, rest)| rest.split_once("\n}")).unwrap().0;
+    let codes: Vec<&str> =
+        numbers.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = ")).map(|(_, n)| n).collect();
+    assert!(codes.len() >= 8 && codes.iter().all(|n| n.parse::<u8>().is_ok()), "{codes:?}");
+    let (readme, page) = (read("README.md"), read("crates/cli/src/man/exit-status.roff"));
+    let mut wrong = Vec::new();
+    for code in &codes {
+        if !readme.contains(&format!("\n| {code} | ")) {
+            wrong.push(format!("README.md: {code}"));
+        }
+        if !page.contains(&format!("\\fB{code}\\fR\n")) {
+            wrong.push(format!("the man page: {code}"));
+        }
+    }
+    // And none that the command never ends with.
+    let table = readme.split_once("| exit code | meaning |").unwrap().1.split("\n\n").next().unwrap();
+    let told =
+        table.lines().filter_map(|row| row.strip_prefix("| ")?.split(' ').next()).filter(|n| n.parse::<u8>().is_ok());
+    wrong.extend(told.filter(|n| !codes.contains(n)).map(|n| format!("README.md has {n}, which is none")));
+    nothing_wrong("README.md and the man page have every exit code", &wrong);
 }

@@ -15,10 +15,11 @@ use super::error::Error;
 use super::extras::Extras;
 use super::repository::Repository;
 use super::resolve::hex;
-use super::{bootstrap, fetch, packages};
+use super::{bootstrap, fetch, packages, request, secrets};
+use crate::etc::LIST_OF_DRAWN;
 
 /// Counts the changes of this recipe that give another base from the same packages.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// A base in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,7 @@ pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report:
     if let Some(base) = cached(lock, machine, store, cache)? {
         return Ok(base);
     }
+    request::check_kernels(machine, lock)?;
     bootstrap::check_tools()?;
     let extras = Extras::of(machine);
     let memory = memory(lock, &extras, cache);
@@ -68,8 +70,17 @@ pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report:
     let status = fs::read(&status).map_err(Error::io("reading", status))?;
     let packages = packages::installed(&String::from_utf8_lossy(&status), lock)?;
     let packages = serde_json::to_string_pretty(&packages).map_err(|e| Error::Tree { what: e.to_string() })?;
+    report.phase("looking for secrets", None);
+    let secrets = secrets::find(&dir, &unpacked.modes)?;
+    if let Some(first) = secrets.first() {
+        let pointer = first.package.as_ref().and_then(|package| request::pointer(machine, package));
+        return Err(Error::Secrets { secrets, pointer });
+    }
+
     let kernel_release = unpacked.kernel_release;
+    let drawn: String = unpacked.drawn.iter().map(|name| format!("{name}\n")).collect();
     for (name, text) in [
+        (LIST_OF_DRAWN, drawn),
         ("modes", unpacked.modes.to_string()),
         ("packages.json", packages + "\n"),
         ("kernel-release", format!("{kernel_release}\n")),

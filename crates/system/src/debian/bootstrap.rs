@@ -1,6 +1,7 @@
 //! One run of mmdebstrap: from a folder of packages to the tar stream of an installed tree.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -12,6 +13,7 @@ use super::error::Error;
 use super::extras::{Extras, NO_LOCALE, quoted};
 use super::repository::{INITRD, Repository};
 use super::unpack::{Stopped, Unpacked, unpack};
+use crate::etc::NEUTRAL_HOSTNAME;
 
 const REASON: &str = "make a base of Debian packages";
 
@@ -39,16 +41,17 @@ pub(super) fn bootstrap(
     let debian = &lock.debian;
     let include: Vec<&str> = debian.packages.iter().map(|p| p.name.as_str()).chain([INITRD]).collect();
     // In a file: mmdebstrap's message about a script that fails has all of its command in it.
-    let script = packages.script(&extras.script())?;
-    let hook = format!("sh {} \"$1\"", quoted(&script.to_string_lossy()));
+    let names = packages.script("essential", &neutral_names())?;
+    let script = packages.script("customize", &extras.script())?;
     let mode = mode()?;
-    let tool = program(mode)
+    let tool = program(mode)?
         .arg(format!("--mode={mode}"))
         .arg("--variant=essential")
         .arg("--format=tar")
         .arg(format!("--architectures={}", debian.architecture))
         .arg(format!("--include={}", include.join(",")))
-        .arg(format!("--customize-hook={hook}"))
+        .arg(format!("--essential-hook=sh {} \"$1\"", quoted(&names.to_string_lossy())))
+        .arg(format!("--customize-hook=sh {} \"$1\"", quoted(&script.to_string_lossy())))
         // Nothing is lost in a crash but a temporary folder.
         .arg("--dpkgopt=force-unsafe-io")
         .arg(&debian.suite)
@@ -64,11 +67,15 @@ pub(super) fn bootstrap(
     report.phase("installing packages", None);
     let mut running = tool.start(Stdio::null(), Stdio::piped())?;
     let unpacked = match running.take_stdout() {
-        Some(pipe) => unpack(pipe, dir),
-        None => Err(Stopped::Stream(std::io::ErrorKind::BrokenPipe.into())),
+        Some(mut pipe) => {
+            let unpacked = unpack(&mut pipe, dir);
+            // mmdebstrap has a tree to remove even if all is lost, which an ordinary user could not remove for it: so its
+            // pipe stays open. A closed one makes it send SIGHUP to all of its process group, `unshare` among them.
+            let _ = io::copy(&mut pipe, &mut io::sink());
+            unpacked
+        }
+        None => Err(Stopped::Stream(io::ErrorKind::BrokenPipe.into())),
     };
-    // The pipe is closed by now. mmdebstrap is waited for even if all is lost: it has a tree to remove, which an
-    // ordinary user could not remove for it.
     let ended = running.wait();
     match (unpacked, ended) {
         (Ok(unpacked), Ok(())) => unpacked.check(dir).map(|()| unpacked),
@@ -79,20 +86,32 @@ pub(super) fn bootstrap(
 }
 
 /// mmdebstrap; root's in namespaces of its own. What root's mmdebstrap mounts would stay mounted on this computer if it
-/// were killed; so it goes with the namespace, and so do the processes. (An ordinary user's makes its own.)
-fn program(mode: &str) -> Tool {
-    if mode == "root" {
-        Tool::new("unshare", "util-linux", "keep mmdebstrap's mounts away from this computer's").args([
-            "--mount",
-            "--pid",
-            "--fork",
-            "--mount-proc",
-            "--kill-child",
-            "mmdebstrap",
-        ])
-    } else {
-        Tool::new("mmdebstrap", "mmdebstrap", REASON)
+/// were killed; so it goes with the namespace, and so do the processes. (An ordinary user's makes its own.) The host name
+/// that is set in there is not this computer's either.
+fn program(mode: &str) -> Result<Tool, ToolError> {
+    let mmdebstrap = Tool::new("mmdebstrap", "mmdebstrap", REASON);
+    if mode != "root" {
+        return Ok(mmdebstrap.tied_to_us("TERM"));
     }
+    let unshare = Tool::new("unshare", "util-linux", "keep mmdebstrap's mounts away from this computer's")
+        .args(["--mount", "--pid", "--uts", "--fork", "--mount-proc", "--kill-child"])
+        .arg(mmdebstrap.check()?)
+        // It waits for its child whatever else is sent.
+        .tied_to_us("KILL");
+    unshare.check()?;
+    Ok(unshare)
+}
+
+/// The shell script for mmdebstrap's essential hook, which runs before any of the machine's packages is configured: their
+/// maintainer scripts write the host name into their settings, and mmdebstrap brings this computer's.
+fn neutral_names() -> String {
+    format!(
+        "set -e\n\
+         chroot \"$1\" hostname {NEUTRAL_HOSTNAME}\n\
+         echo {NEUTRAL_HOSTNAME} > \"$1/etc/hostname\"\n\
+         printf '127.0.0.1 localhost\\n127.0.1.1 {NEUTRAL_HOSTNAME}\\n::1 localhost\\n' > \"$1/etc/hosts\"\n\
+         if [ -f \"$1/etc/resolv.conf\" ]; then sed -i '/^[[:space:]]*nameserver/!d' \"$1/etc/resolv.conf\"; fi\n"
+    )
 }
 
 fn explain(error: ToolError, extras: &Extras) -> Error {
@@ -147,8 +166,7 @@ fn has_range(ranges: &str, name: &str, user: u32) -> bool {
 
 /// Says early that a program is missing.
 pub(super) fn check_tools() -> Result<(), Error> {
-    Tool::new("mmdebstrap", "mmdebstrap", REASON).check()?;
-    program(mode()?).check()?;
+    program(mode()?)?.check()?;
     Tool::new("dpkg-deb", "dpkg", "read what is in a package").check()?;
     Tool::new("/usr/lib/apt/apt-helper", "apt", "download packages").check()?;
     Ok(())

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use cairn_process::ToolError;
 use cairn_store::StoreError;
 
+use super::secrets::Secret;
 use crate::tree::NotMade;
 
 /// Why there is no lock or no base.
@@ -52,6 +53,19 @@ pub enum Error {
     Unsatisfiable {
         /// apt's own words.
         detail: String,
+    },
+    /// More than one kernel.
+    #[error(
+        "two kernels, {first} and {second}: a machine has one; `source.debian.kernel` names it, and no other is among the \
+         packages"
+    )]
+    TwoKernels {
+        /// A package or release.
+        first: String,
+        /// Another.
+        second: String,
+        /// Where one of them stands in the machine file.
+        pointer: Option<String>,
     },
     /// No mirror is given, and none is known.
     #[error("no Debian mirror is known on this machine; give one in the machine file as `source.debian.mirror`")]
@@ -161,6 +175,14 @@ pub enum Error {
         /// Where it stands in the machine file.
         pointer: String,
     },
+    /// Files in the tree that are secrets, and the same on every machine.
+    #[error("{}", shared(.secrets))]
+    Secrets {
+        /// The files.
+        secrets: Vec<Secret>,
+        /// Where the first one's package stands in the machine file.
+        pointer: Option<String>,
+    },
     /// The tree that came out cannot be a base.
     #[error("making a base of the installed packages: {what}")]
     Tree {
@@ -191,7 +213,10 @@ impl Error {
     pub fn pointer(&self) -> Option<&str> {
         match self {
             Error::BadValue { pointer, .. } | Error::UnknownLocale { pointer, .. } => Some(pointer),
-            Error::UnknownPackage { pointer, .. } | Error::VirtualPackage { pointer, .. } => pointer.as_deref(),
+            Error::UnknownPackage { pointer, .. }
+            | Error::VirtualPackage { pointer, .. }
+            | Error::TwoKernels { pointer, .. }
+            | Error::Secrets { pointer, .. } => pointer.as_deref(),
             Error::NoMirror | Error::Lists { .. } => Some("/source/debian"),
             _ => None,
         }
@@ -217,6 +242,22 @@ impl From<NotMade> for Error {
     fn from(NotMade { path, source }: NotMade) -> Error {
         Error::io("making the folder", path)(source)
     }
+}
+
+/// Every secret with its package, and what to do.
+fn shared(secrets: &[Secret]) -> String {
+    let package = |secret: &Secret| secret.package.clone().unwrap_or_else(|| "some package".into());
+    let files: Vec<String> = secrets.iter().map(|s| format!("{} (of {})", s.path, package(s))).collect();
+    let mut packages: Vec<String> = secrets.iter().filter_map(|s| s.package.clone()).collect();
+    packages.sort();
+    packages.dedup();
+    let which = if packages.is_empty() { "the package".into() } else { packages.join(" and ") };
+    format!(
+        "keys or passwords were drawn while the packages were installed: {}; every machine with these packages would have \
+         the same, and every user could read them in the store, so a base cannot hold them. Leave {which} out of \
+         `source.debian.packages`, with what depends on it",
+        some(&files)
+    )
 }
 
 fn did_you_mean(nearest: &[String]) -> String {

@@ -18,6 +18,7 @@
 //! | `var/` | dpkg's database and the folders that the packages expect; no caches, no logs |
 //! | `boot/vmlinuz` | the kernel |
 //! | `boot/memtest86+x64.{bin,efi}` | the memory test for BIOS and for UEFI, where the package is among them |
+//! | `drawn` | names of what packages drew while they were installed, and every machine draws at its first boot |
 //! | `kernel-release` | its release, as `uname -r` says it, and a newline |
 //! | `modes` | owners and modes that a store path cannot carry: see [`modes`] |
 //! | `packages.json` | every package, with version and hash: see [`Package`] |
@@ -39,6 +40,7 @@ mod request;
 mod resolve;
 mod rules;
 mod sbom;
+mod secrets;
 mod temporary;
 mod unpack;
 
@@ -50,3 +52,4 @@ pub use repository::STAND_IN;
 pub use request::requested;
 pub use resolve::lock;
 pub use sbom::cyclonedx;
+pub use secrets::Secret;

@@ -73,8 +73,8 @@ impl Repository {
     }
 
     /// Puts a script beside the packages, where an ordinary user's mmdebstrap can read it, and gives its path.
-    pub(super) fn script(&self, text: &str) -> Result<PathBuf, Error> {
-        let path = self.dir.path().join("customize");
+    pub(super) fn script(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+        let path = self.dir.path().join(name);
         write_readable(&path, text)?;
         Ok(path)
     }

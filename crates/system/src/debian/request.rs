@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cairn_machine::lock::Lock;
 use cairn_machine::model::{Keyboard, Loader, Machine};
 
 use super::error::Error;
@@ -88,6 +89,20 @@ pub(super) fn pointer(machine: &Machine, name: &str) -> Option<String> {
     }
     let key = if name == MEMTEST { "memtest" } else { "loader" };
     boot_loader(machine).any(|other| other == name).then(|| format!("/boot/{key}"))
+}
+
+/// Refuses a lock with two kernels, which a base cannot hold, before all of its packages are installed.
+pub(super) fn check_kernels(machine: &Machine, lock: &Lock) -> Result<(), Error> {
+    // Debian's packages with a kernel in them have its release in their name; those without a digit there depend on one.
+    let is_kernel = |name: &str| {
+        name.strip_prefix("linux-image-")
+            .is_some_and(|release| release.starts_with(|c: char| c.is_ascii_digit()) && !release.ends_with("-dbg"))
+    };
+    let mut kernels = lock.debian.packages.iter().map(|p| &p.name).filter(|name| is_kernel(name));
+    let (Some(first), Some(second)) = (kernels.next(), kernels.next()) else { return Ok(()) };
+    let packages = &machine.source.debian.packages;
+    let pointer = packages.iter().find(|name| name.starts_with("linux-image-")).and_then(|name| pointer(machine, name));
+    Err(Error::TwoKernels { first: first.clone(), second: second.clone(), pointer })
 }
 
 /// Refuses what must not reach apt: options, patterns, other releases.
@@ -193,5 +208,29 @@ mod tests {
             check(&machine(|m| m.source.debian.packages.push(name.into()))).unwrap();
         }
         assert!(check(&machine(|m| m.source.debian.suite = "trixie main\ndeb x".into())).is_err());
+    }
+
+    #[test]
+    fn a_lock_with_two_kernels_is_refused_where_the_second_is_asked_for() {
+        let lock = |names: &[&str]| {
+            let package = |name: &&str| {
+                serde_json::json!({ "name": name, "version": "1", "architecture": "amd64",
+                "filename": "x", "size": 1, "sha256": "0" })
+            };
+            let packages: Vec<_> = names.iter().map(package).collect();
+            let debian = serde_json::json!({ "suite": "trixie", "components": [], "architecture": "amd64",
+                "requested": [], "date": 0, "packages": packages });
+            serde_json::from_value::<Lock>(serde_json::json!({ "version": 1, "debian": debian })).unwrap()
+        };
+        let m = machine(|m| m.source.debian.packages.push("linux-image-amd64".into()));
+        let one = ["linux-image-6.12.1-cloud-amd64", "linux-image-6.12.1-amd64-dbg", "linux-image-cloud-amd64"];
+        check_kernels(&m, &lock(&one)).unwrap();
+        let error = check_kernels(&m, &lock(&[&one[..], &["linux-image-6.12.1-amd64"]].concat())).unwrap_err();
+        assert_eq!(error.pointer(), Some("/source/debian/packages/1"));
+        let told = error.to_string();
+        assert!(
+            told.starts_with("two kernels, linux-image-6.12.1-cloud-amd64 and linux-image-6.12.1-amd64: "),
+            "{told}"
+        );
     }
 }

@@ -69,7 +69,9 @@ pub fn lock(machine: &Machine, cache: &Path, report: &dyn Report) -> Result<Lock
         date: newest_release(&apt)?,
         packages,
     };
-    Ok(Lock { version: 1, debian })
+    let lock = Lock { version: 1, debian };
+    request::check_kernels(machine, &lock)?;
+    Ok(lock)
 }
 
 /// A repository with nothing but the list that names our stand-in for an initramfs generator, so that apt chooses it

@@ -1,5 +1,7 @@
 //! What of an installed tree is the base, and what belongs to one machine, one build or one moment.
 
+use crate::drawn;
+
 /// What becomes of one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate<'a> {
@@ -24,10 +26,11 @@ const EMPTIED: [&str; 8] = [
 ];
 
 /// Single paths that are left out. Most of them belong to one machine; some tell how the tree was made.
-const DROPPED: [&str; 24] = [
+const DROPPED: [&str; 23] = [
     "etc/.pwd.lock",
     "etc/.updated",
     "etc/hostname",
+    "etc/hosts",
     "etc/machine-id",
     "etc/mtab",
     "etc/resolv.conf",
@@ -37,9 +40,6 @@ const DROPPED: [&str; 24] = [
     "etc/apt/apt.conf.d/00mmdebstrap",
     "etc/apt/apt.conf.d/99mmdebstrap",
     "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
-    // Keys drawn while the package was installed: every machine made from the base would share them.
-    "etc/ssl/private/ssl-cert-snakeoil.key",
-    "etc/ssl/certs/ssl-cert-snakeoil.pem",
     "var/.updated",
     "var/lock",
     "var/run",
@@ -69,6 +69,8 @@ pub(super) fn fate(path: &str, is_dir: bool) -> Fate<'_> {
     let name = path.rsplit('/').next().unwrap_or_default();
     let kept = match top {
         _ if DROPPED.contains(&path) => false,
+        // Every machine made from the base would share it.
+        _ if !is_dir && drawn::of(path).is_some() => false,
         "usr" => true,
         "boot" => MEMORY_TESTS.contains(&path),
         "etc" => is_dir || !is_machines_own(path, name),
@@ -77,6 +79,12 @@ pub(super) fn fate(path: &str, is_dir: bool) -> Fate<'_> {
         _ => false,
     };
     if kept { Fate::Keep } else { Fate::Drop }
+}
+
+/// Whether a link among the certificates leads to the self-signed one, which is another on each machine: the link's name is
+/// a hash of it.
+pub(super) fn is_hash_of_drawn(path: &str, target: &str) -> bool {
+    path.starts_with("etc/ssl/certs/") && target.rsplit('/').next() == Some("ssl-cert-snakeoil.pem")
 }
 
 fn is_machines_own(path: &str, name: &str) -> bool {
@@ -131,6 +139,12 @@ mod tests {
             "boot/System.map-6.12",
             "etc/machine-id",
             "etc/hostname",
+            "etc/hosts",
+            "etc/munge/munge.key",
+            "etc/ssl/private/ssl-cert-snakeoil.key",
+            "etc/.git/objects/ab/cdef",
+            "etc/aliases.db",
+            "var/lib/rabbitmq/.erlang.cookie",
             "etc/passwd-",
             "etc/subuid-",
             "etc/ssh/ssh_host_rsa_key",

@@ -24,8 +24,11 @@ impl Temporary {
         sweep(parent, prefix);
         let making = |source| Error::io("making a temporary folder in", parent)(source);
         let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(parent).map_err(making)?;
-        let owner = File::create(dir.path().join(OWNER)).map_err(making)?;
+        // It gets its name when it is locked: before, another process would take the folder for a dead one's.
+        let unnamed = dir.path().join(".owner.new");
+        let owner = File::create(&unnamed).map_err(making)?;
         owner.lock().map_err(making)?;
+        fs::rename(&unnamed, dir.path().join(OWNER)).map_err(making)?;
         Ok(Temporary { dir, _owner: owner })
     }
 
@@ -57,6 +60,21 @@ fn sweep(parent: &Path, prefix: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_that_are_being_made_at_the_same_time_leave_each_other_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let made = Temporary::new(parent.path(), "x-").unwrap();
+                        assert!(made.path().join(OWNER).exists());
+                    }
+                });
+            }
+        });
+    }
 
     #[test]
     fn what_a_dead_process_left_is_removed_and_what_lives_stays() {

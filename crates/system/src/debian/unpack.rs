@@ -1,6 +1,6 @@
 //! From the tar stream of an installed tree to the files of a base.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
@@ -12,7 +12,8 @@ use cairn_machine::names::{RelPath, plain_name, shown};
 
 use super::error::Error;
 use super::modes::{Mode, Modes};
-use super::rules::{Fate, fate};
+use super::rules::{Fate, fate, is_hash_of_drawn};
+use crate::drawn;
 use crate::tree::NewFolders;
 
 /// What a tree turned out to be.
@@ -22,6 +23,8 @@ pub(super) struct Unpacked {
     pub(super) kernel_release: String,
     /// What is special about its files.
     pub(super) modes: Modes,
+    /// What was left out because a machine draws it by itself.
+    pub(super) drawn: BTreeSet<&'static str>,
 }
 
 /// What stopped the unpacking: the stream or our side of it.
@@ -45,13 +48,17 @@ impl From<Error> for Stopped {
 pub(super) fn unpack(stream: impl Read, dir: &Path) -> Result<Unpacked, Stopped> {
     let mut archive = Archive::new(stream);
     let folders = NewFolders::new(dir);
-    let mut tree = Tree { dir, folders, result: Unpacked::default(), modes_of_files: BTreeMap::new() };
+    let mut tree = Tree { dir, folders, result: Unpacked::default(), places: BTreeMap::new() };
     for entry in archive.entries().map_err(Stopped::Stream)? {
         tree.add(&mut entry.map_err(Stopped::Stream)?)?;
     }
     // The rest of the last block, or the writer would find its pipe closed.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(Stopped::Stream)?;
-    Ok(tree.result)
+    let aside = dir.join(ASIDE);
+    match fs::remove_dir_all(&aside) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("removing", aside)(e).into()),
+        _ => Ok(tree.result),
+    }
 }
 
 impl Unpacked {
@@ -73,34 +80,52 @@ fn odd(what: String) -> Stopped {
     Stopped::Here(Error::Tree { what })
 }
 
+/// Where files that are left out lie while the stream is read, below the base: a hard link that is kept may name one.
+const ASIDE: &str = ".left-out";
+
 struct Tree<'a> {
     dir: &'a Path,
     /// Those that were made: an entry behind a link of the stream would be written wherever that leads.
     folders: NewFolders<'a>,
     result: Unpacked,
-    /// Mode of every file that was kept, for hard links to it.
-    modes_of_files: BTreeMap<String, Mode>,
+    /// Where each file and link of the stream is now, below `dir`, and the mode of a file: for hard links to it.
+    places: BTreeMap<String, (String, Option<Mode>)>,
 }
 
 impl Tree<'_> {
     fn add<R: Read>(&mut self, entry: &mut Entry<'_, R>) -> Result<(), Stopped> {
-        let Some(path) = relative(&entry.path().map_err(Stopped::Stream)?)? else { return Ok(()) };
         let kind = entry.header().entry_type();
-        let target = match fate(&path, kind.is_dir()) {
+        let Some(path) = relative(&entry.path().map_err(Stopped::Stream)?)? else { return Ok(()) };
+        let Some(path) = path.to_str() else {
+            // A store path cannot hold it; what is left out may have any name.
+            return match fate(&path.to_string_lossy(), kind.is_dir()) {
+                Fate::Drop => Ok(()),
+                _ => Err(odd(format!("the name of {} is not UTF-8", path.display()))),
+            };
+        };
+        if !kind.is_dir()
+            && let Some(drawn) = drawn::of(path)
+        {
+            self.result.drawn.insert(drawn.name);
+        }
+        let target = match fate(path, kind.is_dir()) {
+            Fate::Drop if matches!(kind, EntryType::Regular | EntryType::Symlink | EntryType::Link) => {
+                format!("{ASIDE}/{}", self.places.len())
+            }
             Fate::Drop => return Ok(()),
-            Fate::Keep => path.clone(),
+            Fate::Keep => path.to_string(),
             Fate::Kernel(release) => {
                 // It becomes the name of a folder.
-                plain_name(release).map_err(|why| odd(format!("{}: {why}", shown(&path))))?;
+                plain_name(release).map_err(|why| odd(format!("{}: {why}", shown(path))))?;
                 if !self.result.kernel_release.is_empty() {
-                    let first = &self.result.kernel_release;
-                    return Err(odd(format!("two kernels, {first} and {release}; ask for one only")));
+                    let (first, second) = (self.result.kernel_release.clone(), release.to_string());
+                    return Err(Error::TwoKernels { first, second, pointer: None }.into());
                 }
                 self.result.kernel_release = release.to_string();
                 "boot/vmlinuz".into()
             }
         };
-        let target = RelPath::new(target).map_err(|why| odd(format!("{}: {why}", shown(&path))))?;
+        let target = RelPath::new(target).map_err(|why| odd(format!("{}: {why}", shown(path))))?;
         self.folders.above(&target).map_err(Error::from)?;
         let place = self.dir.join(&target);
         match kind {
@@ -121,35 +146,39 @@ impl Tree<'_> {
                 } else {
                     write_file(entry, &place, mode.mode & 0o100 != 0)?;
                 }
-                self.file(target.into_string(), mode);
+                self.placed(path, target.into_string(), Some(mode));
             }
             EntryType::Symlink => {
                 let to = entry.link_name().map_err(Stopped::Stream)?.unwrap_or_default();
+                if is_hash_of_drawn(path, &to.to_string_lossy()) {
+                    return Ok(());
+                }
                 symlink(&*to, &place).map_err(Error::io("making the link", &place))?;
+                self.placed(path, target.into_string(), None);
             }
-            EntryType::Link => self.hard_link(entry, target.into_string(), &place)?,
+            EntryType::Link => {
+                let to = entry.link_name().map_err(Stopped::Stream)?.unwrap_or_default();
+                let first = relative(&to)?.unwrap_or_default();
+                let Some((at, mode)) = first.to_str().and_then(|first| self.places.get(first)).cloned() else {
+                    return Err(odd(format!("{path} is a hard link to {}, which is not there", first.display())));
+                };
+                fs::hard_link(self.dir.join(at), &place).map_err(Error::io("linking", place))?;
+                self.placed(path, target.into_string(), mode);
+            }
             other => return Err(odd(format!("{path} is of a kind that a base cannot hold ({other:?})"))),
         }
         Ok(())
     }
 
-    fn file(&mut self, path: String, mode: Mode) {
-        if !mode.is_plain_file() {
-            self.result.modes.0.insert(path.clone(), mode.clone());
+    /// Remembers where a file or link is, and what is special about it.
+    fn placed(&mut self, path: &str, target: String, mode: Option<Mode>) {
+        if let Some(mode) = &mode
+            && !mode.is_plain_file()
+            && !target.starts_with(ASIDE)
+        {
+            self.result.modes.0.insert(target.clone(), mode.clone());
         }
-        self.modes_of_files.insert(path, mode);
-    }
-
-    fn hard_link<R: Read>(&mut self, entry: &Entry<'_, R>, path: String, place: &Path) -> Result<(), Stopped> {
-        let to = entry.link_name().map_err(Stopped::Stream)?.unwrap_or_default();
-        let Some(first) = relative(&to)? else { return Err(odd(format!("{path} is a link to nothing"))) };
-        // A link to a file that was left out: nothing that Debian ships is like that.
-        let Some(mode) = self.modes_of_files.get(&first).cloned() else {
-            return Err(odd(format!("{path} is a hard link to {first}, which is not part of a base")));
-        };
-        fs::hard_link(self.dir.join(&first), place).map_err(Error::io("linking", place))?;
-        self.file(path, mode);
-        Ok(())
+        self.places.insert(path.to_string(), (target, mode));
     }
 }
 
@@ -164,7 +193,7 @@ fn pyc_of_store(bytes: &mut [u8]) {
 }
 
 /// The path without `./`; `None` for the root itself.
-fn relative(path: &Path) -> Result<Option<String>, Stopped> {
+fn relative(path: &Path) -> Result<Option<PathBuf>, Stopped> {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {
@@ -173,13 +202,7 @@ fn relative(path: &Path) -> Result<Option<String>, Stopped> {
             _ => return Err(odd(format!("{} leads out of the tree", path.display()))),
         }
     }
-    if clean.as_os_str().is_empty() {
-        return Ok(None);
-    }
-    match clean.into_os_string().into_string() {
-        Ok(text) => Ok(Some(text)),
-        Err(name) => Err(odd(format!("the name of {} is not UTF-8", Path::new(&name).display()))),
-    }
+    Ok(Some(clean).filter(|path| !path.as_os_str().is_empty()))
 }
 
 fn mode<R: Read>(entry: &mut Entry<'_, R>) -> Result<Mode, Stopped> {
@@ -218,182 +241,5 @@ fn write_file(from: &mut impl Read, path: &Path, executable: bool) -> Result<(),
 }
 
 #[cfg(test)]
-mod tests {
-    use tar::{Builder, Header};
-
-    use super::*;
-
-    struct Sample(Builder<Vec<u8>>);
-
-    impl Sample {
-        fn new() -> Sample {
-            let mut sample = Sample(Builder::new(Vec::new()));
-            sample.entry("./", EntryType::Directory, 0o755, 0, "", b"");
-            sample.entry("./boot/vmlinuz-6.1", EntryType::Regular, 0o644, 0, "", b"kernel");
-            sample.entry("./usr/lib/modules/6.1/", EntryType::Directory, 0o755, 0, "", b"");
-            sample
-        }
-
-        fn entry(&mut self, path: &str, kind: EntryType, mode: u32, gid: u64, link: &str, data: &[u8]) {
-            let mut header = Header::new_ustar();
-            header.set_entry_type(kind);
-            header.set_mode(mode);
-            header.set_uid(0);
-            header.set_gid(gid);
-            header.set_size(data.len() as u64);
-            header.set_path(path).unwrap();
-            if !link.is_empty() {
-                header.set_link_name(link).unwrap();
-            }
-            header.set_cksum();
-            self.0.append(&header, data).unwrap();
-        }
-
-        fn unpack(self, dir: &Path) -> Result<Unpacked, Stopped> {
-            unpack(self.0.into_inner().unwrap().as_slice(), dir)
-        }
-    }
-
-    fn told(result: Result<Unpacked, Stopped>) -> String {
-        match result.unwrap_err() {
-            Stopped::Here(error) => error.to_string(),
-            Stopped::Stream(error) => format!("stream: {error}"),
-        }
-    }
-
-    #[test]
-    fn special_modes_are_written_down_and_not_given() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut sample = Sample::new();
-        sample.entry("./usr/bin/su", EntryType::Regular, 0o4755, 0, "", b"su");
-        sample.entry("./usr/bin/su2", EntryType::Link, 0o4755, 0, "./usr/bin/su", b"");
-        sample.entry("./etc/shadow", EntryType::Regular, 0o640, 42, "", b"root:*:");
-        sample.entry("./etc/passwd", EntryType::Regular, 0o644, 0, "", b"root");
-        sample.entry("./var/mail/", EntryType::Directory, 0o2775, 8, "", b"");
-        sample.entry("./dev/null", EntryType::Char, 0o666, 0, "", b"");
-        sample.entry("./bin", EntryType::Symlink, 0o777, 0, "usr/bin", b"");
-        let unpacked = sample.unpack(dir.path()).unwrap();
-        assert_eq!(unpacked.kernel_release, "6.1");
-        assert_eq!(unpacked.modes.to_string(), "0640 0 42 etc/shadow\n4755 0 0 usr/bin/su\n4755 0 0 usr/bin/su2\n");
-        let mode = fs::metadata(dir.path().join("usr/bin/su")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o7777, 0o755);
-        assert_eq!(fs::read(dir.path().join("boot/vmlinuz")).unwrap(), b"kernel");
-        assert!(!dir.path().join("dev").exists() && !dir.path().join("bin").exists());
-    }
-
-    #[test]
-    fn capabilities_are_read_from_the_pax_headers() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut sample = Sample::new();
-        sample.0.append_pax_extensions([("SCHILY.xattr.security.capability", b"\x01\0\x00\x02".as_slice())]).unwrap();
-        sample.entry("./usr/bin/ping", EntryType::Regular, 0o755, 0, "", b"ping");
-        assert_eq!(sample.unpack(dir.path()).unwrap().modes.to_string(), "0755 0 0 usr/bin/ping 01000002\n");
-    }
-
-    #[test]
-    fn compiled_python_fits_its_source_in_the_store() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut sample = Sample::new();
-        let timed = b"\xf3\x0d\r\n\0\0\0\0\xee\x39\x62\x68\x05\0\0\0code";
-        let hashed = b"\xf3\x0d\r\n\x03\0\0\0hashhashcode";
-        sample.entry("./usr/a.pyc", EntryType::Regular, 0o644, 0, "", timed);
-        sample.entry("./usr/b.pyc", EntryType::Regular, 0o644, 0, "", hashed);
-        sample.unpack(dir.path()).unwrap();
-        let read = |name: &str| fs::read(dir.path().join(name)).unwrap();
-        assert_eq!(read("usr/a.pyc"), b"\xf3\x0d\r\n\0\0\0\0\x01\0\0\0\x05\0\0\0code");
-        assert_eq!(read("usr/b.pyc"), hashed);
-    }
-
-    #[test]
-    fn what_a_base_cannot_hold_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut sample = Sample::new();
-        sample.entry("./usr/fifo", EntryType::Fifo, 0o644, 0, "", b"");
-        assert!(told(sample.unpack(dir.path())).contains("usr/fifo is of a kind"));
-
-        let dir = tempfile::tempdir().unwrap();
-        let mut sample = Sample::new();
-        sample.entry("./boot/vmlinuz-6.2", EntryType::Regular, 0o644, 0, "", b"kernel");
-        assert!(told(sample.unpack(dir.path())).contains("two kernels, 6.1 and 6.2"));
-
-        let dir = tempfile::tempdir().unwrap();
-        let empty = unpack([0; 1024].as_slice(), dir.path()).unwrap();
-        assert!(empty.check(dir.path()).unwrap_err().to_string().contains("there is no kernel"));
-    }
-
-    /// An entry whose name is not held to anything by the one who writes it.
-    fn raw(sample: &mut Sample, path: &[u8], kind: EntryType, link: &[u8]) {
-        let mut header = Header::new_ustar();
-        header.set_entry_type(kind);
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_size(if kind == EntryType::Regular { 1 } else { 0 });
-        let old = header.as_old_mut();
-        old.name[..path.len()].copy_from_slice(path);
-        old.linkname[..link.len()].copy_from_slice(link);
-        header.set_cksum();
-        let data: &[u8] = if kind == EntryType::Regular { b"x" } else { b"" };
-        sample.0.append(&header, data).unwrap();
-    }
-
-    #[test]
-    fn no_entry_is_written_outside_or_behind_a_link() {
-        let victim = tempfile::tempdir().unwrap();
-        let out = victim.path().to_str().unwrap().as_bytes();
-        let kinds = [EntryType::Regular, EntryType::Directory, EntryType::Symlink];
-        for name in [
-            &b"../x"[..],
-            b"usr/../../x",
-            b"usr/..",
-            b"usr/a\nb",
-            b"usr/a\x1b[2J",
-            b"usr/\xff\xfe",
-            b"boot/vmlinuz-..",
-            b"boot/vmlinuz-.",
-        ] {
-            for kind in kinds {
-                let dir = tempfile::tempdir().unwrap();
-                let mut sample = Sample::new();
-                raw(&mut sample, name, kind, b"x");
-                assert!(sample.unpack(dir.path()).is_err(), "{:?} {kind:?}", String::from_utf8_lossy(name));
-            }
-        }
-        for first in ["usr/l", "etc/l", "var/l", "usr/deep/er/l"] {
-            for (more, kind) in [
-                ("/x", EntryType::Regular),
-                ("/x/y", EntryType::Regular),
-                ("/x", EntryType::Directory),
-                ("/x", EntryType::Symlink),
-            ] {
-                let dir = tempfile::tempdir().unwrap();
-                let mut sample = Sample::new();
-                raw(&mut sample, first.as_bytes(), EntryType::Symlink, out);
-                raw(&mut sample, format!("{first}{more}").as_bytes(), kind, b"x");
-                assert!(sample.unpack(dir.path()).is_err(), "{first}{more}");
-            }
-            // A second entry of the name, which would be written through the first.
-            for kind in kinds {
-                let dir = tempfile::tempdir().unwrap();
-                let mut sample = Sample::new();
-                raw(&mut sample, first.as_bytes(), EntryType::Symlink, &[out, b"/made"].concat());
-                raw(&mut sample, first.as_bytes(), kind, b"x");
-                assert!(sample.unpack(dir.path()).is_err(), "{first}");
-            }
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let mut sample = Sample::new();
-        raw(&mut sample, b"usr/h", EntryType::Link, b"../../../etc/passwd");
-        assert!(sample.unpack(dir.path()).is_err());
-        assert_eq!(fs::read_dir(victim.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_stream_that_breaks_off_is_told_apart() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut sample = Sample::new();
-        sample.entry("./usr/big", EntryType::Regular, 0o644, 0, "", &[7; 4096]);
-        let bytes = sample.0.into_inner().unwrap();
-        assert!(told(unpack(&bytes[..bytes.len() - 4096], dir.path())).starts_with("stream: "));
-    }
-}
+#[path = "unpack_tests.rs"]
+mod tests;

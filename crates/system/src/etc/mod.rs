@@ -9,6 +9,7 @@ mod files;
 mod fstab;
 mod hosts;
 mod kernel;
+mod keys;
 mod locale;
 pub(crate) mod made_from;
 pub(crate) mod manager;
@@ -16,6 +17,9 @@ mod network;
 mod quiet;
 mod services;
 mod ssh;
+
+pub(crate) use hosts::NEUTRAL as NEUTRAL_HOSTNAME;
+pub(crate) use keys::LIST as LIST_OF_DRAWN;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -76,6 +80,7 @@ pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
     quiet::clean(&mut tree)?;
     quiet::mask_units(&mut tree, &units)?;
     hosts::apply(&mut tree, machine)?;
+    keys::apply(&mut tree, input.base)?;
     locale::apply(&mut tree, machine, &has)?;
     network::apply(&mut tree, machine, &units)?;
     fstab::apply(&mut tree, input.mounts)?;
