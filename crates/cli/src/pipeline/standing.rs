@@ -130,7 +130,14 @@ fn inside(path: &Path, seed: Uuid, cache: &Path) -> Result<String, Inside> {
         let host = host.map(|host| String::from_utf8_lossy(&host).trim().to_string());
         Ok((record.and_then(|record| record.seed), host, links(&*machine.root)?.0))
     });
+    let ran = || {
+        Inside::Refused(format!(
+            "{name} has changed since it was built: a machine has run from it, or somebody has mounted it"
+        ))
+    };
     let (of, host, generations) = found.map_err(|error| match error.downcast_ref::<Refusal>() {
+        // Switched off hard, and its reader wants a journal to be played first.
+        None if mounts(path).is_ok_and(|times| times > 0) => ran(),
         Some(_) => Inside::Refused(format!("{name} is an image that Cairn has not made, or whose machine is gone")),
         None => Inside::Refused(format!("{name} is there, and cannot be looked into ({error:#})")),
     })?;
@@ -152,9 +159,7 @@ fn inside(path: &Path, seed: Uuid, cache: &Path) -> Result<String, Inside> {
         )));
     }
     if mounted > 0 {
-        return Err(Inside::Refused(format!(
-            "{name} has changed since it was built: a machine has run from it, or somebody has mounted it"
-        )));
+        return Err(ran());
     }
     Ok(match built {
         Some(_) => format!("{name} has changed since it was built"),

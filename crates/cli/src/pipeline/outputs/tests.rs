@@ -87,6 +87,9 @@ const FORCE: Rules = Rules { force: true, ..BUILD };
 const RAW: Format = Format::Raw;
 const QCOW2: Format = Format::Qcow2;
 
+/// Mounts of an image whose machine was switched off without a word: its journal is to be played.
+const SWITCHED_OFF: u8 = 9;
+
 /// An image of a machine: with these generations, this seed, mounted so often.
 fn image(generations: u64, seed: Option<Uuid>, mounts: u8) -> Vec<u8> {
     let mut tree = Tree::new();
@@ -117,6 +120,9 @@ fn image(generations: u64, seed: Option<Uuid>, mounts: u8) -> Vec<u8> {
     let mut bytes = std::fs::read(whole.path()).unwrap();
     let at = usize::try_from(plan.partitions[0].first_lba.0 * 512).unwrap() + 1024;
     bytes[at + 0x34] = mounts;
+    if mounts == SWITCHED_OFF {
+        bytes[at + 0x60] |= 4;
+    }
     let checksum = crc32c(&bytes[at..at + 0x3fc]);
     bytes[at + 0x3fc..at + 0x400].copy_from_slice(&checksum.to_le_bytes());
     bytes
@@ -203,6 +209,9 @@ fn what_a_machine_has_kept_is_named() {
     here.refused("two", &[(RAW, &new)], BUILD, "since it was built: generations 2, 3 were made in it");
     build(&image(1, Some(SEED), 0));
     changed(&image(1, Some(SEED), 2));
+    here.refused("two", &[(RAW, &new)], BUILD, "a machine has run from it, or somebody has mounted it");
+    build(&image(1, Some(SEED), 0));
+    changed(&image(1, Some(SEED), SWITCHED_OFF));
     here.refused("two", &[(RAW, &new)], BUILD, "a machine has run from it, or somebody has mounted it");
     // Also where nothing is remembered, and before anything is made.
     let elsewhere = Here::new();
