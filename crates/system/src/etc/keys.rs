@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::enable;
+use super::enable_if_any;
 use crate::drawn::{self, Drawn, Made};
+use crate::error::SystemError;
 use crate::tree::Tree;
 use crate::units::{UnitFile, Units};
 
@@ -14,18 +15,20 @@ pub(crate) const LIST: &str = "drawn";
 
 /// Puts a unit for each thing that was left out of the base and that the machine must make. (A base of an earlier version
 /// has no list.)
-pub fn apply(tree: &mut Tree, base: &Path) {
+///
+/// # Errors
+/// See [`Tree::file`].
+pub fn apply(tree: &mut Tree, base: &Path) -> Result<(), SystemError> {
     let list = fs::read_to_string(base.join(LIST)).unwrap_or_default();
     for drawn in list.lines().filter_map(|name| drawn::ALL.iter().find(|d| d.name == name)) {
         let Some(made) = &drawn.made else { continue };
         let name = format!("cairn-draw-{}.service", drawn.name);
         let text = unit(drawn, made);
-        tree.file(&format!("systemd/system/{name}"), text.clone());
+        tree.file(&format!("systemd/system/{name}"), text.clone())?;
         let file = UnitFile::File { folder: "/etc/systemd/system", text };
-        if let Ok(links) = Units([(name.clone(), file)].into()).enable(&name) {
-            enable(tree, links);
-        }
+        enable_if_any(tree, &Units([(name.clone(), file)].into()), &name)?;
     }
+    Ok(())
 }
 
 fn unit(drawn: &Drawn, made: &Made) -> String {
@@ -60,7 +63,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         fs::write(base.path().join(LIST), "etckeeper\niscsi\nsnakeoil\nunknown\n").unwrap();
         let mut tree = Tree::default();
-        apply(&mut tree, base.path());
+        apply(&mut tree, base.path()).unwrap();
         let paths: Vec<&str> = tree.iter().map(|(path, _)| path).collect();
         assert_eq!(
             paths,
