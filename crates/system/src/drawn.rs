@@ -115,7 +115,7 @@ pub(crate) const ALL: [Drawn; 8] = [
 /// What a file of the base is, if it is one of these.
 pub(crate) fn of(path: &str) -> Option<&'static Drawn> {
     let is = |file: &&str| file.strip_suffix('*').map_or(path == *file, |start| path.starts_with(start));
-    ALL.iter().find(|drawn| drawn.files.iter().any(|file| is(file)))
+    ALL.iter().find(|drawn| drawn.files.iter().any(is))
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub(super) fn unpack(stream: impl Read, dir: &Path) -> Result<Unpacked, Stopped>
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(Stopped::Stream)?;
     let aside = dir.join(ASIDE);
     match fs::remove_dir_all(&aside) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("removing", aside)(e).into()),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("removing", aside)(e).into()),
         _ => Ok(tree.result),
     }
 }
