@@ -5,7 +5,6 @@ mod fat_files;
 mod folder;
 mod image;
 
-pub use folder::Folder;
 pub use image::Disk;
 pub(crate) use image::{is_ext4, is_fat, open};
 
@@ -13,6 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use cairn_disk::DiskError;
+use cairn_root::Root;
 
 use crate::inspect::InspectError;
 
@@ -132,9 +132,9 @@ pub const PROFILES: &str = "/nix/var/nix/profiles";
 /// [`ViewError::NotAMachine`].
 pub fn folder(root: &std::path::Path) -> Result<Machine<'static>, ViewError> {
     let name = root.to_path_buf();
-    let folder = Folder::new(root)?;
+    let folder = Root::open(root).map_err(|source| ViewError::Io { path: name.clone(), source })?;
     let not = |why: String| ViewError::NotAMachine { path: name.clone(), why };
-    if folder.kind(PROFILES)?.is_none() {
+    if Files::kind(&folder, PROFILES)?.is_none() {
         return Err(not(format!("there is no {PROFILES} in it")));
     }
     let boot = folder::boot_volumes(&folder)?;

@@ -40,7 +40,10 @@ impl Store {
     }
 
     /// A store that is only looked at: nothing is made below `root`, nothing is tidied.
-    pub(crate) fn at(root: &Path) -> Result<Store, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when there is no way to say where `root` is.
+    pub fn at(root: &Path) -> Result<Store, StoreError> {
         let root = std::path::absolute(root).map_err(StoreError::io("opening the store at", root))?;
         Ok(Store { root, machine: false, live: false })
     }

@@ -1,12 +1,14 @@
 //! The bootspec of a system: `boot.json`, version 1 (NixOS RFC 125).
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bootspec::generation::Generation;
 use bootspec::v1::{BootSpecV1, GenerationV1};
 use bootspec::{BootJson, Extensions, SystemConfigurationRoot};
+use cairn_root::{Root, read_plain};
+use cairn_store::STORE_DIR;
 use serde_json::{Map, Value, json};
 
 use crate::error::SystemError;
@@ -56,14 +58,6 @@ pub fn text(files: &Files) -> Result<String, SystemError> {
     Ok(serde_json::to_string_pretty(&canonical(value)).map_err(io)? + "\n")
 }
 
-/// Reads a system's boot.json.
-///
-/// # Errors
-/// When it is missing or is none.
-pub fn read(toplevel: &Path) -> Result<BootSpecV1, SystemError> {
-    Ok(read_all(toplevel)?.system.bootspec)
-}
-
 /// What a boot.json says of a system or of one of its variants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bootable {
@@ -93,22 +87,51 @@ impl Bootspecs {
     }
 }
 
-/// Reads a system's boot.json with what it says of the system's variants.
+/// Longer ones are nobody's.
+const MOST: u64 = 1 << 20;
+
+/// Reads a system's boot.json with what it says of the system's variants; `toplevel` is in the caller's own store.
 ///
 /// # Errors
 /// When it is missing or is none.
 pub fn read_all(toplevel: &Path) -> Result<Bootspecs, SystemError> {
     let path = toplevel.join(bootspec::JSON_FILENAME);
-    let bytes = fs::read(&path).map_err(SystemError::io("reading", &path))?;
-    let malformed = || SystemError::Malformed { path: path.clone(), what: "a bootspec of version 1" };
-    let document: BootJson = serde_json::from_slice(&bytes).map_err(|_| malformed())?;
-    let generation = GenerationV1::try_from(document.generation).map_err(|_| malformed())?;
+    let bytes = read_plain(&path, MOST).map_err(SystemError::io("reading", &path))?;
+    parse(&bytes, path)
+}
+
+/// The same of a system on a machine that may be anybody's.
+///
+/// # Errors
+/// As [`read_all`].
+pub fn read_all_of(machine: &Root, toplevel: &str) -> Result<Bootspecs, SystemError> {
+    let path = format!("{toplevel}/{}", bootspec::JSON_FILENAME);
+    let bytes = machine.read(&path, MOST).and_then(|bytes| bytes.ok_or_else(|| ErrorKind::NotFound.into()));
+    let path = machine.shown(path);
+    parse(&bytes.map_err(SystemError::io("reading", &path))?, path)
+}
+
+fn parse(bytes: &[u8], path: PathBuf) -> Result<Bootspecs, SystemError> {
+    let malformed = |what| SystemError::Malformed { path: path.clone(), what };
+    let no_bootspec = || malformed("a bootspec of version 1");
+    let document: BootJson = serde_json::from_slice(bytes).map_err(|_| no_bootspec())?;
+    let generation = GenerationV1::try_from(document.generation).map_err(|_| no_bootspec())?;
     // A variant has none of its own.
     let variants = generation
         .specialisations
         .into_iter()
         .map(|(name, variant)| (name.0, bootable(variant.generation.bootspec, &variant.extensions)));
-    Ok(Bootspecs { variants: variants.collect(), system: bootable(generation.bootspec, &document.extensions) })
+    let specs = Bootspecs { variants: variants.collect(), system: bootable(generation.bootspec, &document.extensions) };
+    if !specs.files().all(is_in_a_store_path) {
+        return Err(malformed("a bootspec whose kernel, initrd and device tree are files of store paths"));
+    }
+    Ok(specs)
+}
+
+/// Whether a path is `/nix/store/NAME/...`, without any detour: whoever reads the file would follow it.
+fn is_in_a_store_path(path: &Path) -> bool {
+    let inside = path.to_str().and_then(|path| path.strip_prefix(STORE_DIR)?.strip_prefix('/'));
+    inside.is_some_and(|inside| inside.contains('/') && inside.split('/').all(|part| !matches!(part, "" | "." | "..")))
 }
 
 fn bootable(bootspec: BootSpecV1, extensions: &Extensions) -> Bootable {
@@ -131,6 +154,8 @@ fn canonical(value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -166,7 +191,7 @@ mod tests {
         );
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("boot.json"), plain).unwrap();
-        assert_eq!(read(dir.path()).unwrap().init, Path::new("/nix/store/x-system/init"));
+        assert_eq!(read_all(dir.path()).unwrap().system.bootspec.init, Path::new("/nix/store/x-system/init"));
 
         let tree = "/nix/store/x-system/devicetree.dtb";
         let with_tree = text(&Files { device_tree: Some(tree.into()), ..files }).unwrap();
@@ -193,5 +218,43 @@ mod tests {
         assert_eq!(variants.keys().collect::<Vec<_>>(), ["text"]);
         assert_eq!(variants["text"].bootspec.init, Path::new("/nix/store/b/init"));
         assert_eq!(variants["text"].device_tree.as_deref(), Some(Path::new("/nix/store/d/b.dtb")));
+    }
+
+    #[test]
+    fn a_bootspec_names_files_of_store_paths_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = Root::open(dir.path()).unwrap();
+        let read = |kernel: &str, initrd: &str, tree: Option<&str>| {
+            let files = Files {
+                toplevel: "/nix/store/x-system".into(),
+                kernel: kernel.into(),
+                initrd: initrd.into(),
+                kernel_params: Vec::new(),
+                label: "Debian".into(),
+                system: "x86_64-linux".into(),
+                device_tree: tree.map(Into::into),
+            };
+            fs::write(dir.path().join("boot.json"), text(&files).unwrap()).unwrap();
+            (read_all(dir.path()).is_ok(), read_all_of(&machine, "/").is_ok())
+        };
+        let good = "/nix/store/b-base/boot/vmlinuz";
+        assert_eq!(read(good, good, Some(good)), (true, true));
+        for bad in [
+            "/etc/shadow",
+            "/nix/store/../../etc/shadow",
+            "/nix/store/b/../../../etc/shadow",
+            "/nix/store/b/./x",
+            "/nix/store/b//x",
+            "/nix/store//x",
+            "/nix/store/b",
+            "/nix/store/b/",
+            "/nix/storeb/x",
+            "nix/store/b/x",
+            "",
+        ] {
+            assert_eq!(read(bad, good, None), (false, false), "{bad}");
+            assert_eq!(read(good, bad, None), (false, false), "{bad}");
+            assert_eq!(read(good, good, Some(bad)), (false, false), "{bad}");
+        }
     }
 }

@@ -17,7 +17,7 @@ mod tree;
 mod units;
 mod usr;
 
-pub use bootjson::{Bootable, Bootspecs, read as read_bootspec, read_all as read_bootspecs};
+pub use bootjson::{Bootable, Bootspecs, read_all as read_bootspecs, read_all_of as read_bootspecs_of};
 pub use error::SystemError;
 pub use etc::Mount;
 pub use etc::made_from::left_out;
