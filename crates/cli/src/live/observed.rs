@@ -20,7 +20,7 @@ use super::made_from::MadeFrom;
 use crate::exit::Refusal;
 
 /// Nobody's host name, and no kernel's release, is longer.
-const MOST_TEXT: u64 = 4096;
+const MOST_TEXT: u64 = 1 << 20;
 
 /// Larger than any kernel or initrd.
 const MOST_FILE: u64 = 1 << 30;

@@ -65,6 +65,13 @@ pub fn open(observed: &Observed, checked: &Checked, at: &str) -> anyhow::Result<
     };
     let opened = match Mounted::at(root, at) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Err(not_mounted().into()),
+        Err(e) if e.kind() == ErrorKind::InvalidInput => {
+            return Err(Refusal(format!(
+                "{} is no folder: a link, perhaps. Make it one, and mount the boot partition of the machine's own disk there",
+                path.display()
+            ))
+            .into());
+        }
         other => other.with_context(|| format!("opening the boot partition at {}", path.display()))?,
     };
     if !observed.mounted {

@@ -4,6 +4,7 @@
 mod boot;
 mod diff;
 mod gc;
+mod identity;
 mod generations;
 mod kills;
 mod made;
