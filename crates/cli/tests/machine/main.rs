@@ -4,9 +4,12 @@
 mod boot;
 mod diff;
 mod gc;
-mod identity;
+
 mod generations;
+mod identity;
 mod kills;
+mod looks;
 mod made;
+mod traps;
 mod trouble;
 mod upgrade;
