@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::hash::{DefaultHasher, Hasher};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -29,7 +30,7 @@ pub fn state(top: &Path) -> String {
         let times = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
         let what = match meta.file_type() {
             kind if kind.is_symlink() => format!("{:?}", fs::read_link(path).unwrap()),
-            kind if kind.is_file() && meta.len() < 1 << 22 => format!("{:x?}", fs::read(path).unwrap()),
+            kind if kind.is_file() && meta.len() < 1 << 22 => hash(&fs::read(path).unwrap()),
             _ => String::new(),
         };
         let head = (path, meta.ino(), meta.mode(), meta.uid(), meta.nlink(), meta.len(), times);
@@ -45,7 +46,13 @@ pub fn state(top: &Path) -> String {
     text
 }
 
-/// The line in which two states differ.
+fn hash(bytes: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    format!("{:x}", hasher.finish())
+}
+
+/// The lines in which two states differ.
 #[track_caller]
 pub fn same(before: &str, after: &str, when: &str) {
     if before != after {

@@ -16,7 +16,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::sys::time::TimeSpec;
 use nix::unistd::mkfifo;
 
-use crate::looks::{LOOKS, same, state};
+use crate::looks::{same, state};
 use crate::made::{Made, SystemOf};
 
 /// What stands in a path's place.
@@ -31,6 +31,14 @@ const TRAPS: [&str; 10] = [
     "a folder",
     "an endless file",
     "a huge file",
+];
+
+/// Commands that only look, as different from each other as they are.
+const LOOKS: [&[&str]; 4] = [
+    &["boot", "check"],
+    &["generations", "--json"],
+    &["diff", "1", "2", "--files"],
+    &["gc", "--dry-run", "--keep", "1"],
 ];
 
 /// The machine, the source of upgrades, and what must not change.
@@ -48,6 +56,7 @@ struct Traps {
 impl Drop for Traps {
     fn drop(&mut self) {
         self.unmount();
+        let _ = fs::remove_dir(&self.root);
     }
 }
 
@@ -63,13 +72,7 @@ impl Traps {
         made.run(&["boot", "repair"]).done();
         made.run(&["gc"]).done();
         let there = Made::with(&[SystemOf { kernel: "6.14", ..SystemOf::named("three") }]);
-        let victim = tempfile::tempdir().unwrap();
-        for path in ["file", "x.deb", "system-2-link", "dead/inner/file", "00000000000000000000000000000000-x"] {
-            let path = victim.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "as it was\n").unwrap();
-        }
-        let watched = state(victim.path());
+        let (victim, watched) = victim();
         let root = made.root().with_extension("trap");
         fs::create_dir(&root).unwrap();
         Some(Traps { made, there, victim, watched, root, turn: 0, runs: 0 })
@@ -140,7 +143,7 @@ impl Traps {
     #[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, exit codes and all")]
     fn run(&mut self, args: &[&str], when: &str) {
         let mut command = Command::new("sh");
-        let bounded = "ulimit -t 20; ulimit -v 6000000; exec timeout -s KILL 120 \"$@\"";
+        let bounded = "ulimit -t 20; ulimit -v 6000000; exec timeout -s KILL 60 \"$@\"";
         command.args(["-c", bounded, "sh", env!("CARGO_BIN_EXE_cairn")]).args(args).arg("--root").arg(&self.root);
         let output = command.env_remove("XDG_CACHE_HOME").stdin(Stdio::null()).output().unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -174,8 +177,8 @@ impl Traps {
                     let before = state(&self.root);
                     for args in LOOKS {
                         self.run(args, &when);
-                        same(&before, &state(&self.root), &format!("{when}: {args:?}, the disk"));
                     }
+                    same(&before, &state(&self.root), &format!("{when}: the disk, by who only looks"));
                     let chosen = self.turn % changes.len();
                     self.turn += 1;
                     for (n, args) in changes.iter().enumerate().filter(|(n, _)| every || *n == chosen) {
@@ -188,12 +191,25 @@ impl Traps {
                 });
                 if let Err(why) = std::panic::catch_unwind(one) {
                     let text = why.downcast_ref::<String>().cloned();
+                    (self.victim, self.watched) = victim();
                     failed.push(text.unwrap_or_else(|| format!("{when}: {:?}", why.downcast_ref::<&str>())));
                 }
             }
         }
         assert!(failed.is_empty(), "{} of {} runs failed:\n{}", failed.len(), self.runs, failed.join("\n"));
     }
+}
+
+/// A folder with what somebody who tidies up would remove.
+fn victim() -> (tempfile::TempDir, String) {
+    let victim = tempfile::tempdir().unwrap();
+    for path in ["file", "x.deb", "system-2-link", "dead/inner/file", "00000000000000000000000000000000-x"] {
+        let path = victim.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "as it was\n").unwrap();
+    }
+    let watched = state(victim.path());
+    (victim, watched)
 }
 
 /// With times and modes, as `cp -a`.
@@ -229,6 +245,47 @@ fn without_a_trap_all_goes_well() {
         all.extend(["--root", root.to_str().unwrap()]);
         crate::made::cairn(&all).done();
         traps.run(args, "nothing");
+    }
+}
+
+/// A disk whose GRUB would have to be made by its own programs: these are somebody's.
+#[test]
+fn no_program_of_the_disk_is_run() {
+    let mut system = SystemOf::named("one");
+    system.machine += "boot: {loader: grub}\n";
+    let Some(made) = Made::mounted(&[system]) else { return };
+    let (victim, watched) = victim();
+    let inside = |path: &str| made.root().join(path.trim_start_matches('/'));
+    let base = fs::read_link(inside(&made.systems[0].to_string()).join("base")).unwrap();
+    let base = inside(base.to_str().unwrap());
+    let folders = ["usr/lib/grub/x86_64-efi", "usr/bin", "usr/lib/x86_64-linux-gnu"].map(|folder| base.join(folder));
+    for folder in [&base, &base.join("usr"), &base.join("usr/lib")].into_iter().chain(&folders) {
+        fs::create_dir_all(folder).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let script = format!("#!/bin/sh\nid > {}/pwned\n", victim.path().display());
+    for program in ["usr/bin/grub-mkimage", "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"] {
+        fs::write(base.join(program), &script).unwrap();
+        fs::set_permissions(base.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    // With nothing to compare with, and then with a program that is there.
+    for there in [None, Some("somebody's program")] {
+        if let Some(text) = there {
+            let mark = made.run(&["boot", "check"]);
+            let path = mark.out.split_whitespace().find(|word| word.ends_with("grubx64.efi")).unwrap().to_string();
+            let path = made.root().join("boot").join(path.trim_start_matches('/'));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        for args in [&["boot", "check"][..], &["boot", "repair"], &["gc", "--dry-run"], &["rollback", "1"], &["gc"]] {
+            let ran = made.run(args);
+            assert!(matches!(ran.code, 0 | 1 | 3), "{args:?}: {}", ran.err);
+            same(&watched, &state(victim.path()), &format!("{args:?}"));
+        }
+        let check = made.run(&["boot", "check"]);
+        assert!(check.out.contains("GRUB's own parts are not compared"), "{}{}", check.out, check.err);
+        assert_eq!(check.out.contains("grubx64.efi on the boot partition cannot be read"), there.is_none());
+        assert_eq!(made.boot_files().is_empty(), there.is_none(), "{:?}", made.boot_files());
     }
 }
 
