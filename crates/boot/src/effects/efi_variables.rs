@@ -45,7 +45,7 @@ pub fn firmware_folder(machine: &Root) -> io::Result<Option<Result<Folder, PathB
         Err(error) => return Err(error),
     };
     // Somebody who works on a disk from a rescue system often mounts that system's /sys below it.
-    let real = i64::from(fstatfs(&folder)?.filesystem_type().0) & 0xffff_ffff == EFIVARFS;
+    let real = fstatfs(&folder)?.filesystem_type().0 & 0xffff_ffff == EFIVARFS;
     Ok(Some(if real && !machine.is_host() { Err(folder.path().to_path_buf()) } else { Ok(folder) }))
 }
 

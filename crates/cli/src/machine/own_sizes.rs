@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cairn_store::{EntryKind, Listing, StorePath, own_sizes_at};
-use image_builder::view::{Files, ViewError};
+use image_builder::view::{Files, Kind, ViewError};
 
 use super::closure::Closures;
 use super::generations::Link;
@@ -35,7 +35,8 @@ pub fn own_sizes(
             there.push(link);
         }
     }
-    if let Some(root) = root.filter(|root| root.join("nix/var/cairn/info").is_dir())
+    if let Some(root) = root
+        && files.kind("/nix/var/cairn/info")? == Some(Kind::Folder)
         && let Some(sizes) = by_the_store(root, &there)
     {
         return Ok(sizes);
