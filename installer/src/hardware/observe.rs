@@ -98,7 +98,12 @@ pub enum ObserveError {
 /// # Errors
 /// See [`ObserveError`]. A device that vanishes while it is looked at is no error.
 pub fn observe(root: &Path) -> Result<Observed, ObserveError> {
-    let root = &Root::open(root).map_err(|source| ObserveError::Read { path: root.to_path_buf(), source })?;
+    let root = &match Root::open(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(ObserveError::NoSys([root, Path::new("sys")].iter().collect()));
+        }
+        other => other.map_err(|source| ObserveError::Read { path: root.to_path_buf(), source })?,
+    };
     let read = |source| ObserveError::Read { path: root.shown("sys/devices"), source };
     // Device paths are compared with this one, so it must be what the links resolve to.
     let Some(devices) = root.inside("sys/devices").map_err(read)? else {
