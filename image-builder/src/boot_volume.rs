@@ -1,13 +1,13 @@
 //! A FAT volume in user space as the boot transaction wants it: an image's boot partition is written by the same engine as
 //! that of a running machine.
 
-use std::fs::File;
 use std::io::{self, Cursor, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use cairn_boot::{Artifact, Content, Kind, ReadVolume, Space, Step, Target, Volume, apply};
+use cairn_boot::{Content, Kind, ReadVolume, Space, Step, Target, Volume, apply};
 use cairn_disk::DiskError;
 use cairn_disk::fat::{self, FatContents, FatFile, FatVolume};
+use cairn_root::Root;
 
 /// The volume.
 #[derive(Debug)]
@@ -74,23 +74,19 @@ impl FatContents for NewBootPartition {
         let update = cairn_boot::Update { steps: self.steps.clone(), written: 0, healed: Vec::new() };
         let mut volume = BootVolume(volume);
         let mut target = Target { esp: Some(&mut volume), boot: None };
-        let open = |content: &Content| open(&self.store, content);
+        let root = Root::open(&self.store).map_err(|error| DiskError::Contents { source: error.into() })?;
+        let open = |content: &Content| open(&root, content);
         apply(&update, &mut target, &open, &mut |_| ()).map_err(|error| DiskError::Contents { source: error.into() })
     }
 }
 
-/// Opens what goes onto a boot partition; a store's files are below `root`.
+/// Opens what goes onto a boot partition; a store's files are those of the machine with this root.
 ///
 /// # Errors
-/// The system's.
-pub fn open(root: &Path, content: &Content) -> io::Result<Box<dyn Read>> {
+/// The system's; [`io::ErrorKind::InvalidInput`] for what is no file.
+pub fn open(root: &Root, content: &Content) -> io::Result<Box<dyn Read>> {
     Ok(match content {
         Content::Bytes(bytes) => Box::new(Cursor::new(bytes.clone())),
-        Content::Store(artifact) => Box::new(File::open(real_path(root, artifact))?),
+        Content::Store(artifact) => Box::new(root.open_file(&artifact.store_path)?),
     })
-}
-
-/// Where a file of the store really is.
-fn real_path(root: &Path, artifact: &Artifact) -> PathBuf {
-    root.join(artifact.store_path.trim_start_matches('/'))
 }

@@ -6,7 +6,6 @@ mod folder;
 mod image;
 mod walk;
 
-pub use folder::Folder;
 pub use image::Disk;
 pub(crate) use image::{is_ext4, is_fat, open};
 pub use walk::{Found, walk};
@@ -17,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cairn_disk::{Budget, DiskError, Spent};
+use cairn_root::Root;
 
 use crate::inspect::InspectError;
 
@@ -173,9 +173,9 @@ pub const PROFILES: &str = "/nix/var/nix/profiles";
 /// [`ViewError::NotAMachine`].
 pub fn folder(root: &std::path::Path) -> Result<Machine<'static>, ViewError> {
     let name = root.to_path_buf();
-    let folder = Folder::new(root)?;
+    let folder = Root::open(root).map_err(|source| ViewError::Io { path: name.clone(), source })?;
     let not = |why: String| ViewError::NotAMachine { path: name.clone(), why };
-    if folder.kind(PROFILES)?.is_none() {
+    if Files::kind(&folder, PROFILES)?.is_none() {
         return Err(not(format!("there is no {PROFILES} in it")));
     }
     let boot = folder::boot_volumes(&folder)?;

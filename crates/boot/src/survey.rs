@@ -13,6 +13,8 @@ use crate::volume::{Kind, ReadVolume};
 
 /// Longer texts are not ours.
 const MOST_TEXT: u64 = 1 << 20;
+/// Longer kernels and initrds are not ours either.
+const MOST_FILE: u64 = 1 << 30;
 
 /// The partitions of a machine.
 #[derive(Clone, Copy)]
@@ -110,8 +112,7 @@ impl Look<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 let ends = folder.match_indices('/').map(|(at, _)| at).chain([folder.len()]);
                 for end in ends {
-                    if let Ok(file) = self.volume.open(&folder[..end]) {
-                        drop(file);
+                    if self.is_file(&folder[..end]) {
                         let found = FoundFile { len: 0, sha256: None };
                         self.present.files.insert((self.place, folder[..end].to_string()), found);
                     }
@@ -122,8 +123,17 @@ impl Look<'_> {
         }
     }
 
+    /// Whether the folder that it lies in lists it as something else than a folder: a link too is in the way.
+    fn is_file(&self, path: &str) -> bool {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let found = self.volume.list(folder).unwrap_or_default();
+        found.iter().any(|(other, kind)| other.eq_ignore_ascii_case(name) && matches!(kind, Kind::File(_)))
+    }
+
     fn found(&mut self, path: String, len: u64) {
-        let sha256 = self.volume.open(&path).and_then(hash).ok();
+        // One that is longer is none that Cairn wrote, whatever is in it.
+        let open = || self.volume.open(&path).and_then(|file| hash(file.take(MOST_FILE))).ok();
+        let sha256 = if len <= MOST_FILE { open() } else { None };
         self.present.files.insert((self.place, path), FoundFile { len, sha256 });
     }
 

@@ -1,12 +1,14 @@
 //! The firmware's variables in a folder, written by us and read by efibootmgr, and the other way round.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use cairn_boot::Installation;
-use cairn_boot::effects::{change_firmware, read_firmware};
+use cairn_boot::effects::{change_firmware, firmware_folder, read_firmware};
 use cairn_boot::firmware::{BootEntry, Change, Firmware, LoadOption, LoaderVariable, Signature, changes};
+use cairn_root::{Folder, Root};
 use uuid::Uuid;
 
 fn installation() -> Installation {
@@ -24,8 +26,13 @@ fn ours() -> LoadOption {
     }
 }
 
+fn open(folder: &Path) -> Folder {
+    Root::open(folder).unwrap().top()
+}
+
 /// Brings the folder up to date.
 fn update(folder: &Path, wanted: Option<&LoadOption>) -> Vec<Change> {
+    let folder = &open(folder);
     let firmware = read_firmware(folder).unwrap().unwrap_or_default();
     let changes = changes(&BootEntry { installation: installation(), wanted }, &firmware);
     for change in &changes {
@@ -71,7 +78,7 @@ fn what_efibootmgr_does_is_respected() {
     let folder = tempfile::tempdir().unwrap();
     update(folder.path(), Some(&ours()));
     let theirs = LoadOption { description: "Other".into(), file: "EFI/other.efi".into(), ..ours() };
-    change_firmware(folder.path(), &Change::Entry(0x1f, theirs.to_bytes())).unwrap();
+    change_firmware(&open(folder.path()), &Change::Entry(0x1f, theirs.to_bytes())).unwrap();
     // Another comes first, and ours is switched off: somebody's wish.
     if efibootmgr(folder.path(), &["-o", "001F,0000"]).is_none() {
         return;
@@ -98,19 +105,35 @@ fn variables_of_systemd_boot_are_read_and_forgotten() {
     fs::write(&path, [&[7, 0, 0, 0][..], &text].concat()).unwrap();
     fs::write(folder.path().join("SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"), [6, 0, 0, 0, 0]).unwrap();
     fs::write(folder.path().join("BootNext-8be4df61-93ca-11d2-aa0d-00e098032b8c"), [7, 0, 0, 0, 1, 0]).unwrap();
-    let firmware = read_firmware(folder.path()).unwrap().unwrap();
+    let firmware = read_firmware(&open(folder.path())).unwrap().unwrap();
     assert_eq!(firmware.set, [(LoaderVariable::Default, "cairn-x-1.conf".to_string())].into());
     assert!(firmware.entries.is_empty() && firmware.order.is_empty());
     for _ in 0..2 {
-        change_firmware(folder.path(), &Change::Forget(LoaderVariable::Default)).unwrap();
+        change_firmware(&open(folder.path()), &Change::Forget(LoaderVariable::Default)).unwrap();
     }
-    assert_eq!(read_firmware(folder.path()).unwrap(), Some(Firmware::default()));
+    assert_eq!(read_firmware(&open(folder.path())).unwrap(), Some(Firmware::default()));
 }
 
 #[test]
 fn without_uefi_there_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(read_firmware(folder.path()).unwrap(), None);
-    assert_eq!(read_firmware(&folder.path().join("gone")).unwrap(), None);
-    assert!(change_firmware(&folder.path().join("gone"), &Change::Order(vec![1])).is_err());
+    assert_eq!(read_firmware(&open(folder.path())).unwrap(), None);
+    let machine = Root::open(folder.path()).unwrap();
+    assert!(firmware_folder(&machine).unwrap().is_none());
+    fs::create_dir_all(folder.path().join("sys/firmware")).unwrap();
+    assert!(firmware_folder(&machine).unwrap().is_none());
+}
+
+#[test]
+fn variables_lead_nowhere_else() {
+    let (folder, victim) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(victim.path().join("file"), "as it was").unwrap();
+    let variable = "LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+    symlink(victim.path().join("file"), folder.path().join(variable)).unwrap();
+    assert!(read_firmware(&open(folder.path())).is_err());
+    assert!(change_firmware(&open(folder.path()), &Change::Once("x.conf".into())).is_err());
+    fs::create_dir_all(folder.path().join("sys/firmware/efi")).unwrap();
+    symlink(victim.path(), folder.path().join("sys/firmware/efi/efivars")).unwrap();
+    assert!(firmware_folder(&Root::open(folder.path()).unwrap()).is_err());
+    assert_eq!(fs::read_to_string(victim.path().join("file")).unwrap(), "as it was");
 }

@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use cairn_boot::Volume;
 use cairn_boot::effects::Mounted;
+use cairn_boot::{ReadVolume, Volume};
+use cairn_root::Root;
 
 /// Contents that end in an error.
 struct Broken(usize);
@@ -74,4 +76,50 @@ fn what_a_power_cut_left_beside_a_file_goes_when_it_is_replaced() {
     replace(&mut volume, "x.efi", b"new").unwrap();
     assert_eq!(names(folder.path()), ["x.efi", "x.efi-other.new"]);
     assert_eq!(fs::read(folder.path().join("x.efi")).unwrap(), b"new");
+}
+
+#[test]
+fn nothing_leads_out_of_the_partition_and_what_stands_in_the_way_is_told() {
+    let (folder, victim) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(victim.path().join("file"), "as it was").unwrap();
+    fs::create_dir(folder.path().join("EFI")).unwrap();
+    symlink(victim.path(), folder.path().join("EFI/away")).unwrap();
+    symlink("..", folder.path().join("EFI/up")).unwrap();
+    for name in ["x.efi", "x.efi.new"] {
+        symlink(victim.path().join("file"), folder.path().join(name)).unwrap();
+    }
+    symlink(victim.path().join("new"), folder.path().join("dangling")).unwrap();
+    nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut volume = Mounted::open(folder.path()).unwrap();
+    for path in ["EFI/away/file", "EFI/up/EFI/new", "../x", "/../x"] {
+        assert!(put(&mut volume, path, b"x").is_err(), "{path}");
+        assert!(replace(&mut volume, path, b"x").is_err(), "{path}");
+        assert!(volume.remove(path).is_err(), "{path}");
+        assert!(volume.open(path).is_err(), "{path}");
+    }
+    assert_eq!(volume.list("EFI/away").unwrap_err().kind(), io::ErrorKind::NotADirectory);
+    for path in ["x.efi", "dangling", "pipe"] {
+        assert!(volume.overwrite(path, b"x").is_err(), "{path}");
+        assert_eq!(volume.open(path).err().unwrap().kind(), io::ErrorKind::InvalidInput, "{path}");
+        assert_eq!(put(&mut volume, path, b"x").unwrap_err().kind(), io::ErrorKind::AlreadyExists, "{path}");
+    }
+    // Whose names are these? The partition's own: they go, and not what they name.
+    replace(&mut volume, "x.efi", b"new").unwrap();
+    volume.remove("dangling").unwrap();
+    volume.remove("pipe").unwrap();
+    assert_eq!(names(folder.path()), ["EFI", "x.efi"]);
+    assert_eq!(fs::read(folder.path().join("x.efi")).unwrap(), b"new");
+    assert_eq!(names(victim.path()), ["file"]);
+    assert_eq!(fs::read(victim.path().join("file")).unwrap(), b"as it was");
+}
+
+#[test]
+fn the_partition_of_a_machine_is_at_no_link() {
+    let (folder, victim) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let machine = Root::open(folder.path()).unwrap();
+    assert_eq!(Mounted::at(&machine, "/boot").unwrap_err().kind(), io::ErrorKind::NotFound);
+    symlink(victim.path(), folder.path().join("boot")).unwrap();
+    assert_eq!(Mounted::at(&machine, "/boot").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    fs::create_dir(folder.path().join("efi")).unwrap();
+    assert_eq!(Mounted::at(&machine, "/efi").unwrap().root(), machine.path().join("efi"));
 }

@@ -15,12 +15,18 @@ use common::changes::{CHANGES, Change, start};
 use common::*;
 use tempfile::TempDir;
 
-/// Calls that change something or say that it is on the disk. What `openat` makes is there to see before the next of them.
-const WRITES: &[&str] =
-    &["write", "pwrite64", "rename", "renameat2", "mkdir", "unlink", "ftruncate", "fsync", "fdatasync", "syncfs"];
+/// Calls that change something or say that it is on the disk. What `openat2` makes is there to see before the next of them.
+#[rustfmt::skip]
+const WRITES: &[&str] = &[
+    "write", "pwrite64", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "fallocate",
+    "sync_file_range", "ftruncate", "fsync", "fdatasync", "syncfs",
+];
 /// Calls that only look.
-const READS: &[&str] =
-    &["openat", "read", "pread64", "getdents64", "statx", "newfstatat", "fstatfs", "lseek", "fadvise64"];
+#[rustfmt::skip]
+const READS: &[&str] = &[
+    "openat", "openat2", "read", "pread64", "getdents64", "statx", "newfstatat", "fstat", "fstatfs", "readlink", "lseek",
+    "fadvise64",
+];
 
 /// The process looks for these files when it has got started, and when it is done.
 const BEGIN: &str = "begin";

@@ -21,6 +21,7 @@ use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
 use cairn_machine::model::{Disk, FileSystem, PartitionKind};
 use cairn_process::Report;
+use cairn_root::Root;
 use cairn_store::{PathInfo, SigningKey, Store, StorePath, profile};
 use cairn_system::debian::Base;
 use cairn_system::{Bootable, Mount, Program, System, SystemInput};
@@ -83,10 +84,8 @@ pub fn make(
     let base_folder = workshop.store.real_path(&base.info.path);
     let loader = loader::Source {
         base: &base.info.path,
-        folder: &base_folder,
         artifact: &|path| artifact::of(workshop.store, path),
-        cache: workshop.cache,
-        made: None,
+        grub: Some(loader::Grub::Base { folder: &base_folder, cache: workshop.cache, remember: true }),
     };
     let loader = loader.make(&checked, workshop.store)?;
     let input = SystemInput {
@@ -167,14 +166,15 @@ pub fn prepare(files: &[&Path], key: Option<&SigningKey>, report: &dyn Report) -
     let generations =
         numbered().map(|(number, made)| generation(&store, number, made)).collect::<Result<Vec<_>, _>>()?;
     let base = store.real_path(&newest.base.info.path);
-    let made_parts = newest.loader.as_ref().map(|path| store.real_path(path));
-    let loader = loader::Source {
-        base: &newest.base.info.path,
-        folder: &base,
-        artifact: &|path| artifact::of(&store, path),
-        cache: &cache,
-        made: made_parts.as_deref(),
+    let grub = match &newest.loader {
+        Some(path) => {
+            let made = store.real_path(path);
+            loader::Grub::Made(Root::open(&made).with_context(|| format!("opening {}", made.display()))?)
+        }
+        None => loader::Grub::Base { folder: &base, cache: &cache, remember: true },
     };
+    let loader =
+        loader::Source { base: &newest.base.info.path, artifact: &|path| artifact::of(&store, path), grub: Some(grub) };
     let boot = boot_set(&loader, folder, newest, &generations, &record)?;
     let boot_code = loader.boot_code(&newest.checked)?;
     Ok(Prepared { store, made, closure, links, record, boot, boot_code, disk, disk_name, disk_seed })
@@ -306,7 +306,7 @@ fn boot_set(
         program: &loader.program(&newest.checked)?,
         layout: if two { Layout::Two } else { Layout::One },
         memtest: memtest.as_ref(),
-        files: &boot_files::read(boot_files::Sources::Users(folder), &newest.checked)?,
+        files: &boot_files::read(folder, &newest.checked)?,
         once: None,
         complete: true,
     };

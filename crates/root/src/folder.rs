@@ -31,6 +31,10 @@ impl Folder {
         Folder { dir: Arc::new(dir), path }
     }
 
+    pub(crate) fn share(path: PathBuf, dir: Arc<OwnedFd>) -> Folder {
+        Folder { dir, path }
+    }
+
     /// Where it really is, without links: for messages, for comparing, and for programs and libraries that want a path
     /// (the database, a mount).
     #[must_use]
@@ -162,6 +166,25 @@ impl Folder {
         Ok(file)
     }
 
+    /// Makes a file that must not be there, for writing, with whatever mode its file system gives: for those that keep none
+    /// and refuse to be told one (FAT, the firmware's variables).
+    ///
+    /// # Errors
+    /// As [`Folder::create_new`].
+    pub fn create_bare(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+        Ok(File::from(self.opened(path.as_ref(), flags, 0o666)?))
+    }
+
+    /// Makes a folder that must not be there, with whatever mode its file system gives.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyExists`] when anything has the name; the operating system's.
+    pub fn make_bare_folder(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let (parent, name) = self.parent(path.as_ref())?;
+        Ok(mkdirat(&parent, name.as_path(), Mode::from_bits_truncate(0o777))?)
+    }
+
     /// A file to be locked: opened, or made empty. What is in it stays.
     ///
     /// # Errors
@@ -245,6 +268,14 @@ impl Folder {
     /// The operating system's.
     pub fn sync(&self) -> io::Result<()> {
         Ok(nix::unistd::fsync(&*self.dir)?)
+    }
+
+    /// Waits until the names in a folder in it are on the disk.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn sync_folder(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        Ok(nix::unistd::fsync(self.directory(path.as_ref())?)?)
     }
 
     /// Waits until everything on its file system is on the disk.

@@ -90,6 +90,12 @@ impl Root {
         Ok(Some(Root { path: real_path(&dir)?, dir: Arc::new(dir) }))
     }
 
+    /// The root itself, to be written in: for a folder that is Cairn's own as a whole.
+    #[must_use]
+    pub fn top(&self) -> Folder {
+        Folder::share(self.path.clone(), Arc::clone(&self.dir))
+    }
+
     /// A folder of Cairn's own, to be written in. The folder that it lies in is found as the machine would find it; it itself
     /// is no link.
     ///

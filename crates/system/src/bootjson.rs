@@ -4,13 +4,13 @@
 //! it is one into the store and nowhere else, or it is no bootspec.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::io::Read as _;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use bootspec::generation::Generation;
 use bootspec::v1::{BootSpecV1, GenerationV1};
 use bootspec::{BootJson, Extensions, SystemConfigurationRoot};
+use cairn_root::{Root, read_plain};
 use cairn_store::{STORE_DIR, StorePath};
 use serde_json::{Map, Value, json};
 
@@ -61,14 +61,6 @@ pub fn text(files: &Files) -> Result<String, SystemError> {
     Ok(serde_json::to_string_pretty(&canonical(value)).map_err(io)? + "\n")
 }
 
-/// Reads a system's boot.json.
-///
-/// # Errors
-/// When it is missing or is none.
-pub fn read(toplevel: &Path) -> Result<BootSpecV1, SystemError> {
-    Ok(read_all(toplevel)?.system.bootspec)
-}
-
 /// What a boot.json says of a system or of one of its variants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bootable {
@@ -98,20 +90,29 @@ impl Bootspecs {
     }
 }
 
-/// Reads a system's boot.json with what it says of the system's variants.
+/// More than any bootspec has, its variants' included.
+pub const MOST: u64 = 1 << 20;
+
+/// Reads a system's boot.json with what it says of the system's variants; `toplevel` is in the caller's own store.
 ///
 /// # Errors
 /// When it is missing or is none.
 pub fn read_all(toplevel: &Path) -> Result<Bootspecs, SystemError> {
     let path = toplevel.join(bootspec::JSON_FILENAME);
-    let mut bytes = Vec::new();
-    let file = fs::File::open(&path).map_err(SystemError::io("reading", &path))?;
-    file.take(MOST + 1).read_to_end(&mut bytes).map_err(SystemError::io("reading", &path))?;
+    let bytes = read_plain(&path, MOST).map_err(SystemError::io("reading", &path))?;
     parse(&bytes, &path)
 }
 
-/// More than any bootspec has, its variants' included.
-pub const MOST: u64 = 1 << 20;
+/// The same of a system on a machine that may be anybody's.
+///
+/// # Errors
+/// As [`read_all`].
+pub fn read_all_of(machine: &Root, toplevel: &str) -> Result<Bootspecs, SystemError> {
+    let path = format!("{toplevel}/{}", bootspec::JSON_FILENAME);
+    let bytes = machine.read(&path, MOST).and_then(|bytes| bytes.ok_or_else(|| ErrorKind::NotFound.into()));
+    let path = machine.shown(path);
+    parse(&bytes.map_err(SystemError::io("reading", &path))?, &path)
+}
 
 /// The same of a text; messages call it by its path.
 ///
@@ -177,6 +178,8 @@ fn canonical(value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A store path with this letter in its hash.
@@ -220,7 +223,7 @@ mod tests {
         );
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("boot.json"), plain).unwrap();
-        assert_eq!(read(dir.path()).unwrap().init, Path::new(&system).join("init"));
+        assert_eq!(read_all(dir.path()).unwrap().system.bootspec.init, Path::new(&system).join("init"));
 
         let tree = format!("{system}/devicetree.dtb");
         let with_tree = text(&Files { device_tree: Some(tree.clone()), ..files }).unwrap();

@@ -1,10 +1,15 @@
 //! Reading `/sys` and `/proc`: facts in, no decisions.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use cairn_machine::model::Architecture;
+use cairn_root::Root;
+
+/// A file of sysfs has a page at most.
+const MOST_ATTRIBUTE: u64 = 64 << 10;
+/// Thousands of processors.
+const MOST_PROCESSORS: u64 = 64 << 20;
 
 /// What was seen. All lists are sorted by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,89 +98,89 @@ pub enum ObserveError {
 /// # Errors
 /// See [`ObserveError`]. A device that vanishes while it is looked at is no error.
 pub fn observe(root: &Path) -> Result<Observed, ObserveError> {
-    let sys = root.join("sys");
-    if !sys.join("devices").is_dir() {
-        return Err(ObserveError::NoSys(sys));
-    }
+    let root = &match Root::open(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(ObserveError::NoSys([root, Path::new("sys")].iter().collect()));
+        }
+        other => other.map_err(|source| ObserveError::Read { path: root.to_path_buf(), source })?,
+    };
+    let read = |source| ObserveError::Read { path: root.shown("sys/devices"), source };
     // Device paths are compared with this one, so it must be what the links resolve to.
-    let devices = fs::canonicalize(sys.join("devices"))
-        .map_err(|source| ObserveError::Read { path: sys.join("devices"), source })?;
-    let cpu = fs::read_to_string(root.join("proc/cpuinfo")).unwrap_or_default();
-    let mut block = nodes(&sys.join("class/block"), &devices, |_| true)?;
-    block.extend(nodes(&sys.join("class/mmc_host"), &devices, |_| true)?);
+    let Some(devices) = root.inside("sys/devices").map_err(read)? else {
+        return Err(ObserveError::NoSys(root.shown("sys")));
+    };
+    let cpu = text(root, "proc/cpuinfo", MOST_PROCESSORS).unwrap_or_default();
+    let mut block = nodes(root, "sys/class/block", devices.path(), |_, _| true)?;
+    block.extend(nodes(root, "sys/class/mmc_host", devices.path(), |_, _| true)?);
     Ok(Observed {
         architecture: match std::env::consts::ARCH {
             "x86_64" => Some(Architecture::X86_64),
             _ => None,
         },
-        pci: pci(&sys.join("bus/pci/devices"))?,
-        usb: usb(&sys.join("bus/usb/devices"))?,
+        pci: pci(root, "sys/bus/pci/devices")?,
+        usb: usb(root, "sys/bus/usb/devices")?,
         block,
-        keyboards: nodes(&sys.join("class/input"), &devices, is_keyboard)?,
+        keyboards: nodes(root, "sys/class/input", devices.path(), is_keyboard)?,
         virtual_machine: cpu_field(&cpu, "flags")
             .is_some_and(|f| f.split_ascii_whitespace().any(|f| f == "hypervisor")),
         cpu_vendor: cpu_field(&cpu, "vendor_id").map(str::to_string),
     })
 }
 
-fn pci(folder: &Path) -> Result<Vec<PciDevice>, ObserveError> {
+fn pci(root: &Root, folder: &str) -> Result<Vec<PciDevice>, ObserveError> {
     let device = |(name, path): (String, PathBuf)| {
         Some(PciDevice {
             address: name,
-            class: hex(&path.join("class"))?,
-            vendor: u16::try_from(hex(&path.join("vendor"))?).ok()?,
-            device: u16::try_from(hex(&path.join("device"))?).ok()?,
-            driver: driver(&path),
+            class: hex(root, &path.join("class"))?,
+            vendor: u16::try_from(hex(root, &path.join("vendor"))?).ok()?,
+            device: u16::try_from(hex(root, &path.join("device"))?).ok()?,
+            driver: driver(root, &path),
         })
     };
-    Ok(list(folder)?.into_iter().filter_map(device).collect())
+    Ok(list(root, folder)?.into_iter().filter_map(device).collect())
 }
 
-fn usb(folder: &Path) -> Result<Vec<UsbInterface>, ObserveError> {
+fn usb(root: &Root, folder: &str) -> Result<Vec<UsbInterface>, ObserveError> {
     let interface = |(name, path): (String, PathBuf)| {
         Some(UsbInterface {
             name,
-            class: u8::try_from(hex(&path.join("bInterfaceClass"))?).ok()?,
-            protocol: u8::try_from(hex(&path.join("bInterfaceProtocol"))?).ok()?,
-            driver: driver(&path),
+            class: u8::try_from(hex(root, &path.join("bInterfaceClass"))?).ok()?,
+            protocol: u8::try_from(hex(root, &path.join("bInterfaceProtocol"))?).ok()?,
+            driver: driver(root, &path),
         })
     };
-    Ok(list(folder)?.into_iter().filter_map(interface).collect())
+    Ok(list(root, folder)?.into_iter().filter_map(interface).collect())
 }
 
 /// The devices of a class that pass, with the drivers along their paths. Devices without any driver (loop devices,
 /// device mapper, the speaker) are left out.
-fn nodes(folder: &Path, devices: &Path, wanted: fn(&Path) -> bool) -> Result<Vec<Node>, ObserveError> {
+fn nodes(
+    root: &Root,
+    folder: &str,
+    devices: &Path,
+    wanted: fn(&Root, &Path) -> bool,
+) -> Result<Vec<Node>, ObserveError> {
     let node = |(name, path): (String, PathBuf)| {
-        let real = fs::canonicalize(path).ok().filter(|p| wanted(p))?;
+        let real = root.inside(&path).ok().flatten().filter(|_| wanted(root, &path))?;
+        let on_the_way = real.path().ancestors().take_while(|p| p.starts_with(devices) && *p != devices);
         let drivers: Vec<Driver> =
-            real.ancestors().take_while(|p| p.starts_with(devices) && *p != devices).filter_map(driver).collect();
+            on_the_way.filter_map(|path| driver(root, path.strip_prefix(root.path()).ok()?)).collect();
         (!drivers.is_empty()).then_some(Node { name, drivers })
     };
-    Ok(list(folder)?.into_iter().filter_map(node).collect())
+    Ok(list(root, folder)?.into_iter().filter_map(node).collect())
 }
 
 /// What a folder holds, sorted; a folder that is not there holds nothing.
-fn list(folder: &Path) -> Result<Vec<(String, PathBuf)>, ObserveError> {
-    let error = |source| ObserveError::Read { path: folder.to_path_buf(), source };
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(error(e)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(error)?;
-        found.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
-    }
-    found.sort();
-    Ok(found)
+fn list(root: &Root, folder: &str) -> Result<Vec<(String, PathBuf)>, ObserveError> {
+    let names = root.names(folder).map_err(|source| ObserveError::Read { path: root.shown(folder), source })?;
+    let path = |name: std::ffi::OsString| (name.to_string_lossy().into_owned(), Path::new(folder).join(name));
+    Ok(names.unwrap_or_default().into_iter().map(path).collect())
 }
 
-fn driver(device: &Path) -> Option<Driver> {
+fn driver(root: &Root, device: &Path) -> Option<Driver> {
     let bound = device.join("driver");
-    let own = last_part(&fs::read_link(&bound).ok()?)?;
-    Some(match fs::read_link(bound.join("module")).ok().and_then(|m| last_part(&m)) {
+    let own = last_part(&root.link(&bound).ok()??)?;
+    Some(match root.link(bound.join("module")).ok().flatten().and_then(|m| last_part(&m)) {
         Some(module) => Driver::Module(module),
         None => Driver::BuiltIn(own),
     })
@@ -185,18 +190,22 @@ fn last_part(path: &Path) -> Option<String> {
     path.file_name().map(|n| n.to_string_lossy().into_owned())
 }
 
+/// A file's text; what cannot be read says nothing.
+fn text(root: &Root, path: impl AsRef<Path>, most: u64) -> Option<String> {
+    root.read_text(path, most).ok().flatten()
+}
+
 /// udev's rule: all keys from Escape to S. Power buttons and remote controls have fewer.
-fn is_keyboard(input: &Path) -> bool {
+fn is_keyboard(root: &Root, input: &Path) -> bool {
     const LETTERS: u64 = 0xffff_fffe;
-    fs::read_to_string(input.join("capabilities/key"))
-        .ok()
+    text(root, input.join("capabilities/key"), MOST_ATTRIBUTE)
         .and_then(|words| u64::from_str_radix(words.split_ascii_whitespace().next_back()?, 16).ok())
         .is_some_and(|low| low & LETTERS == LETTERS)
 }
 
 /// A file with one number in hex, with or without `0x`.
-fn hex(path: &Path) -> Option<u32> {
-    let text = fs::read_to_string(path).ok()?;
+fn hex(root: &Root, path: &Path) -> Option<u32> {
+    let text = text(root, path, MOST_ATTRIBUTE)?;
     let text = text.trim();
     u32::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
 }

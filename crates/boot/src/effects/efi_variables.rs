@@ -1,9 +1,11 @@
 //! The firmware's variables, as Linux shows them: a file for each, four bytes of attributes in front.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::PathBuf;
+
+use cairn_root::{Folder, Root};
+use nix::sys::statfs::fstatfs;
 
 use crate::firmware::{Change, Firmware, LoaderVariable, utf16};
 
@@ -25,22 +27,39 @@ mod ioctl {
     nix::ioctl_write_ptr!(set_flags, b'f', 2, nix::libc::c_long);
 }
 
+/// Longer variables no firmware has room for.
+const MOST: u64 = 1 << 20;
+
+/// `EFIVARFS_MAGIC`: the file system in which Linux shows them.
+const EFIVARFS: i64 = 0xde5e_81e4;
+
+/// Where a machine's variables are; nothing when they are not to be seen there. They belong to the computer that runs, so on
+/// a machine that does not run they are none of its own: `Err` with where they were found instead.
+///
+/// # Errors
+/// The system's.
+pub fn firmware_folder(machine: &Root) -> io::Result<Option<Result<Folder, PathBuf>>> {
+    let folder = match machine.own(EFI_VARIABLES) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // Somebody who works on a disk from a rescue system often mounts that system's /sys below it.
+    let real = fstatfs(&folder)?.filesystem_type().0 & 0xffff_ffff == EFIVARFS;
+    Ok(Some(if real && !machine.is_host() { Err(folder.path().to_path_buf()) } else { Ok(folder) }))
+}
+
 /// Reads what matters here. `None` where the machine was not started by UEFI, or its variables are not to be seen.
 ///
 /// # Errors
 /// The system's.
-pub fn read_firmware(folder: &Path) -> io::Result<Option<Firmware>> {
-    let names = match fs::read_dir(folder) {
-        Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
+pub fn read_firmware(folder: &Folder) -> io::Result<Option<Firmware>> {
     let mut firmware = Firmware::default();
     let mut any = false;
-    for name in names {
-        let Ok(name) = name?.file_name().into_string() else { continue };
+    for name in folder.names("")?.unwrap_or_default() {
+        let Ok(name) = name.into_string() else { continue };
         any = true;
-        let read = || value(&folder.join(&name));
+        let read = || value(folder, &name);
         if let Some(variable) = LoaderVariable::ALL.into_iter().find(|v| name == format!("{}-{LOADER}", v.name())) {
             firmware.set_loader(variable, &read()?);
         }
@@ -61,14 +80,9 @@ fn number(digits: &str) -> Option<u16> {
     plain.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// A variable without its attributes.
-fn value(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        // Gone meanwhile.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+/// A variable without its attributes; nothing of one that is gone meanwhile.
+fn value(folder: &Folder, name: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = folder.read(name, MOST)?.unwrap_or_default();
     Ok(bytes.split_off(bytes.len().min(4)))
 }
 
@@ -76,49 +90,49 @@ fn value(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// The system's; the firmware may have no room, or refuse.
-pub fn change_firmware(folder: &Path, change: &Change) -> io::Result<()> {
-    let global = |name: String| folder.join(format!("{name}-{GLOBAL}"));
-    let of_loader = |variable: LoaderVariable| folder.join(format!("{}-{LOADER}", variable.name()));
+pub fn change_firmware(folder: &Folder, change: &Change) -> io::Result<()> {
+    let global = |name: String| format!("{name}-{GLOBAL}");
+    let of_loader = |variable: LoaderVariable| format!("{}-{LOADER}", variable.name());
     match change {
-        Change::Entry(number, bytes) => write(&global(format!("Boot{number:04X}")), bytes),
+        Change::Entry(number, bytes) => write(folder, &global(format!("Boot{number:04X}")), bytes),
         Change::Order(order) => {
             let bytes: Vec<u8> = order.iter().flat_map(|n| n.to_le_bytes()).collect();
-            let path = global("BootOrder".into());
+            let name = global("BootOrder".into());
             // The firmware has no variable without contents.
-            if bytes.is_empty() { remove(&path) } else { write(&path, &bytes) }
+            if bytes.is_empty() { remove(folder, &name) } else { write(folder, &name, &bytes) }
         }
-        Change::Remove(number) => remove(&global(format!("Boot{number:04X}"))),
-        Change::Forget(variable) => remove(&of_loader(*variable)),
-        Change::Once(entry) => write(&of_loader(LoaderVariable::OneShot), &utf16(entry)),
+        Change::Remove(number) => remove(folder, &global(format!("Boot{number:04X}"))),
+        Change::Forget(variable) => remove(folder, &of_loader(*variable)),
+        Change::Once(entry) => write(folder, &of_loader(LoaderVariable::OneShot), &utf16(entry)),
     }
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    unlock(path)?;
-    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+fn write(folder: &Folder, name: &str, bytes: &[u8]) -> io::Result<()> {
+    unlock(folder, name)?;
+    let mut file = match folder.open_to_change(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => folder.create_bare(name)?,
+        other => other?,
+    };
     let all = [&ATTRIBUTES.to_le_bytes()[..], bytes].concat();
     // One write replaces all of a variable.
     match file.write(&all)? {
         count if count == all.len() => {}
-        _ => return Err(io::ErrorKind::WriteZero.into()),
+        _ => return Err(ErrorKind::WriteZero.into()),
     }
     // In a folder that only stands for the firmware's.
     if file.metadata()?.len() > all.len() as u64 { file.set_len(all.len() as u64) } else { Ok(()) }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    unlock(path)?;
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+fn remove(folder: &Folder, name: &str) -> io::Result<()> {
+    unlock(folder, name)?;
+    folder.remove_file(name)
 }
 
 /// Takes the kernel's lock off a variable.
-fn unlock(path: &Path) -> io::Result<()> {
-    let file = match File::open(path) {
+fn unlock(folder: &Folder, name: &str) -> io::Result<()> {
+    let file = match folder.open_file(name) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
     let mut flags: nix::libc::c_long = 0;

@@ -6,7 +6,7 @@ mod mounted;
 mod record_file;
 mod writeout;
 
-pub use efi_variables::{EFI_VARIABLES, change_firmware, read_firmware};
+pub use efi_variables::{EFI_VARIABLES, change_firmware, firmware_folder, read_firmware};
 pub use mounted::Mounted;
 pub(crate) use mounted::UNFINISHED;
 pub use record_file::{RecordFileError, read_record, write_record};

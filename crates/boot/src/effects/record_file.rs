@@ -1,10 +1,14 @@
 //! The machine's record on its root file system: there whole, as it was or as it is to be.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+use cairn_root::Root;
 
 use crate::record::{RECORD_FILE, Record, RecordError};
+
+/// Longer records are nobody's.
+const MOST: u64 = 1 << 20;
 
 /// Why the record could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -25,19 +29,22 @@ pub enum RecordFileError {
     },
 }
 
-/// Reads the record of the machine below `root`; nothing when it has none.
+/// Reads the record of a machine; nothing when it has none.
 ///
 /// # Errors
-/// See [`RecordFileError`].
-pub fn read_record(root: &Path) -> Result<Option<Record>, RecordFileError> {
-    let path = root.join(RECORD_FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(Record::parse(&text)?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+/// See [`RecordFileError`]. What stands in the record's place and is none (a pipe, a folder, something endless) is a damaged
+/// record: the machine can be told anew what it should remember.
+pub fn read_record(root: &Root) -> Result<Option<Record>, RecordFileError> {
+    match root.read_text(RECORD_FILE, MOST) {
+        Ok(Some(text)) => Ok(Some(Record::parse(&text)?)),
+        Ok(None) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
             Err(RecordError::Damaged("it is not UTF-8".into()).into())
         }
-        Err(source) => Err(RecordFileError::Io { doing: "reading", path, source }),
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::FileTooLarge) => {
+            Err(RecordError::Damaged(error.to_string()).into())
+        }
+        Err(source) => Err(RecordFileError::Io { doing: "reading", path: root.shown(RECORD_FILE), source }),
     }
 }
 
@@ -45,18 +52,8 @@ pub fn read_record(root: &Path) -> Result<Option<Record>, RecordFileError> {
 ///
 /// # Errors
 /// See [`RecordFileError`]; the old record stands then.
-pub fn write_record(root: &Path, record: &Record) -> Result<(), RecordFileError> {
-    let path = root.join(RECORD_FILE);
-    let io = |source| RecordFileError::Io { doing: "writing", path: path.clone(), source };
-    let folder = path.parent().unwrap_or(root);
-    fs::create_dir_all(folder).map_err(io)?;
-    let new = path.with_extension("json.new");
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&new)?;
-        file.write_all(record.to_text().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(io)
+pub fn write_record(root: &Root, record: &Record) -> Result<(), RecordFileError> {
+    let (folder, name) = RECORD_FILE.rsplit_once('/').unwrap_or(("", RECORD_FILE));
+    let written = root.own_or_new(folder).and_then(|own| own.write_durably(name, record.to_text().as_bytes(), 0o644));
+    written.map_err(|source| RecordFileError::Io { doing: "writing", path: root.shown(RECORD_FILE), source })
 }

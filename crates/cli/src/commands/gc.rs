@@ -4,11 +4,13 @@
 //! the next. Whatever was interrupted, the next run goes on from there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::io::ErrorKind;
 
+use anyhow::Context;
 use cairn_boot::{Record, Situation, choose};
 use cairn_layout::human;
 use cairn_machine::lock::Lock;
+use cairn_root::Folder;
 use cairn_store::gc::Garbage;
 use cairn_store::{Generations, MachineStore, Store};
 use cairn_system::debian::{self, Leftover};
@@ -19,7 +21,7 @@ use crate::exit::{AfterWrite, Exit, Refusal};
 use crate::live::collect::{self, Candidate, Found, Objection, Rule};
 use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::Observed;
-use crate::live::{CACHE, Turn, now, numbers, remember_own_sizes, reserve};
+use crate::live::{CACHE, Turn, now, numbers, remember_own_sizes, reserve, root};
 use crate::ui::Ui;
 
 pub fn run(args: GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -36,13 +38,14 @@ fn would(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
         Err(error) => ui.report().note(&format!("{error:#}: judging by what the machine remembers")),
     }
     let gone = chosen(args, &observed, &record)?;
-    let garbage = Store::at(&args.root)?.garbage(&gone)?;
-    told(args, &observed, &Going { packages: old_packages(&observed, &gone, ui), gone, garbage }, ui)
+    let garbage = Store::look(&observed.root)?.garbage(&gone)?;
+    let packages = old_packages(&observed, &gone, ui).map(|(_, packages)| packages).unwrap_or_default();
+    told(args, &observed, &Going { packages, gone, garbage }, ui)
 }
 
 fn collect(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let _turn = Turn::take(&args.root, ui.report())?;
-    reserve::give(&args.root);
+    reserve::give(&root(&args.root)?);
     let mut store = MachineStore::open(&args.root)?;
     let mut observed = Observed::at(&args.root)?;
     let asked = !rule(args).is_empty();
@@ -55,7 +58,7 @@ fn collect(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
             BootMenu::open(&observed, &[])?.settle(&mut record)?;
             let gone = chosen(args, &observed, &record)?;
             if !gone.is_empty() {
-                drop_generations(&args.root, &mut observed, &gone, record, ui)?;
+                drop_generations(&mut observed, &gone, record, ui)?;
             }
             gone
         }
@@ -68,16 +71,19 @@ fn collect(args: &GcArgs, ui: &Ui) -> anyhow::Result<Exit> {
         }
     })?;
     if !gone.is_empty() || !garbage.dead.is_empty() {
-        remember_own_sizes(&args.root, &store);
+        remember_own_sizes(&observed.root, &store);
     }
-    let packages = old_packages(&observed, &gone, ui);
-    for Leftover { path, .. } in &packages {
-        std::fs::remove_file(path).map_err(|error| {
-            let what = format!("removing {}: {error}", path.display());
-            anyhow::Error::msg(what).context(AfterWrite("the rest is done; `cairn gc` goes on from here".into()))
-        })?;
+    let mut packages = Vec::new();
+    if let Some((folder, old)) = old_packages(&observed, &gone, ui) {
+        for Leftover { name, .. } in &old {
+            folder.remove_file(name).map_err(|error| {
+                let what = format!("removing {}: {error}", folder.shown(name).display());
+                anyhow::Error::msg(what).context(AfterWrite("the rest is done; `cairn gc` goes on from here".into()))
+            })?;
+        }
+        packages = old;
     }
-    reserve::keep(&args.root);
+    reserve::keep(&observed.root);
     told(args, &observed, &Going { gone, garbage, packages }, ui)
 }
 
@@ -90,31 +96,30 @@ struct Going {
 
 /// Packages that were downloaded to make bases on this machine, and that are of no generation that stays. The others are kept,
 /// so that the next base need not fetch them again; and so are all where it cannot be told.
-fn old_packages(observed: &Observed, gone: &BTreeSet<u64>, ui: &Ui) -> Vec<Leftover> {
-    let cache = observed.root.join(CACHE);
-    let found = || -> anyhow::Result<Vec<Leftover>> {
+fn old_packages(observed: &Observed, gone: &BTreeSet<u64>, ui: &Ui) -> Option<(Folder, Vec<Leftover>)> {
+    let found = || -> anyhow::Result<Option<(Folder, Vec<Leftover>)>> {
+        let path = format!("{CACHE}/{}", debian::DOWNLOADED);
+        let folder = match observed.root.own(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.with_context(|| format!("looking at {}", observed.root.shown(&path).display()))?,
+        };
         // On most machines there are none, and no lock need be read.
-        if debian::leftover(&cache, &[])?.is_empty() {
-            return Ok(Vec::new());
+        if debian::leftover(&folder, &[])?.is_empty() {
+            return Ok(None);
         }
         let staying = observed.usable.iter().filter(|g| !gone.contains(&g.boot.number));
         let locks: anyhow::Result<Vec<Lock>> = staying.filter_map(|g| g.lock().transpose()).collect();
-        Ok(debian::leftover(&cache, &locks?)?)
+        let old = debian::leftover(&folder, &locks?)?;
+        Ok(Some((folder, old)))
     };
     found().unwrap_or_else(|error| {
         ui.report().note(&format!("downloaded packages stay: {error:#}"));
-        Vec::new()
+        None
     })
 }
 
 /// Takes generations out of the menu, then out of the profile.
-fn drop_generations(
-    root: &Path,
-    observed: &mut Observed,
-    gone: &BTreeSet<u64>,
-    mut record: Record,
-    ui: &Ui,
-) -> anyhow::Result<()> {
+fn drop_generations(observed: &mut Observed, gone: &BTreeSet<u64>, mut record: Record, ui: &Ui) -> anyhow::Result<()> {
     // What the installation's names follow from must not go with its first generation.
     observed.record = Some(record.clone());
     observed.usable.retain(|g| !gone.contains(&g.boot.number));
@@ -123,7 +128,7 @@ fn drop_generations(
     record.keep_only(&observed.numbers());
     let planned = menu.plan_to_apply(&record, Occasion::Other)?;
     menu.apply(&planned, &mut record, ui.report())?;
-    let generations = Generations::at(root);
+    let generations = Generations::at(observed.root.path());
     for number in gone {
         generations.remove(*number).map_err(|error| {
             anyhow::Error::from(error).context(AfterWrite("`cairn gc` with the same options goes on from here".into()))
@@ -136,7 +141,7 @@ fn drop_generations(
 fn chosen(args: &GcArgs, observed: &Observed, record: &Record) -> anyhow::Result<BTreeSet<u64>> {
     let usable = observed.numbers();
     let needed = needed(observed, record, &usable)?;
-    let all: Vec<Candidate> = Generations::at(&args.root)
+    let all: Vec<Candidate> = Generations::at(observed.root.path())
         .list()?
         .into_iter()
         .map(|g| {

@@ -27,13 +27,13 @@ pub fn run(args: RollbackArgs, ui: &Ui) -> anyhow::Result<Exit> {
     };
     observed.find(number)?;
     if args.once {
-        once(&args, number, &mut menu, record, ui)?;
+        once(&observed, number, &mut menu, record, ui)?;
         return reboot(&args);
     }
     record.want(number);
     let planned = menu.plan_to_apply(&record, Occasion::Choice)?;
     // The link first: without its entry in the menu it changes nothing about what boots.
-    Generations::at(&args.root).switch(number)?;
+    Generations::at(observed.root.path()).switch(number)?;
     menu.apply(&planned, &mut record, ui.report())?;
     let how = match record.trial {
         Some(_) => "has not booted well yet, and is tried at the next boot",
@@ -55,14 +55,14 @@ fn reboot(args: &RollbackArgs) -> anyhow::Result<Exit> {
 }
 
 /// At the next boot only: the loader is told, and nothing else remembers it.
-fn once(args: &RollbackArgs, number: u64, menu: &mut BootMenu, mut record: Record, ui: &Ui) -> anyhow::Result<()> {
+fn once(observed: &Observed, number: u64, menu: &mut BootMenu, mut record: Record, ui: &Ui) -> anyhow::Result<()> {
     let in_partition = menu.once(number, &record)?;
     let planned = menu.plan_to_apply(&record, Occasion::Other)?;
     menu.apply(&planned, &mut record, ui.report())?;
     if !in_partition {
         let entries = menu.survey(&record)?.entries;
         let entry = entries.iter().find(|entry| entry.number == number).context("the menu has no entry for it")?;
-        firmware::once(&args.root, entry)?;
+        firmware::once(&observed.root, entry)?;
     }
     if ui.json() {
         return ui.object(&json!({ "generation": number, "once": true }));

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use cairn_boot::ApplyError;
 use cairn_process::Report;
-use cairn_store::{Generations, MachineStore, NixDb, StorePath};
+use cairn_root::Root;
+use cairn_store::{Generations, MachineStore, NixDb, Source, Store, StorePath};
 use serde_json::json;
 
 use super::boot::tell_broken;
@@ -14,13 +15,16 @@ use crate::args::UpgradeArgs;
 use crate::exit::{AfterWrite, Exit, Refusal};
 use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::{Observed, Usable};
-use crate::live::{CACHE, Turn, below, brought, now, partitions, remember_own_sizes, reserve};
+use crate::live::{CACHE, OWN, Turn, brought, now, partitions, remember_own_sizes, reserve};
 use crate::pipeline::{self, Workshop};
 use crate::ui::Ui;
-use crate::{lock_file, machine_file};
+use crate::{cache, lock_file, machine_file};
 
 /// Where a machine has its own machine file.
 const OWN_FILE: &str = "/etc/cairn/machine.yaml";
+
+/// More accounts than this no machine has.
+const MOST_ACCOUNTS: u64 = 16 << 20;
 
 pub fn run(args: UpgradeArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let root = args.root.clone();
@@ -52,49 +56,77 @@ fn upgrade(args: UpgradeArgs, ui: &Ui) -> anyhow::Result<Exit> {
     partitions::can_be_written(&observed)?;
     if let Some(from) = &args.from {
         let system = brought::bring(from, args.system.as_deref(), &observed, &store, ui.report())?;
-        tell_new_users(&args.root, &observed, &store, &system, ui)?;
-        return install(&args.root, &observed, &store, &system, None, ui);
+        tell_new_users(&observed, &store, &system, ui)?;
+        return install(&observed, &store, &system, None, ui);
     }
     let file = match &args.file {
         Some(file) => file.clone(),
         None => own_file(&observed)?,
     };
-    let made = make(&file, &observed, &store, ui.report())?;
+    let made = match observed.root.is_host() {
+        true => make(&file, &observed, &store, ui.report())?,
+        false => make_elsewhere(&file, &observed, &store, ui.report())?,
+    };
     let system = made.system.info.path.clone();
-    install(&args.root, &observed, &store, &system, Some(&made.named.passwords), ui)
+    install(&observed, &store, &system, Some(&made.named.passwords), ui)
 }
 
 /// The machine's own machine file. `/etc` is put together when the machine starts, so one that is only mounted has none; a
 /// file that somebody has put there all the same is not the caller's, and would name files of this computer.
 fn own_file(observed: &Observed) -> anyhow::Result<PathBuf> {
-    let file = below(&observed.root, Path::new(OWN_FILE));
-    if observed.root == Path::new("/") && file.exists() {
-        return Ok(file);
+    let file = Path::new(OWN_FILE);
+    if observed.root.is_host() && file.exists() {
+        return Ok(file.to_path_buf());
     }
     let newest = observed.newest()?;
+    let shown = observed.root.shown(OWN_FILE);
     Err(Refusal(format!(
         "{}: name the machine file (generation {} was made from {})",
-        match file.exists() {
-            true => format!("{} is not read, for the machine does not run", file.display()),
-            false => format!("there is no {}", file.display()),
+        match observed.root.kind(OWN_FILE) {
+            Ok(Some(_)) => format!("{} is not read, for the machine does not run", shown.display()),
+            _ => format!("there is no {}", shown.display()),
         },
         newest.boot.number,
-        newest.made_from.join("machine.yaml").display()
+        newest.made_from.shown().display()
     ))
     .into())
 }
 
-/// Makes the system of a machine file, in the machine's own store and from what is there.
+/// Makes the system of a machine file for a machine that does not run here. Nothing of that machine's disk is run or believed
+/// for it, as its base's programs and what it remembers would be: base and system are made in the user's own store, as for
+/// an image, and copied.
+fn make_elsewhere(
+    file: &Path,
+    observed: &Observed,
+    store: &MachineStore,
+    report: &dyn Report,
+) -> anyhow::Result<pipeline::Made> {
+    let mut checked = machine_file::load(file)?;
+    pipeline::adopt_seed(&mut checked, observed.seed()?)?;
+    let cache = cache::folder()?;
+    let own = Store::open(&cache)?;
+    let known = known_users(observed)?;
+    let named = pipeline::NamedFiles::read(file, &checked, &|user| known.contains(user))?;
+    let lock = lock_file::for_build(file, &checked, report)?;
+    let base = cairn_system::debian::base(&lock, &checked.machine, &own, &cache, report)
+        .map_err(|error| lock_file::placed(&checked, error))?;
+    let workshop = Workshop { store: &own, cache: &cache, key: None };
+    let made = pipeline::make(file, (checked, named, lock), base, &workshop, report)?;
+    brought::copy(&Source::open(&cache)?, &made.system.info.path, observed, store, report)?;
+    Ok(made)
+}
+
+/// Makes the system of a machine file for this machine, in its own store and from what is there.
 fn make(file: &Path, observed: &Observed, store: &MachineStore, report: &dyn Report) -> anyhow::Result<pipeline::Made> {
     let mut checked = machine_file::load(file)?;
     // The host name may have changed; the disk has not.
     pipeline::adopt_seed(&mut checked, observed.seed()?)?;
-    let cache = observed.root.join(CACHE);
-    std::fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
+    let cache = observed.root.own_or_new(CACHE);
+    let cache = cache.with_context(|| format!("making {}", observed.root.shown(CACHE).display()))?.path().to_path_buf();
     for generation in &observed.usable {
         cairn_system::adopt(store, &generation.system, &cache)?;
     }
-    let known = known_users(&observed.root, observed)?;
+    let known = known_users(observed)?;
     let named = pipeline::NamedFiles::read(file, &checked, &|user| known.contains(user))?;
     let lock = lock_file::for_build(file, &checked, report)?;
     // The newest that has the same packages will do; to read the lock of every one takes its time.
@@ -118,14 +150,8 @@ fn make(file: &Path, observed: &Observed, store: &MachineStore, report: &dyn Rep
 }
 
 /// Hashes of passwords are in no store, so a system that comes from one brings none for its new accounts.
-fn tell_new_users(
-    root: &Path,
-    observed: &Observed,
-    store: &MachineStore,
-    system: &StorePath,
-    ui: &Ui,
-) -> anyhow::Result<()> {
-    let known = known_users(root, observed)?;
+fn tell_new_users(observed: &Observed, store: &MachineStore, system: &StorePath, ui: &Ui) -> anyhow::Result<()> {
+    let known = known_users(observed)?;
     let machine = Usable::of(observed, store, 0, system, 0)?.checked()?.machine;
     for (name, user) in machine.users {
         if user.hashed_password_file.is_some() && !known.contains(&name) {
@@ -136,10 +162,11 @@ fn tell_new_users(
 }
 
 /// Accounts that are there: their first password is history.
-fn known_users(root: &Path, observed: &Observed) -> anyhow::Result<std::collections::BTreeSet<String>> {
+fn known_users(observed: &Observed) -> anyhow::Result<std::collections::BTreeSet<String>> {
     let mut known = std::collections::BTreeSet::new();
     for path in ["etc/passwd", "var/lib/cairn/etc/upper/passwd"] {
-        let text = std::fs::read_to_string(root.join(path)).unwrap_or_default();
+        // One that cannot be read knows nobody: a password too many helps more than one too few.
+        let text = observed.root.read_text(path, MOST_ACCOUNTS).ok().flatten().unwrap_or_default();
         known.extend(text.lines().filter_map(|line| line.split(':').next()).map(str::to_string));
     }
     if let Some(newest) = observed.usable.last() {
@@ -150,7 +177,6 @@ fn known_users(root: &Path, observed: &Observed) -> anyhow::Result<std::collecti
 
 /// Makes a generation of a system that is in the store, and brings it into the boot menu.
 pub fn install(
-    root: &Path,
     observed: &Observed,
     store: &MachineStore,
     system: &StorePath,
@@ -159,7 +185,8 @@ pub fn install(
 ) -> anyhow::Result<Exit> {
     let mut record = observed.record_or_new();
     record.seed = Some(observed.seed()?);
-    let generations = Generations::at(root);
+    let root = &observed.root;
+    let generations = Generations::at(root.path());
     let same = observed.usable.last().filter(|newest| newest.system == *system);
     let time = now();
 
@@ -191,7 +218,7 @@ pub fn install(
 
     store.sync()?;
     let closure = store.closure(std::slice::from_ref(system))?;
-    NixDb::open(root)?.register(&closure, time)?;
+    NixDb::open(root.path())?.register(&closure, time)?;
     if let Some(passwords) = passwords {
         first_passwords(root, passwords)?;
     }
@@ -227,18 +254,18 @@ pub fn install(
     Ok(Exit::Done)
 }
 
-/// Password hashes of accounts that do not exist yet go into the machine's own state, as in a new image.
-fn first_passwords(root: &Path, passwords: &pipeline::Passwords) -> anyhow::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-    let folder: PathBuf = root.join("var/lib/cairn/passwords");
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).context("making the folder of passwords")?;
+/// Password hashes of accounts that do not exist yet go into the machine's own state, as in a new image. They are on the disk
+/// when this returns: the generation that is made next must not come up without them.
+fn first_passwords(root: &Root, passwords: &pipeline::Passwords) -> anyhow::Result<()> {
+    if passwords.is_empty() {
+        return Ok(());
+    }
+    let own = root.own(OWN).with_context(|| format!("opening {}", root.shown(OWN).display()))?;
+    let folder = own.folder_or_new("passwords", 0o700).context("making the folder of passwords")?;
+    own.sync().context("making the folder of passwords")?;
     for (user, hash) in passwords {
-        let path = folder.join(user);
-        let mut file = std::fs::OpenOptions::new();
-        let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&path);
-        let file = file.as_mut().map_err(|e| anyhow::anyhow!("writing {}: {e}", path.display()))?;
-        std::io::Write::write_all(file, format!("{}\n", hash.trim()).as_bytes())
-            .with_context(|| format!("writing {}", path.display()))?;
+        let written = folder.write_durably(user, format!("{}\n", hash.trim()).as_bytes(), 0o600);
+        written.with_context(|| format!("writing {}", folder.shown(user).display()))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cairn_boot::effects::Mounted;
 use cairn_disk::{BootCode, CodeUpdate, Compared, DiskDevice, Problem};
 use cairn_layout::{SectorSize, human};
 use cairn_machine::Checked;
@@ -34,10 +35,11 @@ enum Place {
 }
 
 impl Bios {
-    /// On the disk of the partition that is mounted at a folder. `None` where that has sectors of 4096 bytes, from which no
+    /// On the disk of a partition that is mounted. `None` where that has sectors of 4096 bytes, from which no
     /// BIOS starts anything.
-    pub fn of_mounted(code: BootCode, checked: &Checked, folder: &Path) -> Option<Bios> {
-        let disk = BootDisk::of_mounted(folder);
+    pub fn of_mounted(code: BootCode, checked: &Checked, mounted: &Mounted) -> Option<Bios> {
+        let device = mounted.device().map_err(|error| error.to_string());
+        let disk = device.and_then(|device| BootDisk::of_device(device, mounted.root()));
         if disk.as_ref().is_ok_and(|disk| disk.table.sector_size != SectorSize::B512) {
             return None;
         }

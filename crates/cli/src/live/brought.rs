@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_process::Report;
+use cairn_root::Root;
 use cairn_store::{Generations, MachineStore, NixDb, Source, StorePath};
 
 use super::now;
@@ -18,8 +19,8 @@ pub fn bring(
     store: &MachineStore,
     report: &dyn Report,
 ) -> anyhow::Result<StorePath> {
-    let is_this_one = || Some(from.canonicalize().ok()? == observed.root.canonicalize().ok()?);
-    if is_this_one() == Some(true) {
+    let there = Root::open(from).with_context(|| format!("opening {}", from.display()))?;
+    if there.path() == observed.root.path() {
         let what =
             format!("{} is this machine itself: `cairn rollback N` boots another of its generations", from.display());
         return Err(Refusal(what).into());
@@ -32,14 +33,26 @@ pub fn bring(
     if source.info(&system)?.is_none() {
         return Err(Refusal(format!("{} has no {system}", from.display())).into());
     }
-    fits(&source, &system, observed)?;
-    let copied = store.copy_closure(&source, std::slice::from_ref(&system), report)?;
+    fits(&there, &system, observed)?;
+    copy(&source, &system, observed, store, report)?;
+    Ok(system)
+}
+
+/// Copies a system with all that it refers to, and registers it.
+pub fn copy(
+    source: &Source,
+    system: &StorePath,
+    observed: &Observed,
+    store: &MachineStore,
+    report: &dyn Report,
+) -> anyhow::Result<()> {
+    let copied = store.copy_closure(source, std::slice::from_ref(system), report)?;
     if !copied.new.is_empty() {
         report.note(&format!("{} store paths copied, {}", copied.new.len(), cairn_layout::human(copied.bytes)));
     }
     store.sync()?;
-    NixDb::open(&observed.root)?.register(&copied.closure, now())?;
-    Ok(system)
+    NixDb::open(observed.root.path())?.register(&copied.closure, now())?;
+    Ok(())
 }
 
 /// The system that the other store's profile points at.
@@ -54,9 +67,11 @@ fn current(from: &Path) -> anyhow::Result<StorePath> {
 }
 
 /// Refuses a system that could not boot here: made for another disk, or another kind of processor.
-fn fits(source: &Source, system: &StorePath, observed: &Observed) -> anyhow::Result<()> {
-    let theirs = cairn_system::read_bootspec(&source.real_path(system))
-        .with_context(|| format!("looking at {system}, which is to be a system"))?;
+fn fits(there: &Root, system: &StorePath, observed: &Observed) -> anyhow::Result<()> {
+    let theirs = cairn_system::read_bootspecs_of(there, &system.to_string())
+        .with_context(|| format!("looking at {system}, which is to be a system"))?
+        .system
+        .bootspec;
     let ours = &observed.newest()?.boot.bootspec;
     let root =
         |parameters: &[String]| parameters.iter().rev().find_map(|p| p.strip_prefix("root=")).map(str::to_string);

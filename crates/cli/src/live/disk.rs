@@ -1,7 +1,6 @@
 //! The disk that a machine's boot partition is on, as the kernel and its partition table tell it.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cairn_disk::partition_table::{self, FoundPartition, Table};
@@ -20,9 +19,8 @@ pub struct BootDisk {
 }
 
 impl BootDisk {
-    /// The disk of the partition that is mounted at a folder; why not, where there is none to be found.
-    pub fn of_mounted(folder: &Path) -> Result<BootDisk, String> {
-        let number = fs::metadata(folder).map_err(|e| format!("{}: {e}", folder.display()))?.dev();
+    /// The disk of the partition that is this device and mounted at a folder; why not, where there is none to be found.
+    pub fn of_device(number: u64, folder: &Path) -> Result<BootDisk, String> {
         let (major, minor) = (nix::sys::stat::major(number), nix::sys::stat::minor(number));
         let nowhere = || format!("what is mounted at {} is not a partition of a disk", folder.display());
         let partition = fs::canonicalize(format!("/sys/dev/block/{major}:{minor}")).map_err(|_| nowhere())?;
@@ -67,6 +65,8 @@ pub fn open(device: &Path) -> Result<impl Source + use<>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use cairn_disk::MemoryTarget;
     use cairn_layout::{Needs, plan};
     use cairn_machine::SourceFile;
@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn what_is_no_partition_is_told() {
-        let why = BootDisk::of_mounted(Path::new("/proc")).unwrap_err();
+        let proc = Path::new("/proc");
+        let why = BootDisk::of_device(proc.metadata().unwrap().dev(), proc).unwrap_err();
         assert_eq!(why, "what is mounted at /proc is not a partition of a disk");
     }
 }

@@ -3,16 +3,15 @@
 //!
 //! Nothing here stops an update: without any variable the firmware starts the removable path, which is always written.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::Context;
-use cairn_boot::effects::{EFI_VARIABLES, change_firmware, read_firmware};
+use cairn_boot::effects::{Mounted, change_firmware, firmware_folder, read_firmware};
 use cairn_boot::firmware::{BootEntry, Change, LoadOption, Override, Signature, changes, overrides};
 use cairn_boot::{EntryName, Installation, LoaderProgram, Present};
 use cairn_layout::PartUuid;
 use cairn_machine::Checked;
 use cairn_machine::model::PartitionKind;
 use cairn_process::Report;
+use cairn_root::{Folder, Root};
 
 use super::disk::{self, BootDisk};
 use crate::exit::Refusal;
@@ -20,7 +19,7 @@ use crate::exit::Refusal;
 /// What is to be done about the variables.
 #[derive(Debug, Default)]
 pub struct FirmwarePlan {
-    folder: PathBuf,
+    folder: Option<Folder>,
     changes: Vec<Change>,
     /// Variables that make another entry boot, and that are to go.
     overrides: Vec<Override>,
@@ -29,23 +28,38 @@ pub struct FirmwarePlan {
 }
 
 impl FirmwarePlan {
-    /// Works it out for the machine below `root`, whose EFI system partition is mounted at `esp`. Where that machine does not
-    /// run there are no variables of its own.
+    /// Works it out for a machine and its EFI system partition. Where that machine does not run there are no variables of its
+    /// own.
     pub fn new(
-        root: &Path,
+        root: &Root,
         checked: &Checked,
         installation: Installation,
         program: &LoaderProgram,
-        esp: &Path,
+        esp: &Mounted,
         present: &Present,
     ) -> FirmwarePlan {
-        let folder = root.join(EFI_VARIABLES);
         let nvram = checked.machine.boot.nvram;
         let mut notes = Vec::new();
-        let firmware = match read_firmware(&folder) {
-            Ok(Some(firmware)) => firmware,
+        let folder = match firmware_folder(root) {
+            Ok(Some(Err(of_this_computer))) => {
+                if nvram {
+                    let place = of_this_computer.display();
+                    notes.push(by_itself(&format!("the variables at {place} are those of the computer that runs")));
+                }
+                return FirmwarePlan { notes, ..FirmwarePlan::default() };
+            }
+            Ok(Some(Ok(folder))) => Ok(Some(folder)),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let read = folder.and_then(|folder| {
+            let firmware = folder.as_ref().map_or(Ok(None), read_firmware)?;
+            Ok(folder.zip(firmware))
+        });
+        let (folder, firmware) = match read {
+            Ok(Some(found)) => found,
             Ok(None) => {
-                if nvram && root == Path::new("/") {
+                if nvram && root.is_host() {
                     notes.push(by_itself(
                         "the firmware shows no variables (it may have started the machine as a BIOS does)",
                     ));
@@ -76,7 +90,7 @@ impl FirmwarePlan {
         };
         let (hurt, other): (Vec<_>, Vec<_>) = set.into_iter().partition(|o| o.hurts);
         notes.extend(other.iter().map(|o| format!("{}, and is left as it is", of_override(o))));
-        FirmwarePlan { folder, changes, overrides: hurt, notes }
+        FirmwarePlan { folder: Some(folder), changes, overrides: hurt, notes }
     }
 
     /// Whether nothing is to be done.
@@ -119,8 +133,9 @@ impl FirmwarePlan {
         for note in &self.notes {
             report.note(note);
         }
+        let Some(folder) = &self.folder else { return };
         for change in &self.changes {
-            match (change, change_firmware(&self.folder, change)) {
+            match (change, change_firmware(folder, change)) {
                 (Change::Entry(number, _), Ok(())) => {
                     report.note(&format!("this machine is Boot{number:04X} in the firmware's menu"));
                 }
@@ -134,7 +149,7 @@ impl FirmwarePlan {
         }
         for o in &self.overrides {
             let name = o.variable.name();
-            match change_firmware(&self.folder, &Change::Forget(o.variable)) {
+            match change_firmware(folder, &Change::Forget(o.variable)) {
                 Ok(()) => report.note(&format!("{name} said {}: cleared", o.value)),
                 Err(error) => report.note(&format!("clearing {name}, which says {}: {error}", o.value)),
             }
@@ -142,14 +157,17 @@ impl FirmwarePlan {
     }
 }
 
-/// Lets systemd-boot boot an entry at the next start of the machine below `root`, and only then.
-pub fn once(root: &Path, entry: &EntryName) -> anyhow::Result<()> {
-    let folder = root.join(EFI_VARIABLES);
-    if read_firmware(&folder).context("reading the firmware's variables")?.is_none() {
-        let what = "systemd-boot is told through the firmware's variables, and there are none here: choose the generation in \
-                    the boot menu";
-        return Err(Refusal(what.into()).into());
-    }
+/// Lets systemd-boot boot an entry at the next start of a machine, and only then.
+pub fn once(root: &Root, entry: &EntryName) -> anyhow::Result<()> {
+    let reading = "reading the firmware's variables";
+    let folder = match firmware_folder(root).context(reading)? {
+        Some(Ok(folder)) if read_firmware(&folder).context(reading)?.is_some() => folder,
+        _ => {
+            let what = "systemd-boot is told through the firmware's variables, and there are none here: choose the generation \
+                        in the boot menu";
+            return Err(Refusal(what.into()).into());
+        }
+    };
     // Its name there is without the counter.
     let name = EntryName { counter: None, ..entry.clone() }.to_string();
     change_firmware(&folder, &Change::Once(name)).context("writing the firmware's variables")
@@ -171,9 +189,9 @@ fn option(
     checked: &Checked,
     installation: Installation,
     program: &LoaderProgram,
-    esp: &Path,
+    esp: &Mounted,
 ) -> Result<LoadOption, String> {
-    let disk = BootDisk::of_mounted(esp)?;
+    let disk = BootDisk::of_device(esp.device().map_err(|error| error.to_string())?, esp.root())?;
     let found = disk::partition(checked, PartitionKind::Esp, &disk.table);
     let partition = found.ok_or("the disk's partitions are not those of the machine file")?;
     let sector = disk.table.sector_size.bytes();

@@ -3,18 +3,20 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use cairn_boot::effects::{Mounted, write_record};
 use cairn_boot::{
     BootFile, BootSet, Content, Generation, Installation, Layout, LoaderProgram, MemtestPrograms, Menu, Partitions,
-    PlanError, Present, Record, Role, Step, Target, Update, apply, settle, survey,
+    PlanError, Present, ReadVolume, Record, Role, Step, Target, Update, apply, settle, survey,
 };
 use cairn_disk::{CodeUpdate, Problem};
 use cairn_machine::Checked;
 use cairn_machine::model::Loader;
 use cairn_process::Report;
+use cairn_root::Root;
 use cairn_store::{Store, StorePath};
 
 use super::CACHE;
@@ -24,12 +26,15 @@ use super::observed::{Observed, Usable, artifact};
 use super::partitions::{self, BootPartitions};
 use crate::cache;
 use crate::exit::{AfterWrite, Refusal};
-use crate::pipeline::{boot_files, loader};
+use crate::pipeline::loader::{self, Grub};
+
+/// Longer programs are no boot loaders.
+const MOST_PROGRAM: u64 = 64 << 20;
 
 /// The boot partitions of a machine, opened, with what decides what belongs on them.
 #[derive(Debug)]
 pub struct BootMenu {
-    root: PathBuf,
+    root: Root,
     installation: Installation,
     checked: Checked,
     program: LoaderProgram,
@@ -47,6 +52,8 @@ pub struct BootMenu {
     once: Option<u64>,
     /// What cannot be compared, and why.
     doubts: Vec<String>,
+    /// Why nobody knows what the loader's program is: neither can it be made, nor is it to be read.
+    unknown: Option<String>,
     /// What was found on the boot partition, when these files with names that are not ours were looked at too. Kernels and
     /// initrds are read to the end for it, which is done once.
     found: RefCell<Option<(Vec<String>, Present)>>,
@@ -151,60 +158,69 @@ impl BootMenu {
         let disk = checked.machine.disks.values().next().context("the machine file has no disk")?;
         let places = BootPartitions::of(disk).context("the machine file's disk has no boot partition")?;
         let root = &observed.root;
-        let open = |at: &str| partitions::open(root, at, observed.mounted);
+        let open = |at: &str| partitions::open(observed, &checked, at);
         let generations = observed.usable.iter().chain(more.iter().copied()).map(|g| g.boot.clone()).collect();
         let first = open(&places.first)?;
-        let in_machine = super::below(root, Path::new(&newest.base.to_string()));
-        let made = newest.loader.as_ref().map(|path| super::below(root, Path::new(&path.to_string())));
-        // A system that does not have GRUB's parts gets them from its base's own GRUB, and nothing of an image, which may be
-        // anybody's, is run: there it must be the base of the same name that this machine has made or taken itself.
-        let grub = checked.machine.boot.loader == Loader::Grub;
-        let known = match observed.mounted || made.is_some() || !grub {
-            true => Some((in_machine.clone(), root.join(CACHE))),
-            false => own_base(&newest.base)?,
+        let second = places.second.as_deref().map(open).transpose()?;
+        let mirrors = places.mirrors.iter().map(|at| open(at)).collect::<anyhow::Result<_>>()?;
+        // A system that does not have GRUB's parts gets them from its base's own GRUB. Nothing of a disk or an image that is
+        // not the running machine's is run, for it may be anybody's: there it must be the base of the same name that this
+        // computer has made or taken itself.
+        let made = match &newest.loader {
+            Some(path) => root.inside(path.to_string()).with_context(|| format!("opening {path}"))?,
+            None => None,
         };
-        let (folder, cache) = known.clone().unwrap_or((in_machine, root.join(CACHE)));
+        let base = match &made {
+            None if checked.machine.boot.loader == Loader::Grub => base_to_run(observed, &newest.base)?,
+            _ => None,
+        };
         let loader = loader::Source {
             base: &newest.base,
-            folder: &folder,
             artifact: &|path| artifact(root, None, path, &observed.hashes),
-            cache: &cache,
-            made: made.as_deref(),
+            grub: match (made, &base) {
+                (Some(made), _) => Some(Grub::Made(made)),
+                // Whoever only looks comes here too, so nothing is written down.
+                (None, Some((folder, cache))) => Some(Grub::Base { folder, cache, remember: false }),
+                (None, None) => None,
+            },
         };
-        let mut doubts = Vec::new();
-        let (program, code) = match known {
-            Some(_) => (loader.program(&checked)?, loader.boot_code(&checked)?),
-            None => {
+        let (mut doubts, mut unknown) = (Vec::new(), None);
+        let (program, code) = match loader.grub.is_some() || checked.machine.boot.loader != Loader::Grub {
+            true => (loader.program(&checked)?, loader.boot_code(&checked)?),
+            false => {
                 doubts.push(format!(
                     "GRUB's own parts are not compared: only {} can make them, and it is not in this user's store (to build the \
-                     image's machine file here brings it)",
+                     machine's file here brings it)",
                     newest.base
                 ));
-                (as_found(&first, installation, &checked), None)
+                let found = as_found(&first, installation, &checked);
+                unknown = found.as_ref().err().cloned();
+                (LoaderProgram::Grub { efi: found.unwrap_or_else(|_| Some(Vec::new())) }, None)
             }
         };
         let bios = match (code, &observed.image) {
             (None, _) => None,
             (Some(code), Some(image)) => Some(Bios::of_image(code, &checked, image)?),
-            (Some(code), None) => Bios::of_mounted(code, &checked, first.root()),
+            (Some(code), None) => Bios::of_mounted(code, &checked, &first),
         };
         Ok(BootMenu {
             installation,
             program,
             memtest: loader.memtest(&checked),
-            files: boot_files::read(boot_files::Sources::Machines(&newest.made_from), &checked)?,
+            files: newest.made_from.boot_files(&checked)?,
             generations,
             booted: observed.booted,
             complete: observed.broken.is_empty(),
             layout: places.layout(),
             first,
-            second: places.second.as_deref().map(open).transpose()?,
-            mirrors: places.mirrors.iter().map(|at| open(at)).collect::<anyhow::Result<_>>()?,
+            second,
+            mirrors,
             root: root.clone(),
             checked,
             bios,
             once: None,
             doubts,
+            unknown,
             found: RefCell::default(),
         })
     }
@@ -273,9 +289,19 @@ impl BootMenu {
             })
         };
         let present = self.survey(record)?;
+        if let Some(why) = &self.unknown {
+            let doubts = self.doubts.iter().chain([why]).cloned().collect();
+            return Ok(Planned {
+                updates: Vec::new(),
+                own_files: record.files.clone(),
+                bios: None,
+                firmware: FirmwarePlan::default(),
+                doubts,
+            });
+        }
         let (set, update) = plan(&present, &menu)?;
         let firmware =
-            FirmwarePlan::new(&self.root, &self.checked, self.installation, &self.program, self.first.root(), &present);
+            FirmwarePlan::new(&self.root, &self.checked, self.installation, &self.program, &self.first, &present);
         let mut updates = vec![update];
         for mirror in &self.mirrors {
             let menu = Menu { layout: Layout::One, ..menu };
@@ -296,6 +322,9 @@ impl BootMenu {
 
     /// The same for somebody who is about to do it: refused, too, where a partition that is to be changed is read-only.
     pub fn plan_to_apply(&self, record: &Record, occasion: Occasion) -> anyhow::Result<Planned> {
+        if let Some(why) = &self.unknown {
+            return Err(Refusal(format!("{}: {why}", self.doubts.join("; "))).into());
+        }
         let mut planned = self.plan(record)?;
         planned.leave_wishes(occasion);
         if planned.updates.iter().any(|update| !update.steps.is_empty()) {
@@ -356,21 +385,31 @@ impl BootMenu {
     }
 }
 
-/// A base of this name in the user's own store, and the folder for what is made of it.
-fn own_base(base: &StorePath) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
-    let cache = cache::folder()?;
-    if !cache.join("nix/store").is_dir() {
-        return Ok(None);
+/// A base that may be run, and the folder in which is remembered what was made of it: the running machine's own, or the one of
+/// the same name in the user's own store.
+fn base_to_run(observed: &Observed, base: &StorePath) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
+    let root = &observed.root;
+    if root.is_host() && observed.image.is_none() {
+        return Ok(Some((root.shown(base.to_string()), root.shown(CACHE))));
     }
-    let store = Store::open(&cache)?;
+    let cache = cache::folder()?;
+    let store = Store::at(&cache)?;
     Ok(store.info(base)?.map(|_| (store.real_path(base), cache)))
 }
 
-/// The loader's program for a machine in an image whose base is not known here: what is on its partition.
-fn as_found(first: &Mounted, installation: Installation, checked: &Checked) -> LoaderProgram {
-    let path = first.root().join(installation.grub_program());
-    let efi = checked.machine.firmware().uefi.then(|| std::fs::read(path).unwrap_or_default());
-    LoaderProgram::Grub { efi }
+/// The loader's program where nothing can make it: what is on the partition, or why that says nothing.
+fn as_found(first: &Mounted, installation: Installation, checked: &Checked) -> Result<Option<Vec<u8>>, String> {
+    if !checked.machine.firmware().uefi {
+        return Ok(None);
+    }
+    let path = installation.grub_program();
+    let mut program = Vec::new();
+    let read = first.open(&path).and_then(|file| file.take(MOST_PROGRAM).read_to_end(&mut program));
+    match read {
+        Ok(0) => Err(format!("/{path} on the boot partition is empty")),
+        Ok(_) => Ok(Some(program)),
+        Err(error) => Err(format!("/{path} on the boot partition cannot be read: {error}")),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

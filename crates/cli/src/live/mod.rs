@@ -6,6 +6,8 @@ pub mod brought;
 pub mod collect;
 pub mod disk;
 pub mod firmware;
+pub mod identity;
+pub mod made_from;
 pub mod menu;
 pub mod notice;
 pub mod observed;
@@ -13,18 +15,33 @@ pub mod partitions;
 pub mod reserve;
 pub mod unpacked;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use cairn_process::Report;
+use cairn_root::Root;
 use cairn_store::{Generations, Store};
 
 use crate::exit::Refusal;
 
 /// What a machine remembers from one upgrade to the next, below its root.
 pub const CACHE: &str = "var/cache/cairn";
+
+/// Cairn's own state on a machine, below its root.
+pub const OWN: &str = "var/lib/cairn";
+
+/// Opens the root of a machine.
+pub fn root(path: &Path) -> anyhow::Result<Root> {
+    match Root::open(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(Refusal(format!("{} is not a machine that Cairn has made: it is no folder", path.display())).into())
+        }
+        other => other.with_context(|| format!("opening {}", path.display())),
+    }
+}
 
 /// Held while a machine is changed: two commands would each plan without the other's changes.
 #[derive(Debug)]
@@ -33,23 +50,25 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Takes the turn on the machine below `root`, after whoever has it. A boot that is recorded as good while somebody
+    /// Takes the turn on the machine with this root, after whoever has it. A boot that is recorded as good while somebody
     /// upgrades must be recorded all the same, and who upgrades just after the machine has started must not be sent away.
-    pub fn take(root: &Path, report: &dyn Report) -> anyhow::Result<Turn> {
+    pub fn take(path: &Path, report: &dyn Report) -> anyhow::Result<Turn> {
         if !nix::unistd::geteuid().is_root() {
             return Err(Refusal("this changes the machine, which root may do: try it with sudo".into()).into());
         }
-        let folder = root.join("var/lib/cairn");
-        if !folder.is_dir() {
-            let what = format!("{} is not a machine that Cairn has made: it has no /var/lib/cairn", root.display());
-            return Err(Refusal(what).into());
-        }
-        let path = folder.join("lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = file.with_context(|| format!("opening {}", path.display()))?;
+        let root = root(path)?;
+        let own = match root.own(OWN) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound) => {
+                let what = format!("{} is not a machine that Cairn has made: it has no /{OWN}", path.display());
+                return Err(Refusal(what).into());
+            }
+            other => other.with_context(|| format!("opening {}", root.shown(OWN).display()))?,
+        };
+        let shown = own.shown("lock");
+        let file = own.lock_file("lock", 0o644).with_context(|| format!("opening {}", shown.display()))?;
         if file.try_lock().is_err() {
             report.phase("waiting for another cairn that changes this machine", None);
-            file.lock().with_context(|| format!("locking {}", path.display()))?;
+            file.lock().with_context(|| format!("locking {}", shown.display()))?;
         }
         Ok(Turn { _file: file })
     }
@@ -63,13 +82,13 @@ pub fn now() -> i64 {
 
 /// Writes down what each generation holds alone, so that `cairn generations` need not look at every file. Without it the list
 /// takes longer, and that is all.
-pub fn remember_own_sizes(root: &Path, store: &Store) {
-    let there = Generations::at(root).list().unwrap_or_default();
+pub fn remember_own_sizes(root: &Root, store: &Store) {
+    let there = Generations::at(root.path()).list().unwrap_or_default();
     let systems: Vec<_> = there.into_iter().filter(|g| g.exists).filter_map(|g| g.system).collect();
     let _ = store.remember_own_sizes(&systems);
 }
 
-/// A path of the machine below its root.
+/// A path of a machine that Cairn itself has unpacked, below its root.
 pub fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,20 +10,26 @@ use cairn_boot::effects::{RecordFileError, read_record};
 use cairn_boot::{Artifact, Generation, Record, Variant};
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
+use cairn_root::Root;
 use cairn_store::{Generations, Store, StorePath};
 use cairn_system::{Bootable, Bootspecs};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::below;
+use super::made_from::MadeFrom;
 use crate::exit::Refusal;
-use crate::{lock_file, machine_file, plain_file};
+
+/// Nobody's host name, and no kernel's release, is longer.
+const MOST_TEXT: u64 = 1 << 20;
+
+/// Larger than any kernel or initrd.
+const MOST_FILE: u64 = 1 << 30;
 
 /// A machine as it is found.
 #[derive(Debug)]
 pub struct Observed {
-    /// Where its root is.
-    pub root: PathBuf,
+    /// Its root.
+    pub root: Root,
     /// Whether its partitions are mounted below its root; in one that was unpacked from an image they are folders.
     pub mounted: bool,
     /// The image that it was unpacked from.
@@ -57,17 +63,18 @@ pub struct Usable {
     pub base: StorePath,
     /// What of the boot loader was made with it.
     pub loader: Option<StorePath>,
-    /// The folder with its machine file and what that names.
-    pub made_from: PathBuf,
+    /// Its machine file and what that names.
+    pub made_from: MadeFrom,
 }
 
 impl Observed {
-    /// Looks at the machine below `root`.
-    pub fn at(root: &Path) -> anyhow::Result<Observed> {
-        let generations = Generations::at(root);
+    /// Looks at the machine below `path`. Changes nothing on it.
+    pub fn at(path: &Path) -> anyhow::Result<Observed> {
+        let root = &super::root(path)?;
+        let generations = Generations::at(root.path());
         let (mut usable, mut broken) = (Vec::new(), BTreeMap::new());
         let hashes = Hashes::default();
-        let store = Store::open(root).ok();
+        let store = Store::at(root.path()).ok();
         for link in generations.list()? {
             let found = match (&link.system, link.exists) {
                 (Some(system), true) => read(root, store.as_ref(), link.number, system, link.time, &hashes)
@@ -81,7 +88,7 @@ impl Observed {
             }
         }
         if usable.is_empty() && broken.is_empty() {
-            let what = format!("{} is not a machine that Cairn has made: it has no generations", root.display());
+            let what = format!("{} is not a machine that Cairn has made: it has no generations", path.display());
             return Err(Refusal(what).into());
         }
         let (record, record_problem) = match read_record(root) {
@@ -89,13 +96,13 @@ impl Observed {
             Err(RecordFileError::Record(error)) => (None, Some(error.to_string())),
             Err(other) => return Err(other.into()),
         };
-        let (booted, variant) = match root == Path::new("/") {
+        let (booted, variant) = match root.is_host() {
             true => booted(&usable)?.unzip(),
             false => (None, None),
         };
         let current = generations.current()?;
         Ok(Observed {
-            root: root.to_path_buf(),
+            root: root.clone(),
             mounted: true,
             image: None,
             usable,
@@ -169,19 +176,12 @@ impl Usable {
 
     /// Its machine file.
     pub fn checked(&self) -> anyhow::Result<Checked> {
-        let store = self.made_from.ancestors().nth(2).unwrap_or(&self.made_from);
-        let system = store.join(self.system.base_name());
-        let mut read = |name: &str| {
-            // The hardware file lies under its own name in /etc/cairn, if it was beside the machine file; here it always is.
-            let folder = if name == "machine.yaml" { &self.made_from } else { &system };
-            plain_file::read_own(folder, name, plain_file::TEXT).map_err(|e| e.to_string())
-        };
-        Ok(machine_file::load_own(self.made_from.join("machine.yaml").display().to_string(), &mut read)?)
+        self.made_from.checked()
     }
 
     /// Its lock.
     pub fn lock(&self) -> anyhow::Result<Option<Lock>> {
-        lock_file::read(&self.made_from.join("machine.yaml"))
+        self.made_from.lock()
     }
 }
 
@@ -189,26 +189,30 @@ impl Usable {
 pub type Hashes = RefCell<BTreeMap<PathBuf, Artifact>>;
 
 fn read(
-    root: &Path,
+    root: &Root,
     store: Option<&Store>,
     number: u64,
     system: &StorePath,
     time: i64,
     hashes: &Hashes,
 ) -> anyhow::Result<Usable> {
-    let top = below(root, Path::new(&system.to_string()));
-    let Bootspecs { system: boots, variants } = cairn_system::read_bootspecs(&top)?;
+    let Bootspecs { system: boots, variants } = cairn_system::read_bootspecs_of(root, &system.to_string())?;
     let link = |name: &str| -> anyhow::Result<StorePath> {
-        let target = std::fs::read_link(top.join(name)).with_context(|| format!("reading {system}/{name}"))?;
+        let path = format!("{system}/{name}");
+        let target = root.link(&path).with_context(|| format!("reading {path}"))?;
+        let target = target.with_context(|| format!("there is no link {path}"))?;
         Ok(StorePath::from_absolute(&target.to_string_lossy())?)
     };
     let base = link("base")?;
     // Systems have it since what a BIOS starts follows an upgrade, and with GRUB only.
     let loader = link(cairn_system::LOADER).ok();
-    let etc = below(root, Path::new(&link("etc")?.to_string()));
-    let release = below(root, Path::new(&base.to_string())).join("kernel-release");
-    let release = std::fs::read_to_string(&release).with_context(|| format!("reading {}", release.display()))?;
-    let name = std::fs::read_to_string(etc.join("hostname")).context("reading its host name")?;
+    let etc = link("etc")?;
+    let text = |path: String| -> anyhow::Result<String> {
+        let text = root.read_text(&path, MOST_TEXT).with_context(|| format!("reading {path}"))?;
+        text.with_context(|| format!("there is no {path}"))
+    };
+    let release = text(format!("{base}/kernel-release"))?;
+    let name = text(format!("{etc}/hostname")).context("reading its host name")?;
     let file = |path: &Path| artifact(root, store, path, hashes);
     let if_any = |path: &Option<PathBuf>| path.as_deref().map(file).transpose();
     let mut others = Vec::new();
@@ -233,23 +237,31 @@ fn read(
         kernel_release: release.trim().to_string(),
         bootspec,
     };
-    Ok(Usable { boot, system: system.clone(), base, loader, made_from: etc.join("cairn") })
+    Ok(Usable {
+        boot,
+        system: system.clone(),
+        base,
+        loader,
+        made_from: MadeFrom::at(root, system.to_string().into(), format!("{etc}/cairn").into()),
+    })
 }
 
 /// A file of the store, with its hash: from the store's records where it has some, else by reading it. Generations share
 /// kernels and initrds, so each is looked at once.
-pub fn artifact(root: &Path, store: Option<&Store>, path: &Path, hashes: &Hashes) -> anyhow::Result<Artifact> {
+pub fn artifact(root: &Root, store: Option<&Store>, path: &Path, hashes: &Hashes) -> anyhow::Result<Artifact> {
     if let Some(known) = hashes.borrow().get(path) {
         return Ok(known.clone());
     }
     let recorded = store.and_then(|store| crate::pipeline::artifact::of(store, path).ok());
-    let real = below(root, path);
-    let found = match recorded.filter(|_| real.is_file()) {
+    let file = root.open_file(path).with_context(|| format!("opening {}", path.display()))?;
+    let length = file.metadata().with_context(|| format!("reading {}", path.display()))?.len();
+    anyhow::ensure!(length <= MOST_FILE, "{} has {length} bytes, which is no kernel or initrd", path.display());
+    let found = match recorded {
         Some(artifact) => artifact,
         None => {
-            let mut file = File::open(&real).with_context(|| format!("opening {}", path.display()))?;
             let mut hasher = Sha256::new();
-            let size = std::io::copy(&mut file, &mut hasher).with_context(|| format!("reading {}", path.display()))?;
+            let size = std::io::copy(&mut file.take(MOST_FILE), &mut hasher);
+            let size = size.with_context(|| format!("reading {}", path.display()))?;
             let store_path = path.to_str().context("a path in the store is not UTF-8")?.to_string();
             Artifact { store_path, sha256: hasher.finalize().into(), size }
         }

@@ -1,15 +1,15 @@
 //! The machine's boot partitions, by what its machine file says of its disk, and opened where they are mounted.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use anyhow::Context;
 use cairn_boot::Layout;
 use cairn_boot::effects::Mounted;
+use cairn_machine::Checked;
 use cairn_machine::model::{Disk, PartitionKind};
-use nix::sys::statvfs::{FsFlags, statvfs};
 
-use super::below;
+use super::identity;
 use super::observed::Observed;
 use crate::exit::Refusal;
 
@@ -55,30 +55,52 @@ impl BootPartitions {
     }
 }
 
-/// Opens the partition that is mounted at `at` on the machine below `root`; `mounted`: it must be.
-pub fn open(root: &Path, at: &str, mounted: bool) -> anyhow::Result<Mounted> {
-    let path = below(root, Path::new(at));
+/// Opens the partition that is mounted at `at` on a machine. In one that was unpacked from an image it is a folder.
+pub fn open(observed: &Observed, checked: &Checked, at: &str) -> anyhow::Result<Mounted> {
+    let root = &observed.root;
+    let path = root.shown(at);
     let not_mounted = || {
-        let help = if root == Path::new("/") { format!("`mount {at}`") } else { "mount it there as well".to_string() };
+        let help = if root.is_host() { format!("`mount {at}`") } else { "mount it there as well".to_string() };
         Refusal(format!("the boot partition is not mounted at {}: {help}, then try again", path.display()))
     };
-    let opened = match Mounted::open(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(not_mounted().into()),
+    let opened = match Mounted::at(root, at) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Err(not_mounted().into()),
+        Err(e) if e.kind() == ErrorKind::InvalidInput => {
+            return Err(Refusal(format!(
+                "{} is no folder: a link, perhaps. Make it one, and mount the boot partition of the machine's own disk there",
+                path.display()
+            ))
+            .into());
+        }
         other => other.with_context(|| format!("opening the boot partition at {}", path.display()))?,
     };
-    let device = |path: &Path| path.metadata().map(|m| m.dev()).ok();
-    if mounted && device(&path) == device(root) {
+    if !observed.mounted {
+        return Ok(opened);
+    }
+    let device = |found: std::io::Result<u64>| found.with_context(|| format!("looking at {}", path.display()));
+    let machine = device(root.metadata("").and_then(|m| m.map(|m| m.dev()).ok_or(ErrorKind::NotFound.into())))?;
+    if device(opened.device())? == machine {
         return Err(not_mounted().into());
     }
-    Ok(opened)
+    match identity::doubt(root, &opened, at, checked) {
+        None => Ok(opened),
+        Some(what) => Err(Refusal(format!(
+            "{what}: that is not this machine's boot partition, and nothing is read from it or written to it; mount the one of \
+             the machine's own disk at {}, then try again",
+            path.display()
+        ))
+        .into()),
+    }
 }
 
 /// Refuses a machine whose boot partitions cannot be written, before anything is made for them.
 pub fn can_be_written(observed: &Observed) -> anyhow::Result<()> {
-    let checked = observed.newest()?.checked()?;
+    let mut checked = observed.newest()?.checked()?;
+    // The identifiers are those of the disk that exists.
+    checked.machine.seed = Some(observed.seed()?);
     let places = checked.machine.disks.values().next().and_then(BootPartitions::of);
     for at in places.iter().flat_map(BootPartitions::all) {
-        is_writable(&open(&observed.root, at, observed.mounted)?)?;
+        is_writable(&open(observed, &checked, at)?)?;
     }
     Ok(())
 }
@@ -86,8 +108,7 @@ pub fn can_be_written(observed: &Observed) -> anyhow::Result<()> {
 /// Refuses a partition that is mounted read-only.
 pub fn is_writable(mounted: &Mounted) -> anyhow::Result<()> {
     let at = mounted.root().display();
-    let flags = statvfs(mounted.root()).with_context(|| format!("looking at {at}"))?.flags();
-    if flags.contains(FsFlags::ST_RDONLY) {
+    if mounted.is_read_only().with_context(|| format!("looking at {at}"))? {
         return Err(Refusal(format!(
             "the boot partition at {at} is mounted read-only: `mount -o remount,rw {at}`, then try again; if the kernel made it \
              so because it found errors (`dmesg` tells), unmount it and run `fsck.fat -a` on it first"

@@ -1,39 +1,40 @@
 //! Room that is kept on the root file system for a collection: on a disk that is full to its last block nothing could be
 //! written down, and so nothing could go.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-
+use cairn_root::Root;
 use nix::fcntl::posix_fallocate;
-use nix::sys::statvfs::statvfs;
+use nix::sys::statvfs::fstatvfs;
 
 /// What the record, the database's journal and the records of paths may take.
 const BYTES: u64 = 4 << 20;
 
-fn file(root: &Path) -> PathBuf {
-    root.join("var/lib/cairn/reserve")
-}
+/// The file, and the name that it has until it is whole.
+const FILE: &str = "reserve";
+const NEW: &str = "reserve.new";
 
 /// Sets the room aside. Where there is none for it, there is none.
-pub fn keep(root: &Path) {
-    let (path, new) = (file(root), file(root).with_extension("new"));
-    if path.metadata().is_ok_and(|meta| meta.len() == BYTES) {
+pub fn keep(root: &Root) {
+    let Ok(own) = root.own(super::OWN) else { return };
+    if own.metadata(FILE).is_ok_and(|meta| meta.is_some_and(|meta| meta.is_file() && meta.len() == BYTES)) {
         return;
     }
     let room = || -> std::io::Result<()> {
-        let file = File::create(&new)?;
+        own.remove_file(NEW)?;
+        let file = own.create_new(NEW, 0o644)?;
         posix_fallocate(&file, 0, i64::try_from(BYTES).unwrap_or_default())?;
-        fs::rename(&new, &path)
+        own.rename(NEW, FILE)
     };
     if room().is_err() {
-        let _ = fs::remove_file(&new);
+        let _ = own.remove_file(NEW);
     }
 }
 
 /// Gives the room to whoever needs it now, on a disk that has no other.
-pub fn give(root: &Path) {
-    let free = statvfs(root).map(|stat| stat.blocks_available() * stat.fragment_size());
-    if free.is_ok_and(|free| free < BYTES) {
-        let _ = fs::remove_file(file(root));
+pub fn give(root: &Root) {
+    let free = fstatvfs(root).map(|stat| stat.blocks_available() * stat.fragment_size());
+    if free.is_ok_and(|free| free < BYTES)
+        && let Ok(own) = root.own(super::OWN)
+    {
+        let _ = own.remove_file(FILE);
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use cairn_store::{EntryKind, Listing, StorePath, own_sizes_at};
-use image_builder::view::{Files, ViewError};
+use image_builder::view::{Files, Kind, ViewError};
 
 use super::closure::Closures;
 use super::generations::Link;
@@ -36,7 +36,8 @@ pub fn own_sizes(
             there.push(link);
         }
     }
-    if let Some(root) = root.filter(|root| root.join("nix/var/cairn/info").is_dir())
+    if let Some(root) = root
+        && files.kind("/nix/var/cairn/info")? == Some(Kind::Folder)
         && let Some(sizes) = by_the_store(root, &there)
     {
         return Ok(sizes);

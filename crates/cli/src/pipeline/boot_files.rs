@@ -9,30 +9,23 @@ use cairn_machine::pointer::child;
 
 use crate::plain_file::{self, BOOT_FILE};
 
-/// Where the sources of a machine file are.
-#[derive(Debug, Clone, Copy)]
-pub enum Sources<'a> {
-    /// The caller's own machine file: relative to its folder, or anywhere.
-    Users(&'a Path),
-    /// The machine file of a machine: only in its folder.
-    Machines(&'a Path),
+/// Reads them; sources are relative to `folder`, or anywhere: they are the user's own.
+pub fn read(folder: &Path, checked: &Checked) -> anyhow::Result<Vec<BootFile>> {
+    of(checked, &mut |source| plain_file::read(&folder.join(source), BOOT_FILE).map_err(|e| e.to_string()))
 }
 
-/// Reads them.
-pub fn read(sources: Sources<'_>, checked: &Checked) -> anyhow::Result<Vec<BootFile>> {
+/// Reads them with a function that knows where a `source` is.
+pub fn of(
+    checked: &Checked,
+    read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+) -> anyhow::Result<Vec<BootFile>> {
     let files = checked.machine.boot.files.iter().map(|(path, file)| {
         let bytes = match (&file.text, &file.source) {
             (Some(text), _) => text.clone().into_bytes(),
-            (None, Some(source)) => {
-                let read = match sources {
-                    Sources::Users(folder) => plain_file::read(&folder.join(source), BOOT_FILE),
-                    Sources::Machines(folder) => plain_file::read_own(folder, source, BOOT_FILE),
-                };
-                read.map_err(|e| {
-                    let pointer = child(child("/boot/files", path), "source");
-                    checked.problem(&pointer, format!("reading {}: {e}", shown(source)), None)
-                })?
-            }
+            (None, Some(source)) => read(source).map_err(|why| {
+                let pointer = child(child("/boot/files", path), "source");
+                checked.problem(&pointer, format!("reading {}: {why}", shown(source)), None)
+            })?,
             (None, None) => Vec::new(),
         };
         Ok(BootFile { place: Place::Boot, path: path.clone(), content: Content::Bytes(bytes), role: Role::Own })

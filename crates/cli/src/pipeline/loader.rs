@@ -10,6 +10,7 @@ use cairn_disk::BootCode;
 use cairn_layout::{disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::model::{Loader, PartitionKind};
+use cairn_root::{Root, read_plain};
 use cairn_store::{Store, StorePath};
 use cairn_system::grub::{EarlyScript, Platform, boot_sector, core_image};
 use sha2::{Digest, Sha256};
@@ -18,22 +19,36 @@ use sha2::{Digest, Sha256};
 pub struct Source<'a> {
     /// The base's store path.
     pub base: &'a StorePath,
-    /// Where the base really is.
-    pub folder: &'a Path,
     /// The artifact of a file in the store.
     pub artifact: &'a dyn Fn(&Path) -> anyhow::Result<Artifact>,
-    /// A folder for what is remembered.
-    pub cache: &'a Path,
-    /// Where GRUB's images are that were made with the system, if they were.
-    pub made: Option<&'a Path>,
+    /// Where GRUB's own parts come from; nothing where nobody is to be trusted with making them.
+    pub grub: Option<Grub<'a>>,
 }
+
+/// Where GRUB's own parts come from.
+pub enum Grub<'a> {
+    /// They were made with the system: they are files in this folder.
+    Made(Root),
+    /// The base's own GRUB makes them. It is run, so the base must be one that was made here.
+    Base {
+        /// Where the base really is.
+        folder: &'a Path,
+        /// A folder for what is remembered.
+        cache: &'a Path,
+        /// Whether what is made is written down there.
+        remember: bool,
+    },
+}
+
+/// Longer core images no machine starts.
+const MOST: u64 = 64 << 20;
 
 /// What of GRUB is made for one machine, by the names that it has in its store path.
 const EFI: &str = "grubx64.efi";
 const CORE: &str = "core.img";
 const SECTOR: &str = "boot.img";
 
-impl Source<'_> {
+impl<'a> Source<'a> {
     fn in_base(&self, inside: &str) -> anyhow::Result<Artifact> {
         (self.artifact)(&Path::new(&self.base.to_string()).join(inside))
     }
@@ -56,13 +71,13 @@ impl Source<'_> {
         if !checked.machine.firmware().bios {
             return Ok(None);
         }
-        let sector = match self.made {
-            Some(made) => {
-                let path = made.join(SECTOR);
-                let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-                <[u8; 512]>::try_from(bytes).map_err(|_| anyhow::anyhow!("{} is no boot sector", path.display()))?
+        let sector = match self.grub()? {
+            Grub::Made(made) => {
+                let bytes = read(made, SECTOR)?;
+                let shown = made.shown(SECTOR);
+                <[u8; 512]>::try_from(bytes).map_err(|_| anyhow::anyhow!("{} is no boot sector", shown.display()))?
             }
-            None => boot_sector(self.folder)?,
+            Grub::Base { folder, .. } => boot_sector(folder)?,
         };
         Ok(Some(BootCode { sector, core: self.image(checked, Platform::Bios)? }))
     }
@@ -96,25 +111,38 @@ impl Source<'_> {
         })
     }
 
+    fn grub(&self) -> anyhow::Result<&Grub<'a>> {
+        self.grub.as_ref().with_context(|| format!("nothing here can make the GRUB of {}", self.base))
+    }
+
     fn image(&self, checked: &Checked, platform: Platform) -> anyhow::Result<Vec<u8>> {
-        let Some(made) = self.made else { return self.core(checked, platform) };
-        let path = made.join(if platform == Platform::Efi { EFI } else { CORE });
-        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+        match *self.grub()? {
+            Grub::Made(ref made) => read(made, if platform == Platform::Efi { EFI } else { CORE }),
+            Grub::Base { folder, cache, remember } => self.core(checked, platform, (folder, cache, remember)),
+        }
     }
 
     /// GRUB's image, from the base's own GRUB; made once for each base and script.
-    fn core(&self, checked: &Checked, platform: Platform) -> anyhow::Result<Vec<u8>> {
+    fn core(
+        &self,
+        checked: &Checked,
+        platform: Platform,
+        (base, cache, remembers): (&Path, &Path, bool),
+    ) -> anyhow::Result<Vec<u8>> {
         let early = early(checked)?;
         let text = early.render().context("writing GRUB's first script")?;
         let script = EarlyScript { embedded: EMBEDDED, name: SCRIPT, text: &text, prefix: &early.folder };
         let key = format!("{} {platform:?}\n{EMBEDDED}\n{text}\n{}", self.base, env!("CARGO_PKG_VERSION"));
         let name: String = Sha256::digest(key).iter().map(|b| format!("{b:02x}")).collect();
-        let folder = self.cache.join("grub");
+        let folder = cache.join("grub");
         let remembered = folder.join(name);
-        if let Some(image) = std::fs::read(&remembered).ok().and_then(whole) {
+        if let Some(image) = read_plain(&remembered, MOST).ok().and_then(whole) {
             return Ok(image);
         }
-        let image = core_image(self.folder, platform, &script)?;
+        let image = core_image(base, platform, &script)?;
+        if !remembers {
+            return Ok(image);
+        }
         let remember = || -> std::io::Result<()> {
             std::fs::create_dir_all(&folder)?;
             let mut file = tempfile::NamedTempFile::new_in(&folder)?;
@@ -126,6 +154,12 @@ impl Source<'_> {
         remember().with_context(|| format!("writing {}", remembered.display()))?;
         Ok(image)
     }
+}
+
+/// A file that was made with the system.
+fn read(made: &Root, name: &str) -> anyhow::Result<Vec<u8>> {
+    let bytes = made.read(name, MOST).with_context(|| format!("reading {}", made.shown(name).display()))?;
+    bytes.with_context(|| format!("there is no {}", made.shown(name).display()))
 }
 
 /// What was remembered, if a power cut has not torn it: the hash in front tells.

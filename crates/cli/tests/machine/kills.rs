@@ -8,8 +8,11 @@ use cairn_process::{Tool, ToolError, find};
 use crate::made::{Made, SystemOf};
 
 /// Calls that change something, on the boot partition or on the root, or say that it is on the disk.
-const CHANGES: [&str; 9] =
-    ["openat", "rename", "renameat2", "unlink", "unlinkat", "symlink", "pwrite64", "fsync", "syncfs"];
+#[rustfmt::skip]
+const CHANGES: [&str; 13] = [
+    "openat", "openat2", "rename", "renameat", "renameat2", "unlink", "unlinkat", "symlink", "symlinkat", "mkdirat",
+    "pwrite64", "fsync", "syncfs",
+];
 
 fn can_trace() -> bool {
     let can = nix::unistd::geteuid().is_root()

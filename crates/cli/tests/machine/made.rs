@@ -15,6 +15,7 @@ use cairn_disk::{BootCode, Contents, FileTarget, Tree, apply, ext4, fat};
 use cairn_layout::{Needs, disk_seed, plan};
 use cairn_machine::model::{Disk, NamedLayout};
 use cairn_process::Quiet;
+use cairn_root::Root;
 use cairn_store::{Generations, Store, StorePath, database};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -220,7 +221,7 @@ impl Made {
 
     /// The record that the machine has now.
     pub fn recorded(&self) -> Record {
-        cairn_boot::effects::read_record(self.root()).unwrap().unwrap()
+        cairn_boot::effects::read_record(&Root::open(self.root()).unwrap()).unwrap().unwrap()
     }
 
     /// Runs a command on this machine.
@@ -239,7 +240,7 @@ impl Made {
     }
 
     pub fn record(&self, record: &Record) {
-        cairn_boot::effects::write_record(self.root(), record).unwrap();
+        cairn_boot::effects::write_record(&Root::open(self.root()).unwrap(), record).unwrap();
     }
 
     /// A system with its base, initrd and /etc.

@@ -193,3 +193,43 @@ fn links_lead_to_documents_and_not_to_mirrors_or_registries() {
     }
     nothing_wrong("a link leads to a document (add its host to the list), not to a mirror or registry", &wrong);
 }
+
+/// Files that join a root with a path, and why that is no way out.
+const JOINS: [(&str, &str); 5] = [
+    ("crates/root/", "it is the door"),
+    ("crates/store/", "its own root is a folder that it holds, or the user's own"),
+    ("crates/cli/src/live/mod.rs", "what it joins is for the next one"),
+    ("image-builder/src/qemu/firmware.rs", "the root is this computer's, or one that a test makes"),
+    ("crates/cli/src/live/unpacked.rs", "the folder is a temporary one of its own"),
+];
+
+#[test]
+fn roots_are_entered_through_one_door() {
+    // Whoever joins a machine's root with a path and opens that, follows the links of whoever made the disk.
+    let ways = [
+        "root.join(",
+        "root().join(",
+        "root.path().join(",
+        ".strip_prefix(\"/\")",
+        "below(root",
+        "below(&root",
+        "below(self.root",
+    ];
+    let folders = ["cli", "boot", "system", "store"].map(|name| format!("crates/{name}/src/"));
+    let mut wrong = Vec::new();
+    for (file, text) in rust_files() {
+        let product = folders.iter().any(|folder| file.starts_with(folder))
+            || ["image-builder/src/", "installer/src/"].iter().any(|folder| file.starts_with(folder));
+        if !product || JOINS.iter().any(|(allowed, _)| file.starts_with(allowed)) {
+            continue;
+        }
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap();
+            if let Some(way) = ways.iter().find(|way| code.contains(**way)) {
+                wrong.push(format!("{file}:{}: {way}", number + 1));
+            }
+        }
+    }
+    nothing_wrong("a machine's files are opened by `cairn_root`, and its root is not joined with a path", &wrong);
+}

@@ -1,46 +1,43 @@
 //! Downloaded packages that no lock names any more.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 
 use cairn_machine::lock::Lock;
+use cairn_root::{Folder, Kind};
 
 use super::error::Error;
 use super::fetch;
 
+/// Where downloaded packages are, in the cache.
+pub const DOWNLOADED: &str = "debs";
+
 /// A file of the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
-    /// Where it is.
-    pub path: PathBuf,
+    /// Its name in the folder.
+    pub name: String,
     /// Its length.
     pub bytes: u64,
 }
 
-/// The packages in `cache/debs` that none of these locks names, sorted.
+/// The packages in this folder ([`DOWNLOADED`]) that none of these locks names, sorted. Files only: whatever else has such a
+/// name was not downloaded.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn leftover(cache: &Path, locks: &[Lock]) -> Result<Vec<Leftover>, Error> {
-    let debs = cache.join("debs");
-    let entries = match fs::read_dir(&debs) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Error::io("reading", debs)(e)),
-    };
+pub fn leftover(folder: &Folder, locks: &[Lock]) -> Result<Vec<Leftover>, Error> {
     let needed: BTreeSet<String> =
         locks.iter().flat_map(|lock| lock.debian.packages.iter().map(fetch::file_name)).collect();
     let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(Error::io("reading", &debs))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".deb") && !needed.contains(&*name) {
-            let bytes = path.metadata().map_err(Error::io("reading", &path))?.len();
-            found.push(Leftover { path, bytes });
+    for name in folder.names("").map_err(Error::io("reading", folder.path()))?.unwrap_or_default() {
+        let Ok(name) = name.into_string() else { continue };
+        if !name.ends_with(".deb") || needed.contains(&name) {
+            continue;
+        }
+        let metadata = folder.metadata(&name).map_err(Error::io("reading", folder.shown(&name)))?;
+        if let Some(metadata) = metadata.filter(|metadata| Kind::of(metadata) == Kind::File) {
+            found.push(Leftover { name, bytes: metadata.len() });
         }
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
 }

@@ -46,7 +46,7 @@ mod unpack;
 
 pub use base::{Base, adopt, base, cached, is_known};
 pub use error::Error;
-pub use leftover::{Leftover, leftover};
+pub use leftover::{DOWNLOADED, Leftover, leftover};
 pub use packages::Package;
 pub use repository::STAND_IN;
 pub use request::requested;
