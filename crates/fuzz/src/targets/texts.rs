@@ -96,7 +96,8 @@ fn locks() -> Vec<Vec<u8>> {
 /// Problems have a place in the file, and words on one line.
 fn answered<T>(result: Result<T, Problems>, bytes: &[u8]) {
     if let Err(problems) = result {
-        let lines = bytes.split(|b| *b == b'\n').count();
+        // YAML ends a line at either.
+        let lines = bytes.split(|b| *b == b'\n' || *b == b'\r').count();
         for problem in &problems {
             assert!(problem.line <= lines + 1, "{problem}");
             assert!(!problem.message.contains('\n'), "{problem}");
