@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{nothing_wrong, read, root};
 
 /// Which crates of ours a crate may use. What is missing here may not be used.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("cairn-machine", &[]),
     ("cairn-process", &[]),
     ("cairn-root", &[]),
@@ -49,6 +49,23 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "cairn-system",
             "cairn-installer",
             "bootloader-templates",
+            "image-builder",
+        ],
+    ),
+    // Reads with all readers.
+    (
+        "cairn-fuzz",
+        &[
+            "bootloader-templates",
+            "cairn-boot",
+            "cairn-disk",
+            "cairn-layout",
+            "cairn-machine",
+            "cairn-process",
+            "cairn-root",
+            "cairn-stage1",
+            "cairn-store",
+            "cairn-system",
             "image-builder",
         ],
     ),

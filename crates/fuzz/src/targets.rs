@@ -1,0 +1,52 @@
+//! The readers that get a stranger's bytes.
+
+mod boot;
+mod disks;
+mod images;
+mod store;
+mod texts;
+
+/// One reader.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// What it is called: `ext4`.
+    pub name: &'static str,
+    /// Inputs to begin with.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// What the format's files are full of.
+    pub words: &'static [&'static str],
+    /// The longest input that is tried.
+    pub most: usize,
+    /// How many mutations the quick tests try: what they do together takes about a minute.
+    pub quick: usize,
+    /// Reads an input. It answers, or refuses; all else is a fault.
+    pub run: fn(&[u8]),
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    texts::MACHINE,
+    texts::HARDWARE,
+    texts::LOCK,
+    boot::BOOT_JSON,
+    boot::RECORD,
+    boot::ENTRY_NAME,
+    boot::ENV_BLOCK,
+    boot::LOAD_OPTION,
+    store::LISTING,
+    store::SIGNING_KEY,
+    store::DATABASE,
+    store::STORE_PATH,
+    disks::TABLE,
+    disks::FAT,
+    disks::EXT4,
+    disks::BOOT_CODE,
+    images::QCOW2,
+    images::IMAGE,
+];
+
+/// The one of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}

@@ -1,0 +1,143 @@
+//! What a boot partition, a system and the firmware say.
+
+use bootloader_templates::grub::EnvBlock;
+use cairn_boot::firmware::LoadOption;
+use cairn_boot::{EntryName, Installation, Record};
+use uuid::Uuid;
+
+use super::Target;
+
+/// A system's boot.json.
+pub(super) const BOOT_JSON: Target =
+    Target { name: "boot-json", seeds: boot_json_seeds, words: &JSON, most: 4096, quick: 4000, run: boot_json };
+
+/// The machine's record of what boots.
+pub(super) const RECORD: Target =
+    Target { name: "boot-record", seeds: record_seeds, words: &JSON, most: 2048, quick: 20_000, run: record };
+
+/// The name of a loader entry.
+pub(super) const ENTRY_NAME: Target = Target {
+    name: "entry-name",
+    seeds: entry_name_seeds,
+    words: &["+", "-", ".conf", "0", "18446744073709551616", "cairn-"],
+    most: 300,
+    quick: 50_000,
+    run: entry_name,
+};
+
+/// GRUB's environment block.
+pub(super) const ENV_BLOCK: Target = Target {
+    name: "env-block",
+    seeds: env_block_seeds,
+    words: &["=", "\n", "\\", "#", "cairn_left", "saved_entry"],
+    most: 1024,
+    quick: 50_000,
+    run: env_block,
+};
+
+/// An entry of the firmware's own menu.
+pub(super) const LOAD_OPTION: Target = Target {
+    name: "load-option",
+    seeds: load_option_seeds,
+    words: &["\u{4}\u{1}", "\u{7f}\u{ff}\u{4}\0"],
+    most: 1024,
+    quick: 50_000,
+    run: load_option,
+};
+
+const JSON: [&str; 16] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ":",
+    ",",
+    "null",
+    "true",
+    "1e999",
+    "-0",
+    "18446744073709551616",
+    "\\u0000",
+    "\\ud800",
+    "/nix/store/../..",
+    "\"org.nixos.specialisation.v1\":{",
+];
+
+fn installation() -> Installation {
+    Installation::of_seed(Uuid::from_u128(9))
+}
+
+fn boot_json_seeds() -> Vec<Vec<u8>> {
+    let store = "/nix/store/ssssssssssssssssssssssssssssssss";
+    let plain = format!(
+        r#"{{"org.nixos.bootspec.v1":{{"label":"hello","kernel":"{store}-k/linux","kernelParams":["quiet"],"init":"{store}-s/init","initrd":"{store}-i/initrd","system":"x86_64-linux","toplevel":"{store}-s"}},"org.nixos.systemd-boot":{{"devicetree":"{store}-d/x.dtb"}}}}"#
+    );
+    let variant =
+        plain.replacen('{', r#"{"org.nixos.specialisation.v1":{"old":{"org.nixos.bootspec.v1":{"label":"x"}}},"#, 1);
+    vec![plain.into(), variant.into()]
+}
+
+fn boot_json(bytes: &[u8]) {
+    thread_local!(static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}")));
+    FOLDER.with(|folder| {
+        std::fs::write(folder.path().join("boot.json"), bytes).unwrap_or_else(|e| panic!("{e}"));
+        if let Ok(found) = cairn_system::read_bootspecs(folder.path()) {
+            found.files().for_each(drop);
+        }
+    });
+}
+
+fn record_seeds() -> Vec<Vec<u8>> {
+    let mut record = Record::first(3);
+    record.try_next(4);
+    vec![Record::first(1).to_text().into(), record.to_text().into()]
+}
+
+fn record(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(record) = Record::parse(&text) {
+        let again = Record::parse(&record.to_text()).unwrap_or_else(|e| panic!("what was read cannot be written: {e}"));
+        assert_eq!(again, record);
+    }
+}
+
+fn entry_name_seeds() -> Vec<Vec<u8>> {
+    let plain = EntryName::of(installation(), 7, "text", None).to_string();
+    vec![plain.clone().into(), plain.replace(".conf", "+3-1.conf").into()]
+}
+
+fn entry_name(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(name) = EntryName::parse(installation(), &text) {
+        assert_eq!(EntryName::parse(installation(), &name.to_string()), Some(name));
+    }
+}
+
+fn env_block_seeds() -> Vec<Vec<u8>> {
+    let mut block = EnvBlock::new();
+    block.arm("cairn-3", 3);
+    [EnvBlock::new(), block].iter().filter_map(|block| Some(block.to_bytes().ok()?.to_vec())).collect()
+}
+
+fn env_block(bytes: &[u8]) {
+    if let Ok(block) = EnvBlock::parse(bytes) {
+        if let Ok(bytes) = block.to_bytes() {
+            assert_eq!(EnvBlock::parse(&bytes), Ok(block));
+        }
+    }
+}
+
+fn load_option_seeds() -> Vec<Vec<u8>> {
+    let hard_drive =
+        b"\x01\0\0\0\x74\0\x4c\0i\0n\0u\0x\0\0\0\x04\x01\x2a\0\x01\0\0\0\0\x08\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\
+        0123456789abcdef\x02\x02\x04\x04\x12\0\\\0E\0F\0I\0\\\0x\0\0\0\x7f\xff\x04\0";
+    vec![hard_drive.to_vec()]
+}
+
+fn load_option(bytes: &[u8]) {
+    if let Some(option) = LoadOption::parse(bytes) {
+        let _ = option.same_program(&option);
+        let _ = LoadOption::parse(&option.to_bytes());
+    }
+}

@@ -1,0 +1,178 @@
+//! What is on a disk: the table, the file systems, the boot code.
+
+use std::sync::OnceLock;
+
+use cairn_disk::ext4::{Ext4Options, Ext4Plan, Ext4Size};
+use cairn_disk::fat::{FatFile, FatOptions};
+use cairn_disk::{BootCode, Content, Entry, MemoryTarget, Node, Region, Tree, ext4, fat, partition_table};
+use cairn_layout::SectorSize;
+use cairn_process::Quiet;
+use uuid::Uuid;
+
+use super::Target;
+use super::images::good_image;
+use crate::patch::{Good, Patched};
+
+/// GPT and MBR.
+pub(super) const TABLE: Target =
+    Target { name: "partition-table", seeds: patches, words: &["EFI PART"], most: 512, quick: 10_000, run: table };
+
+/// A FAT volume.
+pub(super) const FAT: Target = Target {
+    name: "fat",
+    seeds: patches,
+    words: &["..         ", "\u{ff}\u{ff}\u{ff}\u{f}"],
+    most: 512,
+    quick: 3000,
+    run: fat,
+};
+
+/// An ext4 file system.
+pub(super) const EXT4: Target =
+    Target { name: "ext4", seeds: patches, words: &["\n\u{f3}"], most: 512, quick: 3000, run: ext4 };
+
+/// What a BIOS starts.
+pub(super) const BOOT_CODE: Target =
+    Target { name: "boot-code", seeds: patches, words: &[], most: 512, quick: 3000, run: boot_code };
+
+fn patches() -> Vec<Vec<u8>> {
+    vec![Vec::new(), vec![0, 0, 0, 2, 1, 0], vec![1, 0, 72, 8, 0xff, 0xff, 0xff, 0xff, 2, 0, 16, 6, 0, 0, 0, 0]]
+}
+
+fn table(input: &[u8]) {
+    let mut disk = good_image().patched(input);
+    mend_gpt(&mut disk);
+    if let Ok(table) = partition_table::read(&disk) {
+        for partition in &table.partitions {
+            let _ = Region::new(&disk, partition.offset, partition.bytes);
+        }
+        let _ = table.core_image_area();
+    }
+}
+
+/// Makes the checksums of both headers right, as somebody would who has made the table on purpose.
+pub(super) fn mend_gpt(disk: &mut Patched<'_>) {
+    use cairn_disk::Source;
+    let last = usize::try_from(disk.len()).unwrap_or_default().saturating_sub(512);
+    for at in [512, last] {
+        let mut header = disk.bytes(at, 512);
+        if header.len() < 512 || !header.starts_with(b"EFI PART") {
+            continue;
+        }
+        let read = header.clone();
+        let n =
+            |from: usize, len: usize| read[from..from + len].iter().rev().fold(0_u64, |n, b| n << 8 | u64::from(*b));
+        let (first, count, size) = (n(72, 8), n(80, 4), n(84, 4));
+        let bytes = count.saturating_mul(size);
+        if bytes <= 1 << 20 && first < disk.len() / 512 {
+            let entries = disk
+                .bytes(usize::try_from(first * 512).unwrap_or_default(), usize::try_from(bytes).unwrap_or_default());
+            header[88..92].copy_from_slice(&crc32(&entries).to_le_bytes());
+        }
+        let len = usize::try_from(n(12, 4)).unwrap_or_default().clamp(20, 512);
+        header[16..20].fill(0);
+        let sum = crc32(&header[..len]);
+        header[16..20].copy_from_slice(&sum.to_le_bytes());
+        disk.put(at, &header[..92]);
+    }
+}
+
+/// As in ISO 3309: what GPT has.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 })
+    })
+}
+
+fn fat(input: &[u8]) {
+    static GOOD: OnceLock<Good> = OnceLock::new();
+    let disk = GOOD.get_or_init(good_fat).patched(input);
+    let Ok(volume) = fat::open(Region::new(&disk, 0, cairn_disk::Source::len(&disk))) else { return };
+    let _ = volume.info();
+    let mut folders = vec![(String::new(), 0)];
+    let mut seen = 0;
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in volume.list(&folder).ok().flatten().unwrap_or_default() {
+            seen += 1;
+            let path = if folder.is_empty() { entry.name.clone() } else { format!("{folder}/{}", entry.name) };
+            if entry.is_dir && depth < 4 && seen < 100 {
+                folders.push((path, depth + 1));
+            } else if seen < 100 {
+                let _ = volume.read(&path, 1 << 16);
+            }
+        }
+    }
+}
+
+fn good_fat() -> Good {
+    let made = || -> Result<Vec<u8>, cairn_disk::DiskError> {
+        let files = [
+            FatFile::from_bytes("loader/loader.conf", "timeout 3\n"),
+            FatFile::from_bytes("loader/entries/a name that is long.conf", "title x\n"),
+            FatFile::from_bytes("EFI/BOOT/BOOTX64.EFI", vec![7; 3000]),
+        ];
+        let len = fat::needed(&files);
+        let target = MemoryTarget::new(usize::try_from(len).unwrap_or_default(), 0);
+        let options =
+            FatOptions { volume_id: 7, label: "ESP".into(), epoch: 1_700_000_000, sector_size: SectorSize::B512 };
+        fat::write(&target, 0, len, &files, &options)?;
+        Ok(target.into_bytes())
+    };
+    Good::new(made().unwrap_or_else(|e| panic!("{e}")))
+}
+
+fn ext4(input: &[u8]) {
+    static GOOD: OnceLock<Good> = OnceLock::new();
+    let disk = GOOD.get_or_init(good_ext4).patched(input);
+    let Ok(volume) = ext4::Reader::open(Region::new(&disk, 0, cairn_disk::Source::len(&disk))) else { return };
+    let _ = volume.info();
+    for path in
+        ["", "etc", "etc/hostname", "etc/link", "etc/far", "many", "many/17", "large", "away", "etc/../etc/./hostname"]
+    {
+        let _ = volume.kind(path);
+        let _ = volume.list(path);
+        let _ = volume.read(path, 1 << 16);
+        let _ = volume.link(path);
+        let _ = volume.modified(path);
+    }
+}
+
+fn good_ext4() -> Good {
+    let made = || -> Result<Vec<u8>, cairn_disk::DiskError> {
+        let mut tree = Tree::new();
+        let mut put = |path: &str, node: Node| {
+            let mode = if node == Node::Dir { 0o755 } else { 0o644 };
+            tree.push(Entry { path: path.into(), mode, uid: 0, gid: 0, mtime: 1, node })
+        };
+        let file = |bytes: Vec<u8>| Node::File { len: bytes.len() as u64, content: Content::Bytes(bytes) };
+        put("away", Node::Symlink("/etc/../../etc".into()))?;
+        put("etc", Node::Dir)?;
+        put("etc/far", Node::Symlink(format!("/{}", "x/".repeat(60))))?;
+        put("etc/hostname", file(b"hello\n".to_vec()))?;
+        put("etc/link", Node::Symlink("hostname".into()))?;
+        put("large", file(vec![3; 40_000]))?;
+        put("many", Node::Dir)?;
+        for n in 0..200 {
+            put(&format!("many/{n}"), file(Vec::new()))?;
+        }
+        let options = Ext4Options {
+            size: Ext4Size::AtLeast { free: 1 << 20 },
+            uuid: Uuid::from_u128(5),
+            label: "root".into(),
+            epoch: 1_700_000_000,
+        };
+        let plan = Ext4Plan::new(&tree, &options)?;
+        let target = MemoryTarget::new(usize::try_from(plan.bytes()).unwrap_or_default(), 0);
+        plan.write(&target, 0, 1, &Quiet)?;
+        Ok(target.into_bytes())
+    };
+    Good::new(made().unwrap_or_else(|e| panic!("{e}")))
+}
+
+fn boot_code(input: &[u8]) {
+    let mut disk = good_image().patched(&input[..input.len() / 2]);
+    // Its place for a core image is empty, so something is put there.
+    disk.put(0, &input[input.len() / 2..]);
+    let code = BootCode { sector: [0x90; 512], core: vec![0x91; 30_000] };
+    let _ = code.compare(&disk, (34 * 512, 1 << 20));
+}

@@ -1,0 +1,119 @@
+//! What a store says of itself.
+
+use std::path::Path;
+
+use cairn_store::{Listing, NixDb, PathInfo, SigningKey, StorePath, database};
+
+use super::Target;
+
+/// The list of a tree's files.
+pub(super) const LISTING: Target = Target {
+    name: "listing",
+    seeds: listing_seeds,
+    words: &["\n", " ", "f ", "x ", "l ", "d ", "18446744073709551615", "../", "\\n"],
+    most: 4096,
+    quick: 30_000,
+    run: listing,
+};
+
+/// A key for signatures.
+pub(super) const SIGNING_KEY: Target = Target {
+    name: "signing-key",
+    seeds: || vec![include_bytes!("../../../store/tests/fixtures/key.sec").into()],
+    words: &[":", "=", "AAAA", "\n"],
+    most: 512,
+    quick: 20_000,
+    run: signing_key,
+};
+
+/// Nix's database.
+pub(super) const DATABASE: Target = Target {
+    name: "nix-database",
+    seeds: || vec![Vec::new(), vec![3, 0, 10, 8, 0xff]],
+    words: &["create view ", "select ", "ValidPaths", "with recursive ", "trigger "],
+    most: 512,
+    quick: 1500,
+    run: nix_database,
+};
+
+/// A path in a store.
+pub(super) const STORE_PATH: Target = Target {
+    name: "store-path",
+    seeds: || vec![format!("/nix/store/{}-hello", "s".repeat(32)).into()],
+    words: &["/nix/store/", "..", "/", "-"],
+    most: 300,
+    quick: 50_000,
+    run: store_path,
+};
+
+fn listing_seeds() -> Vec<Vec<u8>> {
+    let hash = "0".repeat(64);
+    vec![format!("d \nf 12 {hash} a\nx 7 {hash} b\nl a c\n").into()]
+}
+
+fn listing(bytes: &[u8]) {
+    if let Some(listing) = Listing::parse(&String::from_utf8_lossy(bytes)) {
+        for entry in listing.entries() {
+            let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+            assert!(entry.path.is_empty() || entry.path.split('/').all(plain), "{:?}", entry.path);
+        }
+    }
+}
+
+fn signing_key(bytes: &[u8]) {
+    let _ = SigningKey::parse(&String::from_utf8_lossy(bytes));
+}
+
+fn store_path(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(path) = StorePath::from_absolute(&text) {
+        assert_eq!(path.to_string(), text);
+        assert!(!path.base_name().contains('/') && !path.base_name().starts_with('.'));
+    }
+}
+
+fn nix_database(input: &[u8]) {
+    thread_local!(static ROOT: (tempfile::TempDir, crate::patch::Good) = root());
+    ROOT.with(|(root, good)| {
+        let patched = good.patched(input);
+        let bytes = patched.bytes(0, good.bytes.len());
+        let file = root.path().join(database::DATABASE_DIR).join("db.sqlite");
+        std::fs::write(&file, bytes).unwrap_or_else(|e| panic!("{e}"));
+        read(root.path());
+    });
+}
+
+fn read(root: &Path) {
+    if let Ok(Some(db)) = NixDb::read(root) {
+        let _ = db.references();
+        if let Ok(path) = StorePath::from_absolute(&format!("/nix/store/{}-b", "b".repeat(32))) {
+            let _ = db.info(&path);
+        }
+    }
+}
+
+fn root() -> (tempfile::TempDir, crate::patch::Good) {
+    let made = || -> Result<_, Box<dyn std::error::Error>> {
+        let root = tempfile::tempdir()?;
+        let path = |letter: &str| StorePath::from_basename(&format!("{}-{letter}", letter.repeat(32)));
+        let info = |letter, references: &[&str]| -> Result<PathInfo, Box<dyn std::error::Error>> {
+            let references = references.iter().map(|r| path(r)).collect::<Result<_, _>>()?;
+            let signatures = Vec::new();
+            Ok(PathInfo {
+                path: path(letter)?,
+                nar_hash: [7; 32],
+                nar_size: 1000,
+                references,
+                signatures,
+                ca: None,
+                registration_time: 1,
+            })
+        };
+        let folder = root.path().join(database::DATABASE_DIR);
+        std::fs::create_dir_all(&folder)?;
+        database::write(&folder, &[info("a", &[])?, info("b", &["a", "b"])?])?;
+        let bytes = std::fs::read(folder.join("db.sqlite"))?;
+        Ok((root, crate::patch::Good::new(bytes)))
+    };
+    made().unwrap_or_else(|e| panic!("{e}"))
+}
