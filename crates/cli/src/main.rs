@@ -151,7 +151,7 @@ fn tell(error: &anyhow::Error, exit: Exit, ui: Ui, events: bool) {
         ui::say(&ui::problem_text(problem));
     }
     if left_out > 0 {
-        let _ = writeln!(err, "and {left_out} more problems; mend these first");
+        ui::say(&format!("and {left_out} more problems; mend these first"));
     }
 }
 

@@ -78,7 +78,8 @@ pub fn walk<E: From<ViewError>>(
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use super::super::Folder;
+    use cairn_root::Root;
+
     use super::*;
 
     #[test]
@@ -89,7 +90,7 @@ mod tests {
         symlink("..", dir.path().join("top/a/up")).unwrap();
         std::fs::write(dir.path().join("top/last"), "x").unwrap();
         let mut met = Vec::new();
-        walk(&Folder::new(dir.path()).unwrap(), "/top", |path, found| {
+        walk(&Root::open(dir.path()).unwrap(), "/top", |path, found| {
             met.push(format!("{path} {found:?}"));
             Ok::<(), ViewError>(())
         })
@@ -101,7 +102,7 @@ mod tests {
     fn folders_that_lie_too_deep_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("d/".repeat(80))).unwrap();
-        let folder = Folder::new(dir.path()).unwrap();
+        let folder = Root::open(dir.path()).unwrap();
         let error = walk(&folder, "", |_, _| Ok::<(), ViewError>(())).unwrap_err();
         assert!(matches!(error, ViewError::Endless { why: Spent::Depth, .. }), "{error}");
     }

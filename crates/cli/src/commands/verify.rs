@@ -12,7 +12,6 @@ use crate::args::VerifyArgs;
 use crate::commands::run::{controller, image_of};
 use crate::exit::Exit;
 use crate::machine_file::{is_machine_file, load};
-use crate::pipeline;
 use crate::plain_file;
 use crate::ui::Ui;
 use crate::{lock_file, own_file};

@@ -67,7 +67,8 @@ impl MadeFrom {
             "{name} does not lie beside {}: name it relative to the machine file, and without `..`, for the system to have it",
             self.shown().display()
         );
-        self.read(&self.folder, name, most)?.with_context(|| format!("{name} does not lie beside {}", self.shown().display()))
+        self.read(&self.folder, name, most)?
+            .with_context(|| format!("{name} does not lie beside {}", self.shown().display()))
     }
 
     /// A file in a folder. Links in it lead nowhere else.

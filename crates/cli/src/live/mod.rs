@@ -88,11 +88,6 @@ pub fn remember_own_sizes(root: &Root, store: &Store) {
     let _ = store.remember_own_sizes(&systems);
 }
 
-/// A path of a machine that Cairn itself has unpacked, below its root.
-pub fn below(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
-}
-
 /// Rising numbers in words: "generation 3", "generations 3 and 4", "generations 1 to 5 and 9".
 pub fn numbers(numbers: impl IntoIterator<Item = u64>) -> String {
     let words = crate::machine::generations::runs(numbers.into_iter());

@@ -15,10 +15,7 @@ pub fn read(folder: &Path, checked: &Checked) -> anyhow::Result<Vec<BootFile>> {
 }
 
 /// Reads them with a function that knows where a `source` is.
-pub fn of(
-    checked: &Checked,
-    read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
-) -> anyhow::Result<Vec<BootFile>> {
+pub fn of(checked: &Checked, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> anyhow::Result<Vec<BootFile>> {
     let files = checked.machine.boot.files.iter().map(|(path, file)| {
         let bytes = match (&file.text, &file.source) {
             (Some(text), _) => text.clone().into_bytes(),
