@@ -3,13 +3,11 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use cairn_layout::human;
-use cairn_machine::names::RelPath;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::OFlag;
 
 /// The longest machine, hardware or lock file: a hundred times what anybody writes by hand.
 pub const TEXT: u64 = 16 << 20;
@@ -29,9 +27,6 @@ pub enum Unread {
     /// Too long.
     #[error("it has more than {}, the most that is read", human(*.0))]
     TooLong(u64),
-    /// A name that leads out of the folder that it is to be in.
-    #[error("it is not in the machine file's own folder")]
-    Elsewhere,
     /// The system's word.
     #[error("{}", words(.0))]
     Io(io::Error),
@@ -61,25 +56,6 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
     let flags = (OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Unread::Io)?;
     contents(file, most)
-}
-
-/// Reads a file beside a machine's own machine file, which is not the caller's: below the folder, and through no link.
-/// `./` and the like in the name are passed over.
-pub fn read_own(folder: &Path, name: &str, most: u64) -> Result<Vec<u8>, Unread> {
-    if name.starts_with('/') {
-        return Err(Unread::Elsewhere);
-    }
-    let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    let name = RelPath::new(parts.join("/")).map_err(|_| Unread::Elsewhere)?;
-    let open = |errno: nix::Error| Unread::Io(errno.into());
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-    let folder = File::open(folder).map_err(Unread::Io)?;
-    let below = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
-    let fd: OwnedFd = match openat2(&folder, name.as_str(), OpenHow::new().flags(flags).resolve(below)) {
-        Err(nix::Error::ELOOP | nix::Error::EXDEV) => return Err(Unread::Elsewhere),
-        other => other.map_err(open)?,
-    };
-    contents(fd.into(), most)
 }
 
 fn contents(file: File, most: u64) -> Result<Vec<u8>, Unread> {
@@ -126,59 +102,20 @@ mod tests {
         symlink("gone", at("lost")).unwrap();
         std::fs::write(at("file"), "12345").unwrap();
         File::create(at("huge")).unwrap().set_len(1 << 40).unwrap();
-        for (name, own, words) in [
-            ("pipe", false, "it is a named pipe, and not a file"),
-            ("zero", true, "it is a device, and not a file"),
-            ("huge", false, "it has more than 16M, the most that is read"),
-            (".", true, "it is a folder, and not a file"),
-            ("gone", false, "no such file or directory"),
-            ("file", false, "5 bytes"),
+        for (name, words) in [
+            ("pipe", "it is a named pipe, and not a file"),
+            ("zero", "it is a device, and not a file"),
+            ("huge", "it has more than 16M, the most that is read"),
+            (".", "it is a folder, and not a file"),
+            ("gone", "no such file or directory"),
+            ("file", "5 bytes"),
         ] {
             assert_eq!(told(read(&at(name), TEXT)), words, "{name}");
-            if !own {
-                assert_eq!(told(read_own(folder.path(), name, TEXT)), words, "{name}");
-            }
         }
         assert_eq!(told(read(&at("socket"), TEXT)), "it is a socket, and not a file");
         assert!(read(&at("lost"), TEXT).unwrap_err().is_missing());
         assert_eq!(told(read(&at("file"), 4)), "it has more than 4, the most that is read");
         // Its length is 0 by its own word.
         assert!(read(Path::new("/proc/self/status"), 4).is_err());
-    }
-
-    #[test]
-    fn a_machines_own_files_are_below_its_folder_and_behind_no_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let (own, out) = (folder.path().join("own"), folder.path().join("secret"));
-        std::fs::create_dir_all(own.join("files")).unwrap();
-        std::fs::write(&out, "secret").unwrap();
-        std::fs::write(own.join("files/motd"), "hello").unwrap();
-        symlink(&out, own.join("absolute")).unwrap();
-        symlink("../secret", own.join("relative")).unwrap();
-        symlink("..", own.join("up")).unwrap();
-        symlink("files", own.join("inside")).unwrap();
-        assert_eq!(told(read_own(&own, "files/motd", TEXT)), "5 bytes");
-        assert_eq!(told(read_own(&own, "./files//motd", TEXT)), "5 bytes");
-        let absolute = out.to_str().unwrap();
-        for name in [
-            absolute,
-            "/etc/shadow",
-            "../secret",
-            "files/../../secret",
-            "..",
-            ".",
-            "",
-            "/",
-            "absolute",
-            "relative",
-            "up/secret",
-            "inside/motd",
-            "a\0b",
-            "a\nb",
-            &"x".repeat(300),
-            &"../".repeat(2000),
-        ] {
-            assert_eq!(told(read_own(&own, name, TEXT)), "it is not in the machine file's own folder", "{name:?}");
-        }
     }
 }

@@ -248,7 +248,7 @@ impl Tree {
 /// the paths come in.
 #[derive(Debug)]
 pub(crate) struct NewFolders<'a> {
-    root: &'a Path,
+    top: &'a Path,
     made: BTreeSet<String>,
 }
 
@@ -266,8 +266,8 @@ impl From<NotMade> for SystemError {
 }
 
 impl NewFolders<'_> {
-    pub(crate) fn new(root: &Path) -> NewFolders<'_> {
-        NewFolders { root, made: BTreeSet::new() }
+    pub(crate) fn new(top: &Path) -> NewFolders<'_> {
+        NewFolders { top, made: BTreeSet::new() }
     }
 
     /// Makes the folders above a path, as far as they are not made yet.
@@ -292,7 +292,7 @@ impl NewFolders<'_> {
             return Ok(());
         }
         // Not `create_dir_all`: what is there and not ours is a file or a link, and fails here.
-        let path = self.root.join(folder);
+        let path = self.top.join(folder);
         fs::create_dir(&path).map_err(|source| NotMade { path, source })?;
         self.made.insert(folder.to_string());
         Ok(())

@@ -121,10 +121,10 @@ fn env_block_seeds() -> Vec<Vec<u8>> {
 }
 
 fn env_block(bytes: &[u8]) {
-    if let Ok(block) = EnvBlock::parse(bytes) {
-        if let Ok(bytes) = block.to_bytes() {
-            assert_eq!(EnvBlock::parse(&bytes), Ok(block));
-        }
+    if let Ok(block) = EnvBlock::parse(bytes)
+        && let Ok(bytes) = block.to_bytes()
+    {
+        assert_eq!(EnvBlock::parse(&bytes), Ok(block));
     }
 }
 

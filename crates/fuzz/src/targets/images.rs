@@ -21,7 +21,7 @@ use crate::patch::{Good, Patch};
 
 /// A qcow2 image.
 pub(super) const QCOW2: Target =
-    Target { name: "qcow2", seeds: seeds, words: &["QFI\u{fb}"], most: 256, quick: 5000, run: qcow2 };
+    Target { name: "qcow2", seeds, words: &["QFI\u{fb}"], most: 256, quick: 5000, run: qcow2 };
 
 /// A raw image of a machine.
 pub(super) const IMAGE: Target = Target {
