@@ -15,7 +15,7 @@ use crate::patch::{Good, Patched};
 
 /// GPT and MBR.
 pub(super) const TABLE: Target =
-    Target { name: "partition-table", seeds: patches, words: &["EFI PART"], most: 512, quick: 10_000, run: table };
+    Target { name: "partition-table", seeds: patches, words: &["EFI PART"], most: 512, quick: 2000, run: table };
 
 /// A FAT volume.
 pub(super) const FAT: Target = Target {
