@@ -27,7 +27,7 @@ const STORE_TIME: Duration = Duration::from_secs(1);
 pub struct Boot<'a> {
     pub root: &'a Root,
     pub facts: &'a Facts,
-    pub trial: bool,
+    pub generation: Option<u64>,
     pub upper: &'a Upper,
 }
 
@@ -71,7 +71,7 @@ pub fn apply(step: &Step, boot: &Boot<'_>, notes: &mut Notes) -> Result<(), Erro
             overlay::writable(boot, at, &Layers { special, lower, layer, work }, notes)
         }
         Step::Variable => {
-            let booting = Booting { base: &boot.facts.base, system: &boot.facts.system, trial: boot.trial };
+            let booting = Booting { base: &boot.facts.base, generation: boot.generation };
             variable::fill(root, booting, &boot.facts.special, notes)?;
             // They say too that this is done.
             for link in plan::own_links() {
@@ -186,7 +186,7 @@ mod tests {
         fs::create_dir_all(dir.join("srv")).unwrap();
         let root = Root::open(&dir).unwrap();
         let facts = Facts::default();
-        let boot = Boot { root: &root, facts: &facts, trial: false, upper: &Upper::default() };
+        let boot = Boot { root: &root, facts: &facts, generation: None, upper: &Upper::default() };
         for (path, target) in [("/a/b", "one"), ("/a/b", "two"), ("/own", "two"), ("/moved/c/d", "in")] {
             let step = Step::Link { path: path.into(), target: target.into() };
             apply(&step, &boot, &mut Notes::default()).unwrap();

@@ -9,12 +9,16 @@ use std::time::Duration;
 use sys_mount::{FilesystemType, Mount};
 
 use super::modes;
-use super::plan::Facts;
+use super::plan::{Facts, STATE};
+use super::variable::Booting;
 use crate::error::{Context, Error};
+use crate::folder::MOST_TEXT;
 use crate::root::Root;
 
 /// Where the generations are.
 const PROFILES: &str = "/nix/var/nix/profiles";
+/// What the machine remembers of them, in [`STATE`]; `cairn_boot::Record` is its form.
+const RECORD_OF_BOOTS: &str = "boot.json";
 /// How long the device of a separate /var may take to appear, in tenths of a second.
 const VAR_PATIENCE: u32 = 300;
 
@@ -51,14 +55,50 @@ pub fn check_init(root: &Root, system: &Path) -> Result<(), Error> {
     Err(Error::new(format!("the system's init {} is no program", path.display())))
 }
 
-/// The bases of the machine's generations that have booted: of all but the one that boots, if it does for the first time.
-pub fn booted_bases(root: &Root, system: &Path, trial: bool) -> BTreeSet<PathBuf> {
-    let Ok(profiles) = root.folder(Path::new(PROFILES)) else { return BTreeSet::new() };
-    let names = profiles.names().unwrap_or_default();
-    let generations = names.iter().filter(|name| name.to_string_lossy().ends_with("-link"));
-    let systems = generations.filter_map(|name| profiles.link(name).ok());
-    let all = systems.chain((!trial).then(|| system.to_path_buf())).filter(|it| !trial || it != system);
-    all.filter_map(|system| root.link(&system.join("base")).ok()).collect()
+/// The bases of the machine's generations that have booted well, as the machine's record of them says. Without a record the
+/// only thing that is known is which base may be new: the one that boots.
+pub fn booted_bases(root: &Root, booting: Booting<'_>) -> BTreeSet<PathBuf> {
+    let text = root.folder(Path::new(STATE)).and_then(|state| state.text(RECORD_OF_BOOTS, MOST_TEXT));
+    let good = text.ok().and_then(|text| good_generations(&text));
+    let mut bases: BTreeSet<PathBuf> = generations(root)
+        .filter(|(number, _)| good.as_ref().is_none_or(|good| good.contains(number)))
+        .map(|it| it.1)
+        .collect();
+    match good {
+        // Its link may be gone; what the boot menu says counts.
+        Some(good) if booting.generation.is_some_and(|number| good.contains(&number)) => {
+            bases.insert(booting.base.to_path_buf());
+        }
+        Some(_) => {}
+        None => {
+            bases.remove(booting.base);
+        }
+    }
+    bases
+}
+
+/// The number and the base of each generation that there is.
+fn generations(root: &Root) -> impl Iterator<Item = (u64, PathBuf)> {
+    let profiles = root.folder(Path::new(PROFILES)).ok();
+    let names = profiles.as_ref().and_then(|profiles| profiles.names().ok()).unwrap_or_default();
+    names.into_iter().filter_map(move |name| {
+        let number = name.to_str()?.strip_prefix("system-")?.strip_suffix("-link")?.parse().ok()?;
+        let system = profiles.as_ref()?.link(&name).ok()?;
+        Some((number, root.link(&system.join("base")).ok()?))
+    })
+}
+
+/// The numbers in the list `"good"` of the record's JSON, if it is there as a whole. (No string in JSON can hold the same
+/// characters: its quotation marks have a backslash before them.)
+fn good_generations(text: &str) -> Option<BTreeSet<u64>> {
+    text.match_indices("\"good\"").find_map(|(at, name)| {
+        let list = text[at + name.len()..].trim_start().strip_prefix(':')?.trim_start().strip_prefix('[')?;
+        let (numbers, _) = list.split_once(']')?;
+        if numbers.trim().is_empty() {
+            return Some(BTreeSet::new());
+        }
+        numbers.split(',').map(|number| number.trim().parse().ok()).collect()
+    })
 }
 
 /// Mounts a `/var` of its own, if the system's fstab has one: the machine's state lies there.
@@ -135,21 +175,36 @@ mod tests {
     }
 
     #[test]
-    fn the_bases_that_have_booted_are_those_of_all_but_a_generation_on_trial() {
+    fn the_bases_that_have_booted_are_those_of_good_generations() {
         let top = std::env::temp_dir().join(format!("cairn-stage1-bases-{}", std::process::id()));
         let profiles = top.join("nix/var/nix/profiles");
         fs::create_dir_all(&profiles).unwrap();
-        for (number, system, base) in [(1, "old", "a"), (2, "new", "b")] {
-            fs::create_dir_all(top.join("nix/store").join(system)).unwrap();
-            let link = profiles.join(format!("system-{number}-link"));
-            std::os::unix::fs::symlink(format!("/nix/store/{system}"), link).unwrap();
-            let link = top.join("nix/store").join(system).join("base");
-            std::os::unix::fs::symlink(format!("/nix/store/{base}"), link).unwrap();
+        fs::create_dir_all(top.join("var/lib/cairn")).unwrap();
+        for (number, base) in [(1, "a"), (2, "b"), (3, "b")] {
+            let system = format!("/nix/store/{number}");
+            fs::create_dir_all(top.join(&system[1..])).unwrap();
+            std::os::unix::fs::symlink(format!("/nix/store/{base}"), top.join(&system[1..]).join("base")).unwrap();
+            std::os::unix::fs::symlink(system, profiles.join(format!("system-{number}-link"))).unwrap();
         }
         let root = Root::open(&top).unwrap();
-        let bases = |trial| booted_bases(&root, Path::new("/nix/store/new"), trial);
-        assert_eq!(bases(true), [PathBuf::from("/nix/store/a")].into());
-        assert_eq!(bases(false), ["/nix/store/a", "/nix/store/b"].map(PathBuf::from).into());
+        let bases = |generation| {
+            let booting = Booting { base: Path::new("/nix/store/b"), generation };
+            let found = booted_bases(&root, booting);
+            found.iter().map(|base| base.file_name().unwrap().to_str().unwrap().to_string()).collect::<String>()
+        };
+        let record = top.join("var/lib/cairn/boot.json");
+        assert_eq!((bases(Some(3)), bases(None)), ("a".into(), "a".into()), "there is no record");
+        fs::write(&record, "{\"version\":1,\"files\":{\"good\":\"x\"},\n  \"good\": [\n    1\n  ],\"failed\":[2,3]}")
+            .unwrap();
+        assert_eq!((bases(Some(3)), bases(Some(1)), bases(None)), ("a".into(), "ab".into(), "a".into()));
+        fs::write(&record, "{\"version\":1,\"good\":[1,3],\"failed\":[2]}").unwrap();
+        assert_eq!(bases(Some(2)), "ab");
+        fs::write(&record, "{\"version\":1,\"good\":[]}").unwrap();
+        assert_eq!(bases(Some(3)), "");
+        for damaged in ["", "{\"good\":[1,", "{\"good\":[1,x]}", "{\"good\":7}", "\0\0\0"] {
+            fs::write(&record, damaged).unwrap();
+            assert_eq!(bases(Some(3)), "a", "{damaged}");
+        }
         fs::remove_dir_all(&top).unwrap();
     }
 }

@@ -37,7 +37,7 @@ pub fn run(parameters: &Parameters, root: &Path) -> Result<(), Error> {
     facts::mount_var(root, &system)?;
     let mut facts = facts::read(root, &system)?;
     let upper = upper::prepare(root, &facts.etc, !parameters.trial, &mut facts.special, &mut notes);
-    let boot = Boot { root, facts: &facts, trial: parameters.trial, upper: &upper };
+    let boot = Boot { root, facts: &facts, generation: parameters.generation, upper: &upper };
     for step in plan::steps(&facts) {
         match apply(&step, &boot, &mut notes) {
             Err(e) if step.is_vital() => return Err(e),

@@ -33,13 +33,12 @@ const STAGING: &str = "filling";
 /// The link that is made when everything has been given, by helpers that kept no record too.
 const FILLED: &str = "/var/lib/dpkg";
 
-/// The base that boots, and the system.
+/// The base that boots, and for which generation.
 #[derive(Debug, Clone, Copy)]
 pub struct Booting<'a> {
     pub base: &'a Path,
-    pub system: &'a Path,
-    /// The generation has not booted well yet.
-    pub trial: bool,
+    /// Its number, as the command line says it.
+    pub generation: Option<u64>,
 }
 
 /// Gives the machine what the base has for it and it has not been given.
@@ -61,9 +60,9 @@ pub fn fill(root: &Root, booting: Booting<'_>, special: &[Special], notes: &mut 
     if worth == Worth::Whole && given.complete && given.base == name {
         return Ok(());
     }
-    // A record that was lost, or was never kept: what belongs to bases that have booted was given.
+    // A record that was lost, or was never kept: what belongs to bases that have booted well was given.
     if worth == Worth::Damaged && root.kind(Path::new(FILLED)).is_ok() {
-        for base in facts::booted_bases(root, booting.system, booting.trial) {
+        for base in facts::booted_bases(root, booting) {
             for path in compare::all(root, &base, notes) {
                 given.paths.entry(key(&path)).or_insert(State::Have);
             }

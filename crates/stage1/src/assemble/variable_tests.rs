@@ -6,12 +6,10 @@ use std::os::unix::fs::symlink;
 use super::super::plan::LOCAL;
 use super::*;
 
-const SYSTEM: &str = "/nix/store/s-system";
-
 /// A machine in a folder of its own. Files get owners, so only root has one.
 struct Machine {
     dir: PathBuf,
-    trial: bool,
+    generation: u64,
 }
 
 impl Machine {
@@ -27,7 +25,7 @@ impl Machine {
             fs::create_dir_all(dir.join("root").join(folder)).unwrap();
         }
         fs::create_dir_all(dir.join("victim")).unwrap();
-        let machine = Machine { dir, trial: false };
+        let machine = Machine { dir, generation: 1 };
         machine
             .base("a", &["var/www/html/index.html", "var/cache/man/index", "var/lib/db/data.mdb", "usr/local/share/x"]);
         symlink("db", machine.of_base("a", "var/lib/current")).unwrap();
@@ -52,7 +50,7 @@ impl Machine {
 
     fn try_boot(&self, base: &str) -> Result<(), Error> {
         let base = Path::new("/nix/store").join(base);
-        let booting = Booting { base: &base, system: Path::new(SYSTEM), trial: self.trial };
+        let booting = Booting { base: &base, generation: Some(self.generation) };
         let special = [Special { mode: 0o2750, uid: 7, gid: 8, path: "var/lib/db".into(), capability: None }];
         let root = Root::open(&self.dir.join("root")).unwrap();
         fill(&root, booting, &special, &mut Notes::default())?;
@@ -80,6 +78,22 @@ impl Machine {
         found.retain(|path| !path.starts_with("lib/cairn") && path != "lib/dpkg");
         found.sort();
         found
+    }
+
+    /// A generation's link.
+    fn link(&self, number: u64, base: &str) {
+        let system = Path::new("/nix/store").join(format!("{number}-system"));
+        let here = self.at(&system.to_str().unwrap()[1..]);
+        fs::create_dir_all(&here).unwrap();
+        symlink(Path::new("/nix/store").join(base), here.join("base")).unwrap();
+        fs::create_dir_all(self.at("nix/var/nix/profiles")).unwrap();
+        symlink(system, self.at(&format!("nix/var/nix/profiles/system-{number}-link"))).unwrap();
+    }
+
+    /// The generations that have booted well.
+    fn good(&self, numbers: &[u64]) {
+        let text = format!("{{\n  \"version\": 1,\n  \"good\": {numbers:?},\n  \"failed\": []\n}}\n");
+        fs::write(self.at("var/lib/cairn/boot.json"), text).unwrap();
     }
 
     fn record(&self) -> PathBuf {
@@ -209,14 +223,11 @@ fn what_a_power_cut_left_is_made_whole() {
 fn a_machine_without_a_record_that_has_booted_before_was_given_what_its_generations_bases_have() {
     let Some(mut machine) = Machine::new("lost") else { return };
     machine.boot("a");
-    for (number, base) in [(1, "a"), (2, "b")] {
-        let system = machine.at("nix/store").join(if base == "a" { "old-system" } else { "s-system" });
-        fs::create_dir_all(&system).unwrap();
-        symlink(Path::new("/nix/store").join(base), system.join("base")).unwrap();
-        fs::create_dir_all(machine.at("nix/var/nix/profiles")).unwrap();
-        let link = machine.at(&format!("nix/var/nix/profiles/system-{number}-link"));
-        symlink(Path::new("/nix/store").join(system.file_name().unwrap()), link).unwrap();
+    // Two upgrades before a restart: both have the base that is new.
+    for (number, base) in [(1, "a"), (2, "b"), (3, "b")] {
+        machine.link(number, base);
     }
+    machine.good(&[1]);
     machine.base("b", &["var/www/html/index.html", "var/lib/new/state"]);
     fs::remove_file(machine.at("var/www/html/index.html")).unwrap();
     let damaged = [None, Some(""), Some("base /nix/store/a\nhave var/w"), Some("\0\0\0\0\0\0")];
@@ -229,12 +240,12 @@ fn a_machine_without_a_record_that_has_booted_before_was_given_what_its_generati
         assert!(!machine.boot("a").contains(&"www/html/index.html".into()), "{text:?}");
     }
     // The base is new on this machine: only what is new in it comes.
-    machine.trial = true;
+    machine.generation = 3;
     fs::remove_file(machine.record()).unwrap();
     let now = machine.boot("b");
     assert!(now.contains(&"lib/new/state".into()) && !now.contains(&"www/html/index.html".into()), "{now:?}");
     // It is not new any more.
-    machine.trial = false;
+    machine.good(&[1, 3]);
     fs::remove_dir_all(machine.at("var/lib/new")).unwrap();
     fs::remove_file(machine.record()).unwrap();
     assert!(!machine.boot("b").contains(&"lib/new/state".into()));
@@ -249,6 +260,24 @@ fn a_machine_without_a_record_that_has_booted_before_was_given_what_its_generati
         make(&machine.record());
         assert!(!machine.boot("a").contains(&"www/html/index.html".into()));
         assert!(machine.record().is_file());
+    }
+}
+
+#[test]
+fn a_first_boot_without_a_record_gets_what_is_new_whatever_the_other_generations_are() {
+    for record_of_boots in [Some([1].as_slice()), Some(&[]), None] {
+        let Some(mut machine) = Machine::new("untried") else { return };
+        machine.boot("a");
+        machine.link(1, "a");
+        machine.link(2, "b");
+        machine.base("b", &["var/lib/new/state"]);
+        if let Some(good) = record_of_boots {
+            machine.good(good);
+        }
+        // Where a new generation has no tries, nothing else says that it is new.
+        machine.generation = 2;
+        fs::remove_file(machine.record()).unwrap();
+        assert!(machine.boot("b").contains(&"lib/new/state".into()), "{record_of_boots:?}");
     }
 }
 
