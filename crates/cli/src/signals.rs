@@ -18,14 +18,20 @@ use crate::exit::Exit;
 /// How long the main thread may take to unwind once its children are gone.
 const GRACE: Duration = Duration::from_millis(1500);
 
+/// How long children may take that remove what they have made: of an ordinary user's mmdebstrap nobody else can. It is
+/// gigabytes.
+const CLEANING: Duration = Duration::from_secs(60);
+/// How often they are looked for.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// The exit code that the first signal asked for; 0 while there was none.
 static ASKED: AtomicU8 = AtomicU8::new(0);
 
 /// Whether the user has been told.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// From here on SIGINT, SIGTERM and SIGHUP end the command in an orderly way. A second signal ends it at once. Those that
-/// whoever started us has us ignore (`nohup`, a shell's `&`) stay ignored.
+/// From here on SIGINT, SIGTERM and SIGHUP end the command in an orderly way. A second signal ends it at once; but a terminal
+/// that is closed may well say so twice. Those that whoever started us has us ignore (`nohup`, a shell's `&`) stay ignored.
 pub fn listen() -> std::io::Result<()> {
     let ignored = ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
     let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
@@ -38,11 +44,18 @@ pub fn listen() -> std::io::Result<()> {
                 _ => Exit::Terminated,
             };
             if ASKED.compare_exchange(0, exit as u8, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+                if signal == SIGHUP {
+                    continue;
+                }
                 leave();
             }
             cairn_process::stop_children();
             let spawned = std::thread::Builder::new().name("grace".into()).spawn(|| {
                 std::thread::sleep(GRACE);
+                if cairn_process::children_clean_up() {
+                    wait_for_cleaning();
+                    std::thread::sleep(GRACE);
+                }
                 leave();
             });
             if spawned.is_err() {
@@ -51,6 +64,20 @@ pub fn listen() -> std::io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Waits until what the children have made is removed, but not for ever.
+fn wait_for_cleaning() {
+    use std::io::Write;
+    let _ = writeln!(
+        std::io::stderr(),
+        "waiting up to {} s until the files of packages are removed; a second signal ends this at once",
+        CLEANING.as_secs()
+    );
+    let end = std::time::Instant::now() + CLEANING;
+    while cairn_process::children_clean_up() && std::time::Instant::now() < end {
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// Temporary folders that are there.

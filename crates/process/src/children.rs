@@ -14,11 +14,14 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-/// One child, and whether it leads a process group of its own.
+/// One child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Member {
     pid: i32,
+    /// It leads a process group of its own.
     group: bool,
+    /// It has something to remove when it is told to end, and nobody can do that for it.
+    cleans_up: bool,
 }
 
 static RUNNING: Mutex<BTreeSet<Member>> = Mutex::new(BTreeSet::new());
@@ -29,13 +32,13 @@ fn lock() -> MutexGuard<'static, BTreeSet<Member>> {
 
 /// Starts a child. `group` puts it, and all that it starts, into a process group of its own: a signal that it sends to its
 /// group does not reach us, and one for it reaches its own children.
-pub(crate) fn start(command: &mut Command, group: bool) -> io::Result<(Child, Member)> {
+pub(crate) fn start(command: &mut Command, group: bool, cleans_up: bool) -> io::Result<(Child, Member)> {
     if group {
         command.process_group(0);
     }
     let mut running = lock();
     let child = command.spawn()?;
-    let member = Member { pid: child.id().cast_signed(), group };
+    let member = Member { pid: child.id().cast_signed(), group, cleans_up };
     running.insert(member);
     Ok((child, member))
 }
@@ -88,4 +91,10 @@ pub fn stop_children() {
     for member in lock().iter() {
         send(*member, Signal::SIGTERM);
     }
+}
+
+/// Whether one of those is still running that clean up after themselves ([`crate::Tool::cleans_up`]). To signal it again would
+/// end that.
+pub fn children_clean_up() -> bool {
+    lock().iter().any(|member| member.cleans_up)
 }

@@ -10,7 +10,7 @@ mod running;
 pub mod text;
 mod tool;
 
-pub use children::stop_children;
+pub use children::{children_clean_up, stop_children};
 pub use report::{Quiet, Report};
 pub use running::Running;
 pub use tool::{Tool, ToolError, find};

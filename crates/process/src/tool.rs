@@ -23,6 +23,7 @@ pub struct Tool {
     clear_env: bool,
     dir: Option<PathBuf>,
     own_group: bool,
+    cleans_up: bool,
     tied: Option<&'static str>,
 }
 
@@ -91,6 +92,7 @@ impl Tool {
             clear_env: false,
             dir: None,
             own_group: true,
+            cleans_up: false,
             tied: None,
         }
     }
@@ -137,6 +139,14 @@ impl Tool {
     #[must_use]
     pub fn on_the_terminal(mut self) -> Tool {
         self.own_group = false;
+        self
+    }
+
+    /// Says that the program removes by itself what it has made when it is told to end, and that this may take its time:
+    /// whoever ends the command waits for it ([`crate::children_clean_up`]).
+    #[must_use]
+    pub fn cleans_up(mut self) -> Tool {
+        self.cleans_up = true;
         self
     }
 
@@ -188,7 +198,7 @@ impl Tool {
         let line = self.to_string();
         let mut command = self.command()?;
         command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
-        match children::start(&mut command, self.own_group) {
+        match children::start(&mut command, self.own_group, self.cleans_up) {
             Ok((child, member)) => Ok(Running::new(child, member, line)),
             Err(source) => Err(ToolError::Io { command: line, source }),
         }

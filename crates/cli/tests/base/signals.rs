@@ -1,7 +1,7 @@
 //! Signals to the command while a child works: it says so, ends with a promised code, and takes the child with it.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Child;
 
 use cairn_process::find;
@@ -15,6 +15,10 @@ use crate::fixture::{Fixture, told};
 const WORKS: &str =
     "trap 'kill $!; exit 1' TERM\nexec 3>\"$here/alive\"\necho begun >&3\nsleep 1000 & wait $!\nwait $!\nexit 1\n";
 
+/// Cleans up when it is told to end, until somebody opens `go`. A signal would end that.
+const CLEANS: &str = "trap 'cat \"$here/go\" && : > \"$here/cleaned\"; exit 1' TERM\nexec 3>\"$here/alive\"\necho begun >&3\n\
+                      sleep 1000 & wait $!\nexit 1\n";
+
 struct Works {
     made: Fixture,
     alive: File,
@@ -23,7 +27,11 @@ struct Works {
 
 /// Starts a build, and waits until its mmdebstrap is at work.
 fn works(program: &str, args: &[&str]) -> Option<Works> {
-    let made = Fixture::new(WORKS)?;
+    works_as(WORKS, program, args)
+}
+
+fn works_as(script: &str, program: &str, args: &[&str]) -> Option<Works> {
+    let made = Fixture::new(script)?;
     mkfifo(&made.path("alive"), Mode::from_bits_truncate(0o600)).unwrap();
     let mut command = made.build(program, args);
     if program == "script" {
@@ -66,6 +74,32 @@ fn a_signal_to_the_command_ends_it_and_its_children_with_a_message() {
         let (ended, err) = works.end();
         assert_eq!(ended, Some(code), "{err}");
         assert!(err.ends_with(message) && err.matches("cairn: ").count() == 1, "{err}");
+    }
+}
+
+#[test]
+fn children_that_clean_up_after_themselves_are_waited_for_unless_a_second_signal_comes() {
+    for again in [false, true] {
+        let Some(mut works) = works_as(CLEANS, CAIRN, &["build", "m.yaml"]) else { return };
+        let (go, cleaned) = (works.made.path("go"), works.made.path("cleaned"));
+        mkfifo(&go, Mode::from_bits_truncate(0o600)).unwrap();
+        works.send(Signal::SIGINT);
+        // It takes longer than the command itself would wait.
+        let mut err = BufReader::new(works.child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("waiting up to 60 s until the files of packages are removed") {
+            assert_ne!(err.read_line(&mut said).unwrap(), 0, "{said}");
+        }
+        if again {
+            works.send(Signal::SIGINT);
+        } else {
+            drop(File::options().write(true).open(go).unwrap());
+        }
+        err.read_to_string(&mut said).unwrap();
+        assert_eq!(works.child.wait().unwrap().code(), Some(130), "{said}");
+        works.alive.read_to_end(&mut Vec::new()).unwrap();
+        assert_eq!(cleaned.exists(), !again, "{said}");
+        assert!(said.ends_with("cairn: interrupted (SIGINT)\n"), "{said}");
     }
 }
 

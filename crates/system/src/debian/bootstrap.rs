@@ -91,13 +91,14 @@ pub(super) fn bootstrap(
 fn program(mode: &str) -> Result<Tool, ToolError> {
     let mmdebstrap = Tool::new("mmdebstrap", "mmdebstrap", REASON);
     if mode != "root" {
-        return Ok(mmdebstrap.tied_to_us("TERM"));
+        return Ok(mmdebstrap.tied_to_us("TERM").cleans_up());
     }
     let unshare = Tool::new("unshare", "util-linux", "keep mmdebstrap's mounts away from this computer's")
         .args(["--mount", "--pid", "--uts", "--fork", "--mount-proc", "--kill-child"])
         .arg(mmdebstrap.check()?)
         // It waits for its child whatever else is sent.
-        .tied_to_us("KILL");
+        .tied_to_us("KILL")
+        .cleans_up();
     unshare.check()?;
     Ok(unshare)
 }
