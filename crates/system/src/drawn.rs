@@ -8,7 +8,7 @@ pub(crate) struct Drawn {
     pub(crate) name: &'static str,
     /// What it is, in a unit's words.
     pub(crate) what: &'static str,
-    /// Its files in the base; a `*` at the end stands for any rest.
+    /// Its files in the base; a `*` at the end stands for any rest, and after a `/` for the folder as well.
     pub(crate) files: &'static [&'static str],
     /// How the machine makes it; `None` where its program does so, or nobody misses it.
     pub(crate) made: Option<Made>,
@@ -23,12 +23,14 @@ pub(crate) struct Made {
     pub(crate) commands: &'static [&'static str],
     /// Who runs them, if not root.
     pub(crate) user: Option<&'static str>,
+    /// Everybody may read what they make.
+    pub(crate) public: bool,
     /// Units that start before `sysinit.target`, where everything else waits for.
     pub(crate) before: &'static str,
 }
 
 /// SSH's host keys are not here: `sshd-keygen` and [`crate::etc`] know them.
-pub(crate) const ALL: [Drawn; 8] = [
+pub(crate) const ALL: [Drawn; 11] = [
     Drawn {
         name: "snakeoil",
         what: "Self-Signed Certificate",
@@ -37,6 +39,7 @@ pub(crate) const ALL: [Drawn; 8] = [
             files: &["/etc/ssl/private/ssl-cert-snakeoil.key", "/etc/ssl/certs/ssl-cert-snakeoil.pem"],
             commands: &["/usr/sbin/make-ssl-cert generate-default-snakeoil --force-overwrite"],
             user: None,
+            public: false,
             before: "",
         }),
     },
@@ -48,6 +51,7 @@ pub(crate) const ALL: [Drawn; 8] = [
             files: &["/etc/munge/munge.key"],
             commands: &["/usr/sbin/mungekey --create --force"],
             user: Some("munge"),
+            public: false,
             before: "",
         }),
     },
@@ -59,6 +63,7 @@ pub(crate) const ALL: [Drawn; 8] = [
             files: &["/etc/bind/rndc.key"],
             commands: &["/usr/sbin/rndc-confgen -a -q -u bind"],
             user: None,
+            public: false,
             before: "",
         }),
     },
@@ -68,12 +73,18 @@ pub(crate) const ALL: [Drawn; 8] = [
         files: &["etc/iscsi/initiatorname.iscsi"],
         made: Some(Made {
             files: &["/etc/iscsi/initiatorname.iscsi"],
-            // What the package's own script does where it finds this word; iscsiadm needs the name as well.
+            // A machine whose base came from an earlier Cairn had the name from there, and is known by it: it keeps that of the
+            // newest generation that has one. Without any, the package's own script draws one where it finds the word below;
+            // iscsiadm needs the name as well.
             commands: &[
-                "/bin/sh -c 'echo GenerateName=yes > /etc/iscsi/initiatorname.iscsi'",
+                "/bin/sh -c 'new=/etc/iscsi/initiatorname.iscsi; \
+                 for old in $$(ls -dv /nix/var/nix/profiles/system-*-link/base$$new 2>/dev/null); do \
+                 if test -s $$old; then cat $$old > $$new; fi; done; \
+                 test -s $$new || echo GenerateName=yes > $$new'",
                 "/usr/lib/open-iscsi/startup-checks.sh",
             ],
             user: None,
+            public: false,
             before: "iscsid.service open-iscsi.service",
         }),
     },
@@ -91,6 +102,7 @@ pub(crate) const ALL: [Drawn; 8] = [
                          key=/etc/dropbear/dropbear_$${type}_host_key; \
                          if ! test -s $$key; then rm -f $$key; dropbearkey -t $$type -f $$key >/dev/null; fi; done'"],
             user: None,
+            public: false,
             before: "",
         }),
     },
@@ -99,11 +111,58 @@ pub(crate) const ALL: [Drawn; 8] = [
         name: "aliases",
         what: "Database of Mail Aliases",
         files: &["etc/aliases.db"],
-        made: Some(Made { files: &["/etc/aliases.db"], commands: &["/usr/bin/newaliases"], user: None, before: "" }),
+        made: Some(Made {
+            files: &["/etc/aliases.db"],
+            commands: &["/usr/bin/newaliases"],
+            user: None,
+            public: false,
+            before: "",
+        }),
+    },
+    // No secrets, but two machines with one name take each other's place at a server. The name holds the same number.
+    Drawn {
+        name: "nvme",
+        what: "Names of the NVMe Host",
+        files: &["etc/nvme/hostnqn", "etc/nvme/hostid"],
+        made: Some(Made {
+            files: &["/etc/nvme/hostnqn", "/etc/nvme/hostid"],
+            commands: &[
+                "/bin/sh -ec 'test -s /etc/nvme/hostnqn || nvme gen-hostnqn > /etc/nvme/hostnqn'",
+                "/bin/sh -ec 'test -s /etc/nvme/hostid || \
+                 { grep -oE \"[0-9a-f-]{36}$$\" /etc/nvme/hostnqn || cat /proc/sys/kernel/random/uuid; } > /etc/nvme/hostid'",
+            ],
+            user: None,
+            public: true,
+            before: "",
+        }),
+    },
+    Drawn {
+        name: "xrdp",
+        what: "RSA Key of xrdp",
+        files: &["etc/xrdp/rsakeys.ini"],
+        made: Some(Made {
+            files: &["/etc/xrdp/rsakeys.ini"],
+            commands: &[
+                "/usr/bin/rm -f /etc/xrdp/rsakeys.ini",
+                "/usr/bin/xrdp-keygen xrdp auto",
+                "/usr/bin/chown root:xrdp /etc/xrdp/rsakeys.ini",
+                "/usr/bin/chmod 0640 /etc/xrdp/rsakeys.ini",
+            ],
+            user: None,
+            public: false,
+            before: "",
+        }),
+    },
+    // It has signed the modules that were built with the base; who builds others gets another.
+    Drawn {
+        name: "dkms",
+        what: "Key for Kernel Modules",
+        files: &["var/lib/dkms/mok.key", "var/lib/dkms/mok.pub"],
+        made: None,
     },
     // Erlang draws it where it finds none.
     Drawn { name: "rabbitmq", what: "Erlang's Cookie", files: &["var/lib/rabbitmq/.erlang.cookie"], made: None },
-    // A history of the installation, with the clock's times.
+    // A history of the installation, with the clock's times, in folders whose names are hashes of them.
     Drawn {
         name: "etckeeper",
         what: "History of /etc",
@@ -112,9 +171,12 @@ pub(crate) const ALL: [Drawn; 8] = [
     },
 ];
 
-/// What a file of the base is, if it is one of these.
+/// What a file of the base is, if it is one of these; or a folder that is one as a whole.
 pub(crate) fn of(path: &str) -> Option<&'static Drawn> {
-    let is = |file: &&str| file.strip_suffix('*').map_or(path == *file, |start| path.starts_with(start));
+    let is = |file: &&str| match file.strip_suffix('*') {
+        None => path == *file,
+        Some(start) => path.starts_with(start) || start.strip_suffix('/') == Some(path),
+    };
     ALL.iter().find(|drawn| drawn.files.iter().any(is))
 }
 
@@ -126,7 +188,11 @@ mod tests {
     fn files_are_known_by_name_or_by_their_start() {
         assert_eq!(of("etc/munge/munge.key").unwrap().name, "munge");
         assert_eq!(of("etc/dropbear/dropbear_rsa_host_key.pub").unwrap().name, "dropbear");
-        assert_eq!(of("etc/.git/config").unwrap().name, "etckeeper");
+        for path in ["etc/.git/config", "etc/.git", "etc/.git/objects/ab", "etc/_darcs"] {
+            assert_eq!(of(path).unwrap().name, "etckeeper", "{path}");
+        }
+        assert_eq!(of("var/lib/dkms/mok.key").unwrap().name, "dkms");
+        assert!(of("etc/dropbear").is_none() && of("etc/.github").is_none() && of("etc/nvme").is_none());
         assert!(of("etc/munge/munge.key.old").is_none() && of("etc/gitconfig").is_none());
     }
 }

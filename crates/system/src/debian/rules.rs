@@ -70,7 +70,7 @@ pub(super) fn fate(path: &str, is_dir: bool) -> Fate<'_> {
     let kept = match top {
         _ if DROPPED.contains(&path) => false,
         // Every machine made from the base would share it.
-        _ if !is_dir && drawn::of(path).is_some() => false,
+        _ if drawn::of(path).is_some() => false,
         "usr" => true,
         "boot" => MEMORY_TESTS.contains(&path),
         "etc" => is_dir || !is_machines_own(path, name),
@@ -143,6 +143,9 @@ mod tests {
             "etc/munge/munge.key",
             "etc/ssl/private/ssl-cert-snakeoil.key",
             "etc/.git/objects/ab/cdef",
+            "etc/nvme/hostid",
+            "etc/xrdp/rsakeys.ini",
+            "var/lib/dkms/mok.pub",
             "etc/aliases.db",
             "var/lib/rabbitmq/.erlang.cookie",
             "etc/passwd-",
@@ -159,6 +162,16 @@ mod tests {
             "var/lib/ucf/hashfile.0",
         ] {
             assert_eq!(fate(path, false), Fate::Drop, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_history_goes_with_its_folders_and_what_has_drawn_files_among_others_stays() {
+        for path in ["etc/.git", "etc/.git/objects/ab", "etc/.hg", "etc/.bzr", "etc/_darcs"] {
+            assert_eq!(fate(path, true), Fate::Drop, "{path}");
+        }
+        for path in ["etc/dropbear", "etc/munge", "etc/nvme", "etc/xrdp", "var/lib/dkms"] {
+            assert_eq!(fate(path, true), Fate::Keep, "{path}");
         }
     }
 

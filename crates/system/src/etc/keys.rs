@@ -43,7 +43,9 @@ fn unit(drawn: &Drawn, made: &Made) -> String {
         // One that is missing, or that the power cut off, is reason enough.
         let _ = writeln!(text, "ConditionFileNotEmpty=|!{file}");
     }
-    text.push_str("\n[Service]\nType=oneshot\nRemainAfterExit=yes\nUMask=0077\n");
+    // A oneshot has no end of its own: one that hangs would keep the machine from coming up.
+    let umask = if made.public { "0022" } else { "0077" };
+    let _ = write!(text, "\n[Service]\nType=oneshot\nRemainAfterExit=yes\nTimeoutStartSec=90\nUMask={umask}\n");
     if let Some(user) = made.user {
         let _ = writeln!(text, "User={user}");
     }
@@ -61,7 +63,7 @@ mod tests {
     #[test]
     fn what_the_base_lacks_is_made_before_any_service() {
         let base = tempfile::tempdir().unwrap();
-        fs::write(base.path().join(LIST), "etckeeper\niscsi\nsnakeoil\nunknown\n").unwrap();
+        fs::write(base.path().join(LIST), "etckeeper\niscsi\nnvme\nsnakeoil\nunknown\n").unwrap();
         let mut tree = Tree::default();
         apply(&mut tree, base.path()).unwrap();
         let paths: Vec<&str> = tree.iter().map(|(path, _)| path).collect();
@@ -69,12 +71,17 @@ mod tests {
             paths,
             [
                 "systemd/system/cairn-draw-iscsi.service",
+                "systemd/system/cairn-draw-nvme.service",
                 "systemd/system/cairn-draw-snakeoil.service",
                 "systemd/system/sysinit.target.wants/cairn-draw-iscsi.service",
+                "systemd/system/sysinit.target.wants/cairn-draw-nvme.service",
                 "systemd/system/sysinit.target.wants/cairn-draw-snakeoil.service",
             ]
         );
         let text = tree.text(paths[1]).unwrap();
+        assert!(text.contains("TimeoutStartSec=90\nUMask=0022\n"), "{text}");
+        let text = tree.text(paths[2]).unwrap();
+        assert!(text.contains("TimeoutStartSec=90\nUMask=0077\n"), "{text}");
         assert!(text.contains("ConditionFileNotEmpty=|!/etc/ssl/private/ssl-cert-snakeoil.key\n"), "{text}");
         assert!(text.contains("Before=sysinit.target shutdown.target\n"), "{text}");
         let text = tree.text(paths[0]).unwrap();
