@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Member {
     pid: i32,
-    /// It leads a process group of its own.
+    /// It leads a session, and in it a process group, of its own.
     group: bool,
     /// It has something to remove when it is told to end, and nobody can do that for it.
     cleans_up: bool,
@@ -30,11 +30,16 @@ fn lock() -> MutexGuard<'static, BTreeSet<Member>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts a child. `group` puts it, and all that it starts, into a process group of its own: a signal that it sends to its
-/// group does not reach us, and one for it reaches its own children.
+/// Starts a child. `group` puts it, and all that it starts, into a session and a process group of its own: a signal that it
+/// sends to its group does not reach us, and one for it reaches its own children. In a session of its own it has no terminal:
+/// in a group of our session that is not the terminal's, who asks for a password there would be stopped for ever.
 pub(crate) fn start(command: &mut Command, group: bool, cleans_up: bool) -> io::Result<(Child, Member)> {
     if group {
-        command.process_group(0);
+        #[expect(unsafe_code, reason = "neither std nor nix starts a child in a new session")]
+        // SAFETY: between fork and exec only setsid(2) is called, which is async-signal-safe and takes no memory.
+        unsafe {
+            command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
+        }
     }
     let mut running = lock();
     let child = command.spawn()?;
@@ -82,7 +87,12 @@ pub(crate) fn kill_now(member: Member) {
 
 fn send(member: Member, signal: Signal) {
     let pid = Pid::from_raw(member.pid);
-    let _ = if member.group { killpg(pid, signal) } else { kill(pid, signal) };
+    let give = |signal| if member.group { killpg(pid, signal) } else { kill(pid, signal) };
+    let _ = give(signal);
+    // One that is stopped takes it when it goes on.
+    if signal == Signal::SIGTERM {
+        let _ = give(Signal::SIGCONT);
+    }
 }
 
 /// Sends SIGTERM to every child that is still running, and to what it has started. (Ctrl-C on the terminal reaches only our

@@ -133,9 +133,9 @@ impl Tool {
         self
     }
 
-    /// Leaves the program in our own process group, for one that reads from the terminal: the terminal stops whoever does
-    /// that from another group. All others get a group of their own, so that what they signal to their group is not for
-    /// us; Ctrl-C reaches them by [`crate::stop_children`].
+    /// Leaves the program in our own session and process group, for one that reads from the terminal. All others get their
+    /// own, so that what they signal to their group is not for us; they have no terminal, and Ctrl-C reaches them by
+    /// [`crate::stop_children`].
     #[must_use]
     pub fn on_the_terminal(mut self) -> Tool {
         self.own_group = false;

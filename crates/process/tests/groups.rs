@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use cairn_process::{Tool, ToolError};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpgrp};
+use nix::unistd::{Pid, getpgrp, getsid};
 
 fn sh(script: &str) -> Tool {
     Tool::new("sh", "dash", "test").args(["-c", script])
@@ -21,14 +21,19 @@ fn a_signal_of_a_child_to_its_group_is_not_for_us() {
 }
 
 #[test]
-fn who_reads_the_terminal_stays_in_our_group() {
-    let group = |tool: Tool| {
-        let out = tool.output().unwrap();
-        String::from_utf8(out).unwrap().trim().parse::<i32>().unwrap()
+fn who_reads_the_terminal_stays_in_our_group_and_session_and_others_have_no_terminal() {
+    // The process group, the session, and the terminal as a number.
+    let of = |tool: Tool| {
+        let out = String::from_utf8(tool.output().unwrap()).unwrap();
+        let words: Vec<i32> = out.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        <[i32; 3]>::try_from(words).unwrap()
     };
-    let ask = || Tool::new("cut", "coreutils", "test").args(["-d ", "-f5", "/proc/self/stat"]);
-    assert_eq!(group(ask().on_the_terminal()), getpgrp().as_raw());
-    assert_ne!(group(ask()), getpgrp().as_raw());
+    let ask = || Tool::new("cut", "coreutils", "test").args(["-d ", "-f5-7", "/proc/self/stat"]);
+    let [group, session, _] = of(ask().on_the_terminal());
+    assert_eq!((group, session), (getpgrp().as_raw(), getsid(None).unwrap().as_raw()));
+    let [group, session, terminal] = of(ask());
+    assert_eq!((group, terminal), (session, 0));
+    assert_ne!(session, getsid(None).unwrap().as_raw());
 }
 
 #[test]
