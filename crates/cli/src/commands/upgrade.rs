@@ -129,21 +129,31 @@ fn make(file: &Path, observed: &Observed, store: &MachineStore, report: &dyn Rep
     let known = known_users(observed)?;
     let named = pipeline::NamedFiles::read(file, &checked, &|user| known.contains(user))?;
     let lock = lock_file::for_build(file, &checked, report)?;
+    let mut shares_keys = false;
     // The newest that has the same packages will do; to read the lock of every one takes its time.
     for generation in observed.usable.iter().rev() {
         if cairn_system::debian::is_known(&lock, &checked.machine, store, &cache) {
             break;
         }
-        if let (Ok(Some(lock)), Ok(machine)) = (generation.lock(), generation.checked()) {
-            cairn_system::debian::adopt(&lock, &machine.machine, &cache, &generation.base)?;
+        if let (Ok(Some(own)), Ok(machine)) = (generation.lock(), generation.checked()) {
+            let adopted = cairn_system::debian::adopt(&own, &machine.machine, store, &cache, &generation.base)?;
+            shares_keys |= !adopted && own.debian.packages == lock.debian.packages;
         }
     }
     let placed = |error| lock_file::placed(&checked, error);
     let base = match cairn_system::debian::cached(&lock, &checked.machine, store, &cache).map_err(placed)? {
         Some(base) => base,
-        None => cairn_system::debian::base(&lock, &checked.machine, store, &cache, report).map_err(placed).context(
-            "making the base of the new packages on this machine (`cairn upgrade --from` takes it from elsewhere)",
-        )?,
+        None => {
+            if shares_keys {
+                report.note(
+                    "the base of earlier generations was made by an earlier Cairn and holds keys that all machines share: it \
+                     is made anew",
+                );
+            }
+            cairn_system::debian::base(&lock, &checked.machine, store, &cache, report).map_err(placed).context(
+                "making the base of the new packages on this machine (`cairn upgrade --from` takes it from elsewhere)",
+            )?
+        }
     };
     let workshop = Workshop { store, cache: &cache, key: None };
     pipeline::make(file, (checked, named, lock), base, &workshop, report)

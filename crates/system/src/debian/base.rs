@@ -119,14 +119,18 @@ pub fn is_known(lock: &Lock, machine: &Machine, store: &Store, cache: &Path) -> 
     path.is_some_and(|path| matches!(store.info(&path), Ok(Some(_))))
 }
 
-/// Remembers that a base in the store is that of a lock and a machine file: what a system says that was made of them.
+/// Remembers that a base in the store is that of a lock and a machine file: what a system says that was made of them. False for
+/// one that is not as such a base would be made now: before there was a list of what is drawn, all machines shared that.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn adopt(lock: &Lock, machine: &Machine, cache: &Path, base: &StorePath) -> Result<(), Error> {
+pub fn adopt(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, base: &StorePath) -> Result<bool, Error> {
+    if !store.real_path(base).join(LIST_OF_DRAWN).is_file() {
+        return Ok(false);
+    }
     let bases = cache.join("bases");
     fs::create_dir_all(&bases).map_err(Error::io("making the folder", &bases))?;
-    remember(&memory(lock, &Extras::of(machine), cache), &bases, base)
+    remember(&memory(lock, &Extras::of(machine), cache), &bases, base).map(|()| true)
 }
 
 /// The file that remembers a base, named by all that the base depends on.
@@ -151,4 +155,46 @@ fn remember(memory: &Path, bases: &Path, path: &StorePath) -> Result<(), Error> 
     writeln!(file, "{}", path.base_name()).map_err(Error::io("writing", file.path()))?;
     file.persist(memory).map_err(|e| Error::io("writing", memory)(e.error))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_machine::lock::LockedDebian;
+    use cairn_machine::{SourceFile, check};
+
+    use super::*;
+
+    const MACHINE: &str = "\
+version: 1
+hostname: m
+source: {debian: {packages: [sample]}}
+disks: {main: {layout: uefi}}
+users: {root: {ssh_authorized_keys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFzJ3yXhJqWbWqLkK2v6Jw3i0eWcLhWq0dZgk0c0kJ8P x\"]}}
+";
+
+    #[test]
+    fn a_base_with_keys_that_all_machines_share_is_not_adopted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let machine = check(&SourceFile::new("m.yaml", MACHINE), &mut |_| Err("none".into())).unwrap().machine;
+        let debian = LockedDebian {
+            suite: machine.source.debian.suite.clone(),
+            components: machine.source.debian.components.clone(),
+            architecture: "amd64".into(),
+            requested: Vec::new(),
+            date: 1_750_000_000,
+            packages: Vec::new(),
+        };
+        let lock = Lock { version: 1, debian };
+        for (list, adopted) in [(None, false), (Some(""), true)] {
+            let scratch = store.scratch().unwrap();
+            fs::write(scratch.path().join("kernel-release"), "6.1\n").unwrap();
+            if let Some(text) = list {
+                fs::write(scratch.path().join(LIST_OF_DRAWN), text).unwrap();
+            }
+            let base = store.add("debian-trixie-base", scratch, &[]).unwrap().path;
+            assert_eq!(adopt(&lock, &machine, &store, folder.path(), &base).unwrap(), adopted);
+            assert_eq!(is_known(&lock, &machine, &store, folder.path()), adopted);
+        }
+    }
 }
