@@ -1,7 +1,8 @@
 //! Merges the accounts that a generation declares with those of the machine. Pure.
 //!
 //! - What is declared is there, as it is declared; but a name keeps the number that it once had on this machine.
-//! - A password, once it is on the machine, stays; a first password is given once.
+//! - A password, once it is on the machine, stays, also where it is not in shadow (`pwunconv`); a first password is given
+//!   once.
 //! - What was made on the machine (users, groups, memberships) stays; a member may be somebody whom only a directory
 //!   service knows.
 //! - What an earlier generation declared and this one does not, goes. Its number is kept for its return, and a user's
@@ -71,7 +72,13 @@ pub fn merge(mut input: Input) -> Merged {
     let mut accounts = Accounts { services: input.machine.services.clone(), ..Accounts::default() };
     for user in &input.declared.users {
         let uid = uids[&user.name];
-        accounts.users.push(User { uid, gid: translated.get(&user.gid).copied().unwrap_or(user.gid), ..user.clone() });
+        let password = sides.machine.users.get(user.name.as_str()).map(|user| user.password.as_str());
+        accounts.users.push(User {
+            uid,
+            gid: translated.get(&user.gid).copied().unwrap_or(user.gid),
+            password: own_or(password, &user.password),
+            ..user.clone()
+        });
         let (shadow, first_password) = declared_shadow(&input, &sides, &user.name);
         accounts.shadows.push(shadow);
         let user_record = UserRecord { uid, declared: true, first_password, shadow: String::new() };
@@ -79,8 +86,12 @@ pub fn merge(mut input: Input) -> Merged {
     }
     for (name, old) in &input.record.users {
         if !record.users.contains_key(name) {
-            let shadow = match sides.machine.shadows.get(name.as_str()) {
-                Some(s) if old.declared => format!("{}:{}", s.password, s.ageing),
+            let open = sides.machine.users.get(name.as_str()).filter(|user| !is_unset(&user.password));
+            let shadow = match (open, sides.machine.shadows.get(name.as_str())) {
+                (Some(user), shadow) if old.declared => {
+                    format!("{}:{}", user.password, shadow.map_or(NO_AGEING, |shadow| &shadow.ageing))
+                }
+                (None, Some(shadow)) if old.declared => format!("{}:{}", shadow.password, shadow.ageing),
                 _ => old.shadow.clone(),
             };
             record.users.insert(name.clone(), UserRecord { declared: false, shadow, ..old.clone() });
@@ -88,7 +99,7 @@ pub fn merge(mut input: Input) -> Merged {
     }
     // A user who was declared and is not any more goes; one who was made on the machine (again) stays.
     for user in &input.machine.users {
-        if !sides.declared.users.contains(user.name.as_str()) && !goes(&input, &sides, &user.name) {
+        if !sides.declared.users.contains_key(user.name.as_str()) && !goes(&input, &sides, &user.name) {
             accounts.users.push(user.clone());
             accounts.shadows.extend(sides.machine.shadows.get(user.name.as_str()).map(|shadow| (*shadow).clone()));
         }
@@ -109,6 +120,14 @@ pub fn merge(mut input: Input) -> Merged {
     }
 }
 
+/// The rest of a shadow line that says nothing of ageing.
+const NO_AGEING: &str = "::::::";
+
+/// The machine's own word in the place of a password in passwd or group, if it is one.
+fn own_or(machine: Option<&str>, declared: &str) -> String {
+    machine.filter(|password| !is_unset(password)).unwrap_or(declared).to_string()
+}
+
 /// Both sides by name: a file may have very many lines. Of two lines with one name the first counts.
 struct Sides<'a> {
     declared: Index<'a>,
@@ -116,7 +135,7 @@ struct Sides<'a> {
 }
 
 struct Index<'a> {
-    users: BTreeSet<&'a str>,
+    users: BTreeMap<&'a str, &'a User>,
     groups: BTreeMap<&'a str, &'a Group>,
     shadows: BTreeMap<&'a str, &'a Shadow>,
     group_shadows: BTreeMap<&'a str, &'a GroupShadow>,
@@ -125,7 +144,7 @@ struct Index<'a> {
 impl<'a> Index<'a> {
     fn of(accounts: &'a Accounts) -> Index<'a> {
         Index {
-            users: accounts.users.iter().map(|user| user.name.as_str()).collect(),
+            users: accounts.users.iter().rev().map(|user| (user.name.as_str(), user)).collect(),
             groups: accounts.groups.iter().rev().map(|group| (group.name.as_str(), group)).collect(),
             shadows: accounts.shadows.iter().rev().map(|shadow| (shadow.name.as_str(), shadow)).collect(),
             group_shadows: accounts.group_shadows.iter().rev().map(|shadow| (shadow.name.as_str(), shadow)).collect(),
@@ -140,7 +159,7 @@ fn order<'a>(names: impl DoubleEndedIterator<Item = &'a str> + ExactSizeIterator
 /// True for a user who was declared and is not any more. Whoever is in no file at all, for a directory service has him,
 /// was never declared.
 fn goes(input: &Input, sides: &Sides<'_>, name: &str) -> bool {
-    input.record.users.get(name).is_some_and(|user| user.declared) && !sides.declared.users.contains(name)
+    input.record.users.get(name).is_some_and(|user| user.declared) && !sides.declared.users.contains_key(name)
 }
 
 fn merge_groups(
@@ -155,14 +174,16 @@ fn merge_groups(
         // Declared by nobody now and by nobody before: added on the machine.
         let old = input.record.groups.get(name).map_or(&[][..], |group| &group.members);
         let mut known: BTreeSet<&str> = group.members.iter().chain(old).map(String::as_str).collect();
-        let machine = sides.machine.groups.get(name).map_or(&[][..], |group| &group.members);
+        let own = sides.machine.groups.get(name);
+        let machine = own.map_or(&[][..], |group| &group.members);
         let added = machine.iter().filter(|member| known.insert(member) && !goes(input, sides, member));
         let members: Vec<String> = group.members.iter().chain(added).cloned().collect();
         let shadow = sides.machine.group_shadows.get(name).or(sides.declared.group_shadows.get(name));
         if let Some(&shadow) = shadow {
             accounts.group_shadows.push(GroupShadow { members: members.clone(), ..shadow.clone() });
         }
-        accounts.groups.push(Group { gid: gids[name], members, ..group.clone() });
+        let password = own_or(own.map(|group| group.password.as_str()), &group.password);
+        accounts.groups.push(Group { gid: gids[name], members, password, ..group.clone() });
         let group_record = GroupRecord { gid: gids[name], declared: true, members: group.members.clone() };
         record.groups.insert(group.name.clone(), group_record);
     }
@@ -193,7 +214,7 @@ fn declared_shadow(input: &Input, sides: &Sides<'_>, name: &str) -> (Shadow, boo
         Some(Shadow { name: name.into(), password: password.into(), ageing: ageing.into() })
     };
     let of = |side: &Index<'_>| side.shadows.get(name).map(|shadow| (*shadow).clone());
-    let locked = || Shadow { name: name.into(), password: "!".into(), ageing: "::::::".into() };
+    let locked = || Shadow { name: name.into(), password: "!".into(), ageing: NO_AGEING.into() };
     let mut shadow = of(&sides.machine).or_else(returned).or_else(|| of(&sides.declared)).unwrap_or_else(locked);
     let mut given = record.is_some_and(|r| r.first_password);
     if let Some(first) = input.first_passwords.get(name).filter(|_| !given) {

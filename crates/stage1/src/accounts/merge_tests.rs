@@ -48,6 +48,28 @@ fn what_is_as_declared_comes_out_as_declared_whatever_the_order_of_the_files() {
 }
 
 #[test]
+fn a_password_that_somebody_put_into_passwd_or_group_itself_stays() {
+    let d = declared(&[("ann", 1000)], "");
+    let one = boot(&d, &Accounts::default(), &Record::default());
+    // As after pwunconv and grpunconv.
+    let mut machine = Accounts { shadows: Vec::new(), group_shadows: Vec::new(), ..one.accounts };
+    machine.users[0].password = "*".into();
+    machine.users[1].password = "$y$own".into();
+    machine.groups[1].password = "$y$group".into();
+    let two = boot(&d, &machine, &one.record).accounts;
+    assert_eq!(
+        (two.user("ann").unwrap().password.as_str(), two.user("root").unwrap().password.as_str()),
+        ("$y$own", "x")
+    );
+    let passwords: Vec<&str> = two.groups.iter().map(|group| group.password.as_str()).collect();
+    assert_eq!(passwords, ["x", "$y$group", "x", "x"]);
+    // It comes back with its user.
+    let gone = boot(&declared(&[], ""), &machine, &one.record);
+    let back = boot(&d, &gone.accounts, &gone.record);
+    assert_eq!(back.accounts.shadow("ann").unwrap().password, "$y$own");
+}
+
+#[test]
 fn a_changed_password_stays_and_a_new_user_is_there() {
     let one = boot(&declared(&[("ann", 1000)], ""), &Accounts::default(), &Record::default());
     let mut machine = Accounts { shadows: one.accounts.shadows.clone(), ..Accounts::default() };
