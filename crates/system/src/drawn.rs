@@ -195,4 +195,48 @@ mod tests {
         assert!(of("etc/dropbear").is_none() && of("etc/.github").is_none() && of("etc/nvme").is_none());
         assert!(of("etc/munge/munge.key.old").is_none() && of("etc/gitconfig").is_none());
     }
+
+    /// Runs the script of a unit's command line below a folder, and gives what it has written there.
+    fn drawn_below(root: &std::path::Path, name: &str, command: usize, file: &str) -> String {
+        let drawn = ALL.iter().find(|drawn| drawn.name == name).unwrap();
+        let line = drawn.made.as_ref().unwrap().commands[command];
+        let (_, script) = line.strip_suffix('\'').unwrap().split_once(" '").unwrap();
+        let below = |folder: &str| root.join(folder).display().to_string();
+        let script = script.replace("$$", "$").replace("/etc/", &format!("{}/", below("etc")));
+        let script = script.replace("/nix/var/", &format!("{}/", below("nix/var")));
+        cairn_process::Tool::new("sh", "dash", "test").args(["-ec", &script]).run().unwrap();
+        std::fs::read_to_string(root.join(file)).unwrap()
+    }
+
+    #[test]
+    fn a_machine_keeps_the_iscsi_name_that_it_had_from_the_base_of_an_earlier_generation() {
+        let root = tempfile::tempdir().unwrap();
+        let own = "etc/iscsi/initiatorname.iscsi";
+        std::fs::create_dir_all(root.path().join("etc/iscsi")).unwrap();
+        let name = || drawn_below(root.path(), "iscsi", 0, own);
+        assert_eq!(name(), "GenerateName=yes\n");
+        for (number, text) in [(2, Some("InitiatorName=two\n")), (10, Some("InitiatorName=ten\n")), (11, None)] {
+            let base = root.path().join(format!("nix/var/nix/profiles/system-{number}-link/base"));
+            // The file's path below the root stands in the script as a whole.
+            let file = base.join(root.path().strip_prefix("/").unwrap()).join(own);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text.unwrap_or_default()).unwrap();
+        }
+        assert_eq!(name(), "InitiatorName=ten\n");
+    }
+
+    #[test]
+    fn the_nvme_hosts_number_is_that_of_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("etc/nvme")).unwrap();
+        let number = "c2a1a1c0-1b1d-4c53-9d8b-2f9b1f1a2b3c";
+        std::fs::write(root.path().join("etc/nvme/hostnqn"), format!("nqn.2014-08.org.nvmexpress:uuid:{number}\n"))
+            .unwrap();
+        let host = || drawn_below(root.path(), "nvme", 1, "etc/nvme/hostid");
+        assert_eq!(host(), format!("{number}\n"));
+        std::fs::remove_file(root.path().join("etc/nvme/hostid")).unwrap();
+        std::fs::write(root.path().join("etc/nvme/hostnqn"), "nqn.of-somebody\n").unwrap();
+        let drawn = host();
+        assert!(drawn.len() == 37 && drawn == host(), "{drawn}");
+    }
 }
