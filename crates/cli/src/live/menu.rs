@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -17,7 +17,7 @@ use cairn_machine::Checked;
 use cairn_machine::model::Loader;
 use cairn_process::Report;
 use cairn_root::Root;
-use cairn_store::{Store, StorePath};
+use cairn_store::{Store, StoreError, StorePath};
 
 use super::CACHE;
 use super::bios::{self, Bios};
@@ -393,7 +393,13 @@ fn base_to_run(observed: &Observed, base: &StorePath) -> anyhow::Result<Option<(
         return Ok(Some((root.shown(base.to_string()), root.shown(CACHE))));
     }
     let cache = cache::folder()?;
-    let store = Store::at(&cache)?;
+    let store = match Store::at(&cache) {
+        Ok(store) => store,
+        // Who only looks after machines never built one here.
+        Err(StoreError::NoStore { .. }) => return Ok(None),
+        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(other) => return Err(other.into()),
+    };
     Ok(store.info(base)?.map(|_| (store.real_path(base), cache)))
 }
 

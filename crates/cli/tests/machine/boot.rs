@@ -291,3 +291,14 @@ fn a_boot_partition_that_is_not_mounted_is_refused() {
         made.run(command).refused("the boot partition is not mounted at");
     }
 }
+
+#[test]
+fn a_host_that_never_built_anything_looks_at_a_machine_with_grub() {
+    let mut system = SystemOf::named("one");
+    system.machine += "boot: {loader: grub}\n";
+    let Some(made) = Made::mounted(&[system]) else { return };
+    // Nobody's store, and no folder for it.
+    let ran = crate::hostile::look(&["boot", "check", "--root"], made.root());
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("GRUB's own parts are not compared"), "{}{}", ran.out, ran.err);
+}

@@ -28,7 +28,7 @@ const LOOKS: [&[&str]; 6] = [
 
 /// Runs a command on an image; nothing may be left in its temporary folder or its user's.
 #[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, under limits")]
-fn look(args: &[&str], image: &Path) -> Ran {
+pub fn look(args: &[&str], image: &Path) -> Ran {
     let home = tempfile::tempdir().unwrap();
     let before = fingerprint(home.path());
     let mut command = Command::new("prlimit");
