@@ -120,7 +120,8 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             return if e.kind() == ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed };
         }
         let busy = matches!(cause.downcast_ref(), Some(QemuError::Busy { .. } | QemuError::PortTaken { .. }))
-            || matches!(cause.downcast_ref(), Some(StoreError::InUse { .. } | StoreError::NotRoot { .. }));
+            || matches!(cause.downcast_ref(), Some(StoreError::InUse { .. } | StoreError::NotRoot { .. }))
+            || matches!(cause.downcast_ref(), Some(StoreError::Unusable { .. } | StoreError::NoFolder { .. }));
         let many = matches!(cause.downcast_ref(), Some(ViewError::TooManyGenerations { .. }));
         let taken = cause.downcast_ref::<image_builder::output::OutputError>().is_some_and(|error| error.is_refusal());
         if busy || many || taken || cause.is::<Refusal>() {
