@@ -6,6 +6,7 @@ mod folder;
 mod image;
 mod walk;
 
+pub use folder::Folder;
 pub use image::Disk;
 pub(crate) use image::{is_ext4, is_fat, open};
 pub use walk::{Found, walk};
@@ -81,10 +82,8 @@ pub trait Files: fmt::Debug {
         Ok(None)
     }
 
-    /// The account on which whoever looks at these files draws: one for a whole image. Below a folder each has its own.
-    fn budget(&self) -> Arc<Budget> {
-        Budget::shared()
-    }
+    /// The account on which whoever looks at these files draws: one for a whole machine, wherever it is.
+    fn budget(&self) -> Arc<Budget>;
 }
 
 /// Why something could not be looked at.
@@ -132,6 +131,16 @@ pub enum ViewError {
         /// What ran out.
         why: Spent,
     },
+    /// More generations than anybody has.
+    #[error(
+        "{} has more than {MOST_GENERATIONS} generations, which is too many to be looked at: remove the links \
+         system-N-link of the oldest there",
+        path.display()
+    )]
+    TooManyGenerations {
+        /// The folder of their links.
+        path: PathBuf,
+    },
     /// No file system in the image holds generations.
     #[error("{} is not a machine that Cairn has made: {why}", path.display())]
     NotAMachine {
@@ -167,6 +176,10 @@ pub struct BootVolume<'a> {
 /// Where the links of the generations are.
 pub const PROFILES: &str = "/nix/var/nix/profiles";
 
+/// A link costs whoever makes it nothing, and whoever looks at it a system. A machine that is upgraded each day for ten years
+/// has fewer.
+pub const MOST_GENERATIONS: usize = 4096;
+
 /// Looks at the machine whose root is this folder.
 ///
 /// # Errors
@@ -174,8 +187,9 @@ pub const PROFILES: &str = "/nix/var/nix/profiles";
 pub fn folder(root: &std::path::Path) -> Result<Machine<'static>, ViewError> {
     let name = root.to_path_buf();
     let folder = Root::open(root).map_err(|source| ViewError::Io { path: name.clone(), source })?;
+    let folder = Folder::new(folder, Budget::shared());
     let not = |why: String| ViewError::NotAMachine { path: name.clone(), why };
-    if Files::kind(&folder, PROFILES)?.is_none() {
+    if folder.kind(PROFILES)?.is_none() {
         return Err(not(format!("there is no {PROFILES} in it")));
     }
     let boot = folder::boot_volumes(&folder)?;

@@ -62,7 +62,23 @@ pub struct Variant {
     pub device_tree: Option<Artifact>,
 }
 
+/// What a word of a kernel's command line takes in memory besides its text.
+const WORD: usize = 64;
+
 impl Generation {
+    /// About how many bytes it takes in memory, and in a menu: mostly what its bootspecs say. Whoever keeps many, of a disk that
+    /// may be anybody's, counts them by it.
+    pub fn size(&self) -> usize {
+        let of = |spec: &BootSpecV1| {
+            let words = spec.kernel_params.iter().map(|word| word.len() + WORD).sum::<usize>();
+            let paths = [&spec.kernel, &spec.init, &spec.toplevel.0].into_iter().chain(&spec.initrd);
+            let paths = paths.chain(&spec.initrd_secrets).map(|path| path.as_os_str().len()).sum::<usize>();
+            words + 2 * paths + spec.label.len() + spec.system.len() + 8 * WORD
+        };
+        let variants = self.variants.iter().map(|one| one.name.len() + of(&one.bootspec)).sum::<usize>();
+        self.name.len() + self.kernel_release.len() + of(&self.bootspec) + variants
+    }
+
     /// The line in the menu.
     pub fn title(&self) -> String {
         format!("{}, generation {} (Linux {}, {})", self.name, self.number, self.kernel_release, self.date)

@@ -24,6 +24,7 @@ use cairn_machine::{Problem, Problems};
 use cairn_store::StoreError;
 use clap::Parser;
 use image_builder::qemu::QemuError;
+use image_builder::view::ViewError;
 use serde_json::json;
 
 use crate::args::{Cli, Command};
@@ -119,9 +120,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             return if e.kind() == ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed };
         }
         let busy = matches!(cause.downcast_ref(), Some(QemuError::Busy { .. } | QemuError::PortTaken { .. }))
-            || matches!(cause.downcast_ref(), Some(StoreError::InUse { .. } | StoreError::NotRoot { .. }));
+            || matches!(cause.downcast_ref(), Some(StoreError::InUse { .. } | StoreError::NotRoot { .. }))
+            || matches!(cause.downcast_ref(), Some(StoreError::Unusable { .. } | StoreError::NoFolder { .. }));
+        let many = matches!(cause.downcast_ref(), Some(ViewError::TooManyGenerations { .. }));
         let taken = cause.downcast_ref::<image_builder::output::OutputError>().is_some_and(|error| error.is_refusal());
-        if busy || taken || cause.is::<Refusal>() {
+        if busy || many || taken || cause.is::<Refusal>() {
             return Exit::Refused;
         }
         if cause.is::<AfterWrite>() {

@@ -3,14 +3,31 @@
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
+use cairn_disk::Budget;
 use cairn_root::{Kind as Found, Root};
 
 use super::{BootVolume, Files, Kind, PROFILES, ViewError};
 
-impl Files for Root {
+/// A folder that is open, with the account of all that is read of its machine. The kernel's own limits guard what is a file
+/// system's; how much of a stranger's files is kept is the account's matter here too.
+#[derive(Debug)]
+pub struct Folder {
+    root: Root,
+    budget: Arc<Budget>,
+}
+
+impl Folder {
+    /// Of this root, on this account.
+    pub fn new(root: Root, budget: Arc<Budget>) -> Folder {
+        Folder { root, budget }
+    }
+}
+
+impl Files for Folder {
     fn kind(&self, path: &str) -> Result<Option<Kind>, ViewError> {
-        let found = Root::kind(self, path).map_err(at(self, path))?;
+        let found = self.root.kind(path).map_err(at(&self.root, path))?;
         Ok(found.map(|found| match found {
             Found::Folder => Kind::Folder,
             Found::File => Kind::File,
@@ -19,33 +36,39 @@ impl Files for Root {
     }
 
     fn link(&self, path: &str) -> Result<Option<String>, ViewError> {
-        let target = Root::link(self, path).map_err(at(self, path))?;
+        let target = self.root.link(path).map_err(at(&self.root, path))?;
         Ok(target.map(|target| target.to_string_lossy().into_owned()))
     }
 
     fn read(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, ViewError> {
-        let file = match self.open_file(path) {
+        let file = match self.root.open_file(path) {
             Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::InvalidInput && Files::kind(self, path)? == Some(Kind::Folder) => {
+            Err(error) if error.kind() == ErrorKind::InvalidInput && self.kind(path)? == Some(Kind::Folder) => {
                 return Ok(None);
             }
             Err(error) if is_gone(&error) => return Ok(None),
-            Err(error) => return Err(at(self, path)(error)),
+            Err(error) => return Err(at(&self.root, path)(error)),
         };
         // What is in /proc has no length, so the limit is on what comes.
-        let bytes = file.metadata().map_err(at(self, path))?.len();
+        let bytes = file.metadata().map_err(at(&self.root, path))?.len();
         let too_large = || ViewError::TooLarge { path: path.to_string(), bytes };
-        let read = if bytes > most { return Err(too_large()) } else { Root::read(self, path, most) };
-        read.map_err(|error| if error.kind() == ErrorKind::FileTooLarge { too_large() } else { at(self, path)(error) })
+        let read = if bytes > most { return Err(too_large()) } else { self.root.read(path, most) };
+        read.map_err(
+            |error| if error.kind() == ErrorKind::FileTooLarge { too_large() } else { at(&self.root, path)(error) },
+        )
     }
 
     fn list(&self, path: &str) -> Result<Option<Vec<String>>, ViewError> {
-        let names = self.names(path).map_err(at(self, path))?;
+        let names = self.root.names(path).map_err(at(&self.root, path))?;
         Ok(names.map(|names| names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect()))
     }
 
     fn modified(&self, path: &str) -> Result<Option<i64>, ViewError> {
-        Ok(self.link_metadata(path).map_err(at(self, path))?.map(|metadata| metadata.mtime()))
+        Ok(self.root.link_metadata(path).map_err(at(&self.root, path))?.map(|metadata| metadata.mtime()))
+    }
+
+    fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.budget)
     }
 }
 
@@ -62,8 +85,8 @@ fn at(root: &Root, path: &str) -> impl FnOnce(io::Error) -> ViewError {
 
 /// The boot partitions of a machine below a folder: what the current system's fstab mounts as FAT, where this user can
 /// look into it. Nothing says whether it *is* mounted; one that is not has no entries.
-pub(super) fn boot_volumes(root: &Root) -> Result<Vec<BootVolume<'static>>, ViewError> {
-    let fstab = Files::read(root, &format!("{PROFILES}/system/etc/fstab"), 1 << 20)?.unwrap_or_default();
+pub(super) fn boot_volumes(folder: &Folder) -> Result<Vec<BootVolume<'static>>, ViewError> {
+    let fstab = folder.read(&format!("{PROFILES}/system/etc/fstab"), 1 << 20)?.unwrap_or_default();
     let mut places = mount_points(&String::from_utf8_lossy(&fstab));
     if places.is_empty() {
         places = vec!["/boot".into(), "/efi".into()];
@@ -71,7 +94,8 @@ pub(super) fn boot_volumes(root: &Root) -> Result<Vec<BootVolume<'static>>, View
     let mut volumes = Vec::new();
     for name in places {
         // A boot partition is root's; whoever may not look into it knows nothing about the menu.
-        if let Ok(Some(files)) = root.inside(&name)
+        if let Ok(Some(files)) = folder.root.inside(&name)
+            && let files = Folder::new(files, folder.budget())
             && matches!(files.list("/"), Ok(Some(names)) if !names.is_empty())
         {
             volumes.push(BootVolume { name, xbootldr: false, files: Box::new(files) });
@@ -105,8 +129,7 @@ mod tests {
         symlink("../../../../nix/./store/a-etc/hostname", root.join("nix/store/out")).unwrap();
         symlink("loop", root.join("loop")).unwrap();
         nix::unistd::mkfifo(&root.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let root = Root::open(root).unwrap();
-        let view: &dyn Files = &root;
+        let view: &dyn Files = &Folder::new(Root::open(root).unwrap(), Budget::shared());
         assert_eq!(view.read("/etc/hostname", 100).unwrap().unwrap(), b"hello\n");
         assert_eq!(view.read("/nix/store/out", 100).unwrap().unwrap(), b"hello\n");
         assert_eq!(view.read("/loop/x", 100).unwrap(), None);

@@ -78,9 +78,11 @@ pub fn walk<E: From<ViewError>>(
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use cairn_disk::Budget;
     use cairn_root::Root;
 
     use super::*;
+    use crate::view::Folder;
 
     #[test]
     fn all_is_met_once_and_no_link_followed() {
@@ -90,7 +92,7 @@ mod tests {
         symlink("..", dir.path().join("top/a/up")).unwrap();
         std::fs::write(dir.path().join("top/last"), "x").unwrap();
         let mut met = Vec::new();
-        walk(&Root::open(dir.path()).unwrap(), "/top", |path, found| {
+        walk(&Folder::new(Root::open(dir.path()).unwrap(), Budget::shared()), "/top", |path, found| {
             met.push(format!("{path} {found:?}"));
             Ok::<(), ViewError>(())
         })
@@ -102,7 +104,7 @@ mod tests {
     fn folders_that_lie_too_deep_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("d/".repeat(80))).unwrap();
-        let folder = Root::open(dir.path()).unwrap();
+        let folder = Folder::new(Root::open(dir.path()).unwrap(), Budget::shared());
         let error = walk(&folder, "", |_, _| Ok::<(), ViewError>(())).unwrap_err();
         assert!(matches!(error, ViewError::Endless { why: Spent::Depth, .. }), "{error}");
     }

@@ -36,7 +36,7 @@ pub fn doubt(root: &Root, mounted: &Mounted, at: &str, checked: &Checked) -> Opt
     let (there, wanted) = (Place::of(mounted.folder(), device), Place::of(root, machine));
     let same = there.disks == wanted.disks || !there.disks.is_disjoint(&wanted.disks);
     // A folder of somebody's file system is no machine's disk, whatever else is on the disk that it lies on.
-    let whole = root.is_host() || wanted.disks.is_empty() || is_mount(root) != Some(false);
+    let whole = wanted.disks.is_empty() || is_mount(root) != Some(false);
     if same && whole || declared(checked, at).is_some_and(|id| is_partition(device, &id, mounted.root())) {
         return None;
     }
@@ -148,7 +148,8 @@ fn device_of(root: &Root) -> Option<u64> {
 fn is_mount(root: &Root) -> Option<bool> {
     let here = Mount::of(root)?;
     let above = openat(root, "..", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-    Some(here.whole && Mount::of(&above)?.id != here.id)
+    let top = here.shows_all(root.metadata("").ok()??.ino());
+    Some(top && Mount::of(&above)?.id != here.id)
 }
 
 /// What is mounted somewhere.
@@ -161,7 +162,15 @@ struct Mount {
     source: Option<PathBuf>,
 }
 
+/// The number that the top of every subvolume of btrfs has, and nothing else there.
+const TOP_OF_SUBVOLUME: u64 = 256;
+
 impl Mount {
+    /// Whether what is mounted is a whole file system, or what btrfs has in one's place; `top`: the number of its top folder.
+    fn shows_all(&self, top: u64) -> bool {
+        self.whole || self.kind == "btrfs" && top == TOP_OF_SUBVOLUME
+    }
+
     /// By what the kernel says of an open file. The thread's own view counts, which may not be the process's.
     fn of(file: impl AsFd) -> Option<Mount> {
         let info = format!("/proc/thread-self/fdinfo/{}", file.as_fd().as_raw_fd());
@@ -197,6 +206,10 @@ mod tests {
         let mount = Mount::parse(line).unwrap();
         assert_eq!((mount.id.as_str(), mount.whole, mount.kind.as_str()), ("36", false, "btrfs"));
         assert_eq!(mount.source.as_deref(), Some(Path::new("/dev/vda2")));
+        // A subvolume is as good as a file system; a folder in one is not, nor one that has this number elsewhere.
+        assert_eq!((mount.shows_all(256), mount.shows_all(257)), (true, false));
+        let folder = Mount::parse("36 35 98:0 /srv /mnt rw - ext4 /dev/vda2 rw").unwrap();
+        assert!(!folder.shows_all(256));
         let mount = Mount::parse("40 22 0:44 / /mnt/boot rw - tmpfs none rw").unwrap();
         assert!(mount.whole && mount.source.is_none());
         assert!(Mount::parse("").is_none() && Mount::parse("1 2 3").is_none());

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -17,7 +17,7 @@ use cairn_machine::Checked;
 use cairn_machine::model::Loader;
 use cairn_process::Report;
 use cairn_root::Root;
-use cairn_store::{Store, StorePath};
+use cairn_store::{Store, StoreError, StorePath};
 
 use super::CACHE;
 use super::bios::{self, Bios};
@@ -52,6 +52,8 @@ pub struct BootMenu {
     once: Option<u64>,
     /// What cannot be compared, and why.
     doubts: Vec<String>,
+    /// What to know about the partitions.
+    notes: Vec<String>,
     /// Why nobody knows what the loader's program is: neither can it be made, nor is it to be read.
     unknown: Option<String>,
     /// What was found on the boot partition, when these files with names that are not ours were looked at too. Kernels and
@@ -72,6 +74,8 @@ pub struct Planned {
     firmware: FirmwarePlan,
     /// What cannot be compared or must not be changed, and why.
     doubts: Vec<String>,
+    /// What to know about the partitions.
+    notes: Vec<String>,
 }
 
 /// What a boot partition is changed for: how much may be taken for an accident, and not for somebody's wish.
@@ -107,8 +111,8 @@ impl Planned {
     }
 
     /// What to know about, and what nobody need do anything about.
-    pub fn notes(&self) -> &[String] {
-        self.firmware.notes()
+    pub fn notes(&self) -> Vec<&String> {
+        self.notes.iter().chain(self.firmware.notes()).collect()
     }
 
     /// What is not as it should be, or cannot be told, and stays as it is.
@@ -158,10 +162,11 @@ impl BootMenu {
         let disk = checked.machine.disks.values().next().context("the machine file has no disk")?;
         let places = BootPartitions::of(disk).context("the machine file's disk has no boot partition")?;
         let root = &observed.root;
-        let open = |at: &str| partitions::open(observed, &checked, at);
+        let mut notes = Vec::new();
+        let mut open = |at: &str| partitions::open(observed, &checked, at, &mut notes);
         let generations = observed.usable.iter().chain(more.iter().copied()).map(|g| g.boot.clone()).collect();
         let first = open(&places.first)?;
-        let second = places.second.as_deref().map(open).transpose()?;
+        let second = places.second.as_deref().map(&mut open).transpose()?;
         let mirrors = places.mirrors.iter().map(|at| open(at)).collect::<anyhow::Result<_>>()?;
         // A system that does not have GRUB's parts gets them from its base's own GRUB. Nothing of a disk or an image that is
         // not the running machine's is run, for it may be anybody's: there it must be the base of the same name that this
@@ -220,6 +225,7 @@ impl BootMenu {
             bios,
             once: None,
             doubts,
+            notes,
             unknown,
             found: RefCell::default(),
         })
@@ -297,6 +303,7 @@ impl BootMenu {
                 bios: None,
                 firmware: FirmwarePlan::default(),
                 doubts,
+                notes: self.notes.clone(),
             });
         }
         let (set, update) = plan(&present, &menu)?;
@@ -317,7 +324,7 @@ impl BootMenu {
             doubts.push(why);
             None
         });
-        Ok(Planned { updates, own_files, bios, firmware, doubts })
+        Ok(Planned { updates, own_files, bios, firmware, doubts, notes: self.notes.clone() })
     }
 
     /// The same for somebody who is about to do it: refused, too, where a partition that is to be changed is read-only.
@@ -373,6 +380,7 @@ impl BootMenu {
             record.files.clone_from(&planned.own_files);
             write_record(&self.root, record)?;
         }
+        planned.notes.iter().for_each(|note| report.note(note));
         planned.firmware.apply(report);
         for doubt in &planned.doubts {
             report.note(doubt);
@@ -393,7 +401,13 @@ fn base_to_run(observed: &Observed, base: &StorePath) -> anyhow::Result<Option<(
         return Ok(Some((root.shown(base.to_string()), root.shown(CACHE))));
     }
     let cache = cache::folder()?;
-    let store = Store::at(&cache)?;
+    let store = match Store::at(&cache) {
+        Ok(store) => store,
+        // Who only looks after machines never built one here.
+        Err(StoreError::NoStore { .. }) => return Ok(None),
+        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(other) => return Err(other.into()),
+    };
     Ok(store.info(base)?.map(|_| (store.real_path(base), cache)))
 }
 

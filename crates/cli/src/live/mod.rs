@@ -23,7 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use cairn_process::Report;
 use cairn_root::Root;
-use cairn_store::{Generations, Store};
+use cairn_store::{Generations, Store, StoreError};
 
 use crate::exit::Refusal;
 
@@ -61,6 +61,10 @@ impl Turn {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound) => {
                 let what = format!("{} is not a machine that Cairn has made: it has no /{OWN}", path.display());
                 return Err(Refusal(what).into());
+            }
+            // A folder that is a link, or none.
+            Err(source) if matches!(source.kind(), ErrorKind::InvalidInput | ErrorKind::NotADirectory) => {
+                return Err(StoreError::Unusable { path: root.shown(OWN), source }.into());
             }
             other => other.with_context(|| format!("opening {}", root.shown(OWN).display()))?,
         };

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use cairn_boot::effects::{RecordFileError, read_record};
 use cairn_boot::{Artifact, Generation, Record, Variant};
+use cairn_disk::Budget;
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
 use cairn_root::Root;
-use cairn_store::{Generations, Store, StorePath};
+use cairn_store::{Generations, Store, StorePath, profile};
 use cairn_system::{Bootable, Bootspecs};
+use image_builder::view::{MOST_GENERATIONS, PROFILES, ViewError};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -20,7 +22,7 @@ use super::made_from::MadeFrom;
 use crate::exit::Refusal;
 
 /// Nobody's host name, and no kernel's release, is longer.
-const MOST_TEXT: u64 = 1 << 20;
+const MOST_TEXT: u64 = 4096;
 
 /// Larger than any kernel or initrd.
 const MOST_FILE: u64 = 1 << 30;
@@ -53,7 +55,7 @@ pub struct Observed {
 }
 
 /// A generation that can be booted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Usable {
     /// What the boot partition needs of it.
     pub boot: Generation,
@@ -71,19 +73,22 @@ impl Observed {
     /// Looks at the machine below `path`. Changes nothing on it.
     pub fn at(path: &Path) -> anyhow::Result<Observed> {
         let root = &super::root(path)?;
+        refuse_too_many(root)?;
         let generations = Generations::at(root.path());
         let (mut usable, mut broken) = (Vec::new(), BTreeMap::new());
         let hashes = Hashes::default();
         let store = Store::at(root.path()).ok();
+        let mut systems = Systems::default();
         for link in generations.list()? {
             let found = match (&link.system, link.exists) {
-                (Some(system), true) => read(root, store.as_ref(), link.number, system, link.time, &hashes)
-                    .map_err(|error| format!("{error:#}")),
+                (Some(system), true) => {
+                    systems.of(system, || read(root, store.as_ref(), link.number, system, link.time, &hashes))?
+                }
                 (Some(system), false) => Err(format!("its system {system} is not in the store")),
                 (None, _) => Err(format!("its link leads to {}, which is no store path", link.target)),
             };
             match found {
-                Ok(generation) => usable.push(generation),
+                Ok(found) => usable.push(found.numbered(link.number, link.time)),
                 Err(why) => drop(broken.insert(link.number, why)),
             }
         }
@@ -162,7 +167,47 @@ impl Observed {
     }
 }
 
+/// Refuses a machine with more generations than anybody has, before any of them is looked at.
+fn refuse_too_many(root: &Root) -> anyhow::Result<()> {
+    let folder = || root.shown(PROFILES);
+    let names = root.names(PROFILES).with_context(|| format!("reading {}", folder().display()))?.unwrap_or_default();
+    let count = names.iter().filter(|name| name.to_str().and_then(profile::generation).is_some()).count();
+    match count > MOST_GENERATIONS {
+        true => Err(ViewError::TooManyGenerations { path: folder() }.into()),
+        false => Ok(()),
+    }
+}
+
+/// Systems that were read, by their paths. Links cost nothing, so many may lead to one system: it is read once, and what each
+/// link makes of it, in the menu too, goes on one account for the machine.
+#[derive(Default)]
+struct Systems {
+    read: BTreeMap<StorePath, Result<Usable, String>>,
+    budget: Budget,
+}
+
+impl Systems {
+    fn of(
+        &mut self,
+        system: &StorePath,
+        read: impl FnOnce() -> anyhow::Result<Usable>,
+    ) -> anyhow::Result<Result<Usable, String>> {
+        let read = || read().map_err(|error| format!("{error:#}"));
+        let known = self.read.entry(system.clone()).or_insert_with(read);
+        let size = known.as_ref().map_or_else(String::len, |found| found.boot.size());
+        self.budget.keep(size).with_context(|| format!("looking at the generations, at {system}"))?;
+        Ok(known.clone())
+    }
+}
+
 impl Usable {
+    /// The same system under another number.
+    fn numbered(mut self, number: u64, time: i64) -> Usable {
+        self.boot.number = number;
+        self.boot.date = cairn_boot::date(time);
+        self
+    }
+
     /// A generation that has no link yet: a system in the machine's store.
     pub fn of(
         observed: &Observed,

@@ -55,8 +55,9 @@ impl BootPartitions {
     }
 }
 
-/// Opens the partition that is mounted at `at` on a machine. In one that was unpacked from an image it is a folder.
-pub fn open(observed: &Observed, checked: &Checked, at: &str) -> anyhow::Result<Mounted> {
+/// Opens the partition that is mounted at `at` on a machine. In one that was unpacked from an image it is a folder. What
+/// somebody should know of it goes into `notes`.
+pub fn open(observed: &Observed, checked: &Checked, at: &str, notes: &mut Vec<String>) -> anyhow::Result<Mounted> {
     let root = &observed.root;
     let path = root.shown(at);
     let not_mounted = || {
@@ -84,6 +85,11 @@ pub fn open(observed: &Observed, checked: &Checked, at: &str) -> anyhow::Result<
     }
     match identity::doubt(root, &opened, at, checked) {
         None => Ok(opened),
+        // What the running machine has mounted there is what it boots with, wherever its root was moved to.
+        Some(what) if root.is_host() => {
+            notes.push(format!("{what}: it is taken for this machine's boot partition, for this machine has mounted it"));
+            Ok(opened)
+        }
         Some(what) => Err(Refusal(format!(
             "{what}: that is not this machine's boot partition, and nothing is read from it or written to it; mount the one of \
              the machine's own disk at {}, then try again",
@@ -99,8 +105,9 @@ pub fn can_be_written(observed: &Observed) -> anyhow::Result<()> {
     // The identifiers are those of the disk that exists.
     checked.machine.seed = Some(observed.seed()?);
     let places = checked.machine.disks.values().next().and_then(BootPartitions::of);
+    // What is to be known is told with the plan.
     for at in places.iter().flat_map(BootPartitions::all) {
-        is_writable(&open(observed, &checked, at)?)?;
+        is_writable(&open(observed, &checked, at, &mut Vec::new())?)?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use cairn_boot::{Record, Situation, choose};
 use cairn_machine::SourceFile;
 use cairn_machine::model::Boot;
 use cairn_store::profile;
-use image_builder::view::{Files, Machine, PROFILES, ViewError};
+use image_builder::view::{Files, MOST_GENERATIONS, Machine, PROFILES, ViewError};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -98,7 +98,11 @@ pub struct Link {
 /// The links of the generations, by number, and the number of the one that the profile points at.
 pub fn links(files: &dyn Files) -> Result<(Vec<Link>, Option<u64>), ViewError> {
     let mut links = Vec::new();
-    for name in files.list(PROFILES)?.unwrap_or_default() {
+    let names = files.list(PROFILES)?.unwrap_or_default();
+    if names.iter().filter(|name| profile::generation(name).is_some()).count() > MOST_GENERATIONS {
+        return Err(ViewError::TooManyGenerations { path: PROFILES.into() });
+    }
+    for name in names {
         let Some(number) = profile::generation(&name) else { continue };
         if let Some(system) = files.link(&format!("{PROFILES}/{name}"))? {
             keep(files, &name, system.len())?;
@@ -235,7 +239,13 @@ struct Next {
 }
 
 /// By the same rule as the boot update has it. A machine without a record boots what its profile points at.
-fn next(links: &[Link], found: &[Found], record: Option<&Record>, booted: Option<u64>, current: Option<u64>) -> Next {
+fn next(
+    links: &[Link],
+    found: &[Rc<Found>],
+    record: Option<&Record>,
+    booted: Option<u64>,
+    current: Option<u64>,
+) -> Next {
     let usable = links.iter().zip(found).filter(|(_, f)| f.problem.is_none()).map(|(l, _)| l.number).collect();
     // Of the machine file only whether anything is tried at all decides here.
     let machine_file = links.iter().position(|l| Some(l.number) == current).and_then(|i| found[i].values());
@@ -292,16 +302,27 @@ pub struct Reader<'a> {
     pub packages: Packages<'a>,
     /// The kernels' names by base.
     pub kernels: BTreeMap<String, Option<String>>,
+    /// What was looked at already: many links may lead to one system.
+    found: BTreeMap<String, Rc<Found>>,
 }
 
 impl<'a> Reader<'a> {
     /// Nothing is read yet.
     pub fn new(files: &'a dyn Files) -> Reader<'a> {
-        Reader { files, packages: Packages::new(files), kernels: BTreeMap::new() }
+        Reader { files, packages: Packages::new(files), kernels: BTreeMap::new(), found: BTreeMap::new() }
     }
 
-    /// Looks at a system.
-    pub fn find(&mut self, system: &str) -> Result<Found, ViewError> {
+    /// Looks at a system, once.
+    pub fn find(&mut self, system: &str) -> Result<Rc<Found>, ViewError> {
+        if let Some(known) = self.found.get(system) {
+            return Ok(Rc::clone(known));
+        }
+        let found = Rc::new(self.look_at(system)?);
+        self.found.insert(system.to_string(), Rc::clone(&found));
+        Ok(found)
+    }
+
+    fn look_at(&mut self, system: &str) -> Result<Found, ViewError> {
         let mut found = Found {
             system: system.into(),
             base: None,
@@ -367,13 +388,27 @@ impl<'a> Reader<'a> {
         } else {
             let old = self.packages.of(&before.system, before.base.as_deref())?;
             let new = self.packages.of(&after.system, after.base.as_deref())?;
+            if let (Some(old), Some(new)) = (&old, &new) {
+                self.compare(&after.system, old.len() + new.len())?;
+            }
             old.zip(new).map(|(old, new)| packages::count(&packages::changes(&old, &new)))
         };
+        if let (Some(old), Some(new)) = (&before.machine_file, &after.machine_file)
+            && old != new
+        {
+            self.compare(&after.system, old.len() + new.len())?;
+        }
         let settings = settings_of(before, after).map(|all| all.into_iter().map(|s| s.key).collect());
         if counts.is_none() && settings.is_none() {
             return Ok(None);
         }
         Ok(Some(Changes { packages: counts, settings, same_system: false }))
+    }
+
+    /// Two systems can be compared again and again, by links that lead to them in turn.
+    fn compare(&self, system: &str, things: usize) -> Result<(), ViewError> {
+        let steps = self.files.budget().steps(things as u64 / 2);
+        steps.map_err(|why| ViewError::Endless { path: system.to_string(), why })
     }
 }
 

@@ -291,3 +291,51 @@ fn a_boot_partition_that_is_not_mounted_is_refused() {
         made.run(command).refused("the boot partition is not mounted at");
     }
 }
+
+#[test]
+fn a_host_that_never_built_anything_looks_at_a_machine_with_grub() {
+    let mut system = SystemOf::named("one");
+    system.machine += "boot: {loader: grub}\n";
+    let Some(made) = Made::mounted(&[system]) else { return };
+    // Nobody's store, and no folder for it.
+    let ran = crate::hostile::look(&["boot", "check", "--root"], made.root());
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("GRUB's own parts are not compared"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn a_root_is_the_same_however_it_is_spelled() {
+    let Some(made) = two() else { return };
+    made.run(&["boot", "repair"]).done();
+    let root = made.root();
+    let bound = tempfile::tempdir().unwrap();
+    let bind = nix::mount::MsFlags::MS_BIND | nix::mount::MsFlags::MS_REC;
+    nix::mount::mount(Some(root), bound.path(), None::<&str>, bind, None::<&str>).unwrap();
+    let link = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(root, link.path().join("link")).unwrap();
+    let here = std::env::current_dir().unwrap();
+    let relative =
+        format!("{}{}", "../".repeat(here.components().count() - 1), root.strip_prefix("/").unwrap().display());
+    let name = root.file_name().unwrap().to_str().unwrap();
+    let spellings = [
+        root.display().to_string(),
+        format!("{}/", root.display()),
+        format!("{}//./", root.display()),
+        format!("{}/../{name}", root.display()),
+        relative,
+        link.path().join("link").display().to_string(),
+        format!("{}/", link.path().join("link").display()),
+        bound.path().display().to_string(),
+    ];
+    let list = made.run(&["generations"]).done().out;
+    let all = spellings.iter().map(|root| {
+        let ran = |args: &[&str]| crate::made::cairn(&[args, &["--root", root]].concat());
+        (root, ran(&["generations"]), ran(&["boot", "check"]))
+    });
+    let all: Vec<_> = all.collect();
+    nix::mount::umount2(bound.path(), nix::mount::MntFlags::MNT_DETACH).unwrap();
+    for (root, generations, check) in all {
+        assert_eq!((generations.code, &generations.out), (0, &list), "{root}: {}", generations.err);
+        assert_eq!(check.code, 0, "{root}: {}{}", check.out, check.err);
+    }
+}

@@ -28,7 +28,7 @@ const LOOKS: [&[&str]; 6] = [
 
 /// Runs a command on an image; nothing may be left in its temporary folder or its user's.
 #[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, under limits")]
-fn look(args: &[&str], image: &Path) -> Ran {
+pub fn look(args: &[&str], image: &Path) -> Ran {
     let home = tempfile::tempdir().unwrap();
     let before = fingerprint(home.path());
     let mut command = Command::new("prlimit");
@@ -315,5 +315,85 @@ fn texts_that_are_as_long_as_they_may_be_fit_into_memory() {
             assert_eq!(ran.code == 1, told || args[0] == "boot", "{name} {begin}: {args:?}: {}", ran.err);
         }
         fs::remove_file(&image).unwrap();
+    }
+}
+
+/// Commands that look at a machine below a folder.
+const BELOW: [&[&str]; 4] = [
+    &["generations", "--root"],
+    &["diff", "1", "2", "--root"],
+    &["boot", "check", "--root"],
+    &["gc", "--dry-run", "--root"],
+];
+
+/// A machine with generations up to a number, the systems of its first two in turn.
+fn with_links(made: &Made, up_to: usize) {
+    (3..=up_to).for_each(|number| link_to(made, number, (number + 1) % 2));
+}
+
+fn link_to(made: &Made, number: usize, index: usize) {
+    let link = made.root().join(format!("nix/var/nix/profiles/system-{number}-link"));
+    let _ = fs::remove_file(&link);
+    symlink(made.systems[index].to_string(), link).unwrap();
+}
+
+fn write_into(made: &Made, index: usize, name: &str, text: &str) {
+    let system = made.store.real_path(&made.systems[index]);
+    fs::set_permissions(&system, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::remove_file(system.join(name)).unwrap();
+    fs::write(system.join(name), text).unwrap();
+}
+
+#[test]
+fn links_that_cost_nothing_take_no_memory() {
+    let Some(made) = Made::mounted(&[SystemOf::named("one"), SystemOf::named("two")]) else { return };
+    with_links(&made, 2000);
+    // One machine file of the greatest length; of two each comparison would take its time.
+    write_into(&made, 1, "machine.yaml", &format!("version: 1\n#{}\n", "#".repeat((1 << 20) - 20)));
+    for args in BELOW {
+        let ran = look(args, made.root());
+        let why = "lead in circles";
+        let ended = match args[0] {
+            "generations" => ran.code == 1 && ran.err.contains(why),
+            // Nothing is on the boot partition.
+            "boot" => ran.code == 1 && ran.out.contains("is missing"),
+            _ => ran.code == 0,
+        };
+        assert!(ended, "{args:?}: {} {}{}", ran.code, ran.out, ran.err);
+    }
+    // All of them of one system: there is nothing to compare.
+    (3..=2000).step_by(2).for_each(|number| link_to(&made, number, 1));
+    let image = made.image();
+    assert_eq!(look(BELOW[0], made.root()).code, 0);
+    assert_eq!(look(&["generations", "--image"], &image).code, 0);
+    fs::remove_file(image).unwrap();
+    // Words of a kernel's command line: few long ones, and many that say nothing.
+    let system = made.store.real_path(&made.systems[1]);
+    let spec = fs::read_to_string(system.join("boot.json")).unwrap();
+    for words in [format!("\"{}\"", "a".repeat(1_040_000)), format!("{}\"\"", "\"\",".repeat(340_000))] {
+        write_into(&made, 1, "boot.json", &spec.replace("\"quiet\"", &words));
+        let image = made.image();
+        assert_eq!(look(BELOW[0], made.root()).code, 0);
+        for (args, place) in BELOW[2..].iter().map(|args| (*args, made.root())).chain([(LOOKS[4], image.as_path())]) {
+            fails(args, place, &["has more than 32 MiB"]);
+        }
+        fs::remove_file(image).unwrap();
+    }
+}
+
+#[test]
+fn more_generations_than_anybody_has_are_refused() {
+    let Some(made) = Made::mounted(&[SystemOf::named("one"), SystemOf::named("two")]) else { return };
+    with_links(&made, 4096);
+    for args in BELOW {
+        let ran = look(args, made.root());
+        assert!(ran.code == 0 || args[0] == "boot" && ran.code == 1, "{args:?}: {} {}", ran.code, ran.err);
+    }
+    link_to(&made, 4097, 0);
+    let image = made.image();
+    for (args, place) in
+        BELOW.iter().map(|args| (*args, made.root())).chain(LOOKS[2..].iter().map(|args| (*args, image.as_path())))
+    {
+        look(args, place).refused("has more than 4096 generations");
     }
 }

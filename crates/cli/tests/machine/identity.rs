@@ -135,3 +135,57 @@ fn a_folder_on_somebody_s_disk_does_not_make_that_disk_s_boot_partition_its_own(
     ran.refused("that is not this machine's boot partition");
     assert_eq!(fs::read_dir(machine.join("boot")).unwrap().count(), 1, "lost+found");
 }
+
+/// What puts this computer's programs into a root and runs the command there. All of it is mounted for the command alone, and
+/// read-only: nobody who removes the root meets it.
+const WITHIN: &str = "set -e
+root=$1 program=$2
+shift 2
+for folder in usr proc sys; do
+  mkdir -p $root/$folder
+  mount --bind -o ro /$folder $root/$folder
+  mount -o remount,bind,ro $root/$folder
+done
+ln -sfn usr/lib $root/lib
+ln -sfn usr/lib64 $root/lib64
+mkdir -p $root/tmp
+touch $root/cairn
+mount --bind $program $root/cairn
+exec chroot $root /cairn \"$@\"";
+
+#[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, in a root of its own")]
+fn within(root: &Path, args: &[&str]) -> Ran {
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", WITHIN, "sh"]);
+    let output = command.arg(root).arg(env!("CARGO_BIN_EXE_cairn")).args(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ran { code: output.status.code().unwrap(), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+#[test]
+fn what_the_running_machine_has_mounted_is_its_own_wherever_its_root_was_moved() {
+    let Some(made) = Made::mounted(&[SystemOf::named("one"), SystemOf::named("two")]) else { return };
+    let top = made.root().join("disks");
+    fs::create_dir(&top).unwrap();
+    let (own, other) = (Disk::new(top.join("own.raw")), Disk::new(top.join("other.raw")));
+    let root = top.join("root");
+    let boot = root.join("boot");
+    let _mounted = Mounted(vec![root.clone(), boot.clone()]);
+    own.mount(true, &root);
+    fs::create_dir(&boot).unwrap();
+    other.mount(false, &boot);
+    put_machine(&made, &root);
+    // It is not the machine that runs, and then it is.
+    run(&root, &["boot", "repair"]).refused("that is not this machine's boot partition");
+    let note = "it is taken for this machine's boot partition";
+    within(&root, &["gc", "--dry-run"]).done();
+    for args in [&["boot", "repair"][..], &["rollback", "1"]] {
+        let ran = within(&root, args).done();
+        assert!(ran.err.contains(note), "{args:?}: {}", ran.err);
+    }
+    assert!(boot.join("EFI/BOOT/BOOTX64.EFI").is_file());
+    let check = within(&root, &["boot", "check"]).done();
+    assert!(check.err.contains(note), "{}", check.err);
+    umount(&boot).unwrap();
+    within(&root, &["boot", "repair"]).refused("the boot partition is not mounted at");
+}

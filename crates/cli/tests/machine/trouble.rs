@@ -210,3 +210,31 @@ fn a_boot_partition_that_is_read_only_is_told_before_anything_is_made() {
         assert_eq!((made.recorded(), made.generations().current().unwrap()), (before, Some(2)), "{args:?}");
     }
 }
+
+#[test]
+fn a_folder_of_cairn_s_that_is_a_link_is_refused() {
+    let Some(made) = Made::mounted(&[SystemOf::named("one"), SystemOf::named("two")]) else { return };
+    made.run(&["boot", "repair"]).done();
+    let (root, aside) = (made.root(), made.root().join("aside"));
+    for folder in ["var/lib/cairn", "nix/var/cairn", "nix/var/nix/profiles", "nix/store"] {
+        let place = root.join(folder);
+        fs::rename(&place, &aside).unwrap();
+        for file in [false, true] {
+            match file {
+                true => fs::write(&place, "no folder").unwrap(),
+                false => std::os::unix::fs::symlink(&aside, &place).unwrap(),
+            }
+            for args in [&["gc"][..], &["rollback", "1"], &["boot", "repair"]] {
+                let ran = made.run(args);
+                // Whoever only reads a folder may do so, wherever it is.
+                let may = folder == "nix/var/cairn" && args[0] != "gc";
+                assert!(ran.code == 3 || may && ran.code == 0, "{folder} {args:?}: {} {}", ran.code, ran.err);
+                let unusable = ran.err.contains("cannot be used, for it must be a folder itself");
+                let must = folder == "var/lib/cairn" || args[0] == "gc";
+                assert!(unusable || !must, "{folder} {args:?}: {}", ran.err);
+            }
+            fs::remove_file(&place).unwrap();
+        }
+        fs::rename(&aside, &place).unwrap();
+    }
+}

@@ -109,14 +109,19 @@ fn a_damaged_source_is_told_by_path_and_changes_nothing() {
 fn a_full_boot_partition_is_refused_with_what_to_do_and_no_generation_is_made() {
     let Some(here) = Made::mounted(&[SystemOf::named("one")]) else { return };
     here.run(&["boot", "repair"]).done();
-    let there =
-        Made::with(&[SystemOf { kernel: Box::leak("k".repeat(100_000).into_boxed_str()), ..SystemOf::named("two") }]);
+    let kernel = Box::leak("k".repeat(4000).into_boxed_str());
+    let there = Made::with(&[SystemOf { kernel, ..SystemOf::named("two") }]);
+    fs::write(here.root().join("boot/full"), vec![0; 61 << 20]).unwrap();
     here.run(&from(&there, &[])).refused("the boot partition has");
     assert_eq!((here.generations().list().unwrap().len(), here.entries()), (1, vec!["1".to_string()]));
     assert_eq!(here.recorded().trial, None);
-    // What was copied is garbage now.
+    // What was copied is garbage now, in Nix's database too.
+    let known = || NixDb::read(here.root()).unwrap().unwrap().info(&there.systems[0]).unwrap().is_some();
+    assert!(known());
     let ran = here.run(&["gc"]).done();
     assert!(ran.out.contains("store paths"), "{}", ran.out);
+    assert!(!known());
+    assert!(!fs::exists(here.store.real_path(&there.systems[0])).unwrap());
     assert!(fs::exists(here.store.real_path(&here.systems[0])).unwrap());
 }
 
