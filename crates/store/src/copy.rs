@@ -131,12 +131,16 @@ impl Store {
     }
 
     /// The paths whose names are looked for in what is copied: all that lie in either store, one for each hash part. What the
-    /// source's books leave out of the closure would not be found otherwise.
+    /// source's books leave out of the closure would not be found otherwise. In the bytes only the hash part can be searched for
+    /// (the name behind it may be cut off), so two paths that share one could be taken for each other: no store makes them.
     fn candidates(&self, source: &Source, wanted: &[PathInfo]) -> Result<Vec<StorePath>, StoreError> {
         let mut all: BTreeMap<String, StorePath> = BTreeMap::new();
         let lying = source.lying_there()?.into_iter().chain(self.lying_there()?);
         for path in wanted.iter().map(|info| info.path.clone()).chain(lying) {
-            all.entry(path.hash_part().to_string()).or_insert(path);
+            if let Some(other) = all.insert(path.hash_part().to_string(), path.clone()).filter(|other| *other != path) {
+                let what = format!("it has the same hash as {other}, so nobody can tell which of them is referred to");
+                return Err(source.damaged(&path, what));
+            }
         }
         Ok(all.into_values().collect())
     }
@@ -199,7 +203,7 @@ enum Here {
 
 /// Whether the books have all the references that are in the bytes.
 fn all_references(source: &Source, info: &PathInfo, hashed: &Hashed) -> Result<(), StoreError> {
-    let known = |found: &StorePath| info.references.iter().any(|known| known.hash_part() == found.hash_part());
+    let known = |found: &StorePath| info.references.contains(found);
     match hashed.references.iter().find(|found| !known(found)) {
         None => Ok(()),
         Some(found) => {
