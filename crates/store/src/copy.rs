@@ -11,7 +11,7 @@ use cairn_process::Report;
 use nix::sys::statvfs::statvfs;
 
 use crate::canonical::{canonicalise, canonicalise_in_place};
-use crate::copy_tree::Copy;
+use crate::copy_tree::{self, Copy};
 use crate::hash::{Hashed, hash_tree};
 use crate::info::to_hex;
 use crate::publish::{REGISTRATION_TIME, Staged};
@@ -44,7 +44,7 @@ impl Store {
         roots: &[StorePath],
         report: &dyn Report,
     ) -> Result<Copied, StoreError> {
-        let free = statvfs(&self.store_dir()).map_or(0, |s| s.blocks_available() * s.fragment_size());
+        let free = self.free();
         let mut needed = 0;
         self.copy_missing(source, roots, &mut needed, report).map_err(|error| match error {
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
@@ -83,7 +83,7 @@ impl Store {
         let in_place: Vec<StorePath> = staged.keys().map(|path| (*path).clone()).collect();
         for info in missing {
             let scratch = self.scratch()?;
-            Copy::make(source, info, scratch.path(), report)?;
+            Copy::make(source, info, self.most(source, info)?, scratch.path(), report)?;
             let found = canonicalise(scratch.path())?;
             let before = scratch.now()?;
             let hashed = hash_tree(scratch.path(), found, &candidates)?;
@@ -128,6 +128,23 @@ impl Store {
         let bytes = placed.iter().map(|s| s.listing.total_size()).sum();
         let new = placed.iter().map(|s| s.info.path.clone()).collect();
         Ok(Copied { closure, new, bytes })
+    }
+
+    /// The bytes that the files of a path may have. A NAR has more than the files in it; when nobody knows its size, they are
+    /// counted, and have to fit.
+    fn most(&self, source: &Source, info: &PathInfo) -> Result<u64, StoreError> {
+        if info.nar_size != 0 {
+            return Ok(info.nar_size);
+        }
+        let (needed, free) = (copy_tree::size(&source.real_path(&info.path))?, self.free());
+        match needed > free {
+            true => Err(StoreError::Full { root: self.root().to_path_buf(), needed, free }),
+            false => Ok(needed),
+        }
+    }
+
+    fn free(&self) -> u64 {
+        statvfs(&self.store_dir()).map_or(0, |s| s.blocks_available().saturating_mul(s.fragment_size()))
     }
 
     /// The paths whose names are looked for in what is copied: all that lie in either store, one for each hash part. What the

@@ -198,3 +198,21 @@ fn two_paths_with_one_hash_are_not_taken_for_each_other() {
         assert_eq!(here.paths().unwrap(), []);
     }
 }
+
+#[test]
+fn a_path_of_unknown_size_has_to_fit_on_the_disk() {
+    let (source_dir, leaf, _, system) = disk();
+    change(source_dir.path(), "update ValidPaths set narSize = 0");
+    let (here, here_dir) = store();
+    // Larger than the disk, and takes no room of it where it lies.
+    let top = source_dir.path().join("nix/store").join(leaf.base_name());
+    fs::set_permissions(&top, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let file = fs::File::create(top.join("sparse")).unwrap();
+    file.set_len(8 << 40).unwrap();
+    let copy = || here.copy_closure(&Source::open(source_dir.path()).unwrap(), from_ref(&system), &Quiet);
+    let error = copy().unwrap_err();
+    assert!(matches!(error, StoreError::Full { needed, .. } if needed >= 8 << 40), "{error}");
+    assert_eq!((here.paths().unwrap(), left_over(here_dir.path())), (vec![], vec![]));
+    fs::remove_file(top.join("sparse")).unwrap();
+    copy().unwrap();
+}
