@@ -10,6 +10,9 @@
 //!   (`RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`). Where that folder *is*, the machine decides, as for reading: an administrator
 //!   may have moved `/var` and left a link.
 //!
+//! - Neither goes over to a **file system that is mounted below the root** and is not the machine's own: a rescue system's
+//!   `/run`, say. The running machine's mounts are all its own.
+//!
 //! A file is opened only when it is known to be a regular one, so that no pipe makes anybody wait and no device notices, and
 //! whoever reads one says how long it may be.
 //!
@@ -17,6 +20,7 @@
 
 mod beneath;
 mod folder;
+mod mounts;
 mod plain;
 mod resolve;
 mod root;

@@ -67,8 +67,8 @@ pub(crate) fn reopen(place: OwnedFd, flags: OFlag) -> io::Result<File> {
         return Err(not_regular(&metadata));
     }
     let path = format!("/proc/self/fd/{}", place.as_raw_fd());
-    let fd = nix::fcntl::open(path.as_str(), flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())?;
-    Ok(File::from(fd))
+    let fd = nix::fcntl::open(path.as_str(), flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty());
+    Ok(File::from(fd.map_err(|errno| crate::mounts::without_proc(errno.into()))?))
 }
 
 /// Says what something is that should be a file.

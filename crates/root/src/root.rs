@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::dir::Dir;
-use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, ResolveFlag, openat, readlinkat};
 use nix::sys::stat::Mode;
 
 use crate::folder::Folder;
+use crate::mounts;
 use crate::plain::read_all;
 use crate::resolve::{self, IN_ROOT, if_any, relative};
 
@@ -49,17 +51,35 @@ const MOST_NAMES: usize = 1 << 20;
 pub struct Root {
     dir: Arc<OwnedFd>,
     path: PathBuf,
+    host: bool,
+    /// Whether what is mounted below it is its own, whatever it is: a running machine's, and a view from inside of one.
+    all_mounts: bool,
 }
 
 impl Root {
     /// Opens the folder, which is the user's own word: links in `path` itself are followed.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system's; [`ErrorKind::InvalidInput`] when its name without links is another folder's: the root of a
+    /// process that sees other things than this one is called `/` too, and something may be mounted over the folder.
     pub fn open(path: &Path) -> io::Result<Root> {
-        let dir = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let path = std::fs::canonicalize(path)?;
-        Ok(Root { dir: Arc::new(dir), path })
+        let folder = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = openat(AT_FDCWD, path, folder, Mode::empty())?;
+        let real = std::fs::canonicalize(path)?;
+        if !is_at(&dir, &real)? {
+            let (path, real) = (path.display(), real.display());
+            let what = format!("{path} is not the folder that its full name, {real}, leads to from here");
+            return Err(io::Error::new(ErrorKind::InvalidInput, what));
+        }
+        let host = real == Path::new("/");
+        Ok(Root { dir: Arc::new(dir), path: real, host, all_mounts: host })
+    }
+
+    /// The same root for who looks himself at what is mounted below it, and knows whose it is: the boot partition's device is
+    /// compared with the machine's. For everybody else, see [`Root::own`].
+    #[must_use]
+    pub fn with_mounts(&self) -> Root {
+        Root { all_mounts: true, ..self.clone() }
     }
 
     /// Where it is on the host, without links: for messages, and for comparing.
@@ -68,10 +88,10 @@ impl Root {
         &self.path
     }
 
-    /// Whether it is the running machine's own root.
+    /// Whether it is the running machine's own root: the very folder that is this process's `/`.
     #[must_use]
     pub fn is_host(&self) -> bool {
-        self.path == Path::new("/")
+        self.host
     }
 
     /// What a path below it is called in messages. Nothing may be opened by this name.
@@ -87,7 +107,9 @@ impl Root {
     /// The operating system's.
     pub fn inside(&self, path: impl AsRef<Path>) -> io::Result<Option<Root>> {
         let Some(dir) = self.directory(path.as_ref())? else { return Ok(None) };
-        Ok(Some(Root { path: real_path(&dir)?, dir: Arc::new(dir) }))
+        let path = real_path(&dir)?;
+        let host = self.host && path == self.path;
+        Ok(Some(Root { path, dir: Arc::new(dir), host, all_mounts: self.all_mounts }))
     }
 
     /// The root itself, to be written in: for a folder that is Cairn's own as a whole.
@@ -100,12 +122,15 @@ impl Root {
     /// is no link.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is none, [`ErrorKind::InvalidInput`] when it is something else, and the operating
-    /// system's.
+    /// [`ErrorKind::NotFound`] when there is none, [`ErrorKind::InvalidInput`] when it is something else, or is, on a machine
+    /// that is not the running one, on a file system that is not the machine's (as for all that is opened below a root), and the
+    /// operating system's.
     pub fn own(&self, path: impl AsRef<Path>) -> io::Result<Folder> {
         let (parent, name) = parent_and_name(path.as_ref())?;
         let parent = self.directory(parent)?.ok_or(ErrorKind::NotFound)?;
-        Folder::at(real_path(&parent)?, parent).folder(name)
+        let folder = Folder::at(real_path(&parent)?, parent).folder(name)?;
+        self.ours(&folder)?;
+        Ok(folder)
     }
 
     /// The same; what is missing is made, with mode 0755.
@@ -127,6 +152,7 @@ impl Root {
         let mut folder = Folder::at(real_path(&found)?, found);
         for name in left.into_iter().rev() {
             folder = folder.folder_or_new(name, 0o755)?;
+            self.ours(&folder)?;
         }
         Ok(folder)
     }
@@ -174,7 +200,7 @@ impl Root {
         match readlinkat(&place, "") {
             Ok(target) => Ok(Some(target.into())),
             // It is no link.
-            Err(nix::errno::Errno::ENOENT | nix::errno::Errno::EINVAL) => Ok(None),
+            Err(Errno::ENOENT | Errno::EINVAL) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -225,11 +251,34 @@ impl Root {
     }
 
     fn place(&self, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
-        resolve::open(&self.dir, path, OFlag::O_PATH | flags, 0, IN_ROOT)
+        self.opened(path, OFlag::O_PATH | flags)
     }
 
     fn directory(&self, path: &Path) -> io::Result<Option<OwnedFd>> {
-        if_any(resolve::open(&self.dir, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, 0, IN_ROOT))
+        if_any(self.opened(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY))
+    }
+
+    /// Opens what is the machine's own. Only where the way goes over a mount does somebody have to look whose that is.
+    fn opened(&self, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
+        if self.all_mounts {
+            return resolve::open(&self.dir, path, flags, 0, IN_ROOT);
+        }
+        match resolve::open(&self.dir, path, flags, 0, IN_ROOT | ResolveFlag::RESOLVE_NO_XDEV) {
+            Err(error) if error.raw_os_error() == Some(Errno::EXDEV as i32) => {
+                // As a place only: opening is doing something already where it is a file of the kernel's.
+                let place = resolve::open(&self.dir, path, OFlag::O_PATH | flags, 0, IN_ROOT)?;
+                self.ours(&place)?;
+                if flags.contains(OFlag::O_PATH) {
+                    return Ok(place);
+                }
+                resolve::open(place, Path::new("."), flags, 0, IN_ROOT | ResolveFlag::RESOLVE_NO_XDEV)
+            }
+            other => other,
+        }
+    }
+
+    fn ours(&self, found: &impl AsFd) -> io::Result<()> {
+        if self.all_mounts { Ok(()) } else { mounts::ours(self.dir.as_fd(), &self.path, found.as_fd()) }
     }
 }
 
@@ -259,7 +308,18 @@ pub(crate) fn names(dir: OwnedFd) -> io::Result<Vec<OsString>> {
 
 /// Where an open folder really is, without links.
 pub(crate) fn real_path(dir: &OwnedFd) -> io::Result<PathBuf> {
-    std::fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd()))
+    std::fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).map_err(mounts::without_proc)
+}
+
+/// Whether an open folder is the one that a path leads to, on the same mount.
+fn is_at(dir: &OwnedFd, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let there = openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let one = |fd: &OwnedFd| -> io::Result<_> {
+        let meta = File::from(fd.try_clone()?).metadata()?;
+        Ok((meta.dev(), meta.ino(), mounts::mount_id(fd)?))
+    };
+    Ok(one(dir)? == one(&there)?)
 }
 
 pub(crate) fn shown(top: &Path, path: &Path) -> PathBuf {

@@ -11,7 +11,7 @@ use cairn_process::Report;
 use nix::sys::statvfs::statvfs;
 
 use crate::canonical::{canonicalise, canonicalise_in_place};
-use crate::copy_tree::Copy;
+use crate::copy_tree::{self, Copy};
 use crate::hash::{Hashed, hash_tree};
 use crate::info::to_hex;
 use crate::publish::{REGISTRATION_TIME, Staged};
@@ -44,7 +44,7 @@ impl Store {
         roots: &[StorePath],
         report: &dyn Report,
     ) -> Result<Copied, StoreError> {
-        let free = statvfs(&self.store_dir()).map_or(0, |s| s.blocks_available() * s.fragment_size());
+        let free = self.free();
         let mut needed = 0;
         self.copy_missing(source, roots, &mut needed, report).map_err(|error| match error {
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
@@ -83,7 +83,7 @@ impl Store {
         let in_place: Vec<StorePath> = staged.keys().map(|path| (*path).clone()).collect();
         for info in missing {
             let scratch = self.scratch()?;
-            Copy::make(source, info, scratch.path(), report)?;
+            Copy::make(source, info, self.most(source, info)?, scratch.path(), report)?;
             let found = canonicalise(scratch.path())?;
             let before = scratch.now()?;
             let hashed = hash_tree(scratch.path(), found, &candidates)?;
@@ -130,13 +130,34 @@ impl Store {
         Ok(Copied { closure, new, bytes })
     }
 
+    /// The bytes that the files of a path may have. A NAR has more than the files in it; when nobody knows its size, they are
+    /// counted, and have to fit.
+    fn most(&self, source: &Source, info: &PathInfo) -> Result<u64, StoreError> {
+        if info.nar_size != 0 {
+            return Ok(info.nar_size);
+        }
+        let (needed, free) = (copy_tree::size(&source.real_path(&info.path))?, self.free());
+        match needed > free {
+            true => Err(StoreError::Full { root: self.root().to_path_buf(), needed, free }),
+            false => Ok(needed),
+        }
+    }
+
+    fn free(&self) -> u64 {
+        statvfs(&self.store_dir()).map_or(0, |s| s.blocks_available().saturating_mul(s.fragment_size()))
+    }
+
     /// The paths whose names are looked for in what is copied: all that lie in either store, one for each hash part. What the
-    /// source's books leave out of the closure would not be found otherwise.
+    /// source's books leave out of the closure would not be found otherwise. In the bytes only the hash part can be searched for
+    /// (the name behind it may be cut off), so two paths that share one could be taken for each other: no store makes them.
     fn candidates(&self, source: &Source, wanted: &[PathInfo]) -> Result<Vec<StorePath>, StoreError> {
         let mut all: BTreeMap<String, StorePath> = BTreeMap::new();
         let lying = source.lying_there()?.into_iter().chain(self.lying_there()?);
         for path in wanted.iter().map(|info| info.path.clone()).chain(lying) {
-            all.entry(path.hash_part().to_string()).or_insert(path);
+            if let Some(other) = all.insert(path.hash_part().to_string(), path.clone()).filter(|other| *other != path) {
+                let what = format!("it has the same hash as {other}, so nobody can tell which of them is referred to");
+                return Err(source.damaged(&path, what));
+            }
         }
         Ok(all.into_values().collect())
     }
@@ -199,7 +220,7 @@ enum Here {
 
 /// Whether the books have all the references that are in the bytes.
 fn all_references(source: &Source, info: &PathInfo, hashed: &Hashed) -> Result<(), StoreError> {
-    let known = |found: &StorePath| info.references.iter().any(|known| known.hash_part() == found.hash_part());
+    let known = |found: &StorePath| info.references.contains(found);
     match hashed.references.iter().find(|found| !known(found)) {
         None => Ok(()),
         Some(found) => {

@@ -21,17 +21,16 @@ pub(crate) struct Copy<'a> {
 }
 
 impl<'a> Copy<'a> {
-    /// Copies a path's tree to `to`, which is an empty folder. The kernel copies (and lets files share their blocks where it
-    /// can).
+    /// Copies a path's tree to `to`, which is an empty folder; `most` bytes of it. The kernel copies (and lets files share their
+    /// blocks where it can).
     pub(crate) fn make(
         source: &'a Source,
         info: &'a PathInfo,
+        most: u64,
         to: &Path,
         report: &'a dyn Report,
     ) -> Result<(), StoreError> {
-        // A NAR has more bytes than the files in it; a size of 0 is one that nobody knows.
-        let left = if info.nar_size == 0 { u64::MAX } else { info.nar_size };
-        Copy { source, info, report, left }.tree(&source.real_path(&info.path), to, 0)
+        Copy { source, info, report, left: most }.tree(&source.real_path(&info.path), to, 0)
     }
 
     fn tree(&mut self, from: &Path, to: &Path, depth: usize) -> Result<(), StoreError> {
@@ -69,7 +68,10 @@ impl<'a> Copy<'a> {
     fn file(&mut self, from: &Path, to: &Path, meta: &fs::Metadata) -> Result<(), StoreError> {
         // Before the disk is filled with what cannot be right.
         self.left = self.left.checked_sub(meta.len()).ok_or_else(|| {
-            let what = format!("its files have more than the {} bytes that it should have", self.info.nar_size);
+            let what = match self.info.nar_size {
+                0 => "its files have grown since they were counted".to_string(),
+                size => format!("its files have more than the {size} bytes that it should have"),
+            };
             self.source.damaged(&self.info.path, what)
         })?;
         let mut reader = plain::open(from).map_err(StoreError::io("reading", from))?;
@@ -80,6 +82,26 @@ impl<'a> Copy<'a> {
         self.report.advance(copied);
         Ok(())
     }
+}
+
+/// The bytes that the files of a tree say they have, holes too: a copy may not keep these.
+pub(crate) fn size(top: &Path) -> Result<u64, StoreError> {
+    fn add(at: &Path, depth: usize, sum: &mut u64) -> io::Result<()> {
+        let meta = fs::symlink_metadata(at)?;
+        if meta.is_file() {
+            *sum = sum.saturating_add(meta.len());
+        }
+        // What is deeper is refused when it is copied.
+        if meta.is_dir() && depth <= MAX_DEPTH {
+            for entry in fs::read_dir(at)? {
+                add(&entry?.path(), depth + 1, sum)?;
+            }
+        }
+        Ok(())
+    }
+    let mut sum = 0;
+    add(top, 0, &mut sum).map_err(StoreError::io("reading", top))?;
+    Ok(sum)
 }
 
 /// Names the side that is at fault.

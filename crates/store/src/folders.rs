@@ -40,7 +40,7 @@ impl Part {
     pub(crate) fn most(self) -> u64 {
         match self {
             Part::Info => 4 << 20,
-            Part::Listing | Part::Fingerprint => 256 << 20,
+            Part::Listing | Part::Fingerprint => 64 << 20,
             Part::Tmp => 0,
         }
     }

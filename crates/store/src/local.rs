@@ -14,7 +14,7 @@ use crate::folders::{Folders, OWN_DIR, Part};
 use crate::info::to_hex;
 use crate::lock::wait_for;
 use crate::record::{self, Record, recorded_path};
-use crate::scratch::claim_dead;
+use crate::scratch::remove_all_dead;
 use crate::source;
 use crate::{Entry, Listing, PathInfo, Scratch, StoreError, StorePath};
 
@@ -81,10 +81,8 @@ impl Store {
         let live = machine && disk.is_host();
         let store = Store { disk: disk.clone(), folders: Folders::made(disk)?, looks: false, machine, live };
         // A store that is only read (somebody else's, a medium) has nothing to lock and nothing to tidy.
-        if let (Ok(tmp), Ok(lock)) = (store.changed(Part::Tmp), store.lock()) {
-            let dead = claim_dead(tmp);
-            drop(lock);
-            dead.into_iter().for_each(crate::scratch::Dead::remove);
+        if let Ok(tmp) = store.changed(Part::Tmp) {
+            remove_all_dead(tmp, || store.lock());
         }
         Ok(store)
     }
@@ -157,6 +155,24 @@ impl Store {
     pub fn listing(&self, path: &StorePath) -> Result<Listing, StoreError> {
         let record = self.valid(path)?;
         self.listing_of(path, &record)
+    }
+
+    /// What the listing of a path says of one thing in it, if anything. The others are not kept: there may be millions.
+    ///
+    /// # Errors
+    /// As [`Store::listing`].
+    pub fn listed(&self, path: &StorePath, inside: &str) -> Result<Option<Entry>, StoreError> {
+        let record = self.valid(path)?;
+        let damaged = || self.damaged(path, format!("{} was changed", self.listing_file(path).display()));
+        let text = self.listing_text(path, &record)?;
+        let mut found = None;
+        for entry in Listing::of_text(&text).ok_or_else(damaged)? {
+            let entry = entry.ok_or_else(damaged)?;
+            if entry.path == inside && found.replace(entry).is_some() {
+                return Err(damaged());
+            }
+        }
+        Ok(found)
     }
 
     /// The same for a path whose record is at hand.

@@ -67,7 +67,7 @@ impl NixDb {
         let dir = own_or_new(disk, DATABASE_DIR)?;
         let big_lock = big_lock(&dir)?;
         check_schema(&dir)?;
-        let budget = Budget::of(nix_files::check(&dir)?);
+        let budget = Budget::of(nix_files::check(&dir, nix_files::largest(disk))?);
         let file = dir.shown(DATABASE);
         let new = is_missing(&dir, DATABASE)?;
         let open = |file: &Path| {
@@ -130,10 +130,10 @@ impl NixDb {
             return Ok(None);
         }
         check_schema(&dir)?;
-        let budget = Budget::of(nix_files::check(&dir)?);
+        let budget = Budget::of(nix_files::check(&dir, nix_files::largest(disk))?);
         let file = dir.shown(DATABASE);
         // SQLite would make files beside one with a log, and roll back what an unfinished journal says.
-        let copy = copy_quietly(&dir)?;
+        let copy = copy_quietly(&dir, nix_files::largest(disk))?;
         let read = |file: &Path| {
             let mut db = Connection::open(file)?;
             nix_schema::guard(&mut db, &budget)?;

@@ -2,11 +2,11 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
-use cairn_root::{Folder, Kind};
+use cairn_root::{Folder, Kind, Root};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::StoreError;
@@ -25,13 +25,24 @@ const COPIES: usize = 5;
 /// The largest machines have a fifth of this.
 const LARGEST: u64 = 2 << 30;
 
+/// The same for a disk that may be anybody's: a copy of it may have to lie in memory.
+const LARGEST_OF_OTHERS: u64 = 256 << 20;
+
+/// A part of a copy: of a hole in a file nothing is written.
+const STEP: usize = 64 << 10;
+
+/// How much the database of a machine may have.
+pub(crate) fn largest(disk: &Root) -> u64 {
+    if disk.is_host() { LARGEST } else { LARGEST_OF_OTHERS }
+}
+
 /// What stands at the end of a journal that names another one, as a change of several databases at once does. SQLite opens what
 /// is named, whichever file or pipe that is, reads on where that leads it, and may remove it in the end.
 const NAMES_ANOTHER: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 /// All files of the database are files, if they are there; none does more than a database's. Gives its size, with what is
 /// beside it.
-pub(crate) fn check(dir: &Folder) -> Result<u64, StoreError> {
+pub(crate) fn check(dir: &Folder, most: u64) -> Result<u64, StoreError> {
     let mut size: u64 = 0;
     for name in FILES.into_iter().chain([SHARED]) {
         let strange = |what: &str| strange(dir, format!("its file {name} {what}"));
@@ -43,7 +54,7 @@ pub(crate) fn check(dir: &Folder) -> Result<u64, StoreError> {
             Kind::Other => return Err(strange("is a pipe or a device")),
         }
         size = size.saturating_add(meta.len());
-        if size > LARGEST {
+        if size > most {
             return Err(strange("is larger than on the largest machine"));
         }
         if name == FILES[0] && names_another(dir).map_err(StoreError::io("reading", dir.shown(name)))? {
@@ -92,15 +103,15 @@ pub(crate) fn big_lock(dir: &Folder) -> Result<Option<Flock<File>>, StoreError> 
 }
 
 /// A copy of the database with its journals, of one moment.
-pub(crate) fn copy_quietly(dir: &Folder) -> Result<tempfile::TempDir, StoreError> {
+pub(crate) fn copy_quietly(dir: &Folder, most: u64) -> Result<tempfile::TempDir, StoreError> {
     let state = || FILES.map(|name| dir.metadata(name).ok().flatten().as_ref().map(stamp));
     let file = dir.shown(DATABASE);
     for _ in 0..COPIES {
         let before = state();
-        check(dir)?;
+        check(dir, most)?;
         let copy = tempfile::tempdir().map_err(StoreError::io("copying", &file))?;
         for name in FILES {
-            match copy_file(dir, name, &copy.path().join(name)) {
+            match copy_file(dir, name, &copy.path().join(name), most) {
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 other => other.map_err(StoreError::io("copying", dir.shown(name)))?,
             }
@@ -113,12 +124,54 @@ pub(crate) fn copy_quietly(dir: &Folder) -> Result<tempfile::TempDir, StoreError
     Err(StoreError::NixDatabaseBusy { path: file })
 }
 
-fn copy_file(dir: &Folder, name: &str, to: &Path) -> io::Result<()> {
-    let from = dir.open_file(name)?;
-    let mut to = File::create_new(to)?;
-    io::copy(&mut from.take(LARGEST), &mut to).map(drop)
+fn copy_file(dir: &Folder, name: &str, to: &Path, most: u64) -> io::Result<()> {
+    let mut from = dir.open_file(name)?.take(most);
+    let to = File::create_new(to)?;
+    let mut length = 0;
+    let mut part = Vec::with_capacity(STEP);
+    loop {
+        part.clear();
+        let count = from.by_ref().take(STEP as u64).read_to_end(&mut part)? as u64;
+        if count == 0 {
+            return to.set_len(length);
+        }
+        if part.iter().any(|byte| *byte != 0) {
+            to.write_all_at(&part, length)?;
+        }
+        length += count;
+    }
 }
 
 fn stamp(meta: &Metadata) -> (u64, u64, i64, i64) {
     (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_has_the_same_bytes_and_takes_no_room_for_holes() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Root::open(dir.path()).unwrap();
+        assert_eq!((largest(&disk), largest(&Root::open(Path::new("/")).unwrap())), (LARGEST_OF_OTHERS, LARGEST));
+        let from = File::create(dir.path().join(DATABASE)).unwrap();
+        let end = LARGEST_OF_OTHERS - 4;
+        for (at, bytes) in [(0, b"head"), (100_000, b"body"), (end, b"tail")] {
+            from.write_all_at(bytes, at).unwrap();
+        }
+        let copy = copy_quietly(&disk.top(), largest(&disk)).unwrap();
+        let copy = File::open(copy.path().join(DATABASE)).unwrap();
+        let meta = copy.metadata().unwrap();
+        assert_eq!(meta.len(), LARGEST_OF_OTHERS);
+        assert!(meta.blocks() * 512 < 1 << 20, "{} blocks", meta.blocks());
+        for (at, bytes) in [(0, b"head"), (100_000, b"body"), (end, b"tail"), (200_000, &[0; 4])] {
+            let mut found = [1; 4];
+            copy.read_exact_at(&mut found, at).unwrap();
+            assert_eq!(&found, bytes);
+        }
+        from.set_len(LARGEST_OF_OTHERS + 1).unwrap();
+        let error = copy_quietly(&disk.top(), largest(&disk)).unwrap_err();
+        assert!(error.to_string().contains("larger than on the largest machine"), "{error}");
+    }
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 
-/// The triggers that versions of Nix make, as [`plain`] gives them.
+/// The triggers that versions of Nix make.
 const TRIGGERS: [&str; 3] = [
     "create trigger deleteselfrefs before delete on validpaths begin delete from refs where referrer = old.id and \
      reference = old.id; end",
@@ -31,7 +31,7 @@ const ODD_WORDS: [&str; 6] = ["check", "generated", "collate", "virtual", "defau
 const MOST_NAMES: usize = 500;
 
 /// No value in a row, and no text of a table, is longer.
-const LONGEST: i32 = 16 << 20;
+const LONGEST: i32 = 1 << 20;
 
 /// How much SQLite may do for one request, so that a tree of pages that leads into itself comes to an end.
 #[derive(Debug, Clone)]
@@ -81,12 +81,13 @@ pub(crate) fn strange(db: &Connection) -> rusqlite::Result<Option<String>> {
             return Ok(Some(format!("it has more than {MOST_NAMES} tables and indexes")));
         }
         let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
-        let text = plain(&row.get::<_, Option<String>>(2)?.unwrap_or_default());
+        let words = words(&row.get::<_, Option<String>>(2)?.unwrap_or_default());
         let shown = name.escape_debug();
         match kind.as_str() {
             "table" if name.starts_with("sqlite_") => {}
             "table" => {
-                let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+                // In a quoted name as well: Nix makes none of these.
+                let mut words = words.iter().flat_map(|word| word.split(|c: char| !is_letter(c)));
                 if let Some(word) = words.find(|word| ODD_WORDS.contains(word)) {
                     return Ok(Some(format!("its table {shown} has the word {word} in its text")));
                 }
@@ -94,11 +95,13 @@ pub(crate) fn strange(db: &Connection) -> rusqlite::Result<Option<String>> {
             }
             "index" => {
                 let computed = "select count(*) from pragma_index_xinfo(?) where cid = -2";
-                if text.contains(" where ") || db.query_row(computed, [&name], |row| row.get::<_, i64>(0))? > 0 {
+                if words.iter().any(|word| word == "where")
+                    || db.query_row(computed, [&name], |row| row.get::<_, i64>(0))? > 0
+                {
                     return Ok(Some(format!("its index {shown} computes something")));
                 }
             }
-            "trigger" if TRIGGERS.contains(&text.as_str()) => {}
+            "trigger" if TRIGGERS.iter().any(|trigger| crate::nix_schema::words(trigger) == words) => {}
             _ => return Ok(Some(format!("it has the {} {shown}", kind.escape_debug()))),
         }
     }
@@ -115,12 +118,42 @@ pub(crate) fn strange(db: &Connection) -> rusqlite::Result<Option<String>> {
     Ok(None)
 }
 
-/// The text of a statement without comments, in small letters, with one blank where there are some.
-fn plain(sql: &str) -> String {
-    let lines = sql.lines().map(|line| line.split_once("--").map_or(line, |(before, _)| before));
-    let text = lines.collect::<Vec<_>>().join(" ").to_lowercase();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").replace("if not exists ", "").trim_end_matches([';', ' ']).to_string()
+/// The words and signs of a statement in small letters, as SQLite tells them apart: without comments, what is quoted as one
+/// word with its quotes (a comment's sign in there begins none), without `if not exists` and the semicolon at the end.
+fn words(sql: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = sql;
+    while let Some(first) = rest.chars().next() {
+        // What comes after a sign, and where it ends; without an end it goes to the last letter.
+        let until = |skip: usize, end: &str| rest[skip..].find(end).map_or(rest.len(), |at| skip + at + end.len());
+        let length = match first {
+            _ if first.is_whitespace() => first.len_utf8(),
+            '-' if rest.starts_with("--") => until(2, "\n"),
+            '/' if rest.starts_with("/*") => until(2, "*/"),
+            // A doubled quote makes two words of one, which is the same to those who compare.
+            '"' | '\'' | '`' => until(1, &first.to_string()),
+            '[' => until(1, "]"),
+            _ if is_letter(first) => rest.find(|c: char| !is_letter(c)).unwrap_or(rest.len()),
+            _ => first.len_utf8(),
+        };
+        let (word, after) = rest.split_at(length);
+        let is_comment = word.starts_with("--") || word.starts_with("/*");
+        if !first.is_whitespace() && !is_comment {
+            words.push(word.to_lowercase());
+        }
+        rest = after;
+    }
+    if let Some(at) = words.windows(3).position(|three| three == ["if", "not", "exists"]) {
+        words.drain(at..at + 3);
+    }
+    while words.last().is_some_and(|word| word == ";") {
+        words.pop();
+    }
+    words
+}
+
+fn is_letter(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 #[cfg(test)]
@@ -158,6 +191,11 @@ create trigger if not exists DeleteSelfRefsViaRealisations before delete on Vali
     fn what_nix_makes_is_nothing_strange() {
         assert_eq!(of(TABLES), None);
         assert_eq!(of(&format!("{TABLES}{REALISATIONS}")), None);
+        // One of its tables was made anew and got the old one's name, in quotes.
+        let renamed = REALISATIONS.replacen("exists Realisations (", "exists Realisations2 (", 1);
+        let renamed = renamed.replacen(");\n", ");\nalter table Realisations2 rename to Realisations;\n", 1);
+        assert!(renamed.contains("exists Realisations2 (") && renamed.contains("rename to"));
+        assert_eq!(of(&format!("{TABLES}{renamed}")), None);
         // A database that has come a long way.
         let old = TABLES.replace("    sigs text,\n    ca text\n", "    sigs text\n");
         assert_eq!(of(&format!("{old}; alter table ValidPaths add column ca text")), None);
@@ -174,6 +212,18 @@ create trigger if not exists DeleteSelfRefsViaRealisations before delete on Vali
         assert_eq!(more(changed), "it has the trigger DeleteSelfRefs");
         assert_eq!(more("create index i on Refs(referrer + 1)"), "its index i computes something");
         assert_eq!(more("create index i on Refs(referrer) where referrer > 1"), "its index i computes something");
+        // What looks like a comment and is none, and what looks like a name's end and is none.
+        for name in ["\"i--\"", "[i--]", "`i--`", "'i--'", "\"i/*\"", "\"a\"\"--\"", "/* -- */ i"] {
+            for filter in [" where referrer > 1", "where(referrer > 1)", "/**/where/**/referrer > 1"] {
+                let found = more(&format!("create index {name} on Refs(referrer){filter}"));
+                assert!(found.ends_with("computes something"), "{name} {filter}: {found}");
+            }
+            let found = more(&format!("create table {name} (a, b default(1))"));
+            assert!(found.ends_with("has the word default in its text"), "{name}: {found}");
+            let found = more(&format!("create table {name} (a, b as(a + 1))"));
+            assert!(found.ends_with("has the word as in its text"), "{name}: {found}");
+        }
+        assert_eq!(more("create table \"t--\" (a); create index \"i--\" on \"t--\"(a) -- where\n"), "");
         let check = "create table t (a check (a > randomblob(10)))";
         assert_eq!(more(check), "its table t has the word check in its text");
         let column = "alter table Refs add column c generated always as (referrer) virtual";
@@ -183,6 +233,15 @@ create trigger if not exists DeleteSelfRefsViaRealisations before delete on Vali
         assert_eq!(of(&short).unwrap(), "its table ValidPaths has no column ca");
         let many: String = (0..MOST_NAMES).map(|n| format!("create table t{n} (a);")).collect();
         assert!(more(&many).contains("more than 500"));
+    }
+
+    #[test]
+    fn no_value_is_longer_than_nix_s() {
+        let mut db = Connection::open_in_memory().unwrap();
+        guard(&mut db, &Budget::of(0)).unwrap();
+        let length = |bytes: u32| db.query_row("select length(zeroblob(?))", [bytes], |row| row.get::<_, u32>(0));
+        assert_eq!(length(1_000_000).unwrap(), 1_000_000);
+        assert_eq!(length(1_100_000).unwrap_err().sqlite_error_code(), Some(rusqlite::ErrorCode::TooBig));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use crate::canonical::{below, canonicalise, seal};
 use crate::fingerprint::{self, Stamp};
+use crate::folders::Part;
 use crate::hash::{Hashed, hash_tree};
 use crate::local::Store;
 use crate::record::info_text;
@@ -146,6 +147,7 @@ impl Store {
     /// Moves a tree into its place, with everything that belongs to it but its info. The store's lock must be held.
     pub(crate) fn place(&self, staged: &Staged) -> Result<(), StoreError> {
         let path = &staged.info.path;
+        self.text_of(path, &staged.listing)?;
         self.invalidate(path)?;
         self.move_away(path, &staged.scratch)?;
         let real = self.real_path(path);
@@ -160,9 +162,19 @@ impl Store {
         let path = &info.path;
         let stamps = stamp(&self.real_path(path), listing, *before, shared)?;
         put(scratch, &self.fingerprint_file(path), &fingerprint::to_text(&stamps))?;
-        let listing = listing.to_text();
+        let listing = self.text_of(path, listing)?;
         put(scratch, &self.listing_file(path), &listing)?;
         write(&scratch.beside(INFO), &info_text(info, &listing), &self.info_file(path))
+    }
+
+    /// A listing's text, if it is one that is read again.
+    fn text_of(&self, path: &StorePath, listing: &Listing) -> Result<String, StoreError> {
+        let (text, most) = (listing.to_text(), Part::Listing.most());
+        if text.len() as u64 > most {
+            let why = format!("it has so many files that their list is longer than {most} bytes");
+            return Err(StoreError::Unsupported { path: self.real_path(path), why });
+        }
+        Ok(text)
     }
 
     /// Makes trees valid that are in their places; references should come before what refers to them. The store's lock

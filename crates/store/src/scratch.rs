@@ -94,14 +94,21 @@ impl Drop for Scratch {
     }
 }
 
-/// The folders in `tmp` whose owners are gone, now locked by us. The store's lock must be held.
-pub(crate) fn claim_dead(tmp: &Folder) -> Vec<Dead> {
-    let names = tmp.names("").ok().flatten().unwrap_or_default();
-    names.into_iter().filter_map(|name| Dead::claim(tmp, name.to_str()?)).collect()
+/// Removes the folders in `tmp` whose owners are gone, each as soon as it is claimed: there may be more than files that may be
+/// open. The store's lock is held for judging one, not while it is removed.
+pub(crate) fn remove_all_dead<L>(tmp: &Folder, lock: impl Fn() -> Result<L, StoreError>) {
+    for name in tmp.names("").ok().flatten().unwrap_or_default() {
+        let Ok(held) = lock() else { return };
+        let dead = name.to_str().and_then(|name| Dead::claim(tmp, name));
+        drop(held);
+        if let Some(dead) = dead {
+            dead.remove();
+        }
+    }
 }
 
 /// A left-over folder that nobody else can claim while this exists.
-pub(crate) struct Dead {
+struct Dead {
     tmp: Folder,
     name: String,
     folder: Folder,
@@ -134,7 +141,7 @@ impl Dead {
     }
 
     /// Removes it. What cannot be removed (somebody else's files, what is mounted there) stays.
-    pub(crate) fn remove(self) {
+    fn remove(self) {
         let _ = remove_dead(&self.tmp, &self.name, &self.folder);
     }
 }

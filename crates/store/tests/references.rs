@@ -172,3 +172,47 @@ fn a_tree_of_more_than_its_size_is_not_copied_to_the_end() {
     assert!(error.to_string().contains("its files have more than the 10 bytes"), "{error}");
     assert_eq!(left_over(here_dir.path()), [""; 0]);
 }
+
+#[test]
+fn two_paths_with_one_hash_are_not_taken_for_each_other() {
+    // Where the twin lies: in the source with the base, in the source in the base's place, here.
+    for (beside, in_source) in [(true, true), (false, true), (true, false)] {
+        let (source_dir, leaf, _, system) = disk();
+        let twin = StorePath::from_basename(&format!("{}-bogus", leaf.hash_part())).unwrap();
+        let (here, here_dir) = store();
+        let leaf_lies = source_dir.path().join("nix/store").join(leaf.base_name());
+        let top = if in_source { source_dir.path() } else { here_dir.path() };
+        fs::create_dir_all(top.join("nix/store").join(twin.base_name())).unwrap();
+        if in_source {
+            // The books name the twin instead of what the bytes refer to.
+            change(source_dir.path(), &format!("update ValidPaths set path = '{twin}' where path = '{leaf}'"));
+        }
+        if !beside {
+            fs::remove_dir_all(&leaf_lies).unwrap();
+            fs::create_dir_all(here_dir.path().join("nix/store").join(leaf.base_name())).unwrap();
+        }
+        let source = Source::open(source_dir.path()).unwrap();
+        let error = here.copy_closure(&source, from_ref(&system), &Quiet).unwrap_err();
+        assert!(matches!(error, StoreError::SourceDamaged { .. }), "{error}");
+        assert!(error.to_string().contains("it has the same hash as"), "{error}");
+        assert_eq!(here.paths().unwrap(), []);
+    }
+}
+
+#[test]
+fn a_path_of_unknown_size_has_to_fit_on_the_disk() {
+    let (source_dir, leaf, _, system) = disk();
+    change(source_dir.path(), "update ValidPaths set narSize = 0");
+    let (here, here_dir) = store();
+    // Larger than the disk, and takes no room of it where it lies.
+    let top = source_dir.path().join("nix/store").join(leaf.base_name());
+    fs::set_permissions(&top, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let file = fs::File::create(top.join("sparse")).unwrap();
+    file.set_len(8 << 40).unwrap();
+    let copy = || here.copy_closure(&Source::open(source_dir.path()).unwrap(), from_ref(&system), &Quiet);
+    let error = copy().unwrap_err();
+    assert!(matches!(error, StoreError::Full { needed, .. } if needed >= 8 << 40), "{error}");
+    assert_eq!((here.paths().unwrap(), left_over(here_dir.path())), (vec![], vec![]));
+    fs::remove_file(top.join("sparse")).unwrap();
+    copy().unwrap();
+}

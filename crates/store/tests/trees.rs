@@ -220,3 +220,19 @@ fn child_with_a_store_of_roots() {
     assert!(message.starts_with("opening ") && message.ends_with("nix/var/cairn/lock"), "{message}");
     println!("all is well");
 }
+
+#[test]
+fn one_thing_is_looked_up_in_a_listing_and_one_that_is_too_long_is_not_read() {
+    let (store, dir) = store();
+    let leaf = add_leaf(&store).path;
+    for entry in &store.listing(&leaf).unwrap() {
+        assert_eq!(store.listed(&leaf, &entry.path).unwrap().as_ref(), Some(entry));
+    }
+    assert_eq!(store.listed(&leaf, "nothing").unwrap(), None);
+    let file = dir.path().join("nix/var/cairn/listing").join(leaf.base_name());
+    fs::File::options().write(true).open(&file).unwrap().set_len((64 << 20) + 1).unwrap();
+    for error in [store.listing(&leaf).unwrap_err(), store.listed(&leaf, "").unwrap_err()] {
+        let StoreError::Io { source, .. } = &error else { panic!("{error}") };
+        assert_eq!(source.kind(), std::io::ErrorKind::FileTooLarge);
+    }
+}

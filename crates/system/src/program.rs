@@ -89,8 +89,8 @@ fn into_store(name: &str, bytes: &[u8], store: &Store) -> Result<StorePath, Syst
 }
 
 fn carried(store: &Store, path: StorePath) -> Result<Carried, SystemError> {
-    let listing = store.listing(&path)?;
-    let Some(EntryKind::File { sha256, executable: true, .. }) = listing.get(INSIDE).map(|entry| &entry.kind) else {
+    let entry = store.listed(&path, INSIDE)?;
+    let Some(EntryKind::File { sha256, executable: true, .. }) = entry.map(|entry| entry.kind) else {
         return Err(SystemError::Malformed { path: store.real_path(&path).join(INSIDE), what: "a program" });
     };
     let sha256 = sha256.iter().fold(String::new(), |s, b| s + &format!("{b:02x}"));

@@ -39,14 +39,17 @@ const EFIVARFS: i64 = 0xde5e_81e4;
 /// # Errors
 /// The system's.
 pub fn firmware_folder(machine: &Root) -> io::Result<Option<Result<Folder, PathBuf>>> {
-    let folder = match machine.own(EFI_VARIABLES) {
-        Ok(folder) => folder,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+    let found = |machine: &Root| match machine.own(EFI_VARIABLES) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
     };
     // Somebody who works on a disk from a rescue system often mounts that system's /sys below it.
+    let Some(folder) = found(&machine.with_mounts())? else { return Ok(None) };
     let real = fstatfs(&folder)?.filesystem_type().0 & 0xffff_ffff == EFIVARFS;
-    Ok(Some(if real && !machine.is_host() { Err(folder.path().to_path_buf()) } else { Ok(folder) }))
+    if real && !machine.is_host() {
+        return Ok(Some(Err(folder.path().to_path_buf())));
+    }
+    Ok(found(machine)?.map(Ok))
 }
 
 /// Reads what matters here. `None` where the machine was not started by UEFI, or its variables are not to be seen.

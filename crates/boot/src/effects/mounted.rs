@@ -48,11 +48,13 @@ impl Mounted {
         Mounted::of(&|| Ok(Root::open(path)?.top()))
     }
 
-    /// The partition that is mounted at a path of a machine, which is no link itself. An automount point mounts it now.
+    /// The partition that is mounted at a path of a machine, which is no link itself. An automount point mounts it now. Whose it
+    /// is, the caller has to look at: anything may be mounted there.
     ///
     /// # Errors
     /// The system's; [`io::ErrorKind::NotFound`] when there is no such directory.
     pub fn at(machine: &Root, path: &str) -> io::Result<Mounted> {
+        let machine = machine.with_mounts();
         Mounted::of(&|| machine.own(path))
     }
 

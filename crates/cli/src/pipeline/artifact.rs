@@ -13,11 +13,8 @@ pub fn of(store: &Store, path: &Path) -> anyhow::Result<Artifact> {
         .strip_prefix("/nix/store/")
         .and_then(|rest| rest.split_once('/'))
         .with_context(|| format!("{text} is no file of a store path"))?;
-    let listing = store.listing(&StorePath::from_basename(top)?)?;
-    match listing.get(inside).map(|entry| &entry.kind) {
-        Some(EntryKind::File { size, sha256, .. }) => {
-            Ok(Artifact { store_path: text.to_string(), sha256: *sha256, size: *size })
-        }
+    match store.listed(&StorePath::from_basename(top)?, inside)?.map(|entry| entry.kind) {
+        Some(EntryKind::File { size, sha256, .. }) => Ok(Artifact { store_path: text.to_string(), sha256, size }),
         _ => anyhow::bail!("{text} is not a file in the store"),
     }
 }
