@@ -102,9 +102,19 @@ pub struct NewFile {
 #[must_use = "what is not kept is taken back"]
 pub struct Placed {
     target: PathBuf,
-    /// What stood there before, under its hidden name.
-    old: Option<PathBuf>,
+    before: Before,
     kept: bool,
+}
+
+/// What had the name before.
+#[derive(Debug)]
+enum Before {
+    /// Nothing.
+    Nothing,
+    /// A file that is there yet, under this hidden name.
+    Hidden(PathBuf),
+    /// A file that is gone: this file system can neither exchange two names nor give a file a second one.
+    Gone,
 }
 
 pub(crate) fn kind(kind: std::fs::FileType) -> &'static str {
@@ -206,29 +216,35 @@ impl NewFile {
         let target = self.target.clone();
         let io = |source: Errno| OutputError::Io { doing: "naming", path: target.clone(), source: source.into() };
         let hidden = self.named().map_err(io)?;
-        let old = match self.can.exchange(&hidden, &target) {
-            Ok(()) => Some(hidden),
+        let before = match self.can.exchange(&hidden, &target) {
+            Ok(()) => Before::Hidden(hidden),
             Err(Errno::ENOENT) => {
                 self.hidden = Some(hidden);
                 return self.place_new();
             }
             // Not every file system can exchange two names: the old file is kept by a second name, or not at all.
             Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
+                if target.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+                    self.hidden = Some(hidden);
+                    return self.place_new();
+                }
                 let old = hidden_name(&target, "old");
                 let kept = self.can.link(&target, &old).is_ok();
                 if let Err(source) = std::fs::rename(&hidden, &target) {
                     let _ = std::fs::remove_file(&hidden);
-                    let _ = std::fs::remove_file(&old);
+                    if kept {
+                        let _ = std::fs::remove_file(&old);
+                    }
                     return Err(OutputError::Io { doing: "naming", path: target, source });
                 }
-                kept.then_some(old)
+                if kept { Before::Hidden(old) } else { Before::Gone }
             }
             Err(error) => {
                 let _ = std::fs::remove_file(&hidden);
                 return Err(io(error));
             }
         };
-        Ok(Placed { target, old, kept: false })
+        Ok(Placed { target, before, kept: false })
     }
 
     /// Gives the file a name that nothing has.
@@ -240,11 +256,7 @@ impl NewFile {
         let hidden =
             self.named().map_err(|e| OutputError::Io { doing: "naming", path: target.clone(), source: e.into() })?;
         let named = match self.can.rename_new(&hidden, &target) {
-            Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => self
-                .can
-                .link(&hidden, &target)
-                .and_then(|()| std::fs::remove_file(&hidden))
-                .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or_default())),
+            Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => self.take_new(&hidden),
             other => other,
         };
         named.map_err(|error| {
@@ -254,7 +266,24 @@ impl NewFile {
                 error => OutputError::Io { doing: "naming", path: target.clone(), source: error.into() },
             }
         })?;
-        Ok(Placed { target, old: None, kept: false })
+        Ok(Placed { target, before: Before::Nothing, kept: false })
+    }
+
+    /// Gives what has a hidden name one that nothing has, where renaming may put it over something.
+    fn take_new(&self, hidden: &Path) -> Result<(), Errno> {
+        let errno = |e: io::Error| Errno::from_raw(e.raw_os_error().unwrap_or(nix::libc::EIO));
+        match self.can.link(hidden, &self.target).map_err(errno) {
+            Ok(()) => std::fs::remove_file(hidden).map_err(errno),
+            // Whoever makes the name has it.
+            Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EMLINK) => {
+                OpenOptions::new().write(true).create_new(true).open(&self.target).map_err(errno)?;
+                std::fs::rename(hidden, &self.target).map_err(|error| {
+                    let _ = std::fs::remove_file(&self.target);
+                    errno(error)
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The hidden name of the file; one without a name cannot be renamed over another, so it gets one first.
@@ -278,9 +307,13 @@ impl Drop for NewFile {
 }
 
 impl Placed {
-    /// What stood there before, where it is now. Nobody finds it there who has not had it open already.
+    /// What stood there before, where it is now. Nobody finds it there who has not had it open already. `None` also where it is
+    /// gone, since the file system could not keep it.
     pub fn replaced(&self) -> Option<&Path> {
-        self.old.as_deref()
+        match &self.before {
+            Before::Hidden(old) => Some(old),
+            Before::Nothing | Before::Gone => None,
+        }
     }
 
     /// Lets the new file stand, and the old one go.
@@ -289,24 +322,28 @@ impl Placed {
     /// The system's answer.
     pub fn keep(mut self) -> Result<(), OutputError> {
         self.kept = true;
-        match self.old.take() {
-            Some(old) => {
-                std::fs::remove_file(&old).map_err(|source| OutputError::Io { doing: "removing", path: old, source })
-            }
+        match self.replaced() {
+            Some(old) => std::fs::remove_file(old).map_err(|source| OutputError::Io {
+                doing: "removing",
+                path: old.into(),
+                source,
+            }),
             None => Ok(()),
         }
     }
 }
 
 impl Drop for Placed {
-    /// What is not kept is taken back: the old file gets its name again.
+    /// What is not kept is taken back: the old file gets its name again, if it is there yet.
     fn drop(&mut self) {
         if self.kept {
             return;
         }
-        let _ = match self.old.take() {
-            Some(old) => std::fs::rename(old, &self.target),
-            None => std::fs::remove_file(&self.target),
+        let _ = match &self.before {
+            Before::Hidden(old) => std::fs::rename(old, &self.target),
+            Before::Nothing => std::fs::remove_file(&self.target),
+            // The new one is all that there is.
+            Before::Gone => Ok(()),
         };
     }
 }

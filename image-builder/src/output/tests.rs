@@ -101,3 +101,36 @@ fn two_files_of_one_name_are_two_files() {
     assert_eq!(std::fs::read(&target).unwrap()[..4], *b"QFI\xfb");
     assert_eq!(names(folder.path()), ["a.qcow2"]);
 }
+
+/// Of file systems that know as good as nothing, such as exFAT.
+const NOTHING: Abilities = Abilities { unnamed: false, exchange: false, links: false };
+
+#[test]
+fn what_is_taken_back_leaves_one_of_the_two_files_whatever_the_file_system_can_do() {
+    for can in [ALL, NO_UNNAMED, Abilities { links: true, ..NOTHING }, NOTHING] {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.raw");
+        let new = |text: &str| {
+            let new = NewFile::create_where(&target, can).unwrap();
+            new.file().write_all(text.as_bytes()).unwrap();
+            new
+        };
+        let read = || std::fs::read_to_string(&target).unwrap();
+        // Where nothing was, nothing is left.
+        for place in [NewFile::place, NewFile::place_new] {
+            let placed = place(new("first")).unwrap();
+            assert_eq!((placed.replaced(), read().as_str()), (None, "first"), "{can:?}");
+            drop(placed);
+            assert_eq!(names(folder.path()), Vec::<String>::new(), "{can:?}");
+        }
+        std::fs::write(&target, "old").unwrap();
+        let refused = new("second").place_new().unwrap_err();
+        assert!(matches!(refused, OutputError::Appeared { .. }), "{can:?}: {refused}");
+        assert_eq!((names(folder.path()), read()), (vec!["a.raw".to_owned()], "old".to_owned()), "{can:?}");
+        drop(new("third").place().unwrap());
+        let left = if can.exchange || can.links { "old" } else { "third" };
+        assert_eq!((names(folder.path()), read().as_str()), (vec!["a.raw".to_owned()], left), "{can:?}");
+        new("fourth").place().unwrap().keep().unwrap();
+        assert_eq!((names(folder.path()), read().as_str()), (vec!["a.raw".to_owned()], "fourth"), "{can:?}");
+    }
+}
