@@ -192,10 +192,24 @@ fn without_a_memory_only_the_same_bytes_are_written() {
     let (built, other) = (image(1, Some(SEED), 0), image(2, Some(SEED), 0));
     std::fs::write(here.path(RAW), &built).unwrap();
     here.refused("two", &[(RAW, &other)], BUILD, "lab.raw may have changed since it was built");
-    here.refused("two", &[(RAW, &other)], CACHE, "it is the cache's image");
     here.build("one", &[(RAW, &built)], BUILD).unwrap();
     here.build("two", &[(RAW, &other)], BUILD).unwrap();
     here.holds(RAW, &other);
+}
+
+#[test]
+fn an_image_of_the_cache_that_has_never_run_is_replaced_without_a_memory() {
+    let here = Here::new();
+    let (built, other) = (image(1, Some(SEED), 0), image(2, Some(SEED), 0));
+    std::fs::write(here.path(RAW), &built).unwrap();
+    here.build("two", &[(RAW, &other)], CACHE).unwrap();
+    here.holds(RAW, &other);
+    assert!(here.places(&[RAW], CACHE).judge(RAW, Some("two")).unwrap().is_current("two"));
+    // What may be somebody's only copy stays here too.
+    for kept in [image(1, Some(SEED), 1), image(1, Some(Uuid::from_u128(8)), 0), b"a letter\n".to_vec()] {
+        std::fs::write(here.path(RAW), &kept).unwrap();
+        here.refused("three", &[(RAW, &built)], CACHE, "it is the cache's image");
+    }
 }
 
 #[test]
