@@ -30,6 +30,11 @@ impl Memory {
         Memory { key: key.into(), seed: Some(seed), newest: Some(newest), boot: boot(), stamp: stamp.0.clone() }
     }
 
+    /// The same of an image whose name, owner or mode has changed since, and whose bytes have not.
+    pub fn moved(&self, stamp: &Stamp) -> Memory {
+        Memory { stamp: stamp.0.clone(), ..self.clone() }
+    }
+
     /// What is remembered of the image at this place, if anything is.
     pub fn of(path: &Path, cache: &Path) -> Option<Memory> {
         parse(&std::fs::read_to_string(place(path, cache).ok()?).ok()?)

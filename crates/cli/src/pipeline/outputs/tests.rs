@@ -187,6 +187,27 @@ fn what_is_byte_for_byte_the_same_is_nobody_s_loss() {
 }
 
 #[test]
+fn what_cannot_be_remembered_is_taken_back_in_all_formats() {
+    let here = Here::new();
+    here.build("one", &[(RAW, b"first"), (QCOW2, b"FIRST")], BUILD).unwrap();
+    let memory = memory::place(&here.path(QCOW2), here.cache.path()).unwrap();
+    let kept = std::fs::read(&memory).unwrap();
+    std::fs::remove_file(&memory).unwrap();
+    std::fs::create_dir(&memory).unwrap();
+    let error = here.build("two", &[(RAW, b"second"), (QCOW2, b"SECOND")], FORCE).unwrap_err();
+    assert!(format!("{error:#}").contains("writing"), "{error:#}");
+    here.holds(RAW, b"first");
+    here.holds(QCOW2, b"FIRST");
+    assert_eq!(std::fs::read_dir(here.folder.path()).unwrap().count(), 2);
+    // The one that was remembered is still known as untouched.
+    assert!(here.places(&[RAW], BUILD).judge(RAW, Some("one")).unwrap().is_current("one"));
+    std::fs::remove_dir(&memory).unwrap();
+    std::fs::write(&memory, kept).unwrap();
+    here.build("two", &[(RAW, b"second")], BUILD).unwrap();
+    here.holds(RAW, b"second");
+}
+
+#[test]
 fn without_a_memory_only_the_same_bytes_are_written() {
     let here = Here::new();
     let (built, other) = (image(1, Some(SEED), 0), image(2, Some(SEED), 0));
