@@ -124,7 +124,7 @@ mod tests {
         }
         fn read(&self, path: &str, _: u64) -> Result<Option<Vec<u8>>, ViewError> {
             let (name, words) = (path.replace('/', "-"), "x".repeat(1 << 20));
-            Ok(Some(serde_json::json!([{ "name": name, "version": "1", "words": words }]).to_string().into_bytes()))
+            Ok(Some(format!(r#"[{{"name":"{name}","version":"1","words":"{words}"}}]"#).into_bytes()))
         }
         fn list(&self, _: &str) -> Result<Option<Vec<String>>, ViewError> {
             Ok(None)
@@ -141,7 +141,7 @@ mod tests {
     fn a_machine_that_was_upgraded_often_is_none_that_is_hostile() {
         let image = Image(Budget::shared());
         let mut packages = Packages::new(&image);
-        for n in 0..80 {
+        for n in 0..36 {
             let list = packages.of("system", Some(&format!("base{n}"))).unwrap().unwrap();
             assert_eq!(list.keys().collect::<Vec<_>>(), [&format!("base{n}-packages.json")]);
             let again = packages.of("other", Some(&format!("base{n}"))).unwrap().unwrap();
