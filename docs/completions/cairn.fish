@@ -61,7 +61,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand build" -l format -d 'The for
 qcow2\t'QEMU\'s own format, version 3'"
 complete -c cairn -n "__fish_cairn_using_subcommand build" -l after -d 'Make the image as that of a machine that was upgraded: OLD.yaml is an older generation of it. Given several times, the oldest first' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand build" -l key -d 'Sign the system with this Nix signing key' -r -F
-complete -c cairn -n "__fish_cairn_using_subcommand build" -l force -d 'Replace images that have changed since they were built, those of other machines, and whatever else has their names; not one that is in use'
+complete -c cairn -n "__fish_cairn_using_subcommand build" -l force -d 'Replace images that have changed since they were built, those of other machines, and whatever else has their names; not one that is in use. A folder that was copied or restored, as in CI, needs it: what was built is remembered in the cache, by the times of the files'
 complete -c cairn -n "__fish_cairn_using_subcommand build" -l json -d 'Print JSON events, one per line, instead of the images\' paths'
 complete -c cairn -n "__fish_cairn_using_subcommand build" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand build" -s h -l help -d 'Print help (see more with \'--help\')'

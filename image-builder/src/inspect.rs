@@ -211,7 +211,7 @@ impl Inspection {
             Ok(value) => Some(value),
             Err(error) => {
                 let note = format!("partition {} ({}): {error}", partition.number, partition.label);
-                if !matches!(error, DiskError::Unknown { .. }) {
+                if !matches!(error, DiskError::Unknown { .. } | DiskError::Unclean { .. }) {
                     self.gave_up.push(note.clone());
                 }
                 self.notes.push(note);

@@ -7,6 +7,8 @@
 //! What a new file takes the place of is kept under a hidden name until somebody has looked at it once more ([`Placed`]): a
 //! machine may have been started from it a moment ago.
 
+mod naming;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -14,10 +16,11 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, AtFlags};
 
 use crate::place;
 pub use crate::place::{check_folder, prepare_folder};
+use naming::{ALL, Abilities, hidden_name};
 
 /// Why an output cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +94,7 @@ pub struct NewFile {
     target: PathBuf,
     /// The hidden name, where the file system knows no unnamed files.
     hidden: Option<PathBuf>,
+    can: Abilities,
 }
 
 /// A new file under its name, which can still be taken back.
@@ -98,9 +102,19 @@ pub struct NewFile {
 #[must_use = "what is not kept is taken back"]
 pub struct Placed {
     target: PathBuf,
-    /// What stood there before, under its hidden name.
-    old: Option<PathBuf>,
+    before: Before,
     kept: bool,
+}
+
+/// What had the name before.
+#[derive(Debug)]
+enum Before {
+    /// Nothing.
+    Nothing,
+    /// A file that is there yet, under this hidden name.
+    Hidden(PathBuf),
+    /// A file that is gone: this file system can neither exchange two names nor give a file a second one.
+    Gone,
 }
 
 pub(crate) fn kind(kind: std::fs::FileType) -> &'static str {
@@ -127,6 +141,10 @@ impl NewFile {
     /// # Errors
     /// See [`OutputError`].
     pub fn create(target: &Path) -> Result<NewFile, OutputError> {
+        NewFile::create_where(target, ALL)
+    }
+
+    fn create_where(target: &Path, can: Abilities) -> Result<NewFile, OutputError> {
         if let Ok(metadata) = target.symlink_metadata()
             && !metadata.is_file()
         {
@@ -136,9 +154,7 @@ impl NewFile {
         if folder.is_dir() {
             place::is_for_files(folder, target)?;
         }
-        let unnamed =
-            OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_TMPFILE.bits()).mode(0o644).open(folder);
-        let (file, hidden) = match unnamed {
+        let (file, hidden) = match can.open_unnamed(folder) {
             Ok(file) => (file, None),
             Err(e)
                 if [nix::libc::EOPNOTSUPP, nix::libc::EISDIR, nix::libc::ENOENT]
@@ -146,8 +162,8 @@ impl NewFile {
                     && folder.is_dir() =>
             {
                 let hidden = hidden_name(target, "new");
-                let file =
-                    OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o644).open(&hidden);
+                // One that is there is somebody else's.
+                let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&hidden);
                 (
                     file.map_err(|source| OutputError::Io { doing: "creating", path: hidden.clone(), source })?,
                     Some(hidden),
@@ -157,7 +173,7 @@ impl NewFile {
                 return Err(OutputError::Io { doing: "writing into the folder", path: folder.into(), source });
             }
         };
-        Ok(NewFile { file, target: target.into(), hidden })
+        Ok(NewFile { file, target: target.into(), hidden, can })
     }
 
     /// The file, to be written.
@@ -200,30 +216,35 @@ impl NewFile {
         let target = self.target.clone();
         let io = |source: Errno| OutputError::Io { doing: "naming", path: target.clone(), source: source.into() };
         let hidden = self.named().map_err(io)?;
-        let exchange = renameat2(AT_FDCWD, &hidden, AT_FDCWD, &target, RenameFlags::RENAME_EXCHANGE);
-        let old = match exchange {
-            Ok(()) => Some(hidden),
+        let before = match self.can.exchange(&hidden, &target) {
+            Ok(()) => Before::Hidden(hidden),
             Err(Errno::ENOENT) => {
                 self.hidden = Some(hidden);
                 return self.place_new();
             }
             // Not every file system can exchange two names: the old file is kept by a second name, or not at all.
             Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
+                if target.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+                    self.hidden = Some(hidden);
+                    return self.place_new();
+                }
                 let old = hidden_name(&target, "old");
-                let kept = std::fs::hard_link(&target, &old).is_ok();
+                let kept = self.can.link(&target, &old).is_ok();
                 if let Err(source) = std::fs::rename(&hidden, &target) {
                     let _ = std::fs::remove_file(&hidden);
-                    let _ = std::fs::remove_file(&old);
+                    if kept {
+                        let _ = std::fs::remove_file(&old);
+                    }
                     return Err(OutputError::Io { doing: "naming", path: target, source });
                 }
-                kept.then_some(old)
+                if kept { Before::Hidden(old) } else { Before::Gone }
             }
             Err(error) => {
                 let _ = std::fs::remove_file(&hidden);
                 return Err(io(error));
             }
         };
-        Ok(Placed { target, old, kept: false })
+        Ok(Placed { target, before, kept: false })
     }
 
     /// Gives the file a name that nothing has.
@@ -234,10 +255,8 @@ impl NewFile {
         let target = self.target.clone();
         let hidden =
             self.named().map_err(|e| OutputError::Io { doing: "naming", path: target.clone(), source: e.into() })?;
-        let named = match renameat2(AT_FDCWD, &hidden, AT_FDCWD, &target, RenameFlags::RENAME_NOREPLACE) {
-            Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => std::fs::hard_link(&hidden, &target)
-                .and_then(|()| std::fs::remove_file(&hidden))
-                .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or_default())),
+        let named = match self.can.rename_new(&hidden, &target) {
+            Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => self.take_new(&hidden),
             other => other,
         };
         named.map_err(|error| {
@@ -247,7 +266,24 @@ impl NewFile {
                 error => OutputError::Io { doing: "naming", path: target.clone(), source: error.into() },
             }
         })?;
-        Ok(Placed { target, old: None, kept: false })
+        Ok(Placed { target, before: Before::Nothing, kept: false })
+    }
+
+    /// Gives what has a hidden name one that nothing has, where renaming may put it over something.
+    fn take_new(&self, hidden: &Path) -> Result<(), Errno> {
+        let errno = |e: io::Error| Errno::from_raw(e.raw_os_error().unwrap_or(nix::libc::EIO));
+        match self.can.link(hidden, &self.target).map_err(errno) {
+            Ok(()) => std::fs::remove_file(hidden).map_err(errno),
+            // Whoever makes the name has it.
+            Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EMLINK) => {
+                OpenOptions::new().write(true).create_new(true).open(&self.target).map_err(errno)?;
+                std::fs::rename(hidden, &self.target).map_err(|error| {
+                    let _ = std::fs::remove_file(&self.target);
+                    errno(error)
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The hidden name of the file; one without a name cannot be renamed over another, so it gets one first.
@@ -256,7 +292,6 @@ impl NewFile {
             return Ok(hidden);
         }
         let hidden = hidden_name(&self.target, "new");
-        let _ = std::fs::remove_file(&hidden);
         let unnamed = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         nix::unistd::linkat(AT_FDCWD, unnamed.as_str(), AT_FDCWD, &hidden, AtFlags::AT_SYMLINK_FOLLOW)?;
         Ok(hidden)
@@ -272,9 +307,13 @@ impl Drop for NewFile {
 }
 
 impl Placed {
-    /// What stood there before, where it is now. Nobody finds it there who has not had it open already.
+    /// What stood there before, where it is now. Nobody finds it there who has not had it open already. `None` also where it is
+    /// gone, since the file system could not keep it.
     pub fn replaced(&self) -> Option<&Path> {
-        self.old.as_deref()
+        match &self.before {
+            Before::Hidden(old) => Some(old),
+            Before::Nothing | Before::Gone => None,
+        }
     }
 
     /// Lets the new file stand, and the old one go.
@@ -283,24 +322,28 @@ impl Placed {
     /// The system's answer.
     pub fn keep(mut self) -> Result<(), OutputError> {
         self.kept = true;
-        match self.old.take() {
-            Some(old) => {
-                std::fs::remove_file(&old).map_err(|source| OutputError::Io { doing: "removing", path: old, source })
-            }
+        match self.replaced() {
+            Some(old) => std::fs::remove_file(old).map_err(|source| OutputError::Io {
+                doing: "removing",
+                path: old.into(),
+                source,
+            }),
             None => Ok(()),
         }
     }
 }
 
 impl Drop for Placed {
-    /// What is not kept is taken back: the old file gets its name again.
+    /// What is not kept is taken back: the old file gets its name again, if it is there yet.
     fn drop(&mut self) {
         if self.kept {
             return;
         }
-        let _ = match self.old.take() {
-            Some(old) => std::fs::rename(old, &self.target),
-            None => std::fs::remove_file(&self.target),
+        let _ = match &self.before {
+            Before::Hidden(old) => std::fs::rename(old, &self.target),
+            Before::Nothing => std::fs::remove_file(&self.target),
+            // The new one is all that there is.
+            Before::Gone => Ok(()),
         };
     }
 }
@@ -321,94 +364,5 @@ fn sync_folder(target: &Path) -> Result<(), OutputError> {
     }
 }
 
-fn hidden_name(target: &Path, end: &str) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(format!(".{}.{end}", std::process::id()));
-    target.with_file_name(name)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> =
-            folder.read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn nothing_is_there_before_the_commit_and_the_whole_file_after() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("a.raw");
-        let new = NewFile::create(&target).unwrap();
-        new.file().write_all(b"whole").unwrap();
-        assert!(!target.exists());
-        new.commit().unwrap();
-        assert_eq!(std::fs::read(&target).unwrap(), b"whole");
-        assert_eq!(names(folder.path()), ["a.raw"]);
-    }
-
-    #[test]
-    fn an_abandoned_file_leaves_the_old_one_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("a.raw");
-        std::fs::write(&target, "old").unwrap();
-        let new = NewFile::create(&target).unwrap();
-        new.file().write_all(b"half").unwrap();
-        drop(new);
-        assert_eq!(std::fs::read(&target).unwrap(), b"old");
-        assert_eq!(names(folder.path()), ["a.raw"]);
-    }
-
-    #[test]
-    fn a_folder_or_a_device_is_not_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = NewFile::create(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("is a folder, and no file to be replaced"), "{error}");
-        let error = NewFile::create(Path::new("/dev/null")).unwrap_err();
-        assert!(error.to_string().contains("is a device"), "{error}");
-        let error = NewFile::create(Path::new("/dev/cairn-test")).unwrap_err();
-        assert!(error.to_string().contains("is a place of the kernel's"), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_was_placed_can_be_taken_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("a.raw");
-        let new = |text: &str| {
-            let new = NewFile::create(&target).unwrap();
-            new.file().write_all(text.as_bytes()).unwrap();
-            new
-        };
-        let placed = new("first").place().unwrap();
-        assert_eq!((placed.replaced(), std::fs::read(&target).unwrap().as_slice()), (None, &b"first"[..]));
-        drop(placed);
-        assert_eq!(names(folder.path()), Vec::<String>::new());
-
-        std::fs::write(&target, "old").unwrap();
-        let placed = new("second").place().unwrap();
-        assert_eq!(std::fs::read(placed.replaced().unwrap()).unwrap(), b"old");
-        assert_eq!(std::fs::read(&target).unwrap(), b"second");
-        drop(placed);
-        assert_eq!(std::fs::read(&target).unwrap(), b"old");
-        new("third").place().unwrap().keep().unwrap();
-        assert_eq!(std::fs::read(&target).unwrap(), b"third");
-        assert_eq!(names(folder.path()), ["a.raw"]);
-    }
-
-    #[test]
-    fn a_new_name_is_not_taken_from_what_has_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("a.yaml");
-        let new = NewFile::create(&target).unwrap();
-        std::fs::write(&target, "mine").unwrap();
-        let error = new.commit_new().unwrap_err();
-        assert!(matches!(error, OutputError::Appeared { .. }), "{error}");
-        assert_eq!(std::fs::read(&target).unwrap(), b"mine");
-        assert_eq!(names(folder.path()), ["a.yaml"]);
-    }
-}
+mod tests;

@@ -170,7 +170,9 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FORMAT", value_enum, value_delimiter = ',', default_value = "raw,qcow2")]
     pub format: Vec<Format>,
     /// Replace images that have changed since they were built, those of other
-    /// machines, and whatever else has their names; not one that is in use.
+    /// machines, and whatever else has their names; not one that is in use. A folder
+    /// that was copied or restored, as in CI, needs it: what was built is remembered in
+    /// the cache, by the times of the files.
     #[arg(long)]
     pub force: bool,
     /// Make the image as that of a machine that was upgraded: OLD.yaml is an older

@@ -8,8 +8,17 @@ use crate::plain_file::{self, TEXT, Unread};
 
 /// Reads and checks a machine file with the hardware file that it includes.
 pub fn load(path: &Path) -> Result<Checked, Problems> {
+    load_read(path, plain_file::read(path, TEXT))
+}
+
+/// The same for a file that is looked at once and that nothing is made of: it may come through a pipe.
+pub fn load_once(path: &Path) -> Result<Checked, Problems> {
+    load_read(path, plain_file::read_argument(path, TEXT))
+}
+
+fn load_read(path: &Path, bytes: Result<Vec<u8>, Unread>) -> Result<Checked, Problems> {
     let name = path.display().to_string();
-    let bytes = plain_file::read(path, TEXT).map_err(|e| unreadable(&name, &e))?;
+    let bytes = bytes.map_err(|e| unreadable(&name, &e))?;
     let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
     let mut read = |file: &str| plain_file::read(&folder.join(file), TEXT).map_err(|e| e.to_string());
     check(&SourceFile { name, bytes }, &mut read)

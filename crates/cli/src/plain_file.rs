@@ -58,13 +58,31 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
     contents(file, most)
 }
 
+/// The same for an argument that is looked at once: it may also be a pipe that a shell has made (`/dev/stdin`, `<(...)`). A pipe
+/// with a name of its own is none of these, and whoever writes into it may never come.
+pub fn read_argument(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
+    let made_by_a_shell = || nix::sys::statfs::statfs(path).is_ok_and(|of| of.filesystem_type().0 == PIPES);
+    if !path.metadata().map_err(Unread::Io)?.file_type().is_fifo() || !made_by_a_shell() {
+        return read(path, most);
+    }
+    let pipe = File::open(path).map_err(Unread::Io)?;
+    if pipe.metadata().map_err(Unread::Io)?.file_type().is_fifo() { whole(pipe, most) } else { contents(pipe, most) }
+}
+
+/// The kernel's file system of pipes (`PIPEFS_MAGIC` in linux/magic.h).
+const PIPES: nix::libc::__fsword_t = 0x5049_5045;
+
 fn contents(file: File, most: u64) -> Result<Vec<u8>, Unread> {
     let metadata = file.metadata().map_err(Unread::Io)?;
     is_file(&metadata)?;
     if metadata.len() > most {
         return Err(Unread::TooLong(most));
     }
-    // Some files have more in them than they say.
+    whole(file, most)
+}
+
+/// All that comes: some files have more in them than they say.
+fn whole(file: File, most: u64) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(Unread::Io)?;
     if bytes.len() as u64 > most { Err(Unread::TooLong(most)) } else { Ok(bytes) }
@@ -90,6 +108,30 @@ mod tests {
 
     fn told(result: Result<Vec<u8>, Unread>) -> String {
         result.map_or_else(|error| error.to_string(), |bytes| format!("{} bytes", bytes.len()))
+    }
+
+    #[test]
+    fn a_pipe_that_a_shell_has_made_is_read_as_an_argument_and_as_nothing_else() {
+        use std::io::Write;
+        use std::os::fd::AsRawFd;
+
+        let (read_end, mut write_end) = std::io::pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", read_end.as_raw_fd());
+        let path = Path::new(&path);
+        assert_eq!(told(read(path, TEXT)), "it is a named pipe, and not a file");
+        write_end.write_all(b"12345").unwrap();
+        drop(write_end);
+        assert_eq!(told(read_argument(path, TEXT)), "5 bytes");
+        let (read_end, mut write_end) = std::io::pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", read_end.as_raw_fd());
+        write_end.write_all(b"12345").unwrap();
+        assert_eq!(told(read_argument(Path::new(&path), 4)), "it has more than 4, the most that is read");
+        // Nobody writes into this one.
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("pipe");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(told(read_argument(&fifo, TEXT)), "it is a named pipe, and not a file");
+        assert_eq!(told(read_argument(Path::new("/dev/zero"), TEXT)), "it is a device, and not a file");
     }
 
     #[test]

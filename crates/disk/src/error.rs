@@ -147,6 +147,15 @@ pub enum DiskError {
         /// What it has.
         why: String,
     },
+    /// A file system that was not unmounted.
+    #[error(
+        "reading the {what} file system: its journal is to be played first: the machine was switched off hard, or is running; start \
+         it once and shut it down (an image with `cairn run --persist`), or run `e2fsck` on the file system"
+    )]
+    Unclean {
+        /// Which one.
+        what: &'static str,
+    },
     /// A file system that would take for ever.
     #[error("reading the {what} file system: {why}")]
     Endless {

@@ -50,15 +50,14 @@ impl Install {
     pub fn of(text: &str) -> Install {
         let mut install = Install::default();
         let mut inside = false;
-        // A line that ends in a backslash goes on in the next one.
-        for line in text.replace("\\\n", " ").lines().map(str::trim) {
+        for line in whole_lines(text).iter().map(|line| line.trim()) {
             if line.starts_with('[') {
                 inside = line == "[Install]";
             }
-            let Some((key, value)) = line.split_once('=').filter(|_| inside && !line.starts_with(['#', ';'])) else {
+            let Some((key, value)) = line.split_once('=').filter(|_| inside) else {
                 continue;
             };
-            let mut words = value.split_ascii_whitespace().map(str::to_string);
+            let mut words = words(value).into_iter();
             let list = match key.trim() {
                 "WantedBy" => &mut install.wanted_by,
                 "RequiredBy" => &mut install.required_by,
@@ -133,6 +132,47 @@ impl Install {
     }
 }
 
+/// The lines as they are meant: one that ends in a backslash goes on in the next one. A comment is no part of any, and its own
+/// backslash means nothing.
+fn whole_lines(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut begun: Option<String> = None;
+    for line in text.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
+        let backslashes = line.len() - line.trim_end_matches('\\').len();
+        let goes_on = backslashes % 2 == 1;
+        let part = if goes_on { &line[..line.len() - 1] } else { line };
+        let whole = begun.take().map_or_else(|| part.to_owned(), |begun| format!("{begun} {part}"));
+        if goes_on { begun = Some(whole) } else { lines.push(whole) }
+    }
+    lines.extend(begun);
+    lines
+}
+
+/// The words of a value, out of their quotes. A quote that does not end stays, and then the word is no name.
+fn words(value: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = value.trim_start();
+    while !rest.is_empty() {
+        let mut word = String::new();
+        while let Some(c) = rest.chars().next().filter(|c| !c.is_ascii_whitespace()) {
+            let after = &rest[c.len_utf8()..];
+            match after.split_once(c).filter(|_| matches!(c, '"' | '\'')) {
+                Some((inside, after)) => {
+                    word.push_str(inside);
+                    rest = after;
+                }
+                None => {
+                    word.push(c);
+                    rest = after;
+                }
+            }
+        }
+        words.push(word);
+        rest = rest.trim_start();
+    }
+    words
+}
+
 /// Another name of the same kind; or, as some units have it, the link that `WantedBy=` or `RequiredBy=` would make.
 fn is_alias(alias: &str, name: &str) -> bool {
     let kind = |name: &str| name.rsplit_once('.').map(|(_, kind)| kind.to_owned());
@@ -157,6 +197,7 @@ fn expand(word: &str, name: &str) -> String {
         match letters.next() {
             Some('i' | 'I') => text.push_str(instance),
             Some('p' | 'P') => text.push_str(prefix),
+            Some('j' | 'J') => text.push_str(prefix.rsplit_once('-').map_or(prefix, |(_, last)| last)),
             Some('n') => text.push_str(name),
             Some('N') => text.push_str(stem),
             Some('%') => text.push('%'),
@@ -175,6 +216,30 @@ mod tests {
     #[test]
     fn an_empty_value_takes_back_what_came_before() {
         assert_eq!(Install::of("[Install]\nWantedBy=a\nWantedBy=\nWantedBy=b\n").wanted_by, ["b"]);
+    }
+
+    #[test]
+    fn a_section_is_read_as_systemd_reads_it() {
+        let links = |text: &str| Install::of(&format!("[Install]\n{text}")).enabled("a-b@c.service").map(|e| e.links);
+        let wants = |by: &[&str]| by.iter().map(|by| format!("{by}.wants/a-b@c.service")).collect::<Vec<_>>();
+        for (text, by) in [
+            ("WantedBy=\"x.target\" 'y.target'\n", &["x.target", "y.target"][..]),
+            ("WantedBy=x.\"target\"\n", &["x.target"]),
+            ("WantedBy=%j.target %p@%i.service\n", &["b.target", "a-b@c.service"]),
+            ("# a comment \\\nWantedBy=x.target\n", &["x.target"]),
+            (
+                "; another \\\nWantedBy=x.target \\\n  # within \\\n  y.target\nWantedBy=z.target",
+                &["x.target", "y.target", "z.target"],
+            ),
+            ("WantedBy=x.target \\\n", &["x.target"]),
+        ] {
+            assert_eq!(links(text).unwrap(), wants(by), "{text:?}");
+        }
+        for bad in
+            ["\"x.target", "x.target'", "\"x y.target\"", "\"../x.target\"", "\"\"", "%H.target", "x\\\\\ny.target"]
+        {
+            assert!(links(&format!("WantedBy={bad}\n")).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -200,9 +200,10 @@ impl<'a> Walk<'a> {
         if scalar.kind() == ScalarKind::Null {
             return self.nothing(node, schema, pointer);
         }
-        if schema["format"] == "uuid" && uuid::Uuid::try_parse(&scalar.text).is_err() {
+        let line = one_line(&scalar.text);
+        if schema["format"] == "uuid" && uuid::Uuid::try_parse(line).is_err() {
             let help = Some("`uuidgen` draws one".to_owned());
-            return self.wrong(node.at, pointer, format!("`{}` is not a UUID", words::short(&scalar.text)), help);
+            return self.wrong(node.at, pointer, format!("`{}` is not a UUID", words::short(line)), help);
         }
         self.characters(node.at, &scalar.text, schema, pointer)
     }
@@ -211,6 +212,7 @@ impl<'a> Walk<'a> {
     /// word on a terminal, and whatever reads those takes a control character for its own.
     fn characters(&mut self, at: Position, text: &str, schema: &Json, pointer: &str) -> Option<Json> {
         let lines = schema.get(LINES).is_some();
+        let text = if lines { text } else { one_line(text) };
         let odd = |c: char| if lines { c == '\0' } else { c.is_control() && c != '\t' };
         let Some(found) = text.chars().find(|c| odd(*c)) else { return Some(text.into()) };
         let (message, help) = match found {
@@ -218,8 +220,8 @@ impl<'a> Walk<'a> {
                 ("this is one line, and there is a line break in it".to_owned(), "write it as one line")
             }
             '\n' | '\r' => {
-                let help = "write it on the line of its key; after a `|` or `>` it has a line break at its end";
-                ("this is one line, and there is a line break at its end".to_owned(), help)
+                let help = "write it on the line of its key; after a `|+` or `>+` it has line breaks at its end";
+                ("this is one line, and there is more than a line break at its end".to_owned(), help)
             }
             other => (format!("the control character U+{:04X} is in it", u32::from(other)), "take it out"),
         };
@@ -248,7 +250,7 @@ impl<'a> Walk<'a> {
 
     fn size(&mut self, node: &Node, schema: &Json, pointer: &str) -> Option<Json> {
         let scalar = self.scalar(node, schema, pointer)?;
-        match scalar.text.parse::<Size>() {
+        match one_line(&scalar.text).parse::<Size>() {
             Ok(size) => Some(size.to_string().into()),
             Err(error) => self.wrong(node.at, pointer, error.to_string(), None),
         }
@@ -256,15 +258,16 @@ impl<'a> Walk<'a> {
 
     fn name(&mut self, node: &Node, schema: &Json, names: &[&str], pointer: &str) -> Option<Json> {
         let scalar = self.scalar(node, schema, pointer)?;
-        if names.contains(&scalar.text.as_str()) {
-            return Some(scalar.text.clone().into());
+        let text = one_line(&scalar.text);
+        if names.contains(&text) {
+            return Some(text.into());
         }
-        let help = match crate::nearest(&scalar.text, names.iter().copied()) {
+        let help = match crate::nearest(text, names.iter().copied()) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None if names.len() == 1 => format!("the only one so far is {}", names[0]),
             None => format!("it is one of {}", names.join(", ")),
         };
-        let message = format!("`{}` is unknown here", words::short(&scalar.text));
+        let message = format!("`{}` is unknown here", words::short(text));
         self.wrong(node.at, pointer, message, Some(help))
     }
 
@@ -346,6 +349,11 @@ impl<'a> Walk<'a> {
             _ => "".into(),
         }
     }
+}
+
+/// A value of one line, without the line break at its end: after a `|` or a `>` there is one, and nobody means it.
+fn one_line(text: &str) -> &str {
+    text.strip_suffix('\n').unwrap_or(text)
 }
 
 /// Follows `$ref`.

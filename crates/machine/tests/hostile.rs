@@ -103,12 +103,34 @@ fn all_problems(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn the_line_break_that_a_block_of_one_line_ends_in_is_no_part_of_it() {
+    for (at, lines) in &Places::of(&schema::schema()).texts {
+        for text in ["a", "/a", "1", "64M", "ssh-ed25519 AAAA", "bash", "9f1b7b4e-8d5c-4a0e-9b8e-0d6c3f2a1b00"] {
+            let problems = |text: String| all_problems(&file_with(at, json!(text), "x"));
+            assert!(*lines || problems(format!("{text}\n")) == problems(text.into()), "{at:?} {text:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_test_expects_may_have_several_lines() {
+    let text = file_with(
+        &[Step::Key("tests".into()), Step::Item],
+        json!({"name": "n", "command": "c", "expect": "1\n2\n"}),
+        "x",
+    );
+    assert_eq!(all_problems(&text), Vec::<String>::new());
+}
+
+#[test]
 fn no_text_of_the_model_takes_a_control_character() {
     let places = Places::of(&schema::schema());
     assert!(places.texts.len() > 60, "{}", places.texts.len());
     assert!(places.texts.iter().filter(|(_, lines)| *lines).count() >= 5);
     for (at, lines) in &places.texts {
-        for odd in ["a\0b", "a\u{1b}]0;x\u{7}b", "a\u{7f}b", "a\u{9b}2Jb", "a\nb", "a\r\nb", "a\n", "a\u{b}b"] {
+        for odd in
+            ["a\0b", "a\u{1b}]0;x\u{7}b", "a\u{7f}b", "a\u{9b}2Jb", "a\nb", "a\r\nb", "a\n\n", "a\r\n", "a\u{b}b"]
+        {
             let text = file_with(at, json!(odd), "x");
             let found = all_problems(&text).join("\n");
             let about = [

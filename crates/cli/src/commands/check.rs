@@ -5,13 +5,13 @@ use serde_json::json;
 
 use crate::args::CheckArgs;
 use crate::exit::Exit;
-use crate::machine_file::load;
+use crate::machine_file::load_once;
 use crate::ui::Ui;
 
 pub fn run(args: CheckArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     for file in &args.files {
-        match load(file) {
+        match load_once(file) {
             Ok(checked) => warnings.extend(checked.warnings),
             Err(found) => problems.extend(found.into_vec()),
         }

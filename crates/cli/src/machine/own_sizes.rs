@@ -79,7 +79,12 @@ fn by_the_store(root: &Path, links: &[&Link]) -> Option<BTreeMap<u64, u64>> {
 /// The blocks of a path, by what the store has written down about it.
 fn on_disk(files: &dyn Files, path: &str) -> Result<Option<u64>, ViewError> {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let Some(bytes) = files.read(&format!("/nix/var/cairn/listing/{name}"), MOST)? else { return Ok(None) };
+    let bytes = match files.read(&format!("/nix/var/cairn/listing/{name}"), MOST) {
+        // Its path has a size without it, too.
+        Ok(None) | Err(ViewError::TooLarge { .. }) => return Ok(None),
+        Ok(Some(bytes)) => bytes,
+        Err(error) => return Err(error),
+    };
     let Some(listing) = std::str::from_utf8(&bytes).ok().and_then(Listing::of_text) else { return Ok(None) };
     let blocks = |entry: &EntryKind| match entry {
         EntryKind::Directory => 1,
@@ -92,4 +97,41 @@ fn on_disk(files: &dyn Files, path: &str) -> Result<Option<u64>, ViewError> {
         sum = sum.saturating_add(blocks(&entry.kind).saturating_mul(BLOCK));
     }
     Ok(Some(sum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk on which every file is as large as this.
+    #[derive(Debug)]
+    struct All(u64);
+
+    impl Files for All {
+        fn kind(&self, _: &str) -> Result<Option<Kind>, ViewError> {
+            Ok(Some(Kind::File))
+        }
+        fn link(&self, _: &str) -> Result<Option<String>, ViewError> {
+            Ok(None)
+        }
+        fn read(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, ViewError> {
+            match self.0 > most {
+                true => Err(ViewError::TooLarge { path: path.into(), bytes: self.0 }),
+                false => Ok(Some(vec![b'x'; usize::try_from(self.0).unwrap()])),
+            }
+        }
+        fn list(&self, _: &str) -> Result<Option<Vec<String>>, ViewError> {
+            Ok(None)
+        }
+        fn modified(&self, _: &str) -> Result<Option<i64>, ViewError> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn a_listing_that_cannot_be_read_leaves_the_size_to_others() {
+        for size in [9, MOST + 1] {
+            assert_eq!(on_disk(&All(size), "/nix/store/x").unwrap(), None, "{size}");
+        }
+    }
 }

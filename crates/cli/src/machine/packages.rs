@@ -1,6 +1,6 @@
 //! The packages of systems, and how two lists of them differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use image_builder::view::{Files, ViewError};
@@ -10,6 +10,9 @@ use crate::lock_file::Change;
 
 /// The largest list: of some ten thousand packages.
 const MOST: u64 = 8 << 20;
+
+/// So many lists are kept in memory, and then others: generations are compared with those beside them.
+const MOST_LISTS: usize = 4;
 
 /// Versions by name.
 pub type List = BTreeMap<String, String>;
@@ -25,11 +28,11 @@ struct Sbom {
     components: Vec<Package>,
 }
 
-/// The lists of systems. Systems on one base share one list, which is read once.
+/// The lists of systems. Systems on one base share one list, which is read once as long as it is at hand.
 #[derive(Debug)]
 pub struct Packages<'a> {
     files: &'a dyn Files,
-    lists: BTreeMap<String, Option<Rc<List>>>,
+    lists: VecDeque<(String, Option<Rc<List>>)>,
 }
 
 /// How many packages differ.
@@ -46,22 +49,16 @@ pub struct Counts {
 impl<'a> Packages<'a> {
     /// Nothing is read yet.
     pub fn new(files: &'a dyn Files) -> Packages<'a> {
-        Packages { files, lists: BTreeMap::new() }
+        Packages { files, lists: VecDeque::new() }
     }
 
     /// The packages of a system, `base` being where its link of that name leads. `None` where nobody wrote them down.
     pub fn of(&mut self, system: &str, base: Option<&str>) -> Result<Option<Rc<List>>, ViewError> {
         let key = base.unwrap_or(system);
-        if let Some(list) = self.lists.get(key) {
+        if let Some((_, list)) = self.lists.iter().find(|(known, _)| known == key) {
             return Ok(list.clone());
         }
-        let budget = self.files.budget();
-        let read = |path: String| -> Result<Option<Vec<u8>>, ViewError> {
-            let bytes = self.files.read(&path, MOST)?;
-            let size = bytes.as_ref().map_or(0, Vec::len);
-            budget.keep(size).map_err(|why| ViewError::Endless { path, why })?;
-            Ok(bytes)
-        };
+        let read = |path: String| self.files.read(&path, MOST);
         let of_base = base.map(|base| read(format!("{base}/packages.json"))).transpose()?.flatten();
         let packages: Option<Vec<Package>> = match of_base {
             Some(bytes) => serde_json::from_slice(&bytes).ok(),
@@ -71,7 +68,8 @@ impl<'a> Packages<'a> {
             }
         };
         let list = packages.map(|all| Rc::new(all.into_iter().map(|p| (p.name, p.version)).collect::<List>()));
-        self.lists.insert(key.to_string(), list.clone());
+        self.lists.truncate(MOST_LISTS - 1);
+        self.lists.push_front((key.to_string(), list.clone()));
         Ok(list)
     }
 }
@@ -106,7 +104,51 @@ pub fn count(changes: &[Change]) -> Counts {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use cairn_disk::Budget;
+    use image_builder::view::Kind;
+
     use super::*;
+
+    /// An image in which every base has its list of packages, and 1 MiB of words about them.
+    #[derive(Debug)]
+    struct Image(Arc<Budget>);
+
+    impl Files for Image {
+        fn kind(&self, _: &str) -> Result<Option<Kind>, ViewError> {
+            Ok(None)
+        }
+        fn link(&self, _: &str) -> Result<Option<String>, ViewError> {
+            Ok(None)
+        }
+        fn read(&self, path: &str, _: u64) -> Result<Option<Vec<u8>>, ViewError> {
+            let (name, words) = (path.replace('/', "-"), "x".repeat(1 << 20));
+            Ok(Some(format!(r#"[{{"name":"{name}","version":"1","words":"{words}"}}]"#).into_bytes()))
+        }
+        fn list(&self, _: &str) -> Result<Option<Vec<String>>, ViewError> {
+            Ok(None)
+        }
+        fn modified(&self, _: &str) -> Result<Option<i64>, ViewError> {
+            Ok(None)
+        }
+        fn budget(&self) -> Arc<Budget> {
+            Arc::clone(&self.0)
+        }
+    }
+
+    #[test]
+    fn a_machine_that_was_upgraded_often_is_none_that_is_hostile() {
+        let image = Image(Budget::shared());
+        let mut packages = Packages::new(&image);
+        for n in 0..36 {
+            let list = packages.of("system", Some(&format!("base{n}"))).unwrap().unwrap();
+            assert_eq!(list.keys().collect::<Vec<_>>(), [&format!("base{n}-packages.json")]);
+            let again = packages.of("other", Some(&format!("base{n}"))).unwrap().unwrap();
+            assert!(Rc::ptr_eq(&list, &again), "one base has one list");
+        }
+        assert_eq!((image.0.spent(), packages.lists.len()), (None, MOST_LISTS));
+    }
 
     #[test]
     fn differences_are_counted_by_kind() {

@@ -30,6 +30,11 @@ impl Memory {
         Memory { key: key.into(), seed: Some(seed), newest: Some(newest), boot: boot(), stamp: stamp.0.clone() }
     }
 
+    /// The same of an image whose name, owner or mode has changed since, and whose bytes have not.
+    pub fn moved(&self, stamp: &Stamp) -> Memory {
+        Memory { stamp: stamp.0.clone(), ..self.clone() }
+    }
+
     /// What is remembered of the image at this place, if anything is.
     pub fn of(path: &Path, cache: &Path) -> Option<Memory> {
         parse(&std::fs::read_to_string(place(path, cache).ok()?).ok()?)
@@ -69,11 +74,22 @@ impl Memory {
 
 fn parse(text: &str) -> Option<Memory> {
     let mut lines = text.lines().map(str::to_string);
-    let (key, stamp) = (lines.next()?, lines.next()?);
+    let (key, stamp) = (lines.next()?, known_stamp(&lines.next()?));
     let boot = lines.next().unwrap_or_default();
     let seed = lines.next().and_then(|seed| seed.parse().ok());
     let newest = lines.next().and_then(|newest| newest.parse().ok());
     Some(Memory { key, seed, newest, boot, stamp })
+}
+
+/// A stamp as it is written now, of one that an earlier version may have written: `DEV INO LEN (MTIME, NS, CTIME, NS)` or `INO LEN
+/// MTIME CTIME`. An image stays one that was built here when cairn itself is upgraded.
+fn known_stamp(line: &str) -> String {
+    let words: Vec<&str> = line.split_whitespace().map(|word| word.trim_matches(['(', ')', ','])).collect();
+    match words[..] {
+        [_, _, len, mtime, mtime_ns, ctime, ctime_ns] => format!("{len} {mtime}.{mtime_ns:0>9} {ctime}.{ctime_ns:0>9}"),
+        [_, len, mtime, ctime] => format!("{len} {mtime} {ctime}"),
+        _ => line.to_string(),
+    }
 }
 
 /// What `stat` says of a file that changes whenever the file does.
@@ -87,16 +103,8 @@ impl Stamp {
         if !m.is_file() {
             return Err(std::io::Error::other("it is no regular file"));
         }
-        // Not the device: its number may be another after the next start.
-        Ok(Stamp(format!(
-            "{} {} {}.{:09} {}.{:09}",
-            m.ino(),
-            m.len(),
-            m.mtime(),
-            m.mtime_nsec(),
-            m.ctime(),
-            m.ctime_nsec()
-        )))
+        // Not the device nor the inode: their numbers may be others after the next mount.
+        Ok(Stamp(format!("{} {}.{:09} {}.{:09}", m.len(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec())))
     }
 
     /// Whether the two are of a file whose bytes are the same, and whose name, owner or mode may have changed in between.
@@ -149,6 +157,24 @@ mod tests {
         let now = Stamp::of(&path).unwrap();
         assert!(now.same_bytes(&stamp));
         assert!(!memory.vouches_for(&now));
+    }
+
+    #[test]
+    fn what_an_earlier_version_has_remembered_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.raw");
+        std::fs::write(&path, "built").unwrap();
+        let m = path.metadata().unwrap();
+        let times = (m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
+        let now = Stamp::of(&path).unwrap();
+        for stamp in [
+            format!("{} {} {} {times:?}", m.dev(), m.ino(), m.len()),
+            format!("{} {} {}.{:09} {}.{:09}", m.ino(), m.len(), times.0, times.1, times.2, times.3),
+        ] {
+            let of = |len| parse(&format!("key\n{}\n", stamp.replacen(&format!(" {} ", m.len()), len, 1))).unwrap();
+            assert!(of(" 5 ").vouches_for(&now), "{stamp}");
+            assert!(!of(" 4 ").vouches_for(&now), "{stamp}");
+        }
     }
 
     #[test]

@@ -138,20 +138,58 @@ fn commit(wanted: &Wanted<'_>, outputs: Vec<(Format, NewFile)>, report: &dyn Rep
         }
         to_place.push((path, new, standing));
     }
+    let before: Vec<Before> = to_place.iter().filter_map(|(path, ..)| Before::of(path, places.cache)).collect();
+    match place_all(wanted, to_place) {
+        // The old ones are nobody's yet: one that stays beside the new one is told, and the others go all the same.
+        Ok(placed) => placed.into_iter().map(Placed::keep).fold(Ok(()), Result::and).map_err(anyhow::Error::from),
+        Err(error) => {
+            before.iter().for_each(|before| before.remember_again(places.cache));
+            Err(error)
+        }
+    }
+}
+
+/// Gives all their names and remembers them; when one of these things fails, all is taken back.
+fn place_all(wanted: &Wanted<'_>, to_place: Vec<(PathBuf, NewFile, Standing)>) -> anyhow::Result<Vec<Placed>> {
+    let places = &wanted.places;
     let mut placed = Vec::new();
     for (path, new, standing) in to_place {
         placed.push(place(path, new, &standing, places.rules)?);
     }
-    for (path, placed, bytes) in placed {
-        placed.keep()?;
+    for (path, _, bytes) in &placed {
         // Somebody may have started a machine from it in this moment; then it is not as it was written.
-        if let Ok(stamp) = Stamp::of(&path)
-            && stamp.same_bytes(&bytes)
+        if let Ok(stamp) = Stamp::of(path)
+            && stamp.same_bytes(bytes)
         {
-            Memory::new(wanted.key, places.seed, wanted.newest, &stamp).write(&path, places.cache)?;
+            Memory::new(wanted.key, places.seed, wanted.newest, &stamp).write(path, places.cache)?;
         }
     }
-    Ok(())
+    Ok(placed.into_iter().map(|(_, placed, _)| placed).collect())
+}
+
+/// An untouched image that may get its name back.
+struct Before {
+    path: PathBuf,
+    memory: Memory,
+    stamp: Stamp,
+}
+
+impl Before {
+    fn of(path: &Path, cache: &Path) -> Option<Before> {
+        let stamp = Stamp::of(path).ok()?;
+        let memory = Memory::of(path, cache).filter(|memory| memory.vouches_for(&stamp))?;
+        Some(Before { path: path.into(), memory, stamp })
+    }
+
+    /// To take its name and to give it back has changed the image's times, and not its bytes. What cannot be remembered is asked
+    /// about next time; there is an error to be told already.
+    fn remember_again(&self, cache: &Path) {
+        if let Ok(now) = Stamp::of(&self.path)
+            && now.same_bytes(&self.stamp)
+        {
+            let _ = self.memory.moved(&now).write(&self.path, cache);
+        }
+    }
 }
 
 /// Gives a new file its name; what it has replaced must be what was judged. Taken back when the result is dropped.

@@ -23,7 +23,7 @@ use crate::machine::{self, Place, record};
 pub struct Rules {
     /// Whatever is a file and not in use.
     pub force: bool,
-    /// An untouched image of another machine.
+    /// An untouched image of another machine, and one of this machine that has never run.
     pub others: bool,
     /// How somebody comes by what they want all the same, as the end of a sentence.
     pub way_out: &'static str,
@@ -49,7 +49,7 @@ pub enum Standing {
     /// An image of this machine of which nobody knows whether it is as it was written. It may be replaced by its equal. The words
     /// say what is known.
     Unknown(String, Stamp),
-    /// Something that somebody wants to be replaced.
+    /// Something that may be replaced whatever it is: somebody wants it, or nobody has asked for it by name.
     Given(Stamp),
 }
 
@@ -103,10 +103,12 @@ pub fn judge(path: &Path, places: &Places<'_>, key: Option<&str>) -> anyhow::Res
             Ok(Standing::AsWritten(memory, stamp))
         }
         Some(_) => Err(refuse(format!("{} is the image of another machine, which has another seed", path.display()))),
-        None => inside(path, seed, cache).map(|known| Standing::Unknown(known, stamp)).map_err(|what| match what {
-            Inside::Refused(what) => refuse(what),
-            Inside::Failed(error) => error,
-        }),
+        None => match inside(path, seed, cache) {
+            Ok(known) if rules.others && known.own => Ok(Standing::Given(stamp)),
+            Ok(known) => Ok(Standing::Unknown(known.words, stamp)),
+            Err(Inside::Refused(what)) => Err(refuse(what)),
+            Err(Inside::Failed(error)) => Err(error),
+        },
     }
 }
 
@@ -115,13 +117,21 @@ pub fn who_writes(path: &Path) -> Option<String> {
     in_use::writer(path).ok().flatten()
 }
 
+/// What is known of an image that no machine has run from, and in which no generation was made.
+struct Known {
+    /// As the beginning of a sentence.
+    words: String,
+    /// Whether it says itself that it is this machine's.
+    own: bool,
+}
+
 enum Inside {
     Refused(String),
     Failed(anyhow::Error),
 }
 
 /// Looks into an image of which nothing is remembered that holds. What surely is not an untouched image of this machine is refused.
-fn inside(path: &Path, seed: Uuid, cache: &Path) -> Result<String, Inside> {
+fn inside(path: &Path, seed: Uuid, cache: &Path) -> Result<Known, Inside> {
     let name = path.display();
     ImageFile::open(path).map_err(|e| Inside::Refused(format!("{:#}; it is left as it is", anyhow::Error::from(e))))?;
     let found = machine::look(&Place::Image(path.to_path_buf()), |machine| {
@@ -161,12 +171,13 @@ fn inside(path: &Path, seed: Uuid, cache: &Path) -> Result<String, Inside> {
     if mounted > 0 {
         return Err(ran());
     }
-    Ok(match built {
+    let words = match built {
         Some(_) => format!("{name} has changed since it was built"),
         None => format!(
             "{name} may have changed since it was built (that is remembered in the cache, and not for this file)"
         ),
-    })
+    };
+    Ok(Known { words, own: of == Some(seed) })
 }
 
 /// How often the ext4 file systems of an image have been mounted, as they say. A new one says 0; each mount for writing counts, even

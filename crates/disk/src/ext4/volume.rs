@@ -36,8 +36,11 @@ impl<'a> Volume<'a> {
         plausible(&bytes)?;
         let sb = Superblock::decode(&bytes).map_err(|error| wrong(error.to_string()))?;
         let unknown = sb.feature_incompat & !incompat::READER;
+        if unknown == RECOVER {
+            return Err(DiskError::Unclean { what: "ext4" });
+        }
         if unknown != 0 {
-            return Err(DiskError::Unknown { what: "ext4", why: format!("features ({unknown:#x})") });
+            return Err(DiskError::Unknown { what: "ext4", why: features(unknown) });
         }
         let bits = sb.block_size().saturating_mul(8);
         let sound = sb.inode_size.is_power_of_two()
@@ -132,6 +135,38 @@ impl<'a> Volume<'a> {
         }
         Ok(bytes)
     }
+}
+
+/// What is in the journal is to be brought to its place.
+const RECOVER: u32 = 4;
+
+/// Features that the reader does not know, by the names that `mke2fs -O` and `dumpe2fs` have for them.
+const FEATURES: [(u32, &str); 12] = [
+    (0x1, "compression"),
+    (RECOVER, "needs_recovery"),
+    (0x8, "journal_dev"),
+    (0x10, "meta_bg"),
+    (0x80, "64bit"),
+    (0x100, "mmp"),
+    (0x400, "ea_inode"),
+    (0x1000, "dirdata"),
+    (0x4000, "large_dir"),
+    (0x8000, "inline_data"),
+    (0x1_0000, "encrypt"),
+    (0x2_0000, "casefold"),
+];
+
+fn features(bits: u32) -> String {
+    let (mut names, mut rest) = (Vec::new(), bits);
+    for (bit, name) in FEATURES.iter().filter(|(bit, _)| bits & bit != 0) {
+        names.push((*name).to_owned());
+        rest &= !bit;
+    }
+    if rest != 0 {
+        names.push(format!("{rest:#x}"));
+    }
+    let many = if names.len() == 1 && rest.count_ones() < 2 { "feature" } else { "features" };
+    format!("the {many} {}", names.join(", "))
 }
 
 /// Looks at what is calculated with to make sense of the rest.

@@ -43,6 +43,12 @@ impl Ext4<'_> {
         fs
     }
 
+    /// Says that it has these features, which whoever does not know them must not read.
+    pub fn add_features(&self, bits: u64) {
+        let at = 1024 + 0x60;
+        self.put(at, &low32(u32_at(self.file, self.start + at) | bits));
+    }
+
     fn put(&self, at: u64, bytes: &[u8]) {
         self.file.write_all_at(bytes, self.start + at).unwrap();
     }

@@ -64,6 +64,21 @@ fn what_is_not_altered_is_read() {
 }
 
 #[test]
+fn what_the_reader_does_not_know_is_named_and_so_is_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |bits| {
+        let source = ext4(dir.path(), |fs| fs.add_features(bits));
+        Reader::open(Region::new(&source, 0, u64::MAX)).unwrap_err().to_string()
+    };
+    let journal = told(4);
+    assert!(journal.contains("its journal is to be played first: the machine was switched off hard"), "{journal}");
+    assert!(journal.contains("`cairn run --persist`") && journal.contains("`e2fsck`"), "{journal}");
+    assert!(told(0x1_0000).contains("it has the feature encrypt, which cannot be read here"), "{}", told(0x1_0000));
+    let several = told(0x8000_8004);
+    assert!(several.contains("it has the features needs_recovery, inline_data, 0x80000000, which"), "{several}");
+}
+
+#[test]
 fn an_extent_tree_whose_branches_are_one_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     // Entries that do not rise, that rise within a node, and that rise beyond what comes after.

@@ -109,7 +109,7 @@ pub struct Test {
     pub command: String,
     /// What its standard output must be, blanks at the ends aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"ok")]
+    #[schemars(extend("contentMediaType" = "text/plain"), example = &"ok")]
     pub expect: Option<String>,
 }
 

@@ -187,15 +187,50 @@ fn what_is_byte_for_byte_the_same_is_nobody_s_loss() {
 }
 
 #[test]
+fn what_cannot_be_remembered_is_taken_back_in_all_formats() {
+    let here = Here::new();
+    here.build("one", &[(RAW, b"first"), (QCOW2, b"FIRST")], BUILD).unwrap();
+    let memory = memory::place(&here.path(QCOW2), here.cache.path()).unwrap();
+    let kept = std::fs::read(&memory).unwrap();
+    std::fs::remove_file(&memory).unwrap();
+    std::fs::create_dir(&memory).unwrap();
+    let error = here.build("two", &[(RAW, b"second"), (QCOW2, b"SECOND")], FORCE).unwrap_err();
+    assert!(format!("{error:#}").contains("writing"), "{error:#}");
+    here.holds(RAW, b"first");
+    here.holds(QCOW2, b"FIRST");
+    assert_eq!(std::fs::read_dir(here.folder.path()).unwrap().count(), 2);
+    // The one that was remembered is still known as untouched.
+    assert!(here.places(&[RAW], BUILD).judge(RAW, Some("one")).unwrap().is_current("one"));
+    std::fs::remove_dir(&memory).unwrap();
+    std::fs::write(&memory, kept).unwrap();
+    here.build("two", &[(RAW, b"second")], BUILD).unwrap();
+    here.holds(RAW, b"second");
+}
+
+#[test]
 fn without_a_memory_only_the_same_bytes_are_written() {
     let here = Here::new();
     let (built, other) = (image(1, Some(SEED), 0), image(2, Some(SEED), 0));
     std::fs::write(here.path(RAW), &built).unwrap();
     here.refused("two", &[(RAW, &other)], BUILD, "lab.raw may have changed since it was built");
-    here.refused("two", &[(RAW, &other)], CACHE, "it is the cache's image");
     here.build("one", &[(RAW, &built)], BUILD).unwrap();
     here.build("two", &[(RAW, &other)], BUILD).unwrap();
     here.holds(RAW, &other);
+}
+
+#[test]
+fn an_image_of_the_cache_that_has_never_run_is_replaced_without_a_memory() {
+    let here = Here::new();
+    let (built, other) = (image(1, Some(SEED), 0), image(2, Some(SEED), 0));
+    std::fs::write(here.path(RAW), &built).unwrap();
+    here.build("two", &[(RAW, &other)], CACHE).unwrap();
+    here.holds(RAW, &other);
+    assert!(here.places(&[RAW], CACHE).judge(RAW, Some("two")).unwrap().is_current("two"));
+    // What may be somebody's only copy stays here too.
+    for kept in [image(1, Some(SEED), 1), image(1, Some(Uuid::from_u128(8)), 0), b"a letter\n".to_vec()] {
+        std::fs::write(here.path(RAW), &kept).unwrap();
+        here.refused("three", &[(RAW, &built)], CACHE, "it is the cache's image");
+    }
 }
 
 #[test]
