@@ -126,6 +126,9 @@ mod tests {
         fn modified(&self, _: &str) -> Result<Option<i64>, ViewError> {
             Ok(None)
         }
+        fn budget(&self) -> std::sync::Arc<cairn_disk::Budget> {
+            cairn_disk::Budget::shared()
+        }
     }
 
     #[test]
