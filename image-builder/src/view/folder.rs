@@ -93,8 +93,12 @@ pub(super) fn boot_volumes(folder: &Folder) -> Result<Vec<BootVolume<'static>>, 
     }
     let mut volumes = Vec::new();
     for name in places {
+        // What is mounted there is another file system, so the place itself must be no link, which could lead to any mount.
+        if folder.root.link(&name).is_ok_and(|link| link.is_some()) {
+            continue;
+        }
         // A boot partition is root's; whoever may not look into it knows nothing about the menu.
-        if let Ok(Some(files)) = folder.root.inside(&name)
+        if let Ok(Some(files)) = folder.root.with_mounts().inside(&name)
             && let files = Folder::new(files, folder.budget())
             && matches!(files.list("/"), Ok(Some(names)) if !names.is_empty())
         {
