@@ -116,6 +116,18 @@ fn check_tells_all_problems_at_once_each_with_its_place() {
 }
 
 #[test]
+fn a_habit_from_elsewhere_is_told_what_is_done_here() {
+    let folder = folder();
+    let ran = run(folder.path(), &["check", "-"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("`cairn check /dev/stdin` reads what comes through a pipe"), "{}", ran.err);
+    write(folder.path(), "machine.yaml", "version: 1\nhostname: UP\n");
+    let mut command = cairn(folder.path(), &["check", "/dev/stdin"]);
+    let ran = command.stdin(fs::File::open(folder.path().join("machine.yaml")).unwrap()).output().unwrap();
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("/dev/stdin:2:11: "), "{ran:?}");
+}
+
+#[test]
 fn check_as_json_is_one_object_and_nothing_else() {
     let folder = folder();
     write(folder.path(), "bad.yaml", TEN_MISTAKES);
