@@ -137,6 +137,25 @@ mod tests {
     }
 
     #[test]
+    fn without_counting_what_failed_is_still_none_that_is_good() {
+        let mut record = Record::first(1);
+        record.failed(2);
+        let boot = Boot { tries: 0, generations: 10, ..Boot::default() };
+        let situation = Situation { usable: &set(&[1, 2, 3]), record: &record, booted: None, boot: &boot };
+        let choice = choose(&situation).unwrap();
+        assert_eq!((choice.good, choice.failed), (set(&[1, 3]), set(&[2])));
+    }
+
+    #[test]
+    fn only_what_is_kept_and_is_not_good_has_failed() {
+        let mut record = Record::first(1);
+        record.booted_well(4);
+        record.failed.extend([2, 4, 5]);
+        let choice = decide(&[1, 2, 3, 4, 5], &record, None, 1).unwrap();
+        assert_eq!((choice.kept, choice.failed), (set(&[4, 5]), set(&[5])));
+    }
+
+    #[test]
     fn without_counting_the_new_one_is_simply_next() {
         let mut record = Record::first(1);
         record.try_next(2);

@@ -129,7 +129,88 @@ pub fn date(epoch: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::date;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn artifact() -> Artifact {
+        Artifact { store_path: String::new(), sha256: [0; 32], size: 0 }
+    }
+
+    fn empty() -> Generation {
+        let bootspec = BootSpecV1 {
+            label: String::new(),
+            kernel: PathBuf::new(),
+            kernel_params: Vec::new(),
+            init: PathBuf::new(),
+            initrd: None,
+            initrd_secrets: None,
+            system: String::new(),
+            toplevel: bootspec::SystemConfigurationRoot(PathBuf::new()),
+        };
+        Generation {
+            number: 1,
+            bootspec,
+            name: String::new(),
+            date: String::new(),
+            kernel_release: String::new(),
+            kernel: artifact(),
+            initrd: None,
+            device_tree: None,
+            variants: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_generation_takes_grows_with_all_that_it_says() {
+        let text = "x".repeat(1000);
+        let more = |change: &dyn Fn(&mut Generation)| {
+            let mut generation = empty();
+            change(&mut generation);
+            generation.size() - empty().size()
+        };
+        assert_eq!(empty().size(), 8 * WORD);
+        assert_eq!(more(&|g| g.name = text.clone()), 1000);
+        assert_eq!(more(&|g| g.kernel_release = text.clone()), 1000);
+        assert_eq!(more(&|g| g.bootspec.label = text.clone()), 1000);
+        assert_eq!(more(&|g| g.bootspec.system = text.clone()), 1000);
+        assert_eq!(more(&|g| g.bootspec.kernel_params = vec![text.clone(), text.clone()]), 2 * (1000 + WORD));
+        // In a menu a path stands once more.
+        assert_eq!(more(&|g| g.bootspec.kernel = PathBuf::from(&text)), 2000);
+        assert_eq!(more(&|g| g.bootspec.init = PathBuf::from(&text)), 2000);
+        assert_eq!(more(&|g| g.bootspec.toplevel.0 = PathBuf::from(&text)), 2000);
+        assert_eq!(more(&|g| g.bootspec.initrd = Some(PathBuf::from(&text))), 2000);
+        assert_eq!(more(&|g| g.bootspec.initrd_secrets = Some(PathBuf::from(&text))), 2000);
+        let variant = || {
+            let bootspec = BootSpecV1 { label: text.clone(), ..empty().bootspec };
+            Variant { name: text.clone(), bootspec, kernel: artifact(), initrd: None, device_tree: None }
+        };
+        assert_eq!(more(&|g| g.variants = vec![variant()]), 2000 + 8 * WORD);
+        assert_eq!(more(&|g| g.variants = vec![variant(), variant()]), 2 * (2000 + 8 * WORD));
+    }
+
+    #[test]
+    fn each_day_of_eight_hundred_years_follows_the_one_before() {
+        let (mut year, mut month, mut day) = (1600_i64, 1, 1);
+        let first = -135_140; // days before 1970
+        for number in first..first + 2 * 146_097 + 1 {
+            assert_eq!(date(number * 86_400), format!("{year:04}-{month:02}-{day:02}"));
+            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let last = match month {
+                2 => 28 + i64::from(leap),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            day += 1;
+            if day > last {
+                (day, month) = (1, month + 1);
+            }
+            if month > 12 {
+                (month, year) = (1, year + 1);
+            }
+        }
+        assert_eq!((year, month, day), (2400, 1, 2));
+    }
 
     #[test]
     fn a_moment_is_a_day() {

@@ -422,3 +422,20 @@ fn barrier(steps: &mut Vec<Step>) {
         steps.push(Step::Barrier);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_off_is_known_by_its_name() {
+        assert_eq!(unfinished("EFI/a/boot.efi.new"), Some("EFI/a/boot.efi"));
+        assert_eq!(unfinished("EFI/a/boot.efi-12.new"), Some("EFI/a/boot.efi"));
+        // A name of its own, with a dash in it.
+        for (name, of) in [("a-b.new", "a-b"), ("a-.new", "a-"), ("a-1x.new", "a-1x"), ("a-1-b.new", "a-1-b")] {
+            assert_eq!(unfinished(name), Some(of));
+        }
+        assert_eq!(unfinished("EFI/a/boot.efi"), None);
+        assert_eq!(unfinished("new"), None);
+    }
+}

@@ -33,8 +33,6 @@ pub struct Present {
     pub directories: BTreeSet<(Place, String)>,
     /// The names of our menu entries.
     pub entries: Vec<EntryName>,
-    /// The paths that our entries and menus name.
-    pub references: BTreeSet<String>,
     /// GRUB's environment block.
     pub environment: Option<Vec<u8>>,
     /// The room on each partition that there is.

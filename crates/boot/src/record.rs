@@ -199,6 +199,13 @@ mod tests {
     }
 
     #[test]
+    fn a_new_machine_s_first_generation_is_good() {
+        let first = Record::first(7);
+        assert_eq!((first.good, first.last_good, first.highest), (BTreeSet::from([7]), Some(7), 7));
+        assert_eq!((first.default, first.trial), (None, None));
+    }
+
+    #[test]
     fn every_word_counts_and_a_boot_is_none() {
         let mut record = Record::first(1);
         record.booted_well(2);

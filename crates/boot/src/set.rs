@@ -152,14 +152,32 @@ impl BootSet {
         BootSet { files }
     }
 
-    /// The file at a place.
-    pub fn get(&self, place: Place, path: &str) -> Option<&BootFile> {
-        self.files.iter().find(|f| f.place == place && f.path == path)
-    }
-
     /// The same set for a disk whose one boot partition is everything.
     #[must_use]
     pub fn on_one_partition(self, place: Place) -> BootSet {
         BootSet::new(self.files.into_iter().map(|file| BootFile { place, ..file }).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sector_is_filled_by_a_comment_or_refused() {
+        let line = |len: usize| format!("{}\n", "x".repeat(len - 1));
+        for len in [1, 100, SECTOR - 1, SECTOR] {
+            let bytes = one_sector("a", &line(len)).unwrap();
+            assert_eq!(bytes.len(), SECTOR);
+            assert!(bytes.starts_with(&line(len).as_bytes()[..len]) && bytes.ends_with(b"\n"), "{len}");
+            assert!(bytes[len..].iter().rev().skip(1).all(|byte| *byte == b'#'), "{len}");
+        }
+        // What fills it needs no comment, whatever it ends with; a comment cannot follow half a line.
+        assert!(one_sector("a", &"x".repeat(SECTOR)).is_ok());
+        for (text, len) in [("x".repeat(SECTOR - 1), SECTOR - 1), (line(SECTOR + 1), SECTOR + 1), (line(2000), 2000)] {
+            let error = one_sector("a", &text).unwrap_err();
+            assert!(matches!(&error, SetError::TooLong { path, len: told } if path == "a" && *told == len), "{error}");
+        }
+        assert!(Content::Bytes(Vec::new()).is_empty() && !Content::Bytes(vec![0]).is_empty());
     }
 }

@@ -48,6 +48,9 @@ mod tests {
         assert_eq!(needed([("a/b", 1), ("a/c", 1)], 4096, &nothing), 4 * 4096);
         assert_eq!(needed([("a/b", 1)], 4096, &|path| path == "a"), 2 * 4096);
         assert_eq!(needed([("empty", 0)], 4096, &nothing), 4096);
+        // Three names of two slots each above, and in each folder its own three and its file's two.
+        let folders = [("a/f", 0), ("b/f", 0), ("c/f", 0)];
+        assert_eq!(needed(folders, 64, &nothing), ((3 * 2 * SLOT).div_ceil(64) + 3 * (5 * SLOT).div_ceil(64)) * 64);
         // 65 names of three slots each and the directory's own three are more than 6 KiB.
         let names: Vec<String> = (0..65).map(|n| format!("x/a-name-of-15-{n:02}")).collect();
         assert_eq!(needed(names.iter().map(|n| (n.as_str(), 0)), 4096, &nothing), 3 * 4096);

@@ -77,7 +77,7 @@ impl Look<'_> {
                 }
                 Kind::File(len) if self.installation.owns(&path) => {
                     self.found(path.clone(), len);
-                    self.ours(&path, &name, len)?;
+                    self.ours(&path, &name, len);
                 }
                 Kind::File(_) => {}
             }
@@ -137,32 +137,19 @@ impl Look<'_> {
         self.present.files.insert((self.place, path), FoundFile { len, sha256 });
     }
 
-    /// What our own texts say: which entries there are, and what they name.
-    fn ours(&mut self, path: &str, name: &str, len: u64) -> io::Result<()> {
-        if len > MOST_TEXT || path.ends_with("-linux") || path.ends_with("-initrd") {
-            return Ok(());
+    /// What our own files say: which entries there are, and what GRUB remembers. What cannot be read says nothing.
+    fn ours(&mut self, path: &str, name: &str, len: u64) {
+        let found = self.present.files.get(&(self.place, path.to_string()));
+        if len > MOST_TEXT || found.is_none_or(|found| found.sha256.is_none()) {
+            return;
         }
-        let mut bytes = Vec::new();
-        if self.volume.open(path).and_then(|file| file.take(MOST_TEXT).read_to_end(&mut bytes)).is_err() {
-            return Ok(());
+        if path.starts_with(ENTRIES) {
+            self.present.entries.extend(EntryName::parse(self.installation, name));
+        } else if name == "grubenv" {
+            let mut bytes = Vec::new();
+            let read = self.volume.open(path).and_then(|file| file.take(MOST_TEXT).read_to_end(&mut bytes));
+            self.present.environment = read.ok().map(|_| bytes);
         }
-        if path.starts_with(ENTRIES)
-            && let Some(entry) = EntryName::parse(self.installation, name)
-        {
-            self.present.entries.push(entry);
-        }
-        if name == "grubenv" {
-            self.present.environment = Some(bytes);
-            return Ok(());
-        }
-        let folder = format!("{}/", self.installation.folder());
-        let text = String::from_utf8_lossy(&bytes);
-        for (at, _) in text.match_indices(&folder) {
-            let end = |c: char| !(c.is_ascii_alphanumeric() || "/-_.+".contains(c));
-            let path = text[at..].split(end).next().unwrap_or_default();
-            self.present.references.insert(path.to_string());
-        }
-        Ok(())
     }
 }
 
@@ -177,5 +164,31 @@ pub(crate) fn hash(mut file: impl Read) -> io::Result<[u8; 32]> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    /// Is interrupted before each piece, and at its end fails or not.
+    struct Halting(Vec<Result<&'static [u8], ErrorKind>>);
+
+    impl Read for Halting {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let Some(next) = self.0.pop() else { return Ok(0) };
+            next.map_err(io::Error::from).and_then(|mut bytes| bytes.read(buffer))
+        }
+    }
+
+    #[test]
+    fn a_hash_is_of_everything_however_it_comes() {
+        let halt = || Err(ErrorKind::Interrupted);
+        let wanted: [u8; 32] = Sha256::digest("abcd").into();
+        assert_eq!(hash(Halting(vec![halt(), Ok(b"cd"), halt(), Ok(b"ab")])).unwrap(), wanted);
+        let broken = Halting(vec![Ok(b"cd"), Err(ErrorKind::TimedOut), Ok(b"ab")]);
+        assert_eq!(hash(broken).unwrap_err().kind(), ErrorKind::TimedOut);
     }
 }

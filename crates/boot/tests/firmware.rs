@@ -115,6 +115,44 @@ fn variables_of_systemd_boot_are_read_and_forgotten() {
 }
 
 #[test]
+fn an_entry_s_number_has_four_digits_in_capitals() {
+    let folder = tempfile::tempdir().unwrap();
+    let global = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    for digits in ["0001", "00AB", "00ab", "001", "00001", "+001", "000G", ""] {
+        let name = folder.path().join(format!("Boot{digits}-{global}"));
+        fs::write(name, [&7_u32.to_le_bytes()[..], digits.as_bytes()].concat()).unwrap();
+    }
+    let found = read_firmware(&open(folder.path())).unwrap().unwrap().entries;
+    let found: Vec<(u16, &[u8])> = found.iter().map(|(number, bytes)| (*number, &bytes[..])).collect();
+    assert_eq!(found, [(1, &b"0001"[..]), (0xab, b"00AB")]);
+}
+
+/// Linux locks each variable that it does not know; only root can, so only root can see this.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "another program sets the lock")]
+fn a_locked_variable_is_changed_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    update(folder.path(), Some(&ours()));
+    let lock = |sign: &str| {
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        Command::new("chattr").arg(format!("{sign}i")).args(names).output().unwrap().status.success()
+    };
+    if !lock("+") {
+        eprintln!("SKIPPED: no file can be locked here");
+        return;
+    }
+    let other = LoadOption { file: "EFI/other.efi".into(), ..ours() };
+    let changes = update(folder.path(), Some(&other));
+    // What Linux does not lock is changed in its place; the lock is not put back.
+    assert!(!changes.is_empty());
+    assert!(efibootmgr(folder.path(), &["--verbose"]).is_none_or(|said| said.contains("other.efi")));
+    assert!(lock("+"));
+    update(folder.path(), None);
+    let left = read_firmware(&open(folder.path())).unwrap();
+    assert!(left.is_none_or(|firmware| firmware.entries.is_empty()));
+}
+
+#[test]
 fn without_uefi_there_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(read_firmware(&open(folder.path())).unwrap(), None);

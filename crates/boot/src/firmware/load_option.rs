@@ -181,6 +181,37 @@ mod tests {
     }
 
     #[test]
+    fn a_path_ends_at_its_end_and_has_a_disk_and_a_file() {
+        let head = |path: &[u8]| {
+            let len = u16::try_from(path.len()).unwrap();
+            [&ACTIVE.to_le_bytes()[..], &len.to_le_bytes(), &utf16("x"), path].concat()
+        };
+        let (drive, file) = (node(HARD_DRIVE, &debian().hard_drive()), node(FILE_PATH, &utf16("\\a.efi")));
+        let (end, other) = (node([0x7f, 0xff], &[]), node([1, 1], &[0; 3]));
+        let whole = |parts: &[&[u8]]| LoadOption::parse(&head(&parts.concat()));
+        let parsed = whole(&[&other, &drive, &file, &end]).unwrap();
+        assert_eq!((&*parsed.file, parsed.partition, parsed.signature), ("a.efi", 2, debian().signature));
+        // What follows the end is another path.
+        assert_eq!(whole(&[&drive, &file, &end, &file]).unwrap().file, "a.efi");
+        assert_eq!(whole(&[&drive, &end, &file]), None);
+        assert_eq!(whole(&[&drive]), None);
+        assert_eq!(whole(&[&file, &end]), None);
+        assert_eq!(whole(&[&node(HARD_DRIVE, &debian().hard_drive()[..37]), &file]), None);
+        assert_eq!(whole(&[&node(HARD_DRIVE, &[&debian().hard_drive()[..], &[0]].concat()), &file]), None);
+    }
+
+    #[test]
+    fn a_program_is_known_by_disk_and_file_and_in_an_mbr_by_its_partition() {
+        let mbr = |partition| LoadOption { signature: Signature::Mbr(7), partition, ..debian() };
+        assert!(mbr(1).same_program(&mbr(1)));
+        assert!(!mbr(1).same_program(&mbr(2)));
+        assert!(!mbr(1).same_program(&LoadOption { partition: 1, ..debian() }));
+        // A partition of a GPT has an identifier of its own, whatever its number.
+        assert!(debian().same_program(&LoadOption { partition: 9, ..debian() }));
+        assert!(!debian().same_program(&LoadOption { signature: Signature::Gpt(Uuid::nil()), ..debian() }));
+    }
+
+    #[test]
     fn what_comes_behind_the_path_is_the_program_s() {
         let mut more = bytes(DEBIAN);
         more.extend(utf16("options"));
