@@ -426,6 +426,7 @@ fn barrier(steps: &mut Vec<Step>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry_name::EntryName;
 
     #[test]
     fn what_was_cut_off_is_known_by_its_name() {
@@ -437,5 +438,58 @@ mod tests {
         }
         assert_eq!(unfinished("EFI/a/boot.efi"), None);
         assert_eq!(unfinished("new"), None);
+    }
+
+    fn situation<T>(wanted: &BootSet, present: &Present, ask: impl FnOnce(&Situation<'_>) -> T) -> T {
+        let own_files = BTreeSet::new();
+        let installation = Installation::of_seed(uuid::Uuid::nil());
+        ask(&Situation { installation, wanted, present, own_files: &own_files, may_remove: true })
+    }
+
+    #[test]
+    fn a_folder_is_there_when_something_is_in_it() {
+        let found = FoundFile { len: 1, sha256: None };
+        let files = BTreeMap::from([((Place::Esp, "EFI/Boot/x.efi".to_string()), found)]);
+        let present = Present { files, ..Present::default() };
+        situation(&BootSet { files: Vec::new() }, &present, |situation| {
+            for (path, there) in [
+                ("EFI", true),
+                ("efi", true),
+                ("EFI/BOOT", true),
+                ("EFX", false),
+                ("EF", false),
+                ("EFI/Bo", false),
+                ("EFI/Boot/x.efi", false),
+                ("EFI/Boot/x.efi/and/more", false),
+            ] {
+                assert_eq!(situation.has_directory(Place::Esp, path), there, "{path}");
+                assert!(!situation.has_directory(Place::Boot, path), "{path}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_counter_is_stale_beside_another_one_of_the_same_entry() {
+        let installation = Installation::of_seed(uuid::Uuid::nil());
+        let counter = |left| Some(crate::Counter { left, done: 0 });
+        let name = |number, counter| EntryName::of(installation, number, "text", counter);
+        for (wanted, there, stale) in [
+            (name(1, counter(3)), name(1, counter(1)), true),
+            (name(1, counter(3)), name(1, None), false),
+            (name(1, None), name(1, counter(1)), false),
+            (name(1, counter(3)), name(2, counter(1)), false),
+        ] {
+            let file = BootFile {
+                place: Place::Boot,
+                path: wanted.path(),
+                content: Content::Bytes(Vec::new()),
+                role: Role::Entry(Some(wanted)),
+            };
+            let present = Present { entries: vec![there.clone()], ..Present::default() };
+            situation(&BootSet { files: vec![file] }, &present, |situation| {
+                assert_eq!(situation.is_stale_counter(&there.path()), stale, "{there}");
+                assert!(!situation.is_stale_counter("loader/entries/other.conf"));
+            });
+        }
     }
 }

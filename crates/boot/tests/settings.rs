@@ -86,8 +86,14 @@ fn each_setting_is_in_systemd_boot_s_own_file() {
         let text = menued.file("loader/loader.conf");
         text.lines().filter(|line| !line.starts_with('#')).map(str::to_string).collect::<Vec<_>>()
     };
-    let plain =
-        Boot { timeout: 7, editor: false, other_systems: false, firmware_setup: false, console_mode: None, ..Boot::default() };
+    let plain = Boot {
+        timeout: 7,
+        editor: false,
+        other_systems: false,
+        firmware_setup: false,
+        console_mode: None,
+        ..Boot::default()
+    };
     assert_eq!(lines(plain.clone()), ["timeout 7", "editor no", "auto-entries no", "auto-firmware no"]);
     let one = |change: &dyn Fn(&mut Boot)| {
         let mut boot = plain.clone();

@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 
 use cairn_boot::*;
 use common::*;
@@ -168,6 +169,32 @@ fn the_loader_s_program_is_replaced_and_the_old_one_kept() {
         assert_eq!(machine.volume.files[&installation().previous_program()], old);
         assert_eq!(machine.plan().unwrap().steps, []);
     }
+    // Once for both names; and of one that is empty, or gone, there is nothing to keep.
+    let kept = |machine: &Machine| {
+        let steps = machine.plan().unwrap().steps;
+        steps.iter().filter(|step| matches!(step, Step::Keep { .. })).count()
+    };
+    machine.program = artifact("loader-4", 9200);
+    assert_eq!(kept(&machine), 1);
+    for path in ["EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi"] {
+        machine.volume.files.insert(path.into(), Vec::new());
+    }
+    assert_eq!(kept(&machine), 0);
+}
+
+#[test]
+fn the_copy_of_a_program_needs_its_own_room() {
+    let needed = |size| {
+        let mut machine = Machine::new(ROOMY);
+        machine.program = artifact("loader", size);
+        machine.update().unwrap();
+        machine.program = artifact("loader-2", 9100);
+        machine.volume.capacity = machine.volume.used();
+        let Err(PlanError::Full(shortage)) = machine.plan() else { panic!("it fits without any room") };
+        shortage.needed
+    };
+    assert_eq!(needed(10 * CLUSTER) - needed(CLUSTER), 9 * CLUSTER);
+    assert_eq!(needed(10 * CLUSTER + 1) - needed(10 * CLUSTER), CLUSTER);
 }
 
 #[test]
@@ -181,6 +208,11 @@ fn what_a_power_cut_left_unfinished_goes_unless_it_may_be_a_second_name() {
     assert!(!machine.volume.files.contains_key(&format!("{kernel}.new")));
     machine.volume.files.insert(format!("{kernel}.new"), whole);
     assert_eq!(machine.plan().unwrap().steps, []);
+    // What is empty shares nothing.
+    machine.volume.files.insert(format!("{kernel}.new"), Vec::new());
+    machine.volume.files.insert(format!("{kernel}-1.new"), Vec::new());
+    machine.update().unwrap();
+    assert!(!machine.volume.files.keys().any(|path| path.ends_with(".new")), "{:?}", machine.volume.files.keys());
 }
 
 #[test]
@@ -562,4 +594,53 @@ fn what_is_healed_or_copied_needs_room_too() {
     let Err(PlanError::Full(shortage)) = full.plan() else { panic!() };
     let programs = 2 * 9100_u64.div_ceil(CLUSTER) * CLUSTER;
     assert!(shortage.needed >= programs + 9000_u64.div_ceil(CLUSTER) * CLUSTER, "{shortage:?}");
+}
+
+/// Contents that come in pieces, with an interruption before each.
+struct Halting(std::collections::VecDeque<Option<Vec<u8>>>);
+
+impl Read for Halting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.pop_front() {
+            None => Ok(0),
+            Some(None) => Err(io::ErrorKind::Interrupted.into()),
+            Some(Some(piece)) => {
+                let count = piece.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&piece[..count]);
+                if count < piece.len() {
+                    self.0.push_front(Some(piece[count..].to_vec()));
+                }
+                Ok(count)
+            }
+        }
+    }
+}
+
+#[test]
+fn a_source_may_be_interrupted_and_whether_something_was_changed_is_told() {
+    let mut machine = Machine::new(ROOMY);
+    let plan = machine.plan().unwrap();
+    let halting = |content: &Content| -> io::Result<Box<dyn Read>> {
+        let mut bytes = Vec::new();
+        open(content)?.read_to_end(&mut bytes)?;
+        Ok(Box::new(Halting(bytes.chunks(20).flat_map(|piece| [None, Some(piece.to_vec())]).collect())))
+    };
+    let calls = std::cell::Cell::new(0);
+    let failing = |at: usize| {
+        let calls = &calls;
+        move |content: &Content| -> io::Result<Box<dyn Read>> {
+            calls.set(calls.get() + 1);
+            if calls.get() == at { Err(io::Error::from_raw_os_error(5)) } else { open(content) }
+        }
+    };
+    for (at, touched) in [(1, false), (2, true)] {
+        calls.set(0);
+        let mut volume = machine.volume.clone();
+        let mut target = Target { esp: Some(&mut volume), boot: None };
+        let error = apply(&plan, &mut target, &failing(at), &mut |_| ()).unwrap_err();
+        assert_eq!((error.touched(), volume.files.is_empty()), (touched, !touched), "{error}");
+    }
+    let mut target = Target { esp: Some(&mut machine.volume), boot: None };
+    apply(&plan, &mut target, &halting, &mut |_| ()).unwrap();
+    assert_eq!(machine.plan().unwrap().steps, []);
 }

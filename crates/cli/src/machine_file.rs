@@ -41,7 +41,9 @@ pub fn load_own(name: String, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, Stri
 fn unreadable(name: &str, error: &Unread) -> Problem {
     let help = error.is_missing().then(|| match name {
         // Elsewhere this means standard input.
-        "-" => "a file of this name is looked for; `cairn check /dev/stdin` reads what comes through a pipe".to_string(),
+        "-" => {
+            "a file of this name is looked for; `cairn check /dev/stdin` reads what comes through a pipe".to_string()
+        }
         _ => format!("`cairn init {name}` writes one"),
     });
     Problem { file: name.into(), line: 1, column: 1, message: format!("cannot be read: {error}"), help }
