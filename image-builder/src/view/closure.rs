@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use cairn_disk::{Budget, Spent};
 use cairn_store::StorePath;
-use image_builder::view::{Files, ViewError};
 use serde::Deserialize;
+
+use super::{Files, ViewError};
 
 /// The largest registration file: of some ten thousand store paths.
 const MOST: u64 = 16 << 20;
@@ -52,6 +53,9 @@ impl<'a> Closures<'a> {
     }
 
     /// A path and all that it refers to. `None` when the store does not know one of them.
+    ///
+    /// # Errors
+    /// What reading meets, and [`ViewError::Endless`].
     pub fn of(&mut self, path: &str) -> Result<Option<BTreeSet<Rc<str>>>, ViewError> {
         let mut found: BTreeSet<Rc<str>> = BTreeSet::new();
         let mut waiting: Vec<Rc<str>> = vec![path.into()];
@@ -70,6 +74,9 @@ impl<'a> Closures<'a> {
     }
 
     /// How large these paths are together, as NARs.
+    ///
+    /// # Errors
+    /// As [`Closures::of`].
     pub fn size<'p>(&mut self, paths: impl IntoIterator<Item = &'p Rc<str>>) -> Result<u64, ViewError> {
         let mut sum = 0_u64;
         for path in paths {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use image_builder::view::{BootVolume, ViewError};
+use super::{BootVolume, ViewError};
 
 /// An entry of systemd-boot's, or a small file of GRUB's, that is larger is not one.
 const MOST_TEXT: u64 = 64 << 10;
@@ -25,6 +25,9 @@ pub struct Menu(BTreeMap<u64, BTreeMap<String, Entry>>);
 
 impl Menu {
     /// Reads the boot partitions. `None` when there is none that can be read.
+    ///
+    /// # Errors
+    /// What reading meets, and [`ViewError::Endless`].
     pub fn read(volumes: &[BootVolume<'_>]) -> Result<Option<Menu>, ViewError> {
         if volumes.is_empty() {
             return Ok(None);
