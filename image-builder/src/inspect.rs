@@ -9,7 +9,7 @@ mod table;
 
 pub use boot::{Boot, BootFile, LoaderEntry};
 pub use file_systems::FileSystemInfo;
-pub use system::{GenerationInfo, Package, StorePathInfo, SystemInfo};
+pub use system::{GenerationInfo, Package, StorePathInfo, SystemInfo, registration};
 
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

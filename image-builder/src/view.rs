@@ -1,14 +1,18 @@
 //! A machine as it can be looked at without being touched: below a folder (the running machine's `/`, or one that is
 //! mounted somewhere), or in an image. Whoever reads a machine is written once, against [`Files`].
 
+mod closure;
 mod fat_files;
 mod folder;
 mod image;
+mod menu;
 mod walk;
 
+pub use closure::Closures;
 pub use folder::Folder;
 pub use image::Disk;
 pub(crate) use image::{is_ext4, is_fat, open};
+pub use menu::{Entry as MenuEntry, Menu};
 pub use walk::{Found, walk};
 
 use std::fmt;

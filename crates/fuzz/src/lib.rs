@@ -10,7 +10,13 @@
 
 pub mod mutate;
 pub mod numbers;
+pub mod parts;
 pub mod patch;
 pub mod targets;
 
 pub use targets::{TARGETS, Target};
+
+/// A folder for what a reader reads from files: in memory, where there is such a place.
+fn scratch() -> std::io::Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}

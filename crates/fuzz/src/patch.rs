@@ -4,18 +4,23 @@
 //! the place in it, the rest for how many bytes are put there. Any bytes are a list of patches, so that a guide may change
 //! them as it likes.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 
 use cairn_disk::Source;
 
 const SECTOR: usize = 512;
+const AT_ONCE: u64 = 1 << 20;
 
-/// A good image, and which of its sectors hold something.
+/// A good image: only those of its sectors that hold something, for most of a disk is empty.
 #[derive(Debug)]
 pub struct Good {
-    /// All of it.
-    pub bytes: Vec<u8>,
+    len: usize,
+    /// Their numbers, ascending.
     sectors: Vec<usize>,
+    /// What is in them, one after the other.
+    held: Vec<u8>,
 }
 
 /// Bytes at a place.
@@ -28,12 +33,59 @@ pub struct Patch {
 }
 
 impl Good {
-    /// Of these bytes.
+    /// What a file has in it.
+    ///
+    /// # Errors
+    /// What reading meets.
+    pub fn read(mut file: impl Read) -> io::Result<Good> {
+        let mut good = Good { len: 0, sectors: Vec::new(), held: Vec::new() };
+        let mut some = Vec::new();
+        while file.by_ref().take(AT_ONCE).read_to_end(&mut some)? > 0 {
+            for sector in some.chunks(SECTOR) {
+                if sector.iter().any(|byte| *byte != 0) {
+                    good.sectors.push(good.len / SECTOR);
+                    good.held.extend(sector);
+                    good.held.resize(good.sectors.len() * SECTOR, 0);
+                }
+                good.len += sector.len();
+            }
+            some.clear();
+        }
+        Ok(good)
+    }
+
+    /// Writes it into an empty file.
+    ///
+    /// # Errors
+    /// What writing meets.
+    pub fn write(&self, file: &File) -> io::Result<()> {
+        file.set_len(self.len as u64)?;
+        for (number, bytes) in self.sectors.iter().zip(self.held.chunks(SECTOR)) {
+            let at = number * SECTOR;
+            file.write_all_at(&bytes[..SECTOR.min(self.len - at)], at as u64)?;
+        }
+        Ok(())
+    }
+
+    /// What is at a place, as far as there is something.
     #[must_use]
-    pub fn new(bytes: Vec<u8>) -> Good {
-        let holds = |(_, sector): &(usize, &[u8])| sector.iter().any(|b| *b != 0);
-        let sectors = bytes.chunks(SECTOR).enumerate().filter(holds).map(|(n, _)| n).collect();
-        Good { bytes, sectors }
+    pub fn bytes(&self, at: usize, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; at.saturating_add(len).min(self.len).saturating_sub(at)];
+        self.fill(at, &mut bytes);
+        bytes
+    }
+
+    /// Puts what there is of the sectors from `at` on over the zeros in `buffer`.
+    fn fill(&self, at: usize, buffer: &mut [u8]) {
+        let first = self.sectors.partition_point(|number| (number + 1) * SECTOR <= at);
+        for (number, bytes) in self.sectors[first..].iter().zip(self.held[first * SECTOR..].chunks(SECTOR)) {
+            let place = number * SECTOR;
+            if place >= at + buffer.len() {
+                break;
+            }
+            let (from, to) = (place.max(at), (place + SECTOR).min(at + buffer.len()));
+            buffer[from - at..to - at].copy_from_slice(&bytes[from - place..to - place]);
+        }
     }
 
     /// What an input says.
@@ -47,7 +99,7 @@ impl Good {
             let count = (usize::from(head[3] >> 1) % 16 + 1).min(rest.len());
             let (bytes, after) = rest.split_at(count);
             let at = sector * SECTOR + within;
-            let fits = bytes.len().min(self.bytes.len().saturating_sub(at));
+            let fits = bytes.len().min(self.len.saturating_sub(at));
             patches.push(Patch { at, bytes: bytes[..fits].to_vec() });
             input = after;
         }
@@ -72,15 +124,14 @@ impl Patched<'_> {
     /// Reads, as far as there is something.
     #[must_use]
     pub fn bytes(&self, at: usize, len: usize) -> Vec<u8> {
-        let end = (at + len).min(self.good.bytes.len());
-        let mut bytes = self.good.bytes[at.min(end)..end].to_vec();
+        let mut bytes = self.good.bytes(at, len);
         self.overlay(at, &mut bytes);
         bytes
     }
 
     /// One more patch, on top of the others.
     pub fn put(&mut self, at: usize, bytes: &[u8]) {
-        let fits = bytes.len().min(self.good.bytes.len().saturating_sub(at));
+        let fits = bytes.len().min(self.good.len.saturating_sub(at));
         self.patches.push(Patch { at, bytes: bytes[..fits].to_vec() });
     }
 
@@ -102,14 +153,15 @@ impl Patched<'_> {
 
 impl Source for Patched<'_> {
     fn len(&self) -> u64 {
-        self.good.bytes.len() as u64
+        self.good.len as u64
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let end = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let offset = usize::try_from(offset).map_err(|_| end())?;
-        let range = offset..offset.checked_add(buffer.len()).ok_or_else(end)?;
-        buffer.copy_from_slice(self.good.bytes.get(range).ok_or_else(end)?);
+        offset.checked_add(buffer.len()).filter(|end| *end <= self.good.len).ok_or_else(end)?;
+        buffer.fill(0);
+        self.good.fill(offset, buffer);
         self.overlay(offset, buffer);
         Ok(())
     }
@@ -124,7 +176,8 @@ mod tests {
         let mut bytes = vec![0; 8 * SECTOR];
         bytes[3 * SECTOR] = 1;
         bytes[7 * SECTOR + 511] = 1;
-        let good = Good::new(bytes);
+        let good = Good::read(&*bytes).unwrap();
+        assert_eq!(good.bytes(3 * SECTOR - 1, SECTOR + 2), [&[0, 1][..], &[0; SECTOR]].concat());
         let patched = good.patched(&[1, 0, 0xff, 0b11, 9, 9, 0, 0, 5, 0, 7]);
         let found: Vec<_> = patched.patches().iter().map(|p| (p.at, p.bytes.clone())).collect();
         assert_eq!(found, [(7 * SECTOR + 511, vec![9]), (3 * SECTOR + 5, vec![7])]);

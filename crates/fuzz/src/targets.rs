@@ -2,9 +2,13 @@
 
 mod boot;
 mod disks;
+mod helper;
 mod images;
+mod menus;
+mod programs;
 mod store;
 mod texts;
+mod variable;
 
 /// One reader.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +37,10 @@ pub const TARGETS: &[Target] = &[
     boot::ENTRY_NAME,
     boot::ENV_BLOCK,
     boot::LOAD_OPTION,
+    boot::FIRMWARE,
+    menus::MENU,
+    menus::REGISTRATION,
+    store::RECORD,
     store::LISTING,
     store::SIGNING_KEY,
     store::DATABASE,
@@ -43,6 +51,16 @@ pub const TARGETS: &[Target] = &[
     disks::BOOT_CODE,
     images::QCOW2,
     images::IMAGE,
+    helper::ACCOUNTS,
+    helper::GIVEN,
+    helper::MODES,
+    helper::COMMAND_LINE,
+    helper::GROW,
+    helper::UNITS,
+    variable::VARIABLE,
+    programs::ELF,
+    programs::MODULES,
+    programs::NAMED_FILE,
 ];
 
 /// The one of this name.

@@ -11,7 +11,7 @@ use crate::model::Machine;
 use crate::names::{LONGEST_NAME, RelPath, shown};
 use crate::pointer::child;
 use crate::problem::{Position, Problem, Problems};
-use crate::yaml;
+use crate::yaml::{self, end_of};
 
 /// What stands above the lock.
 const HEADER: &str =
@@ -132,10 +132,12 @@ impl Lock {
             return Err(at(1, 1, message));
         }
         let lock: Lock = serde_yaml::from_str(text).map_err(|error| {
-            let place = error.location().map_or((1, 1), |l| (l.line(), l.column()));
+            // The parser takes characters for the ends of lines that no editor does; its count of characters is right.
+            let before = text.chars().take(error.location().map_or(0, |location| location.index()));
+            let place = end_of(&before.collect::<String>());
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();
-            at(place.0, place.1, format!("the lock file is damaged: {message}"))
+            at(place.line, place.column, format!("the lock file is damaged: {message}"))
         })?;
         lock.validate(file)?;
         Ok(lock)

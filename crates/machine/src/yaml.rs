@@ -90,7 +90,7 @@ fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Problem> {
 }
 
 /// The place after a text.
-fn end_of(text: &str) -> Position {
+pub(crate) fn end_of(text: &str) -> Position {
     let last = text.rfind('\n').map_or(text, |i| &text[i + 1..]);
     Position { line: text.matches('\n').count() + 1, column: last.chars().count() + 1 }
 }

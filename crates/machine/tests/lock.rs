@@ -58,6 +58,19 @@ fn texts_that_yaml_could_take_for_something_else_stay_texts() {
 }
 
 #[test]
+fn a_line_ends_where_an_editor_ends_it() {
+    // YAML 1.1 has more ends of lines; a problem in a line that nobody finds helps nobody.
+    for text in ["#\u{2028}#' 345", "#\u{2029}\u{85}# x"] {
+        let found = parse(text).unwrap_err();
+        assert!(found.starts_with("machine.lock:1:"), "{found}");
+    }
+    let damaged = lock().to_yaml().replace("size: 1234", "size: \u{e4}\u{2028}x");
+    let found = parse(&damaged).unwrap_err();
+    let line = damaged.lines().position(|line| line.contains("size: ")).unwrap() + 1;
+    assert!(found.starts_with(&format!("machine.lock:{line}:")), "{line}: {found}");
+}
+
+#[test]
 fn damage_is_told_with_its_place() {
     let text = lock().to_yaml();
     for (damaged, words) in [

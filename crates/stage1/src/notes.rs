@@ -11,13 +11,19 @@ const LONGEST: usize = 400;
 #[derive(Debug, Default)]
 pub struct Notes {
     count: usize,
+    silent: bool,
 }
 
 impl Notes {
+    /// Notes that nobody hears.
+    pub fn silent() -> Notes {
+        Notes { silent: true, ..Notes::default() }
+    }
+
     /// Says it.
     pub fn say(&mut self, text: impl Display) {
         self.count += 1;
-        if self.count <= MOST {
+        if self.count <= MOST && !self.silent {
             eprintln!("cairn-stage1: {}", clean(&text.to_string()));
         }
     }
@@ -25,7 +31,7 @@ impl Notes {
 
 impl Drop for Notes {
     fn drop(&mut self) {
-        if let Some(more @ 1..) = self.count.checked_sub(MOST) {
+        if let Some(more @ 1..) = self.count.checked_sub(MOST).filter(|_| !self.silent) {
             eprintln!("cairn-stage1: and {more} more");
         }
     }

@@ -26,6 +26,6 @@ pub use error::SystemError;
 pub use etc::Mount;
 pub use etc::made_from::left_out;
 pub use program::{Carried, Program};
-pub use special::Special;
+pub use special::{Special, parse as parse_special};
 pub use system::{LOADER, System, SystemInput, adopt, build};
 pub use tree::{Access, Node, Tree};

@@ -31,7 +31,8 @@ pub fn read(base: &Path) -> Result<BTreeMap<String, Special>, SystemError> {
     parse(&text).ok_or(SystemError::Malformed { path, what: "a list of `MODE UID GID PATH` lines" })
 }
 
-fn parse(text: &str) -> Option<BTreeMap<String, Special>> {
+/// Reads a list's text, by path; `None` when a line is not of the form.
+pub fn parse(text: &str) -> Option<BTreeMap<String, Special>> {
     let mut list = BTreeMap::new();
     for line in text.lines() {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();

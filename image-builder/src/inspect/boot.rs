@@ -94,36 +94,49 @@ pub(super) fn look(volume: &fat::Reader<'_>, partition: &str) -> Result<Boot, Di
         }
     }
     boot.files.sort_by(|a, b| a.path.cmp(&b.path));
-    let there = there(&boot.files);
     // What is read is kept, in one form or another; many files can have the same clusters.
     let read = |path: &str, most: u64| -> Result<Option<Vec<u8>>, DiskError> {
         let text = volume.read(path, most)?;
         budget.keep(text.as_ref().map_or(0, Vec::len)).map_err(endless)?;
         Ok(text)
     };
-    if let Some(text) = read("loader/loader.conf", MOST_TEXT)? {
-        boot.loader = settings(&text).collect();
-    }
-    for file in &boot.files {
-        let Some(name) = file.path.strip_prefix("loader/entries/").filter(|name| name.ends_with(".conf")) else {
-            continue;
-        };
-        if let Some(text) = read(&file.path, MOST_TEXT)? {
-            boot.entries.push(entry(name, &text, &there));
-        }
-    }
-    // GRUB's own file only says which menu counts.
-    for pointer in boot.files.iter().filter(|f| f.path.starts_with("cairn/") && f.path.ends_with("/grub/grub.cfg")) {
-        let folder = pointer.path.trim_end_matches("grub.cfg");
-        let text = read(&pointer.path, MOST_TEXT)?.unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let named = text.split(['\'', '"']).find(|part| part.starts_with("menu-"));
-        let Some(path) = named.map(|name| format!("{folder}{name}.cfg")) else { continue };
-        if let Some(text) = read(&path, MOST_MENU)? {
-            boot.entries.extend(grub_entries(&String::from_utf8_lossy(&text), &there));
-        }
-    }
+    boot.read_menu(read)?;
     Ok(boot)
+}
+
+impl Boot {
+    /// Reads what the loaders read of the files that were found: settings and entries. `read` gives the contents of a file
+    /// that has at most so many bytes.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn read_menu<E>(&mut self, read: impl Fn(&str, u64) -> Result<Option<Vec<u8>>, E>) -> Result<(), E> {
+        let there = there(&self.files);
+        if let Some(text) = read("loader/loader.conf", MOST_TEXT)? {
+            self.loader = settings(&text).collect();
+        }
+        for file in &self.files {
+            let Some(name) = file.path.strip_prefix("loader/entries/").filter(|name| name.ends_with(".conf")) else {
+                continue;
+            };
+            if let Some(text) = read(&file.path, MOST_TEXT)? {
+                self.entries.push(entry(name, &text, &there));
+            }
+        }
+        // GRUB's own file only says which menu counts.
+        for pointer in self.files.iter().filter(|f| f.path.starts_with("cairn/") && f.path.ends_with("/grub/grub.cfg"))
+        {
+            let folder = pointer.path.trim_end_matches("grub.cfg");
+            let text = read(&pointer.path, MOST_TEXT)?.unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let named = text.split(['\'', '"']).find(|part| part.starts_with("menu-"));
+            let Some(path) = named.map(|name| format!("{folder}{name}.cfg")) else { continue };
+            if let Some(text) = read(&path, MOST_MENU)? {
+                self.entries.extend(grub_entries(&String::from_utf8_lossy(&text), &there));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The paths of files as they are compared: FAT does not tell capitals.

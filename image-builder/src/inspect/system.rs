@@ -108,7 +108,8 @@ fn endless(why: Spent) -> DiskError {
 }
 
 /// Reads the format of `nix-store --load-db`: path, hash, size, deriver or nothing, a count, and so many references.
-fn registration(text: &str) -> Option<Vec<StorePathInfo>> {
+/// `None` for what is anything else, or names what is no store path.
+pub fn registration(text: &str) -> Option<Vec<StorePathInfo>> {
     let mut lines = text.lines();
     let mut paths = Vec::new();
     while let Some(path) = lines.next() {

@@ -37,13 +37,25 @@ pub fn overrides(firmware: &Firmware, entries: &[EntryName]) -> Vec<Override> {
 
 /// Whether a name is of a pattern with `*` and `?`.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => (0..=name.len()).any(|at| matches(rest, &name[at..])),
-        ([b'?', rest @ ..], [_, name @ ..]) => matches(rest, name),
-        ([a, rest @ ..], [b, name @ ..]) if a == b => matches(rest, name),
-        _ => false,
+    let (mut p, mut n) = (0, 0);
+    // Where to go on when what follows the last star does not fit: the star takes one more byte. What stars before it have
+    // taken need not change, so that the time is that of one with the other, whoever has set the variable.
+    let mut again: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                p += 1;
+                again = Some((p, n));
+            }
+            Some(byte) if *byte == b'?' || *byte == name[n] => (p, n) = (p + 1, n + 1),
+            _ => {
+                let Some((after, from)) = again else { return false };
+                (p, n) = (after, from + 1);
+                again = Some((p, n));
+            }
+        }
     }
+    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]
@@ -81,5 +93,20 @@ mod tests {
         assert!(hurts(OneShot, &one(2)));
         assert!(!hurts(OneShot, &one(1)) && !hurts(OneShot, &one(3)) && !hurts(OneShot, "auto-windows"));
         assert_eq!(overrides(&Firmware::default(), &entries), []);
+    }
+
+    #[test]
+    fn a_pattern_of_many_stars_is_compared_at_once() {
+        // One star after the other tried at every place, this would not end.
+        let name = "a".repeat(60);
+        assert!(!matches(format!("{}b", "*a".repeat(30)).as_bytes(), name.as_bytes()));
+        assert!(matches(format!("{}?*", "*a".repeat(30)).as_bytes(), name.as_bytes()));
+        assert!(matches("*".repeat(1 << 20).as_bytes(), name.as_bytes()));
+        for (pattern, name) in [("", ""), ("*", ""), ("a*", "a"), ("*ab", "aab"), ("a?c*", "abcd"), ("*a*b", "xaaxb")] {
+            assert!(matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
+        }
+        for (pattern, name) in [("", "a"), ("?", ""), ("a", "ab"), ("*a", "ab"), ("a?c", "ac"), ("*a*b", "xb")] {
+            assert!(!matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
+        }
     }
 }

@@ -1,10 +1,9 @@
 //! How two generations differ, in full.
 
-use image_builder::view::{Machine, ViewError};
+use image_builder::view::{Closures, Machine, ViewError};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::closure::Closures;
 use super::etc::{self, FileChange};
 use super::generations::{Found, Reader, find, links, settings_of};
 use super::packages;

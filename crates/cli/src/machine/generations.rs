@@ -12,12 +12,10 @@ use cairn_boot::{Record, Situation, choose};
 use cairn_machine::SourceFile;
 use cairn_machine::model::Boot;
 use cairn_store::profile;
-use image_builder::view::{Files, MOST_GENERATIONS, Machine, PROFILES, ViewError};
+use image_builder::view::{Closures, Files, MOST_GENERATIONS, Machine, Menu, PROFILES, ViewError};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::closure::Closures;
-use super::menu::Menu;
 use super::own_sizes::own_sizes;
 use super::packages::{self, Counts, Packages};
 use super::{record, settings, time};

@@ -1,11 +1,9 @@
 //! A machine and its generations: what is there, how two of them differ, and the commands that change them.
 
-pub mod closure;
 pub mod diff;
 pub mod etc;
 pub mod generations;
 pub mod lines;
-pub mod menu;
 pub mod own_sizes;
 pub mod packages;
 pub mod record;

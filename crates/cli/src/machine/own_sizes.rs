@@ -8,9 +8,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use cairn_store::{EntryKind, Listing, StorePath, own_sizes_at};
-use image_builder::view::{Files, Kind, ViewError};
+use image_builder::view::{Closures, Files, Kind, ViewError};
 
-use super::closure::Closures;
 use super::generations::Link;
 
 /// The largest listing: of some hundred thousand files.

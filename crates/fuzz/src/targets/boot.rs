@@ -1,7 +1,9 @@
 //! What a boot partition, a system and the firmware say.
 
+use std::path::Path;
+
 use bootloader_templates::grub::EnvBlock;
-use cairn_boot::firmware::LoadOption;
+use cairn_boot::firmware::{BootEntry, Firmware, LoadOption, LoaderVariable, Override, changes, overrides};
 use cairn_boot::{EntryName, Installation, Record};
 use uuid::Uuid;
 
@@ -45,6 +47,16 @@ pub(super) const LOAD_OPTION: Target = Target {
     run: load_option,
 };
 
+/// The variables of the firmware and of systemd-boot.
+pub(super) const FIRMWARE: Target = Target {
+    name: "firmware",
+    seeds: firmware_seeds,
+    words: &["c\0a\0i\0r\0n\0-\0", "*\0", "?\0", "@\0s\0a\0v\0e\0d\0", "\0\0", "\u{4}\u{1}"],
+    most: 1024,
+    quick: 20_000,
+    run: firmware,
+};
+
 const JSON: [&str; 16] = [
     "{",
     "}",
@@ -79,13 +91,9 @@ fn boot_json_seeds() -> Vec<Vec<u8>> {
 }
 
 fn boot_json(bytes: &[u8]) {
-    thread_local!(static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}")));
-    FOLDER.with(|folder| {
-        std::fs::write(folder.path().join("boot.json"), bytes).unwrap_or_else(|e| panic!("{e}"));
-        if let Ok(found) = cairn_system::read_bootspecs(folder.path()) {
-            found.files().for_each(drop);
-        }
-    });
+    if let Ok(found) = cairn_system::parse_bootspecs(bytes, Path::new("boot.json")) {
+        found.files().for_each(drop);
+    }
 }
 
 fn record_seeds() -> Vec<Vec<u8>> {
@@ -139,5 +147,32 @@ fn load_option(bytes: &[u8]) {
     if let Some(option) = LoadOption::parse(bytes) {
         let _ = option.same_program(&option);
         let _ = LoadOption::parse(&option.to_bytes());
+    }
+}
+
+/// The first byte says how long the order is, the second how long what systemd-boot boots is; the rest is an entry.
+fn firmware_seeds() -> Vec<Vec<u8>> {
+    let name: Vec<u8> = "cairn-*-7-????????.conf".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let option = load_option_seeds().concat();
+    vec![[&[4, 48][..], &[0, 0, 1, 0], &name, &[0, 0], &option].concat(), [&[2, 0][..], &[7, 0], &option].concat()]
+}
+
+fn firmware(bytes: &[u8]) {
+    let Some((&[order, loader], rest)) = bytes.split_first_chunk() else { return };
+    let (order, rest) = rest.split_at(usize::from(order).min(rest.len()));
+    let (loader, option) = rest.split_at(usize::from(loader).min(rest.len()));
+    let mut firmware = Firmware::default();
+    firmware.set_order(order);
+    LoaderVariable::ALL.into_iter().for_each(|variable| firmware.set_loader(variable, loader));
+    firmware.entries.insert(7, option.to_vec());
+    let entries: Vec<EntryName> = entry_name_seeds()
+        .iter()
+        .filter_map(|n| EntryName::parse(installation(), std::str::from_utf8(n).ok()?))
+        .collect();
+    let found: Vec<Override> = overrides(&firmware, &entries);
+    assert_eq!(found.len(), firmware.set.len());
+    let wanted = load_option_seeds().first().and_then(|bytes| LoadOption::parse(bytes));
+    for wanted in [None, wanted.as_ref()] {
+        let _ = changes(&BootEntry { installation: installation(), wanted }, &firmware);
     }
 }

@@ -1,10 +1,12 @@
 //! What is on a disk: the table, the file systems, the boot code.
 
-use std::sync::OnceLock;
+use std::fs::File;
+use std::io::Seek;
+use std::sync::{LazyLock, OnceLock};
 
 use cairn_disk::ext4::{Ext4Options, Ext4Plan, Ext4Size};
 use cairn_disk::fat::{FatFile, FatOptions};
-use cairn_disk::{BootCode, Content, Entry, MemoryTarget, Node, Region, Tree, ext4, fat, partition_table};
+use cairn_disk::{BootCode, Content, Entry, FileTarget, Node, Region, Tree, ext4, fat, partition_table};
 use cairn_layout::SectorSize;
 use cairn_process::Quiet;
 use uuid::Uuid;
@@ -77,11 +79,15 @@ pub(super) fn mend_gpt(disk: &mut Patched<'_>) {
     }
 }
 
-/// As in ISO 3309: what GPT has.
+/// As in ISO 3309: what GPT has. By a table: a table of partitions has 16 KiB, twice, and the quick tests are not optimized.
 fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 })
-    })
+    static OF_A_BYTE: LazyLock<[u32; 256]> = LazyLock::new(|| {
+        std::array::from_fn(|byte| {
+            (0..8).fold(byte as u32, |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 })
+        })
+    });
+    let table = &*OF_A_BYTE;
+    !bytes.iter().fold(u32::MAX, |sum, byte| table[usize::from(sum as u8 ^ *byte)] ^ sum >> 8)
 }
 
 fn fat(input: &[u8]) {
@@ -105,20 +111,20 @@ fn fat(input: &[u8]) {
 }
 
 fn good_fat() -> Good {
-    let made = || -> Result<Vec<u8>, cairn_disk::DiskError> {
+    let made = || -> Result<Good, Box<dyn std::error::Error>> {
         let files = [
             FatFile::from_bytes("loader/loader.conf", "timeout 3\n"),
             FatFile::from_bytes("loader/entries/a name that is long.conf", "title x\n"),
             FatFile::from_bytes("EFI/BOOT/BOOTX64.EFI", vec![7; 3000]),
         ];
         let len = fat::needed(&files);
-        let target = MemoryTarget::new(usize::try_from(len).unwrap_or_default(), 0);
+        let target = FileTarget::new(tempfile::tempfile()?, "fat", len)?;
         let options =
             FatOptions { volume_id: 7, label: "ESP".into(), epoch: 1_700_000_000, sector_size: SectorSize::B512 };
         fat::write(&target, 0, len, &files, &options)?;
-        Ok(target.into_bytes())
+        whole(target.into_file())
     };
-    Good::new(made().unwrap_or_else(|e| panic!("{e}")))
+    made().unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn ext4(input: &[u8]) {
@@ -137,8 +143,14 @@ fn ext4(input: &[u8]) {
     }
 }
 
+/// A file from its beginning.
+fn whole(mut file: File) -> Result<Good, Box<dyn std::error::Error>> {
+    file.rewind()?;
+    Ok(Good::read(file)?)
+}
+
 fn good_ext4() -> Good {
-    let made = || -> Result<Vec<u8>, cairn_disk::DiskError> {
+    let made = || -> Result<Good, Box<dyn std::error::Error>> {
         let mut tree = Tree::new();
         let mut put = |path: &str, node: Node| {
             let mode = if node == Node::Dir { 0o755 } else { 0o644 };
@@ -162,11 +174,11 @@ fn good_ext4() -> Good {
             epoch: 1_700_000_000,
         };
         let plan = Ext4Plan::new(&tree, &options)?;
-        let target = MemoryTarget::new(usize::try_from(plan.bytes()).unwrap_or_default(), 0);
+        let target = FileTarget::new(tempfile::tempfile()?, "ext4", plan.bytes())?;
         plan.write(&target, 0, 1, &Quiet)?;
-        Ok(target.into_bytes())
+        whole(target.into_file())
     };
-    Good::new(made().unwrap_or_else(|e| panic!("{e}")))
+    made().unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn boot_code(input: &[u8]) {

@@ -47,7 +47,7 @@ pub(super) fn good_image() -> &'static Good {
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
         let path = folder.path().join("hello.raw");
         write(&path).unwrap_or_else(|e| panic!("{e}"));
-        Good::new(std::fs::read(path).unwrap_or_else(|e| panic!("{e}")))
+        File::open(path).and_then(Good::read).unwrap_or_else(|e| panic!("{e}"))
     })
 }
 
@@ -103,36 +103,31 @@ struct Written {
     _folder: tempfile::TempDir,
     path: PathBuf,
     file: File,
-    good: Vec<u8>,
 }
 
 impl Written {
-    fn new(bytes: &[u8]) -> std::io::Result<Written> {
-        // In memory, where there is such a place.
-        let folder = match tempfile::tempdir_in("/dev/shm") {
-            Ok(folder) => folder,
-            Err(_) => tempfile::tempdir()?,
-        };
+    fn new(good: &Good) -> std::io::Result<Written> {
+        let folder = crate::scratch()?;
         let path = folder.path().join("image");
-        std::fs::write(&path, bytes)?;
-        let file = OpenOptions::new().read(true).write(true).open(&path)?;
-        Ok(Written { _folder: folder, path, file, good: bytes.to_vec() })
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        good.write(&file)?;
+        Ok(Written { _folder: folder, path, file })
     }
 
-    fn with(&self, patches: &[Patch], read: impl FnOnce(&Path)) {
+    fn with(&self, good: &Good, patches: &[Patch], read: impl FnOnce(&Path)) {
         let put = |at: usize, bytes: &[u8]| self.file.write_all_at(bytes, at as u64).unwrap_or_else(|e| panic!("{e}"));
         patches.iter().for_each(|patch| put(patch.at, &patch.bytes));
         read(&self.path);
-        patches.iter().for_each(|patch| put(patch.at, &self.good[patch.at..patch.at + patch.bytes.len()]));
+        patches.iter().for_each(|patch| put(patch.at, &good.bytes(patch.at, patch.bytes.len())));
     }
 }
 
 fn image(input: &[u8]) {
-    thread_local!(static WRITTEN: Written = Written::new(&good_image().bytes).unwrap_or_else(|e| panic!("{e}")));
+    thread_local!(static WRITTEN: Written = Written::new(good_image()).unwrap_or_else(|e| panic!("{e}")));
     let mut disk = good_image().patched(input);
     mend_gpt(&mut disk);
     WRITTEN.with(|written| {
-        written.with(disk.patches(), |path| drop(inspect(path)));
+        written.with(good_image(), disk.patches(), |path| drop(inspect(path)));
     });
 }
 
@@ -146,13 +141,13 @@ fn qcow2(input: &[u8]) {
             std::fs::write(&raw, bytes)?;
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(&out)?;
             convert((&File::open(&raw)?, &raw), (&file, &out), &Quiet)?;
-            let bytes = std::fs::read(&out)?;
-            Ok((Written::new(&bytes)?, Good::new(bytes)))
+            let good = Good::read(File::open(&out)?)?;
+            Ok((Written::new(&good)?, good))
         };
         made().unwrap_or_else(|e| panic!("{e}"))
     });
     WRITTEN.with(|(written, good)| {
-        written.with(good.patched(input).patches(), |path| {
+        written.with(good, good.patched(input).patches(), |path| {
             let Ok(disk) = Qcow2Source::open(path) else { return };
             let mut buffer = [0; 4096];
             for at in [0, 4096, 65_535, 1 << 20, disk.len().saturating_sub(4096), u64::MAX - 4096] {

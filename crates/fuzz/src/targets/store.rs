@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use cairn_store::{Listing, NixDb, PathInfo, SigningKey, StorePath, database};
+use cairn_store::{Listing, NixDb, PathInfo, SigningKey, StorePath, database, read_record};
+use sha2::{Digest, Sha256};
 
 use super::Target;
+use crate::parts::{parts, whole};
 
 /// The list of a tree's files.
 pub(super) const LISTING: Target = Target {
@@ -14,6 +16,29 @@ pub(super) const LISTING: Target = Target {
     most: 4096,
     quick: 30_000,
     run: listing,
+};
+
+/// What a store writes down about a path, and the list of its files.
+pub(super) const RECORD: Target = Target {
+    name: "store-record",
+    seeds: record_seeds,
+    words: &[
+        "\u{1e}",
+        "\"",
+        ",",
+        "[",
+        "]",
+        "null",
+        "-1",
+        "18446744073709551616",
+        "/nix/store/",
+        "sha256:",
+        "f 1 ",
+        "\n",
+    ],
+    most: 4096,
+    quick: 15_000,
+    run: record,
 };
 
 /// A key for signatures.
@@ -60,6 +85,31 @@ fn listing(bytes: &[u8]) {
     }
 }
 
+fn record_seeds() -> Vec<Vec<u8>> {
+    let listing = format!("d \nf 12 {} a\n", "0".repeat(64));
+    let path = StorePath::from_basename(&format!("{}-a", "a".repeat(32))).into_iter();
+    path.map(|path| {
+        let references = [path.clone()].into();
+        let (ca, signatures) = (Some("fixed:r:sha256:x".into()), vec!["key:AAAA".into()]);
+        let info = PathInfo { path, nar_hash: [7; 32], nar_size: 9, references, signatures, ca, registration_time: 1 };
+        whole(&[&serde_json::to_string(&info).unwrap_or_default(), &listing])
+    })
+    .collect()
+}
+
+/// With the checksums that a store would have written.
+fn record(bytes: &[u8]) {
+    let [info, listing] = parts(bytes);
+    let _ = read_record(info.as_bytes(), listing.as_bytes());
+    let Ok(info) = serde_json::from_str::<PathInfo>(&info) else { return };
+    let hex = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sum = hex(listing.as_bytes());
+    let checksum = hex(serde_json::to_string(&(&info, &sum)).unwrap_or_default().as_bytes());
+    let file = serde_json::json!({ "info": info, "listing": sum, "checksum": checksum }).to_string();
+    let read = read_record(file.as_bytes(), listing.as_bytes()).map(|read| read.0);
+    assert_eq!(read, Listing::parse(&listing).map(|_| info));
+}
+
 fn signing_key(bytes: &[u8]) {
     let _ = SigningKey::parse(&String::from_utf8_lossy(bytes));
 }
@@ -76,7 +126,7 @@ fn nix_database(input: &[u8]) {
     thread_local!(static ROOT: (tempfile::TempDir, crate::patch::Good) = root());
     ROOT.with(|(root, good)| {
         let patched = good.patched(input);
-        let bytes = patched.bytes(0, good.bytes.len());
+        let bytes = patched.bytes(0, usize::MAX);
         let file = root.path().join(database::DATABASE_DIR).join("db.sqlite");
         std::fs::write(&file, bytes).unwrap_or_else(|e| panic!("{e}"));
         read(root.path());
@@ -94,7 +144,7 @@ fn read(root: &Path) {
 
 fn root() -> (tempfile::TempDir, crate::patch::Good) {
     let made = || -> Result<_, Box<dyn std::error::Error>> {
-        let root = tempfile::tempdir()?;
+        let root = crate::scratch()?;
         let path = |letter: &str| StorePath::from_basename(&format!("{}-{letter}", letter.repeat(32)));
         let info = |letter, references: &[&str]| -> Result<PathInfo, Box<dyn std::error::Error>> {
             let references = references.iter().map(|r| path(r)).collect::<Result<_, _>>()?;
@@ -112,8 +162,8 @@ fn root() -> (tempfile::TempDir, crate::patch::Good) {
         let folder = root.path().join(database::DATABASE_DIR);
         std::fs::create_dir_all(&folder)?;
         database::write(&folder, &[info("a", &[])?, info("b", &["a", "b"])?])?;
-        let bytes = std::fs::read(folder.join("db.sqlite"))?;
-        Ok((root, crate::patch::Good::new(bytes)))
+        let database = std::fs::File::open(folder.join("db.sqlite"))?;
+        Ok((root, crate::patch::Good::read(database)?))
     };
     made().unwrap_or_else(|e| panic!("{e}"))
 }

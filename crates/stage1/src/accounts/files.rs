@@ -5,49 +5,69 @@ use std::fmt::Write as _;
 /// One line of /etc/passwd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
+    /// What people call it.
     pub name: String,
     /// `x`, as the password is in shadow; what else stands there is somebody's own.
     pub password: String,
+    /// Its number.
     pub uid: u32,
+    /// The number of its own group.
     pub gid: u32,
+    /// Who it is, in words.
     pub gecos: String,
+    /// Its folder.
     pub home: String,
+    /// What is started when it logs in.
     pub shell: String,
 }
 
 /// One line of /etc/group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
+    /// What people call it.
     pub name: String,
     /// As for a user.
     pub password: String,
+    /// Its number.
     pub gid: u32,
+    /// Who is in it, by name.
     pub members: Vec<String>,
 }
 
 /// One line of /etc/shadow: the password's hash, and the rest (ageing) as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shadow {
+    /// Whose it is.
     pub name: String,
+    /// The hash.
     pub password: String,
+    /// The other fields, with the colons between them.
     pub ageing: String,
 }
 
 /// One line of /etc/gshadow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupShadow {
+    /// Whose it is.
     pub name: String,
+    /// The hash.
     pub password: String,
+    /// Who may change the members.
     pub administrators: String,
+    /// As in group.
     pub members: Vec<String>,
 }
 
 /// The accounts of one side. Lines that are not of a file's form are dropped, as the C library does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounts {
+    /// /etc/passwd.
     pub users: Vec<User>,
+    /// /etc/group.
     pub groups: Vec<Group>,
+    /// /etc/shadow.
     pub shadows: Vec<Shadow>,
+    /// /etc/gshadow.
     pub group_shadows: Vec<GroupShadow>,
     /// Lines of a directory service (NIS) in each of the files: `+`, `-name`, … They count from their place on, the end.
     pub services: [Vec<String>; 4],

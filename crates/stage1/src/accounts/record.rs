@@ -18,6 +18,7 @@ use super::files::names;
 /// A user that some generation declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserRecord {
+    /// The number that its files have.
     pub uid: u32,
     /// The generation that booted last declared this user.
     pub declared: bool,
@@ -30,6 +31,7 @@ pub struct UserRecord {
 /// A group that some generation declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupRecord {
+    /// The number that its files have.
     pub gid: u32,
     /// The generation that booted last declared this group.
     pub declared: bool,
@@ -40,7 +42,9 @@ pub struct GroupRecord {
 /// Everything that is remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
+    /// By name.
     pub users: BTreeMap<String, UserRecord>,
+    /// By name.
     pub groups: BTreeMap<String, GroupRecord>,
 }
 

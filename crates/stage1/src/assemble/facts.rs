@@ -125,7 +125,8 @@ pub fn mount_var(root: &Root, system: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn var_device(fstab: &str) -> Option<(PathBuf, String)> {
+/// The device of a `/var` of its own that an fstab(5) names, and the kind of file system on it.
+pub fn var_device(fstab: &str) -> Option<(PathBuf, String)> {
     fstab.lines().filter(|l| !l.starts_with('#')).find_map(|line| {
         let f: Vec<&str> = line.split_ascii_whitespace().collect();
         let [spec, "/var", kind, ..] = f[..] else { return None };

@@ -22,8 +22,11 @@ use std::path::Path;
 /// What is known of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
+    /// It was given, or the machine had it already.
     Have,
+    /// It was given, and the base that booted last has no such thing.
     Away,
+    /// It could not be made.
     Lack,
 }
 

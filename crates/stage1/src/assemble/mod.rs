@@ -8,13 +8,13 @@ mod accounts;
 mod apply;
 mod compare;
 mod facts;
-mod given;
+pub mod given;
 mod kept;
 pub mod modes;
 mod overlay;
 mod plan;
 mod upper;
-mod variable;
+pub mod variable;
 
 use std::path::Path;
 
@@ -25,6 +25,7 @@ use crate::error::{Context, Error};
 use crate::notes::Notes;
 use crate::root::Root;
 use apply::{Boot, apply};
+pub use facts::var_device;
 pub use plan::STATE;
 
 /// Runs the whole plan below `root`, where the root file system is mounted read-write.

@@ -11,10 +11,15 @@ use crate::error::Error;
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Special {
+    /// The permissions.
     pub mode: u32,
+    /// The owner, as the generation numbers users.
     pub uid: u32,
+    /// The group, likewise.
     pub gid: u32,
+    /// Where it is, from the root on; without a slash before it, and leading nowhere else.
     pub path: PathBuf,
+    /// The value of `security.capability`.
     pub capability: Option<Vec<u8>>,
 }
 

@@ -36,6 +36,7 @@ const FILLED: &str = "/var/lib/dpkg";
 /// The base that boots, and for which generation.
 #[derive(Debug, Clone, Copy)]
 pub struct Booting<'a> {
+    /// Its store path.
     pub base: &'a Path,
     /// Its number, as the command line says it.
     pub generation: Option<u64>,

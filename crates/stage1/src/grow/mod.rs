@@ -5,9 +5,9 @@
 //! for itself whether it is needed, so that the next boot finishes what a power cut left undone.
 
 mod device;
-mod ext4;
+pub mod ext4;
 mod mbr;
-mod table;
+pub mod table;
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;

@@ -20,6 +20,7 @@ use crate::cmdline::Parameters;
 use crate::error::{Context, Error};
 use crate::folder::Owned;
 use crate::root::Root;
+pub use reasons::all as reasons;
 
 /// What was changed in the kernel's settings, and how they were. It outlives the initrd.
 const CHANGED: &str = "/run/cairn/trial";

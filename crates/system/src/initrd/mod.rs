@@ -4,7 +4,7 @@
 mod contents;
 mod cpio;
 mod drivers;
-pub(crate) mod elf;
+pub mod elf;
 mod firmware;
 mod index;
 mod kernel;
@@ -24,7 +24,7 @@ use crate::etc::manager;
 use crate::tree::{is_absence, resolve_in};
 use cpio::{Archive, Entry};
 pub(crate) use kernel::modules_of;
-pub use modules::Modules;
+pub use modules::{Closure, Modules, Texts};
 
 /// The helper, built by this crate's build script.
 pub const STAGE1: &[u8] = include_bytes!(env!("CAIRN_STAGE1"));

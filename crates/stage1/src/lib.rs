@@ -1,0 +1,53 @@
+//! The helper of the boot. In the initrd, `grow` enlarges the partition and its file system when the disk has grown,
+//! and `assemble` makes the root file system out of store paths. `trial`, `good` and `failed` see to a generation that
+//! has not proved itself yet, there and in the running system.
+//!
+//! One static binary instead of a script: under emulation the script's forks took ten seconds, this takes a fraction
+//! of one. What is to be done is worked out by pure functions (`grow::table`, `accounts::merge`, `assemble::plan`)
+//! that are tested without a machine; the code that touches the machine is thin.
+
+//!
+//! It is a library for those who try it with strangers' bytes; `main.rs` is the program.
+
+pub mod accounts;
+pub mod assemble;
+pub mod cmdline;
+mod error;
+mod folder;
+pub mod grow;
+mod notes;
+mod root;
+pub mod trial;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use cmdline::Parameters;
+use error::Context;
+pub use error::Error;
+pub use notes::Notes;
+pub use root::Root;
+
+/// Does what one of the commands says.
+pub fn run(command: &str) -> ExitCode {
+    let result = match command {
+        "grow" => parameters().and_then(|p| grow::run(&p)),
+        "assemble" => parameters().and_then(|p| assemble::run(&p, Path::new("/sysroot"))),
+        "trial" => trial::begin(),
+        "good" => trial::good(),
+        "failed" => parameters().and_then(|p| trial::failed(&p)),
+        _ => Err(Error::new("usage: cairn-stage1 grow|assemble|trial|good|failed")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cairn-stage1 {}: {}", notes::clean(command), notes::clean(&error.to_string()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parameters() -> Result<Parameters, Error> {
+    let line = std::fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")?;
+    Ok(Parameters::parse(&line))
+}
