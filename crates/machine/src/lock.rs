@@ -132,9 +132,9 @@ impl Lock {
             return Err(at(1, 1, message));
         }
         let lock: Lock = serde_yaml::from_str(text).map_err(|error| {
-            // The parser takes characters for the ends of lines that no editor does; its count of characters is right.
-            let before = text.chars().take(error.location().map_or(0, |location| location.index()));
-            let place = end_of(&before.collect::<String>());
+            // The parser takes characters for the ends of lines that no editor does; its count of bytes is right.
+            let at_byte = error.location().map_or(0, |location| location.index());
+            let place = end_of(&text[..text.floor_char_boundary(at_byte)]);
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();
             at(place.line, place.column, format!("the lock file is damaged: {message}"))

@@ -64,7 +64,7 @@ fn a_line_ends_where_an_editor_ends_it() {
         let found = parse(text).unwrap_err();
         assert!(found.starts_with("machine.lock:1:"), "{found}");
     }
-    let damaged = lock().to_yaml().replace("size: 1234", "size: \u{e4}\u{2028}x");
+    let damaged = format!("# \u{e4}\u{2028}\n{}", lock().to_yaml().replace("size: 1234", "size: x"));
     let found = parse(&damaged).unwrap_err();
     let line = damaged.lines().position(|line| line.contains("size: ")).unwrap() + 1;
     assert!(found.starts_with(&format!("machine.lock:{line}:")), "{line}: {found}");

@@ -82,11 +82,12 @@ fn installation() -> Installation {
 
 fn boot_json_seeds() -> Vec<Vec<u8>> {
     let store = "/nix/store/ssssssssssssssssssssssssssssssss";
-    let plain = format!(
+    let bare = format!(
         r#"{{"org.nixos.bootspec.v1":{{"label":"hello","kernel":"{store}-k/linux","kernelParams":["quiet"],"init":"{store}-s/init","initrd":"{store}-i/initrd","system":"x86_64-linux","toplevel":"{store}-s"}},"org.nixos.systemd-boot":{{"devicetree":"{store}-d/x.dtb"}}}}"#
     );
-    let variant =
-        plain.replacen('{', r#"{"org.nixos.specialisation.v1":{"old":{"org.nixos.bootspec.v1":{"label":"x"}}},"#, 1);
+    let with = |variants: &str| bare.replacen('{', &format!(r#"{{"org.nixos.specialisation.v1":{{{variants}}},"#), 1);
+    let plain = with("");
+    let variant = with(&format!(r#""old":{plain}"#));
     vec![plain.into(), variant.into()]
 }
 
@@ -174,5 +175,22 @@ fn firmware(bytes: &[u8]) {
     let wanted = load_option_seeds().first().and_then(|bytes| LoadOption::parse(bytes));
     for wanted in [None, wanted.as_ref()] {
         let _ = changes(&BootEntry { installation: installation(), wanted }, &firmware);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_inputs_begin_with_is_read() {
+        let text = |seed: &[u8]| String::from_utf8(seed.to_vec()).unwrap();
+        for seed in boot_json_seeds() {
+            cairn_system::parse_bootspecs(&seed, Path::new("boot.json")).unwrap();
+        }
+        assert!(record_seeds().iter().all(|seed| Record::parse(&text(seed)).is_ok()));
+        assert!(entry_name_seeds().iter().all(|seed| EntryName::parse(installation(), &text(seed)).is_some()));
+        assert!(env_block_seeds().iter().all(|seed| EnvBlock::parse(seed).is_ok()));
+        assert!(load_option_seeds().iter().all(|seed| LoadOption::parse(seed).is_some()));
     }
 }

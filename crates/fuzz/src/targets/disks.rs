@@ -17,7 +17,7 @@ use crate::patch::{Good, Patched};
 
 /// GPT and MBR.
 pub(super) const TABLE: Target =
-    Target { name: "partition-table", seeds: patches, words: &["EFI PART"], most: 512, quick: 2000, run: table };
+    Target { name: "partition-table", seeds: table_seeds, words: &["EFI PART"], most: 512, quick: 2000, run: table };
 
 /// A FAT volume.
 pub(super) const FAT: Target = Target {
@@ -41,15 +41,44 @@ fn patches() -> Vec<Vec<u8>> {
     vec![Vec::new(), vec![0, 0, 0, 2, 1, 0], vec![1, 0, 72, 8, 0xff, 0xff, 0xff, 0xff, 2, 0, 16, 6, 0, 0, 0, 0]]
 }
 
+/// The first byte says of which kind the table is.
+fn table_seeds() -> Vec<Vec<u8>> {
+    let mbr = [0, 0, 0xbe, 0x1f, 0x80, 0, 0, 0, 7, 0, 0, 0, 0, 1, 0, 0, 0xff, 0xff, 0xff, 0xff];
+    let gpt = patches().into_iter().map(|patch| [&[0], &*patch].concat());
+    gpt.chain([vec![1], [&[1][..], &mbr].concat()]).collect()
+}
+
 fn table(input: &[u8]) {
-    let mut disk = good_image().patched(input);
-    mend_gpt(&mut disk);
+    let Some((kind, input)) = input.split_first() else { return };
+    let disk = with_table(*kind, input);
     if let Ok(table) = partition_table::read(&disk) {
         for partition in &table.partitions {
             let _ = Region::new(&disk, partition.offset, partition.bytes);
         }
         let _ = table.core_image_area();
     }
+}
+
+/// Two primary partitions, at 1 MiB and behind that, and the signature.
+const MBR: [u8; 66] = {
+    let mut bytes = [0; 66];
+    (bytes[0], bytes[4], bytes[9], bytes[13]) = (0x80, 0x0c, 8, 16);
+    (bytes[20], bytes[25], bytes[29]) = (0x83, 24, 64);
+    (bytes[64], bytes[65]) = (0x55, 0xaa);
+    bytes
+};
+
+/// The disk of a good image, its table patched: a GPT, or an MBR if `kind` is odd.
+pub(super) fn with_table(kind: u8, input: &[u8]) -> Patched<'static> {
+    let mut disk = good_image().patched(&[]);
+    if kind % 2 == 1 {
+        let last = usize::try_from(cairn_disk::Source::len(&disk)).unwrap_or_default().saturating_sub(512);
+        disk.put(446, &MBR);
+        [512, last].into_iter().for_each(|header| disk.put(header, &[0; 8]));
+    }
+    good_image().patches(input).into_iter().for_each(|patch| disk.put(patch.at, &patch.bytes));
+    mend_gpt(&mut disk);
+    disk
 }
 
 /// Makes the checksums of both headers right, as somebody would who has made the table on purpose.
@@ -187,4 +216,19 @@ fn boot_code(input: &[u8]) {
     disk.put(0, &input[input.len() / 2..]);
     let code = BootCode { sector: [0x90; 512], core: vec![0x91; 30_000] };
     let _ = code.compare(&disk, (34 * 512, 1 << 20));
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_machine::model::TableKind;
+
+    use super::*;
+
+    #[test]
+    fn what_inputs_begin_with_is_read() {
+        for (kind, found) in [(0, TableKind::Gpt), (1, TableKind::Mbr)] {
+            let table = partition_table::read(&with_table(kind, &[])).unwrap();
+            assert_eq!((table.kind, table.partitions.len()), (found, 2));
+        }
+    }
 }

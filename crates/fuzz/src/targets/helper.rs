@@ -15,8 +15,7 @@ use cairn_stage1::grow::{ext4, table};
 use cairn_stage1::trial;
 
 use super::Target;
-use super::disks::mend_gpt;
-use super::images::good_image;
+use super::disks::with_table;
 use crate::parts::{parts, whole};
 
 /// The accounts of a generation and of a machine, and the record of them, merged.
@@ -204,7 +203,7 @@ fn units(bytes: &[u8]) {
 /// bytes of a superblock.
 fn grow_seeds() -> Vec<Vec<u8>> {
     let patch = [1, 0, 72, 8, 0xff, 0xff, 0xff, 0xff];
-    let mut seeds: Vec<Vec<u8>> = (0..24).map(|choice| vec![choice << 1]).collect();
+    let mut seeds: Vec<Vec<u8>> = (0..48).map(|choice| vec![choice << 1]).collect();
     seeds.push([&[4][..], &patch].concat());
     // Magic, blocks of 4096 bytes, 64 bits.
     let mut superblock = vec![0; 0x154];
@@ -223,12 +222,16 @@ fn grow(input: &[u8]) {
         let _ = ext4::size(&block);
         return;
     }
-    let mut disk = good_image().patched(input);
-    mend_gpt(&mut disk);
+    let _ = planned(choice >> 1, input);
+}
+
+/// What is to be written, on a disk whose size and sectors the choice says.
+fn planned(choice: u8, input: &[u8]) -> Option<table::Edit> {
+    let disk = with_table(choice / 24, input);
     let now = disk.len();
-    let size = [now + (64 << 20), now, now + (9 << 20), now - (1 << 20), 3 << 40, 512][usize::from(choice >> 1) % 6];
-    let forced = [None, Some(2), Some(1), Some(u32::MAX)][usize::from(choice >> 1) / 6 % 4];
-    let sector = if choice >> 1 >= 24 * 4 { 4096 } else { 512 };
+    let size = [now + (64 << 20), now, now + (9 << 20), now - (1 << 20), 3 << 40, 512][usize::from(choice) % 6];
+    let forced = [None, Some(2), Some(1), Some(u32::MAX)][usize::from(choice) / 6 % 4];
+    let sector = if choice >= 24 * 4 { 4096 } else { 512 };
     // Behind the old end nothing is written yet.
     let read = |buffer: &mut [u8], at: u64| {
         let whole = at.checked_add(buffer.len() as u64).filter(|end| *end <= size);
@@ -237,10 +240,32 @@ fn grow(input: &[u8]) {
         let there = usize::try_from(now.saturating_sub(at)).unwrap_or_default().min(buffer.len());
         disk.read_at(at.min(now), &mut buffer[..there])
     };
-    let Ok(Some((_, Some(edit)))) = table::plan(&read, size, sector, forced) else { return };
+    let (_, edit) = table::plan(&read, size, sector, forced).ok()??;
+    let edit = edit?;
     let end = edit.first.checked_add(edit.length).and_then(|end| end.checked_mul(sector));
     assert!(edit.length > 0 && end.is_some_and(|end| end <= size), "{edit:?} on {size}");
     for (at, new) in edit.writes.iter().flatten() {
         assert!(at.checked_add(new.len() as u64).is_some_and(|end| end <= size), "{at} on {size}");
+    }
+    Some(edit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_inputs_begin_with_is_read() {
+        let text = |seed: &[u8]| String::from_utf8(seed.to_vec()).unwrap();
+        assert_eq!(Given::parse(&text(&(GIVEN.seeds)()[0])).1, Worth::Whole);
+        let list = text(&(MODES.seeds)()[0]);
+        assert_eq!(modes::parse(&list).unwrap().len(), cairn_system::parse_special(&list).unwrap().len());
+        let [line, fstab] = parts(&(COMMAND_LINE.seeds)()[0]);
+        assert!(Parameters::parse(&line).system().is_ok() && var_device(&fstab).is_some());
+        // The disk that has grown, by a lot and by enough, whichever partition is asked for; and one that has not.
+        assert!(planned(0, &[]).is_some() && planned(2, &[]).is_some() && planned(6, &[]).is_some());
+        assert!(planned(1, &[]).is_none());
+        // With an MBR only the partition that is asked for grows.
+        assert!(planned(24, &[]).is_none() && planned(30, &[]).is_some());
     }
 }

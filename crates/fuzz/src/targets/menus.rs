@@ -137,26 +137,37 @@ fn menu_seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-fn menu(input: &[u8]) {
+/// The files of a boot partition.
+fn files_of(input: &[u8]) -> Vec<(String, String)> {
     let [name, entry, loader, pointer, menu, environment] = parts(input);
-    let files = [
-        ("loader/loader.conf".to_string(), loader),
+    vec![
+        ("loader/loader.conf".into(), loader),
         (format!("loader/entries/{}", name.replace('/', "")), entry),
         ("cairn/01234567/grub/grub.cfg".into(), pointer),
         ("cairn/01234567/grub/menu-0123abcd.cfg".into(), menu),
         ("cairn/01234567/grub/grubenv".into(), environment),
-    ];
-    let absolute = files.iter().map(|(path, text)| (format!("/{path}"), text.clone()));
-    let volume = BootVolume { name: "esp".into(), xbootldr: false, files: Box::new(InMemory::new(absolute)) };
-    if let Ok(Some(found)) = Menu::read(&[volume]) {
-        let _ = found.of(2, "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-s");
-    }
+    ]
+}
+
+/// What `inspect` finds in them.
+fn menu_of(files: &[(String, String)]) -> Boot {
     let found = files.iter().map(|(path, _)| BootFile { partition: "esp".into(), path: path.clone(), size: 1 });
     let mut boot = Boot { files: found.collect(), ..Boot::default() };
     let text = |path: &str| files.iter().find(|file| file.0 == path).map(|file| file.1.clone().into_bytes());
     let Ok(()) = boot.read_menu(|path, _| Ok::<_, Infallible>(text(path)));
-    let entries = boot.entries.iter().map(|entry| &entry.file);
-    assert!(entries.filter(|file| file.ends_with(".conf") && !file.starts_with("grub: ")).count() <= 1);
+    boot
+}
+
+fn menu(input: &[u8]) {
+    let files = files_of(input);
+    let entries = menu_of(&files).entries;
+    let of_loader = entries.iter().filter(|entry| entry.file.ends_with(".conf") && !entry.file.starts_with("grub: "));
+    assert!(of_loader.count() <= 1);
+    let absolute = files.into_iter().map(|(path, text)| (format!("/{path}"), text));
+    let volume = BootVolume { name: "esp".into(), xbootldr: false, files: Box::new(InMemory::new(absolute)) };
+    if let Ok(Some(found)) = Menu::read(&[volume]) {
+        let _ = found.of(2, "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-s");
+    }
 }
 
 fn registration_seeds() -> Vec<Vec<u8>> {
@@ -180,5 +191,17 @@ fn store_paths(input: &[u8]) {
             assert!(all.contains(path.as_str()));
             let _ = closures.size(&all);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_inputs_begin_with_is_read() {
+        let found: Vec<usize> = menu_seeds().iter().map(|seed| menu_of(&files_of(seed)).entries.len()).collect();
+        assert_eq!(found, [2, 1, 1]);
+        assert_eq!(registration(&parts::<2>(&registration_seeds()[0])[0]).unwrap().len(), 2);
     }
 }

@@ -129,3 +129,23 @@ fn named_file(bytes: &[u8]) {
         assert!(!hash.contains([':', '\n']), "{hash:?}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_inputs_begin_with_is_read() {
+        for seed in elf_seeds() {
+            let needs = elf::needs(&seed).unwrap();
+            assert_eq!((needs.libraries.len(), needs.folders.len(), needs.versions.len()), (1, 1, 1), "{needs:?}");
+            assert!(needs.interpreter.is_some() && elf::section(&seed, ".interp").is_some());
+            assert_eq!(elf::provides(&seed).unwrap().len(), 1);
+        }
+        for seed in modules_seeds() {
+            let [dep, alias, .., wanted] = parts::<8>(&seed);
+            let modules = Modules::parse(&Texts { dep, alias, ..Texts::default() });
+            assert_eq!(modules.closure(wanted.split(' ')).files.len(), 3);
+        }
+    }
+}

@@ -12,7 +12,7 @@ use crate::parts::{parts, whole};
 pub(super) const LISTING: Target = Target {
     name: "listing",
     seeds: listing_seeds,
-    words: &["\n", " ", "f ", "x ", "l ", "d ", "18446744073709551615", "../", "\\n"],
+    words: &["\n", " ", "\t", "/", "f ", "x ", "l ", "d ", "18446744073709551615", "../", "\\n", "cairn-listing 1\n"],
     most: 4096,
     quick: 30_000,
     run: listing,
@@ -71,9 +71,13 @@ pub(super) const STORE_PATH: Target = Target {
     run: store_path,
 };
 
+/// What a listing begins with.
+const HEADER: &str = "cairn-listing 1\n";
+
 fn listing_seeds() -> Vec<Vec<u8>> {
-    let hash = "0".repeat(64);
-    vec![format!("d \nf 12 {hash} a\nx 7 {hash} b\nl a c\n").into()]
+    let hash = "0a".repeat(32);
+    let tree = format!("{HEADER}d \nf 12 {hash} a\nd b\nx 7 {hash} b/c\nl b/d\t../a\nf 0 {hash} e\\t\\\\\n");
+    vec![tree.into(), format!("{HEADER}l \t/x\n").into(), format!("{HEADER}f 7 {hash} \n").into()]
 }
 
 fn listing(bytes: &[u8]) {
@@ -86,7 +90,7 @@ fn listing(bytes: &[u8]) {
 }
 
 fn record_seeds() -> Vec<Vec<u8>> {
-    let listing = format!("d \nf 12 {} a\n", "0".repeat(64));
+    let listing = String::from_utf8_lossy(&listing_seeds()[0]).into_owned();
     let path = StorePath::from_basename(&format!("{}-a", "a".repeat(32))).into_iter();
     path.map(|path| {
         let references = [path.clone()].into();
@@ -166,4 +170,20 @@ fn root() -> (tempfile::TempDir, crate::patch::Good) {
         Ok((root, crate::patch::Good::read(database)?))
     };
     made().unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_inputs_begin_with_is_read() {
+        let text = |seed: &[u8]| String::from_utf8(seed.to_vec()).unwrap();
+        assert!(listing_seeds().iter().all(|seed| Listing::parse(&text(seed)).is_some()));
+        assert!((SIGNING_KEY.seeds)().iter().all(|seed| SigningKey::parse(&text(seed)).is_ok()));
+        for seed in record_seeds() {
+            let [info, listing] = parts(&seed);
+            assert!(serde_json::from_str::<PathInfo>(&info).is_ok() && Listing::parse(&listing).is_some());
+        }
+    }
 }

@@ -117,3 +117,18 @@ fn hardware(bytes: &[u8]) {
 fn lock(bytes: &[u8]) {
     answered(Lock::parse(&SourceFile::new("machine.lock", bytes)), bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_inputs_begin_with_is_read() {
+        for seed in machines() {
+            let mut read = |_: &str| Ok(b"version: 1\n".to_vec());
+            check(&SourceFile::new("machine.yaml", &*seed), &mut read).unwrap();
+        }
+        assert!(hardwares().iter().all(|seed| check_hardware(&SourceFile::new("hardware.yaml", &**seed)).is_ok()));
+        assert!(locks().iter().all(|seed| Lock::parse(&SourceFile::new("machine.lock", &**seed)).is_ok()));
+    }
+}
