@@ -163,3 +163,23 @@ impl BootSet {
         BootSet::new(self.files.into_iter().map(|file| BootFile { place, ..file }).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sector_holds_512_bytes_and_ends_a_line() {
+        let line = |len: usize| format!("{}\n", "x".repeat(len - 1));
+        for len in [1, 511, 512] {
+            let bytes = one_sector("x", &line(len)).unwrap();
+            assert_eq!((bytes.len(), bytes[SECTOR - 1]), (SECTOR, b'\n'), "{len}");
+            assert!(bytes.starts_with(&line(len).as_bytes()[..len - 1]), "{len}");
+        }
+        let open_line = "x".repeat(511);
+        for text in [line(513), line(600), open_line] {
+            let refused = one_sector("x", &text).unwrap_err();
+            assert!(matches!(refused, SetError::TooLong { len, .. } if len == text.len()), "{}", text.len());
+        }
+    }
+}
