@@ -112,3 +112,30 @@ fn put(out: &mut Output, state: &State, value: &Value) -> Result<(), Error> {
     };
     write!(out, "{}", quote(text)).map_err(Error::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::systemd_boot::{Entry, Program};
+
+    #[test]
+    fn a_value_that_a_template_names_and_nobody_gives_is_an_error() {
+        let entry = Entry { initrd: vec!["/i".into()], options: vec!["quiet".into()], ..Entry::default() };
+        let program = Program { options: vec!["-x".into()], ..Program::default() };
+        for (name, values) in [
+            ("systemd-boot/entry.conf", Value::from_serialize(entry)),
+            ("systemd-boot/program.conf", Value::from_serialize(program)),
+        ] {
+            let all: BTreeMap<String, Value> =
+                values.try_iter().unwrap().map(|key| (key.to_string(), values.get_item(&key).unwrap())).collect();
+            render(name, &all).unwrap();
+            for key in all.keys() {
+                let mut fewer = all.clone();
+                fewer.remove(key);
+                assert!(matches!(render(name, fewer), Err(TemplateError::Template { .. })), "{name} without {key}");
+            }
+        }
+    }
+}

@@ -186,6 +186,11 @@ fn a_hash_is_one_of_grubs_and_never_in_a_message() {
         "grub.pbkdf2.sha512.1.ABC.CD",
         "grub.pbkdf2.sha512.1.AB.CDE",
         "grub.pbkdf2.sha512.1.AB.CD'",
+        "grub.pbkdf2.sha512.1.AB.C'",
+        "grub.pbkdf2.sha512.1.AB.CG",
+        "grub.pbkdf2.sha512.1..CD",
+        "grub.pbkdf2.sha512.1.AB.CD.EF",
+        "grub.pbkdf2.sha256.1.AB.CD",
     ] {
         let password = Some(Password { user: "admin".into(), hash: bad.into() });
         let error = Config { password, ..least() }.render().unwrap_err();
@@ -241,6 +246,15 @@ fn no_path_or_key_is_taken_as_it_comes() {
             refused(Config { memtest: Some(memtest), ..most() }, "memory test");
         }
     }
+    for bad in ["", "a b", "a'", "a\nb", "a:b", "a>b"] {
+        let extra = Extra { name: bad.into(), title: "A".into(), boots: Boots::Linux(kernel("b")), restricted: false };
+        refused(Config { extra: vec![extra], ..least() }, "name");
+    }
+    for bad in ["", "a'", "\"a", "a\\", "a\nb"] {
+        let boots = Boots::Efi { path: "/a.efi".into(), options: vec!["good".into(), bad.into()] };
+        let program = Extra { name: "a".into(), title: "A".into(), boots, restricted: false };
+        refused(Config { extra: vec![program], ..least() }, "options");
+    }
     for bad in ["", "a b", "a'", "a\nb"] {
         let trial = Some(Trial { id: "1-aaaa".into(), key: bad.into(), tries: 1 });
         refused(Config { trial, ..least() }, "key");
@@ -264,4 +278,16 @@ fn only_what_has_booted_well_is_remembered() {
         script.matches("'2-bbbb:text'").count() + script.matches(">2-bbbb:text'").count()
     };
     assert!(remembered(true) > remembered(false), "{} {}", remembered(true), remembered(false));
+}
+
+#[test]
+fn a_menu_tries_eight_other_generations_when_files_are_gone() {
+    for (count, tried) in [(1, 0), (3, 2), (9, 8), (12, 8)] {
+        // The second newest is the default, and stands for itself.
+        let default = if count == 1 { 1 } else { count - 1 };
+        let generations = (1..=count).rev().map(|n| generation(n, "aaaa", true)).collect();
+        let script = Config { generations, default: format!("{default}-aaaa"), ..least() }.render().unwrap();
+        assert_eq!(script.matches("\nelif [ -s ").count(), tried, "of {count}\n{script}");
+        assert!(!script.contains(&format!("set default='cairn-all>{default}-aaaa'")), "{script}");
+    }
 }

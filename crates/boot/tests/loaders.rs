@@ -11,6 +11,7 @@ use common::*;
 struct Grub {
     machine: Machine,
     once: Option<u64>,
+    efi: Option<Vec<u8>>,
 }
 
 impl Grub {
@@ -19,12 +20,12 @@ impl Grub {
         machine.boot.remember = true;
         machine.add(generation(2, "k2", "i2"));
         machine.record.booted_well(2);
-        Grub { machine, once: None }
+        Grub { machine, once: None, efi: None }
     }
 
-    fn update(&mut self) {
-        let machine = &mut self.machine;
-        let program = LoaderProgram::Grub { efi: None };
+    fn plan(&mut self) -> Update {
+        let machine = &self.machine;
+        let program = LoaderProgram::Grub { efi: self.efi.clone() };
         let menu = Menu {
             installation: installation(),
             boot: &machine.boot,
@@ -39,8 +40,14 @@ impl Grub {
             complete: true,
         };
         let volume = &machine.volume;
-        let present = survey(Partitions { esp: Some(volume), boot: None }, installation(), &[]).unwrap();
-        let update = menu.plan(&present).unwrap().1;
+        let fixed = menu.fixed_paths().unwrap();
+        let present = survey(Partitions { esp: Some(volume), boot: None }, installation(), &fixed).unwrap();
+        menu.plan(&present).unwrap().1
+    }
+
+    fn update(&mut self) {
+        let update = self.plan();
+        let machine = &mut self.machine;
         let mut target = Target { esp: Some(&mut machine.volume), boot: None };
         apply(&update, &mut target, &open, &mut |_| ()).unwrap();
     }
@@ -196,4 +203,37 @@ fn one_start_is_one_start() {
     grub.set("next_entry", "extra-old");
     grub.update();
     assert_eq!(grub.block().get("next_entry"), Some("extra-old"));
+}
+
+#[test]
+fn the_first_pointer_to_a_menu_comes_after_the_menu() {
+    let mut grub = Grub::new();
+    let folder = format!("cairn/{}/grub/", installation().mark());
+    let steps = grub.plan().steps;
+    let made = |name: &dyn Fn(&str) -> bool| {
+        let is =
+            |step: &Step| matches!(step, Step::Create { path, .. } if path.strip_prefix(&folder).is_some_and(name));
+        (steps.iter().position(is).unwrap(), steps.iter().rposition(is).unwrap())
+    };
+    let (_, menu) = made(&|name| name != "grub.cfg" && name.ends_with(".cfg"));
+    let (pointer, _) = made(&|name| name == "grub.cfg");
+    assert!(menu < pointer && steps[menu..pointer].contains(&Step::Barrier), "{steps:?}");
+}
+
+#[test]
+fn what_lies_beside_a_program_of_our_own_goes_by_itself_or_with_the_replacing() {
+    let mut grub = Grub::new();
+    grub.efi = Some(b"the first program".to_vec());
+    grub.update();
+    let program = installation().grub_program();
+    let left = format!("{program}.new");
+    assert!(grub.machine.volume.files.contains_key(&program));
+    grub.machine.volume.files.insert(left.clone(), b"half".to_vec());
+    let is_removed =
+        |update: &Update| update.steps.iter().any(|s| matches!(s, Step::Remove { path, .. } if *path == left));
+    assert!(is_removed(&grub.plan()), "nobody else needs it");
+    grub.efi = Some(b"the second program".to_vec());
+    let update = grub.plan();
+    assert!(update.steps.iter().any(|s| matches!(s, Step::Replace { path, .. } if *path == program)));
+    assert!(!is_removed(&update), "{:?}", update.steps);
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use cairn_boot::effects::Mounted;
-use cairn_boot::{ReadVolume, Volume};
+use cairn_boot::{Kind, ReadVolume, Volume};
 use cairn_root::Root;
 
 /// Contents that end in an error.
@@ -122,4 +122,29 @@ fn the_partition_of_a_machine_is_at_no_link() {
     assert_eq!(Mounted::at(&machine, "/boot").unwrap_err().kind(), io::ErrorKind::InvalidInput);
     fs::create_dir(folder.path().join("efi")).unwrap();
     assert_eq!(Mounted::at(&machine, "/efi").unwrap().root(), machine.path().join("efi"));
+}
+
+#[test]
+fn what_is_there_is_listed_and_the_room_is_the_file_system_s() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut volume = Mounted::open(folder.path()).unwrap();
+    put(&mut volume, "b/file", b"three").unwrap();
+    put(&mut volume, "c", b"").unwrap();
+    put(&mut volume, "a", b"1").unwrap();
+    let listed = volume.list("").unwrap();
+    let expected = [("a", Kind::File(1)), ("b", Kind::Directory), ("c", Kind::File(0))];
+    assert_eq!(listed, expected.map(|(name, kind)| (name.to_string(), kind)));
+    assert_eq!(volume.list("b").unwrap(), [("file".to_string(), Kind::File(5))]);
+    assert_eq!(volume.list("nowhere").unwrap(), []);
+    assert!(!volume.is_read_only().unwrap());
+    // Others write on this file system too: what it says before and after has to be the same.
+    loop {
+        let room = || nix::sys::statvfs::statvfs(folder.path()).unwrap();
+        let (before, space, after) = (room(), volume.space().unwrap(), room());
+        if before.blocks_free() == after.blocks_free() {
+            let expected = (before.fragment_size(), before.blocks_free() * before.fragment_size());
+            assert_eq!((space.cluster, space.free), expected);
+            break;
+        }
+    }
 }

@@ -172,3 +172,17 @@ fn a_full_partition_is_told_whichever_it_is() {
         assert_eq!((two.esp.files, two.machine.volume.files), before, "{full}: something was written");
     }
 }
+
+#[test]
+fn what_goes_on_the_one_makes_no_room_on_the_other() {
+    let mut two = Two::start("");
+    two.machine.add(generation(4, "k4", "i4"));
+    two.machine.volume.capacity = two.machine.volume.used();
+    let program = installation().grub_program();
+    two.esp.files.insert(format!("{program}.old"), vec![0; 1 << 20]);
+    two.esp.capacity += 2 << 20;
+    let before = (two.esp.files.clone(), two.machine.volume.files.clone());
+    let error = two.update(usize::MAX).unwrap_err();
+    assert!(error.contains("the boot partition has 0 bytes free"), "{error}");
+    assert_eq!((two.esp.files, two.machine.volume.files), before, "something was written");
+}

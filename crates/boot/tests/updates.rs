@@ -118,6 +118,15 @@ fn generations_beyond_the_limit_lose_entry_and_files_and_those_that_matter_stay(
     let mut there: Vec<u64> = numbers(&machine.menu()).iter().map(|(n, _)| *n).collect();
     there.sort_unstable();
     assert_eq!(there, [3, 5, 6], "two, and the one that runs");
+    // What goes with the next one: entries, on the disk, before anything that they name.
+    machine.booted = Some(6);
+    machine.add(generation(7, "k7", "i7"));
+    machine.record.booted_well(7);
+    let steps = machine.plan().unwrap().steps;
+    let removed = |step: &Step, prefix: &str| matches!(step, Step::Remove { path, .. } if path.starts_with(prefix));
+    let last_entry = steps.iter().rposition(|step| removed(step, "loader/entries/")).unwrap();
+    let first_file = steps.iter().position(|step| removed(step, "cairn/")).unwrap();
+    assert!(last_entry < first_file && steps[last_entry..first_file].contains(&Step::Barrier), "{steps:?}");
 }
 
 #[test]
@@ -592,8 +601,8 @@ fn what_is_healed_or_copied_needs_room_too() {
     let mut full = machine.clone();
     full.volume.capacity = full.volume.used();
     let Err(PlanError::Full(shortage)) = full.plan() else { panic!() };
-    let programs = 2 * 9100_u64.div_ceil(CLUSTER) * CLUSTER;
-    assert!(shortage.needed >= programs + 9000_u64.div_ceil(CLUSTER) * CLUSTER, "{shortage:?}");
+    // Each program has three clusters and its name one; the copy has three, its folder one, and there is a name in each of two.
+    assert_eq!(shortage.needed, (2 * (3 + 1) + 3 + 3) * CLUSTER, "{shortage:?}");
 }
 
 /// Contents that come in pieces, with an interruption before each.

@@ -5,7 +5,6 @@
 //! One static binary instead of a script: under emulation the script's forks took ten seconds, this takes a fraction
 //! of one. What is to be done is worked out by pure functions (`grow::table`, `accounts::merge`, `assemble::plan`)
 //! that are tested without a machine; the code that touches the machine is thin.
-
 //!
 //! It is a library for those who try it with strangers' bytes; `main.rs` is the program.
 

@@ -55,7 +55,9 @@ impl Store {
         self.compare(path, suspects, Some((now, scratch)))
     }
 
-    /// Finds out whether `path` is as it was when it was added, by reading all of it.
+    /// Finds out whether `path` is as it was when it was added, by reading all of it: what counts is the hash of the whole that its
+    /// info has. It finds damage and whatever changes a tree, with its listing or without; whoever writes an info too says himself
+    /// what is right. (A copy of such a path is compared with its source, and refused where Nix's database knows other bytes.)
     ///
     /// # Errors
     /// As [`Store::check_quick`].

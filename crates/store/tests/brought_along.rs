@@ -50,6 +50,16 @@ fn the_first_look_finds_what_has_another_size_or_name_and_later_ones_find_everyt
     fs::write(folder.join("stranger"), "").unwrap();
     assert!(complaint(&more).contains("share/stranger does not belong there"));
 
+    // The number of its names tells, and nothing else of the folder.
+    let hidden = bring(&store, &info, &dir.path().join("hidden"));
+    let folder = hidden.real_path(&info.path).join("share");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.join("stranger"), "").unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+    let one = UNIX_EPOCH + Duration::from_secs(1);
+    fs::File::open(folder).unwrap().set_times(FileTimes::new().set_modified(one)).unwrap();
+    assert!(complaint(&hidden).contains("share/stranger does not belong there"));
+
     // The size is right, and the time tells.
     let touched = bring(&store, &info, &dir.path().join("touched"));
     change(&touched, &info, "share/hello", "hallo\n");

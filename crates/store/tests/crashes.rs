@@ -73,18 +73,22 @@ fn whole(root: &Path) {
     assert_eq!(left_over(root), [""; 0]);
 }
 
+/// Adds the tree and damages it.
+fn damage_leaf(store: &Store) {
+    let file = store.real_path(&add_leaf(store).path).join("share/hello");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    fs::set_permissions(&file, mode).unwrap();
+    fs::write(&file, "hallo\n").unwrap();
+}
+
 #[test]
 #[ignore = "run by another test, to be killed"]
 fn child_that_adds_and_replaces() {
     let Some(root) = child_root() else { return };
     let store = Store::open(&root).unwrap();
-    let info = add_leaf(&store);
-    let file = store.real_path(&info.path).join("share/hello");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    fs::set_permissions(&file, mode).unwrap();
-    fs::write(&file, "hallo\n").unwrap();
+    damage_leaf(&store);
     // The damaged tree is moved away, and another takes its place.
-    add_leaf(&store);
+    let info = add_leaf(&store);
     store.remove(&info.path).unwrap();
 }
 

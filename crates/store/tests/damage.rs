@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use cairn_store::{PathInfo, Store, StoreError};
 use common::{add_leaf, leaf, store};
+use sha2::{Digest, Sha256};
 
 /// Changes one bit of a file through the file system, and puts mode and time back.
 fn flip(file: &Path) {
@@ -177,6 +178,55 @@ fn damaged_metadata_are_found() {
         assert_eq!(add_leaf(&store), info);
         store.check_quick(&info.path).unwrap();
     }
+}
+
+/// Changes what the listing says, and what the info says of the listing; but not the hash of the whole.
+fn change_listing(store: &Store, info: &PathInfo, change: impl FnOnce(String) -> String) {
+    let file =
+        |kind: &str, end: &str| store.root().join(format!("nix/var/cairn/{kind}/{}{end}", info.path.base_name()));
+    let listing = change(fs::read_to_string(file("listing", "")).unwrap());
+    let hex = |text: &str| Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let hash = hex(&listing);
+    let checksum = hex(&serde_json::to_string(&(info, &hash)).unwrap());
+    let text = serde_json::json!({ "info": info, "listing": hash, "checksum": checksum }).to_string();
+    fs::write(file("info", ".json"), text).unwrap();
+    fs::write(file("listing", ""), listing).unwrap();
+}
+
+#[test]
+fn a_listing_that_was_changed_as_its_tree_was_is_found_by_the_hash_of_the_whole() {
+    let (store, _dir) = store();
+    let info = add_leaf(&store);
+    flip(&store.real_path(&info.path).join("share/hello"));
+    change_listing(&store, &info, |text| {
+        let (was, is) = (
+            "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+            "a272663cfa53513ba86ba810d7e3d774f3275cf129954d03d37be025f95cd469",
+        );
+        assert!(text.contains(was), "{text}");
+        text.replace(was, is)
+    });
+    // The quick look compares with the listing alone.
+    store.check_quick(&info.path).unwrap();
+    let error = store.check_contents(&info.path).unwrap_err().to_string();
+    assert!(error.contains("its NAR differs (expected sha256 "), "{error}");
+}
+
+#[test]
+fn stamps_of_another_number_of_files_are_none() {
+    let (store, _dir) = store();
+    let info = add_leaf(&store);
+    let file = store.root().join("nix/var/cairn/fingerprint").join(info.path.base_name());
+    let text = fs::read_to_string(&file).unwrap();
+    let fewer: String = text.split_inclusive('\n').take(text.lines().count() - 2).collect();
+    for other in [fewer.clone(), format!("{text}{}", text.lines().last().unwrap())] {
+        fs::write(&file, other).unwrap();
+        store.check_quick(&info.path).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), text.lines().count(), "they are made anew");
+    }
+    flip(&store.real_path(&info.path).join("share/hello"));
+    fs::write(&file, fewer).unwrap();
+    assert!(complaint(&store, &info).starts_with("share/hello differs"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use cairn_store::{Generations, Store, StoreError, StorePath, database, profile};
@@ -115,4 +115,55 @@ fn two_at_once_get_two_numbers() {
     });
     got.sort_unstable();
     assert_eq!(got, [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+/// Whether somebody waits for the lock on a file, as the kernel lists them.
+fn is_waited_for(lock: &fs::File) -> bool {
+    let inode = format!(":{} ", lock.metadata().unwrap().ino());
+    fs::read_to_string("/proc/locks").unwrap().lines().any(|line| line.contains("-> FLOCK") && line.contains(&inode))
+}
+
+/// Holds Nix's lock on the profile until somebody else waits for it who does `work`, changes the profile, and lets go; what
+/// came of the work.
+fn while_it_waits<T: Send>(root: &Path, work: impl FnOnce() -> T + Send, change: impl FnOnce()) -> T {
+    let lock = fs::File::create(profiles(root).join("system.lock")).unwrap();
+    lock.lock().unwrap();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(work);
+        while !is_waited_for(&lock) {
+            assert!(!other.is_finished(), "it did not wait");
+            std::thread::yield_now();
+        }
+        change();
+        lock.unlock().unwrap();
+        other.join().unwrap()
+    })
+}
+
+#[test]
+fn whoever_changes_the_profile_waits_for_nix_and_looks_afterwards() {
+    let (store, dir) = store();
+    let [system] = systems(&store, 1).try_into().unwrap();
+    let (root, profiles) = (dir.path(), profiles(dir.path()));
+    let generations = Generations::at(root);
+    for number in 1..=4 {
+        assert_eq!(generations.add(&system, 1, 0).unwrap(), number);
+    }
+    generations.switch(1).unwrap();
+
+    let make_current = |number: u64| {
+        fs::remove_file(profiles.join("system")).unwrap();
+        symlink(profile::link_name(number), profiles.join("system")).unwrap();
+    };
+    let error = while_it_waits(root, || generations.remove(2), || make_current(2)).unwrap_err().to_string();
+    assert!(error.contains("it is the current one"), "{error}");
+
+    let remove = |number: u64| fs::remove_file(profiles.join(profile::link_name(number))).unwrap();
+    let error = while_it_waits(root, || generations.switch(3), || remove(3)).unwrap_err().to_string();
+    assert!(error.contains("there is none"), "{error}");
+    assert_eq!(generations.current().unwrap(), Some(2));
+
+    let add = || symlink(system.to_string(), profiles.join(profile::link_name(5))).unwrap();
+    assert_eq!(while_it_waits(root, || generations.add(&system, 1, 0), add).unwrap(), 6);
+    assert_eq!(numbers(&generations), [1, 2, 4, 5, 6]);
 }

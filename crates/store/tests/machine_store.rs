@@ -199,6 +199,24 @@ fn whole_after_cut(root: &Path) {
     assert_eq!(names(root.join("nix/store")).len(), 3);
 }
 
+/// A tree is touched when the disk no longer says that it is valid: its info is gone, and that is on the disk.
+#[test]
+fn a_tree_that_is_replaced_loses_its_info_before_it_is_touched() {
+    if !is_root() || !cut::can_trace() {
+        return skip("needs root, and strace to see a process's system calls");
+    }
+    let dir = in_memory();
+    let root = dir.path().canonicalize().unwrap();
+    let calls = cut::calls("child_that_upgrades", &root, "unlink,unlinkat,rename,renameat,renameat2,syncfs");
+    let base = LEAF.strip_prefix("/nix/store/").unwrap();
+    let named = |call: &String, name: &str| call.ends_with(" = 0") && call.contains(name);
+    let (tree, info) = (format!("/nix/store/{base}\", "), format!("/{base}.json\""));
+    let touched = calls.iter().position(|call| call.starts_with("rename") && named(call, &tree)).unwrap();
+    let forgotten = calls.iter().position(|call| call.starts_with("unlink") && named(call, &info)).unwrap();
+    assert!(forgotten < touched, "{calls:#?}");
+    assert!(calls[forgotten..touched].iter().any(|call| call.starts_with("syncfs(")), "{calls:#?}");
+}
+
 #[test]
 fn an_upgrade_may_be_killed_before_any_change_it_makes() {
     if !is_root() || !cut::can_trace() {

@@ -39,6 +39,9 @@ create g loader/entries/good-1.conf @1:600\nfsync g\nclose g
 create g cairn/m/k1-linux @2:20000\nfsync g\nclose g
 create g cairn/m/k1-initrd @3:30000\nfsync g\nclose g\n";
 
+/// What puts all that was done on the disk.
+pub const BARRIER: &str = "syncfs\nfsyncdir .";
+
 /// The names of the contents in scripts, by their seeds.
 const CONTENTS: [(&str, Content); 10] = [
     ("good", Content::Random(1, 600)),
@@ -110,7 +113,7 @@ pub struct Outcome {
 pub fn script(case: &Case, hasty: Hasty) -> String {
     let (setup, steps) = (case.setup, case.steps);
     format!(
-        "{SETUP}{setup}\nsyncfs\nfsyncdir .\nmark begin\nhasty {hasty}\n{steps}\nhasty never\nmark returned\nsyncfs\nmark end\n"
+        "{SETUP}{setup}\n{BARRIER}\nmark begin\nhasty {hasty}\n{steps}\nhasty never\nmark returned\nsyncfs\nmark end\n"
     )
 }
 

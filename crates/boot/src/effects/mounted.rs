@@ -17,6 +17,8 @@
 //!
 //! How a path is resolved is no part of a sequence: every one is opened below the partition's root, which is held open.
 //!
+//! `tests/proved_calls` compares the calls that are made here with those that were recorded.
+//!
 //! What a cut costs at most: clusters that are taken and that no name leads to.
 
 use std::fs::File;

@@ -168,26 +168,30 @@ pub struct Sync {
     pub path: PathBuf,
 }
 
-/// All syncs that the ignored test `name` of this binary makes, in order.
-pub fn syncs(name: &str, root: &Path) -> Vec<Sync> {
-    let log = root.join("syncs");
-    let strace = Tool::new("strace", "strace", "see what a process puts on the disk")
-        .args(["-f", "-qq", "-y", "-e", "trace=syncfs,fsync", "-e", "signal=none", "-o"])
-        .arg(&log)
+/// The calls of these kinds that the ignored test `name` of this binary makes, in order, as strace tells them.
+pub fn calls(name: &str, root: &Path, kinds: &str) -> Vec<String> {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let strace = Tool::new("strace", "strace", "see what a process does with the disk")
+        .args(["-f", "-qq", "-y", "-e", &format!("trace={kinds}"), "-e", "signal=none", "-o"])
+        .arg(log.path())
         .arg(std::env::current_exe().unwrap());
     super::as_child(strace, name, root).run().unwrap();
-    let text = fs::read_to_string(&log).unwrap();
-    let call = |line: &str| {
-        // 123 fsync(4</folder/name>) = 0
-        let (_, call) = line.split_once(' ')?;
-        let (name, rest) = call.trim_start().split_once('(')?;
+    // 123 fsync(4</folder/name>) = 0
+    let lines = fs::read_to_string(log.path()).unwrap();
+    lines.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim_start().to_string())).collect()
+}
+
+/// All syncs that the ignored test `name` of this binary makes, in order.
+pub fn syncs(name: &str, root: &Path) -> Vec<Sync> {
+    let call = |call: &String| {
+        let (name, rest) = call.split_once('(')?;
         let path = rest.split_once('<')?.1.split_once('>')?.0;
         Some(Sync { name: name.to_string(), path: path.into() })
     };
-    text.lines().filter_map(call).collect()
+    calls(name, root, "syncfs,fsync").iter().filter_map(call).collect()
 }
 
-/// The same for the `n`th call of a kind.
+/// Ends the ignored test `name` of this binary just before the `n`th call of a kind; says whether it got to its end.
 pub fn killed(name: &str, root: &Path, calls: &str, n: usize) -> bool {
     let strace = Tool::new("strace", "strace", "end a process at a chosen system call")
         .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e"])

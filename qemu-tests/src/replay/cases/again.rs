@@ -54,6 +54,7 @@ pub const AGAIN: &[Again] = &[
         steps: concat!(
             gone!("loader/entries/new-entry-2.conf", "loader/entries"),
             new_file!("loader/entries/new-entry-2.conf", "loader/entries", "@10:700", "700"),
+            "close f\n",
             gone!("loader/entries/new-entry-2+2-1.conf", "loader/entries")
         ),
         end: |s| {

@@ -44,7 +44,7 @@ pub const HOLDS: &[Case] = &[
         name: "replace",
         about: "as the boot transaction does it: the old file held open, the new one written as a new one, rename over, fsync, barrier, close",
         setup: OLD_PROGRAM,
-        steps: replaced!("EFI/a/boot.efi", "EFI/a/boot.efi.new", "EFI/a", "@15:100000", "100000"),
+        steps: concat!("close o\n", replaced!("EFI/a/boot.efi", "EFI/a/boot.efi.new", "EFI/a", "@15:100000", "100000")),
         rule: |s| {
             s.holds(PROGRAM, &["old-big", "new-big"], &["new-big"])?;
             s.holds("EFI/a/boot.efi.new", &["absent", "empty", "new-big"], &["absent"])
@@ -100,6 +100,7 @@ pub const HOLDS: &[Case] = &[
         steps: concat!(
             "close o\n",
             new_file!("loader/entries/new-entry-2.conf", "loader/entries", "@10:700", "700"),
+            "close f\n",
             gone!("loader/entries/new-entry-2+2-1.conf", "loader/entries")
         ),
         rule: |s| {
