@@ -80,7 +80,7 @@ fn write_nar(
             nar.hash.finalize()
         }
     };
-    file.inner.flush().map_err(io())?;
+    file.flush().map_err(io())?;
     if nar_hash.as_slice() != info.nar_hash {
         return Err(store.damaged(&info.path, "its files are not what they were".to_string()));
     }
@@ -136,5 +136,18 @@ impl<W: Write> Write for Hashing<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_flushed_is_in_the_file() {
+        let mut file = Hashing::new(BufWriter::new(Vec::new()));
+        file.write_all(b"nar").unwrap();
+        file.flush().unwrap();
+        assert_eq!((file.inner.get_ref().as_slice(), file.size), (&b"nar"[..], 3));
     }
 }

@@ -1,7 +1,7 @@
 //! Giving a tree the only shape that a store path has: files 0444 or 0555, folders 0555, every time stamp 1 second
 //! after 1970, no extended attributes; and finding on the way what is in it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -56,7 +56,8 @@ pub(crate) fn canonicalise_in_place(top: &Path) -> Result<Vec<Found>, StoreError
 pub(crate) fn seal(top: &Path) -> Result<(), StoreError> {
     let meta = fs::symlink_metadata(top).map_err(StoreError::io("reading", top))?;
     if meta.is_dir() {
-        set_mode(top, meta.mode() & 0o7777, 0o555)?;
+        fs::set_permissions(top, fs::Permissions::from_mode(0o555))
+            .map_err(StoreError::io("changing the mode of", top))?;
     }
     set_time(top, &meta)
 }
@@ -107,9 +108,7 @@ impl Walk {
             let what = match kind {
                 k if k.is_fifo() => "a named pipe",
                 k if k.is_socket() => "a socket",
-                k if k.is_block_device() => "a block device",
-                k if k.is_char_device() => "a character device",
-                _ => "of a strange kind",
+                _ => "a device",
             };
             let why = format!("it is {what}, and a store path holds only files, folders and symbolic links");
             return Err(StoreError::Unsupported { path: real.to_path_buf(), why });
@@ -155,14 +154,8 @@ pub(crate) fn set_time(path: &Path, meta: &fs::Metadata) -> Result<(), StoreErro
 /// Takes the extended attributes off. An owner needs write permission for that, so the mode may change on the way;
 /// a symbolic link has none.
 fn remove_attributes(path: &Path, mode: Option<&mut u32>) -> Result<(), StoreError> {
-    let names = match xattr::list(path) {
-        Ok(names) => names,
-        // A file system without attributes.
-        Err(e) if e.kind() == io::ErrorKind::Unsupported => return Ok(()),
-        Err(e) => return Err(StoreError::io("reading the attributes of", path)(e)),
-    };
-    let mut names = names.filter(|n| !SYSTEM_ATTRIBUTES.iter().any(|s| n == s)).peekable();
-    if let (Some(mode), Some(_)) = (mode, names.peek()) {
+    let names = removable(xattr::list(path)).map_err(StoreError::io("reading the attributes of", path))?;
+    if let (Some(mode), Some(_)) = (mode, names.first()) {
         // A value that no mode has: removing an access control list changes the mode as well, so it is set anew.
         *mode = u32::MAX;
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))
@@ -174,8 +167,31 @@ fn remove_attributes(path: &Path, mode: Option<&mut u32>) -> Result<(), StoreErr
     Ok(())
 }
 
+/// Those of the attributes that can be taken off; none on a file system without attributes.
+fn removable(listed: io::Result<impl Iterator<Item = OsString>>) -> io::Result<Vec<OsString>> {
+    match listed {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(Vec::new()),
+        names => Ok(names?.filter(|name| !SYSTEM_ATTRIBUTES.iter().any(|system| name == system)).collect()),
+    }
+}
+
 /// The path of something below `top`, which is `top` itself when `path` is empty (joining an empty path would add a
 /// slash, and a file with a slash behind it is not found).
 pub(crate) fn below(top: &Path, path: &str) -> PathBuf {
     if path.is_empty() { top.to_path_buf() } else { top.join(path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_puts_on_every_file_stays_there() {
+        let all = ["security.selinux", "user.mine", "system.nfs4_acl", "security.csm", "security.capability"];
+        let kept = removable(Ok(all.map(OsString::from).into_iter())).unwrap();
+        assert_eq!(kept, ["user.mine", "security.capability"]);
+        let failed = |kind: io::ErrorKind| removable(Err::<std::iter::Empty<OsString>, _>(kind.into()));
+        assert_eq!(failed(io::ErrorKind::Unsupported).unwrap(), [""; 0]);
+        assert_eq!(failed(io::ErrorKind::PermissionDenied).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
 }

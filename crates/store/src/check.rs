@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::canonical::below;
 use crate::fingerprint::{self, Fingerprint, Stamp};
 use crate::folders::Part;
-use crate::hash::{buffer, hash_file, nar_hash};
+use crate::hash::{hash_file, nar_hash};
 use crate::info::to_hex;
 use crate::local::Store;
+use crate::missing::if_there;
 use crate::publish::put;
 use crate::record::Record;
 use crate::{Entry, EntryKind, Listing, Scratch, StoreError, StorePath};
@@ -142,16 +142,12 @@ impl Store {
         }
         let Suspects { listing, stamps, indices, .. } = suspects;
         let top = self.real_path(path);
-        let mut buffer = buffer();
+        let mut buffer = Vec::new();
         let mut renewed = Vec::with_capacity(indices.len());
         for index in &indices {
             let real = below(&top, &listing.entries()[*index].path);
-            let meta = match fs::symlink_metadata(&real) {
-                Ok(meta) => meta,
-                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                    return Err(self.damaged(path, format!("{} is missing", shown(&listing.entries()[*index]))));
-                }
-                Err(e) => return Err(StoreError::io("reading", real)(e)),
+            let Some(meta) = if_there(fs::symlink_metadata(&real)).map_err(StoreError::io("reading", &real))? else {
+                return Err(self.damaged(path, format!("{} is missing", shown(&listing.entries()[*index]))));
             };
             if let Some(what) = difference(&listing, *index, &real, &meta, &mut buffer)? {
                 return Err(self.damaged(path, what));
@@ -264,7 +260,7 @@ fn difference(
     index: usize,
     real: &Path,
     meta: &Metadata,
-    buffer: &mut [u8],
+    buffer: &mut Vec<u8>,
 ) -> Result<Option<String>, StoreError> {
     let entry = &listing.entries()[index];
     let name = shown(entry);
@@ -316,4 +312,17 @@ fn stranger(listing: &Listing, index: usize, real: &Path) -> Result<Option<Strin
 
 fn below_name(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_halves_are_the_whole_in_order() {
+        for count in [0, 1, TWO_THREADS - 1, TWO_THREADS, TWO_THREADS + 1] {
+            let expected: Vec<usize> = (0..count).filter(|n| n % 3 != 1).collect();
+            assert_eq!(in_two_halves(count, |n| (n % 3 != 1).then_some(*n)), expected, "{count}");
+        }
+    }
 }

@@ -137,9 +137,9 @@ impl Store {
             return Ok(info.nar_size);
         }
         let (needed, free) = (copy_tree::size(&source.real_path(&info.path))?, self.free());
-        match needed > free {
-            true => Err(StoreError::Full { root: self.root().to_path_buf(), needed, free }),
-            false => Ok(needed),
+        match free.checked_sub(needed) {
+            Some(_) => Ok(needed),
+            None => Err(StoreError::Full { root: self.root().to_path_buf(), needed, free }),
         }
     }
 
@@ -233,12 +233,15 @@ fn all_references(source: &Source, info: &PathInfo, hashed: &Hashed) -> Result<(
 /// Whether a copied tree is what the source says, and bears the right name.
 fn right(source: &Source, info: &PathInfo, hashed: &Hashed) -> Result<(), StoreError> {
     let path = &info.path;
-    let same_size = info.nar_size == 0 || info.nar_size == hashed.nar_size;
-    if hashed.nar_hash != info.nar_hash || !same_size {
+    if hashed.nar_hash != info.nar_hash {
         let (expected, found) = (to_hex(&info.nar_hash), to_hex(&hashed.nar_hash));
         let file = source.listing(path).and_then(|listing| first_difference(&listing, &hashed.listing));
         let file = file.map(|f| format!("{f} differs; ")).unwrap_or_default();
         return Err(source.damaged(path, format!("{file}its NAR has sha256 {found} instead of {expected}")));
+    }
+    if ![0, hashed.nar_size].contains(&info.nar_size) {
+        let what = format!("its NAR has {} bytes instead of {}", hashed.nar_size, info.nar_size);
+        return Err(source.damaged(path, what));
     }
     all_references(source, info, hashed)?;
     // The rule for paths that refer to themselves is not the same in all versions of Nix.
@@ -270,4 +273,31 @@ fn first_difference(expected: &Listing, found: &Listing) -> Option<String> {
     // A file and a folder differ by their entries; the top has no name.
     let top = if matches!(entry.kind, EntryKind::File { .. }) { "its only file" } else { "its top" };
     Some(if entry.path.is_empty() { top.to_string() } else { entry.path.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_entry_that_differs_is_named() {
+        let listing = |text: &str| Listing::parse(&format!("cairn-listing 1\n{text}")).unwrap();
+        let file = |path: &str| format!("f 1 {} {path}\n", "0".repeat(64));
+        let folder =
+            |entries: &[&str]| listing(&entries.iter().fold("d \n".to_string(), |all, path| all + &file(path)));
+        let alone = listing(&file(""));
+        for (expected, found, named) in [
+            (folder(&["a", "b"]), folder(&["a", "b"]), None),
+            (folder(&["a", "b"]), folder(&["b"]), Some("a")),
+            (folder(&["b"]), folder(&["a", "b"]), Some("a")),
+            (folder(&["a"]), folder(&["a", "b"]), Some("b")),
+            (folder(&["a", "b"]), folder(&["a"]), Some("b")),
+            (folder(&["a", "b"]), listing(&format!("d \n{}l b\tx\n", file("a"))), Some("b")),
+            (alone.clone(), listing(&file("").replace("f 1", "f 2")), Some("its only file")),
+            (alone.clone(), folder(&[]), Some("its only file")),
+            (folder(&[]), alone, Some("its top")),
+        ] {
+            assert_eq!(first_difference(&expected, &found).as_deref(), named, "{expected:?} {found:?}");
+        }
+    }
 }

@@ -333,3 +333,15 @@ impl StoreError {
         move |errno| StoreError::Io { action, path, source: errno.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_is_never_told_as_less() {
+        let full = |needed, free| StoreError::Full { root: "/".into(), needed, free }.to_string();
+        assert!(full(1, 1 << 20).contains(": 1 KiB are needed at most, and 1 MiB were free"));
+        assert!(full((1 << 20) + 1, (1 << 20) - 1).contains(": 2 MiB are needed at most, and 1024 KiB were free"));
+    }
+}

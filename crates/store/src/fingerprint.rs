@@ -156,5 +156,21 @@ mod tests {
         let ctime = i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec());
         assert!(!Stamp::new(&meta, ctime).still_holds(&meta));
         assert!(Stamp::new(&meta, ctime + 1).still_holds(&meta));
+        let listed = Stamp::listed(&meta, ctime + 1);
+        assert!(listed.trust == Trust::Listed && listed.still_holds(&meta));
+        assert_eq!(Stamp::listed(&meta, ctime).trust, Trust::Unsure);
+        assert!(!Stamp { ino: listed.ino + 1, ..listed }.still_holds(&meta));
+    }
+
+    #[test]
+    fn what_we_do_to_a_file_changes_nothing_of_what_is_known_of_it() {
+        let stamp = |ctime, trust| Stamp { ino: 1, size: 2, mtime: 3, ctime, trust };
+        let (before, after) = (stamp(4, Trust::Read), stamp(5, Trust::Read));
+        for trust in [Trust::Read, Trust::Unsure, Trust::Listed] {
+            assert_eq!(stamp(4, trust).renewed(&before, &after), Some(stamp(5, trust)));
+            assert_eq!(stamp(3, trust).renewed(&before, &after), None, "it did not hold before");
+        }
+        assert!(before.same_but_for_names(&after));
+        assert!(!before.same_but_for_names(&Stamp { size: 9, ..after }));
     }
 }

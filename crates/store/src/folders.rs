@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use cairn_root::{Folder, Root};
 
+use crate::missing::if_there;
 use crate::{STORE_DIR, StoreError};
 
 /// Where everything of Cairn's own lies in a store, below the root.
@@ -89,14 +90,6 @@ pub(crate) fn own(disk: &Root, path: &str) -> Result<Option<Folder>, StoreError>
 /// The same; made when it is missing.
 pub(crate) fn own_or_new(disk: &Root, path: &str) -> Result<Folder, StoreError> {
     disk.own_or_new(path).map_err(unusable(disk.shown(path)))
-}
-
-fn if_there(found: io::Result<Folder>) -> io::Result<Option<Folder>> {
-    match found {
-        Ok(folder) => Ok(Some(folder)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Tells a folder that is none, or not the machine's own, from other trouble.

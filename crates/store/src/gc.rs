@@ -6,8 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::io;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use cairn_process::Report;
@@ -17,6 +15,7 @@ use crate::database::{DATABASE, DATABASE_DIR};
 use crate::fingerprint::{self, Fingerprint, Stamp};
 use crate::folders::{Part, own};
 use crate::machine::{NIX_GC_LOCK, NIX_STATE, in_use};
+use crate::missing::remove_file;
 use crate::publish::put;
 use crate::roots::{Roots, find_roots};
 use crate::usage::{Usage, nix_links, nix_links_folder};
@@ -328,14 +327,6 @@ fn remove_trees(scratch: &Scratch, trees: Vec<String>, report: &dyn Report) -> R
         }
         result
     })
-}
-
-fn remove_file(file: &Path) -> Result<bool, StoreError> {
-    match fs::remove_file(file) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(StoreError::io("removing", file)(e)),
-    }
 }
 
 /// Dead paths, each before those of them that it refers to.

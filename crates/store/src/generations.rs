@@ -167,13 +167,11 @@ impl Generations {
         if dir.metadata(&name).map_err(StoreError::io("reading", dir.shown(&name)))?.is_none() {
             return Ok(());
         }
-        if number > highest_removed(&disk) {
-            let records = own_or_new(&disk, OWN_DIR)?;
-            let text = format!("{number}\n");
-            records
-                .write_durably(HIGHEST, text.as_bytes(), 0o644)
-                .map_err(StoreError::io("writing", records.shown(HIGHEST)))?;
-        }
+        let records = own_or_new(&disk, OWN_DIR)?;
+        let text = format!("{}\n", number.max(highest_removed(&disk)));
+        records
+            .write_durably(HIGHEST, text.as_bytes(), 0o644)
+            .map_err(StoreError::io("writing", records.shown(HIGHEST)))?;
         dir.remove_file(&name).map_err(StoreError::io("removing", dir.shown(&name)))?;
         dir.sync().map_err(StoreError::io("syncing", dir.path()))
     }

@@ -12,7 +12,7 @@ use crate::canonical::{Found, FoundKind, below};
 use crate::{Entry, EntryKind, Listing, StoreError, StorePath};
 
 /// How much of a file is read at a time.
-const BUFFER: usize = 256 * 1024;
+const PIECE: u64 = 256 * 1024;
 
 /// What reading a tree told.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(crate) fn nar_hash(top: &Path, candidates: &[StorePath]) -> Result<Reference
 }
 
 fn hash_files(top: &Path, found: Vec<Found>) -> Result<Listing, StoreError> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = Vec::new();
     let mut entries = Vec::with_capacity(found.len());
     for Found { path, kind } in found {
         let kind = match kind {
@@ -63,24 +63,18 @@ fn hash_files(top: &Path, found: Vec<Found>) -> Result<Listing, StoreError> {
     Ok(Listing::new(entries))
 }
 
-/// Length and SHA-256 of one file.
-pub(crate) fn hash_file(path: &Path, buffer: &mut [u8]) -> Result<(u64, [u8; 32]), StoreError> {
-    let mut file = crate::plain::open(path).map_err(StoreError::io("reading", path))?;
+/// Length and SHA-256 of one file. The buffer is only kept for the next one.
+pub(crate) fn hash_file(path: &Path, buffer: &mut Vec<u8>) -> Result<(u64, [u8; 32]), StoreError> {
+    let reading = || StoreError::io("reading", path);
+    let mut file = crate::plain::open(path).map_err(reading())?;
     let (mut size, mut hash) = (0, Sha256::new());
     loop {
-        match file.read(buffer) {
-            Ok(0) => return Ok((size, hash.finalize().into())),
-            Ok(n) => {
-                size += n as u64;
-                hash.update(&buffer[..n]);
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(StoreError::io("reading", path)(e)),
+        buffer.clear();
+        let read = file.by_ref().take(PIECE).read_to_end(buffer).map_err(reading())?;
+        if read == 0 {
+            return Ok((size, hash.finalize().into()));
         }
+        size += read as u64;
+        hash.update(&buffer);
     }
-}
-
-/// A buffer for [`hash_file`].
-pub(crate) fn buffer() -> Vec<u8> {
-    vec![0; BUFFER]
 }

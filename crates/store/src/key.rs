@@ -61,12 +61,6 @@ impl SigningKey {
         Ok(SigningKey { name: name.to_string(), key })
     }
 
-    /// The key's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// `name:base64` of the public half, as `trusted-public-keys` takes it.
     #[must_use]
     pub fn public_key(&self) -> String {

@@ -38,6 +38,7 @@ mod listing;
 mod local;
 mod lock;
 mod machine;
+mod missing;
 pub mod nix_db;
 mod nix_files;
 mod nix_schema;

@@ -1,6 +1,6 @@
 //! A store in a folder: opening it, and asking it what it has.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use crate::canonical::below;
 use crate::folders::{Folders, OWN_DIR, Part};
 use crate::info::to_hex;
 use crate::lock::wait_for;
+use crate::missing::remove_file;
 use crate::record::{self, Record, recorded_path};
 use crate::scratch::remove_all_dead;
 use crate::source;
@@ -248,17 +249,12 @@ impl Store {
 
     /// Makes the store forget `path`. The store's lock must be held.
     pub(crate) fn invalidate(&self, path: &StorePath) -> Result<(), StoreError> {
-        let remove = |file: PathBuf| match fs::remove_file(&file) {
-            Ok(()) => Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(StoreError::io("removing", file)(e)),
-        };
         // The info goes first: from here on the path is not valid, whatever else is still there.
-        if remove(self.info_file(path))? && self.machine {
+        if remove_file(&self.info_file(path))? && self.machine {
             self.sync()?;
         }
-        remove(self.fingerprint_file(path))?;
-        remove(self.listing_file(path))?;
+        remove_file(&self.fingerprint_file(path))?;
+        remove_file(&self.listing_file(path))?;
         Ok(())
     }
 

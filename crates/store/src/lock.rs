@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::StoreError;
+use crate::missing::if_there;
 
 /// Waits for the lock, whatever signals come.
 pub(crate) fn wait_for(mut file: File, how: FlockArg, path: &Path) -> Result<Flock<File>, StoreError> {
@@ -53,11 +54,9 @@ impl NixLock {
         let name = format!("{name}.lock");
         let path = folder.shown(&name);
         loop {
-            let file = match folder.lock_file(&name, 0o600) {
-                // Whoever had it has removed it this moment.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                other => other.map_err(StoreError::io("opening", &path))?,
-            };
+            let file = if_there(folder.lock_file(&name, 0o600)).map_err(StoreError::io("opening", &path))?;
+            // Without one whoever had it has removed it this moment.
+            let Some(file) = file else { continue };
             let file = wait_for(file, FlockArg::LockExclusive, &path)?;
             let held = file.metadata().map_err(StoreError::io("reading", &path))?;
             if held.len() == 0 {

@@ -6,7 +6,6 @@
 //! seen here too; those that are made here are not seen by others, and go with the thread.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +21,7 @@ use crate::database::DATABASE_DIR;
 use crate::folders::{Part, own, unusable};
 use crate::local::open_root;
 use crate::lock::try_for;
+use crate::missing::if_there;
 use crate::profile::PROFILES_DIR;
 use crate::{STORE_DIR, Store, StoreError, StorePath};
 
@@ -122,10 +122,7 @@ impl Store {
     /// Removes what was set aside before this boot, or by a machine that does not run.
     fn forget_what_was_set_aside(&self) -> Result<(), StoreError> {
         let own = self.own()?;
-        let dir = match own.folder(ASIDE) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(unusable(own.shown(ASIDE)))?,
-        };
+        let Some(dir) = if_there(own.folder(ASIDE)).map_err(unusable(own.shown(ASIDE)))? else { return Ok(()) };
         let boot = format!("{}.", boot_id());
         for name in dir.names("").map_err(StoreError::io("reading", dir.path()))?.unwrap_or_default() {
             if !self.live || !name.to_string_lossy().starts_with(&boot) {
@@ -158,11 +155,8 @@ fn gc_lock(disk: &Root) -> Result<Option<(File, PathBuf)>, StoreError> {
     let opening = || StoreError::io("opening", disk.shown(NIX_STATE));
     let Some(folder) = disk.folder(NIX_STATE).map_err(opening())? else { return Ok(None) };
     let path = folder.shown(NIX_GC_LOCK);
-    match folder.open_to_change(NIX_GC_LOCK) {
-        Ok(file) => Ok(Some((file, path))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StoreError::io("opening", path)(error)),
-    }
+    let file = if_there(folder.open_to_change(NIX_GC_LOCK)).map_err(StoreError::io("opening", &path))?;
+    Ok(file.map(|file| (file, path)))
 }
 
 /// Takes away what is mounted on `dir`, in a namespace of our own, if it is nothing but `dir` itself.
@@ -219,16 +213,19 @@ impl Mount {
     }
 }
 
-/// What is mounted on `dir`, on top, and the mount that it is mounted on.
+/// What is mounted on `dir` for this thread, on top, and the mount that it is mounted on.
 fn mounts_at(dir: &Path) -> Result<Option<(Mount, Mount)>, StoreError> {
     // The thread's own namespace, which may not be the process's.
     let file = Path::new("/proc/thread-self/mountinfo");
     let text = fs::read(file).map_err(StoreError::io("reading", file))?;
-    let text = String::from_utf8_lossy(&text);
-    let all: Vec<Mount> = text.lines().filter_map(Mount::parse).collect();
-    let Some(top) = all.iter().rev().find(|m| m.point == dir) else { return Ok(None) };
-    let Some(below) = all.iter().find(|m| m.id == top.parent) else { return Ok(None) };
-    Ok(Some((top.clone(), below.clone())))
+    Ok(top_of(&String::from_utf8_lossy(&text), dir))
+}
+
+fn top_of(mountinfo: &str, dir: &Path) -> Option<(Mount, Mount)> {
+    let all: Vec<Mount> = mountinfo.lines().filter_map(Mount::parse).collect();
+    let top = all.iter().rev().find(|m| m.point == dir)?;
+    let below = all.iter().find(|m| m.id == top.parent)?;
+    Some((top.clone(), below.clone()))
 }
 
 /// Undoes the kernel's `\040` for a blank, and so on.
@@ -268,6 +265,8 @@ mod tests {
             let path = Store::input_addressed_path("base", b"").unwrap();
             store.add_input_addressed(&path, scratch, &[], None).unwrap().path
         };
+        // As the kernel writes a UUID.
+        assert_eq!((boot_id().len(), boot_id().matches('-').count()), (36, 4));
         let path = add("one");
         let held = File::open(store.real_path(&path)).unwrap();
         for text in ["two", "three"] {
@@ -289,6 +288,15 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_several_mounts_is_on_top_of_the_one_that_it_names() {
+        let text = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n30 22 254:2 / /nix rw - ext4 /dev/vda2 rw\n\
+                    40 30 254:2 /store /nix/store ro - ext4 /dev/vda2 rw\n41 40 254:2 /store /nix/store rw - ext4 /dev/vda2 rw\n";
+        let found = |dir: &str| top_of(text, Path::new(dir)).map(|(top, below)| (top.id, below.id));
+        assert_eq!([found("/nix/store"), found("/nix"), found("/var")], [Some((41, 40)), Some((30, 22)), None]);
+        assert_eq!(found("/"), None, "it is on nothing that can be seen");
+    }
+
+    #[test]
     fn a_bind_of_the_store_on_itself_is_told_from_a_file_system_of_its_own() {
         let line = |text| Mount::parse(text).unwrap();
         let disk = line("22 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw");
@@ -303,5 +311,6 @@ mod tests {
         let bind = line(r"40 22 0:30 /@root/nix/store /mnt/my\040disk/nix/store ro - btrfs /dev/vda1 rw");
         assert!(bind.shows(&disk, Path::new("/mnt/my disk/nix/store")));
         assert_eq!(unescape(r"a\134b\"), Path::new(r"a\b\"));
+        assert_eq!(unescape("a101"), Path::new("a101"));
     }
 }

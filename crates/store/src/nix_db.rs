@@ -71,11 +71,7 @@ impl NixDb {
         let file = dir.shown(DATABASE);
         let new = is_missing(&dir, DATABASE)?;
         let open = |file: &Path| {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-                | OpenFlags::SQLITE_OPEN_CREATE
-                | OpenFlags::SQLITE_OPEN_NO_MUTEX
-                | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-            let mut db = Connection::open_with_flags(file, flags)?;
+            let mut db = connect(file)?;
             nix_schema::guard(&mut db, &budget)?;
             db.busy_timeout(PATIENCE)?;
             // Also with a rollback journal, whose removal is what commits.
@@ -370,6 +366,15 @@ fn is_missing(dir: &Folder, name: &str) -> Result<bool, StoreError> {
     Ok(dir.metadata(name).map_err(StoreError::io("reading", dir.shown(name)))?.is_none())
 }
 
+/// SQLite's door to a database that is to be changed: made when it is missing; no link is followed.
+fn connect(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    Connection::open_with_flags(file, flags)
+}
+
 /// Says which database, and what to do when it is somebody else's just now.
 fn failed(action: &'static str, file: impl Into<PathBuf>) -> impl FnOnce(rusqlite::Error) -> StoreError {
     let path = file.into();
@@ -380,5 +385,36 @@ fn failed(action: &'static str, file: impl Into<PathBuf>) -> impl FnOnce(rusqlit
             StoreError::NixStrange { path, what }
         }
         _ => StoreError::NixDatabase { action, path, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_failed_is_told_by_what_can_be_done() {
+        let told = |code| {
+            let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            failed("reading", "/db.sqlite")(source)
+        };
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_BUSY_SNAPSHOT] {
+            assert!(matches!(told(code), StoreError::NixDatabaseBusy { path } if path == Path::new("/db.sqlite")));
+        }
+        let error = told(ffi::SQLITE_INTERRUPT);
+        assert!(matches!(&error, StoreError::NixStrange { .. }) && error.to_string().contains("lead into itself"));
+        assert!(matches!(told(ffi::SQLITE_CORRUPT), StoreError::NixDatabase { action: "reading", .. }));
+    }
+
+    #[test]
+    fn a_database_is_made_and_none_is_opened_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let file = dir.join(DATABASE);
+        connect(&file).unwrap().execute_batch("create table t (a)").unwrap();
+        std::os::unix::fs::symlink(DATABASE, dir.join("link")).unwrap();
+        assert_eq!(connect(&dir.join("link")).unwrap_err().sqlite_error_code(), Some(ErrorCode::CannotOpen));
     }
 }

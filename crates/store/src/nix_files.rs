@@ -1,7 +1,7 @@
 //! The files of a database on a disk that may be anybody's: what they are, before SQLite is shown any of them.
 
 use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::StoreError;
 use crate::database::{DATABASE, SCHEMA};
 use crate::lock::wait_for;
+use crate::missing::if_there;
 
 /// The database and what SQLite makes beside it, in the order in which a copy must be made.
 const FILES: [&str; 3] = ["db.sqlite-journal", "db.sqlite-wal", DATABASE];
@@ -95,11 +96,8 @@ pub(crate) fn check_schema(dir: &Folder) -> Result<(), StoreError> {
 /// Every Nix that has the store open holds this lock shared; one that wants to change the schema takes it alone.
 pub(crate) fn big_lock(dir: &Folder) -> Result<Option<Flock<File>>, StoreError> {
     let path = dir.shown("big-lock");
-    match dir.open_file("big-lock") {
-        Ok(file) => wait_for(file, FlockArg::LockShared, &path).map(Some),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(StoreError::io("opening", path)(e)),
-    }
+    let file = if_there(dir.open_file("big-lock")).map_err(StoreError::io("opening", &path))?;
+    file.map(|file| wait_for(file, FlockArg::LockShared, &path)).transpose()
 }
 
 /// A copy of the database with its journals, of one moment.
@@ -111,10 +109,8 @@ pub(crate) fn copy_quietly(dir: &Folder, most: u64) -> Result<tempfile::TempDir,
         check(dir, most)?;
         let copy = tempfile::tempdir().map_err(StoreError::io("copying", &file))?;
         for name in FILES {
-            match copy_file(dir, name, &copy.path().join(name), most) {
-                Err(e) if e.kind() == ErrorKind::NotFound => {}
-                other => other.map_err(StoreError::io("copying", dir.shown(name)))?,
-            }
+            let copied = if_there(copy_file(dir, name, &copy.path().join(name), most));
+            copied.map_err(StoreError::io("copying", dir.shown(name)))?;
         }
         if state() == before {
             return Ok(copy);
@@ -173,5 +169,73 @@ mod tests {
         from.set_len(LARGEST_OF_OTHERS + 1).unwrap();
         let error = copy_quietly(&disk.top(), largest(&disk)).unwrap_err();
         assert!(error.to_string().contains("larger than on the largest machine"), "{error}");
+    }
+
+    #[test]
+    fn a_journal_is_one_of_this_database_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = Root::open(dir.path()).unwrap().top();
+        let magic = NAMES_ANOTHER.as_slice();
+        let long = [&[0; 504], magic].concat();
+        for (journal, names) in [
+            (&[][..], false),
+            (&magic[1..], false),
+            (magic, true),
+            (&long[..], true),
+            (&long[..511], false),
+            (&[0; 512][..], false),
+        ] {
+            std::fs::write(dir.path().join(FILES[0]), journal).unwrap();
+            std::fs::write(dir.path().join(DATABASE), "12").unwrap();
+            match check(&top, 1000) {
+                Ok(size) => assert!(!names && size == journal.len() as u64 + 2, "{journal:?}"),
+                Err(error) => assert!(names && error.to_string().contains("names another"), "{journal:?}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_as_large_as_it_may_be_is_copied_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = Root::open(dir.path()).unwrap().top();
+        let text = ["x".repeat(STEP), "\0".repeat(STEP), "y".repeat(5)].concat();
+        std::fs::write(dir.path().join(DATABASE), &text).unwrap();
+        std::fs::write(dir.path().join(FILES[1]), "log").unwrap();
+        let size = text.len() as u64 + 3;
+        let copy = copy_quietly(&top, size).unwrap();
+        assert_eq!(std::fs::read_to_string(copy.path().join(DATABASE)).unwrap(), text);
+        assert_eq!(std::fs::read_to_string(copy.path().join(FILES[1])).unwrap(), "log");
+        assert!(!copy.path().join(FILES[0]).exists());
+        let error = copy_quietly(&top, size - 1).unwrap_err().to_string();
+        assert!(error.contains("larger than on the largest machine"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_was_written_to_or_replaced_has_another_stamp() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = |name: &str, text: &str, at| {
+            let file = File::create(dir.path().join(name)).unwrap();
+            file.write_all_at(text.as_bytes(), 0).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH + Duration::from_millis(at)).unwrap();
+            stamp(&file.metadata().unwrap())
+        };
+        let first = made("a", "x", 1000);
+        assert_eq!(made("a", "x", 1000), first);
+        for other in [made("b", "x", 1000), made("a", "xy", 1000), made("a", "x", 2000), made("a", "x", 1001)] {
+            assert_ne!(other, first);
+        }
+    }
+
+    #[test]
+    fn nobody_changes_the_schema_while_it_is_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = Root::open(dir.path()).unwrap().top();
+        assert!(big_lock(&top).unwrap().is_none());
+        let file = File::create(dir.path().join("big-lock")).unwrap();
+        let held = big_lock(&top).unwrap();
+        let alone = || Flock::lock(file.try_clone().unwrap(), FlockArg::LockExclusiveNonblock);
+        assert!(held.is_some() && alone().is_err());
+        drop(held);
+        alone().unwrap();
     }
 }

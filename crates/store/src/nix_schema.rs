@@ -84,7 +84,6 @@ pub(crate) fn strange(db: &Connection) -> rusqlite::Result<Option<String>> {
         let words = words(&row.get::<_, Option<String>>(2)?.unwrap_or_default());
         let shown = name.escape_debug();
         match kind.as_str() {
-            "table" if name.starts_with("sqlite_") => {}
             "table" => {
                 // In a quoted name as well: Nix makes none of these.
                 let mut words = words.iter().flat_map(|word| word.split(|c: char| !is_letter(c)));
@@ -119,7 +118,8 @@ pub(crate) fn strange(db: &Connection) -> rusqlite::Result<Option<String>> {
 }
 
 /// The words and signs of a statement in small letters, as SQLite tells them apart: without comments, what is quoted as one
-/// word with its quotes (a comment's sign in there begins none), without `if not exists` and the semicolon at the end.
+/// word with its quotes (a comment's sign in there begins none). SQLite itself keeps neither `if not exists` nor the semicolon
+/// at the end.
 fn words(sql: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = sql;
@@ -127,7 +127,6 @@ fn words(sql: &str) -> Vec<String> {
         // What comes after a sign, and where it ends; without an end it goes to the last letter.
         let until = |skip: usize, end: &str| rest[skip..].find(end).map_or(rest.len(), |at| skip + at + end.len());
         let length = match first {
-            _ if first.is_whitespace() => first.len_utf8(),
             '-' if rest.starts_with("--") => until(2, "\n"),
             '/' if rest.starts_with("/*") => until(2, "*/"),
             // A doubled quote makes two words of one, which is the same to those who compare.
@@ -142,12 +141,6 @@ fn words(sql: &str) -> Vec<String> {
             words.push(word.to_lowercase());
         }
         rest = after;
-    }
-    if let Some(at) = words.windows(3).position(|three| three == ["if", "not", "exists"]) {
-        words.drain(at..at + 3);
-    }
-    while words.last().is_some_and(|word| word == ";") {
-        words.pop();
     }
     words
 }
@@ -202,6 +195,20 @@ create trigger if not exists DeleteSelfRefsViaRealisations before delete on Vali
     }
 
     #[test]
+    fn a_statement_is_words_and_signs_without_comments() {
+        for (sql, expected) in [
+            ("A / b\t- c", &["a", "/", "b", "-", "c"][..]),
+            ("a--x\nb/*y\n*/c /* d", &["a", "b", "c"][..]),
+            ("\"a--\" [b*/] `C d` 'e'", &["\"a--\"", "[b*/]", "`c d`", "'e'"][..]),
+            ("a--x", &["a"][..]),
+            ("'x", &["'x"][..]),
+            ("a_1ü.B;", &["a_1ü", ".", "b", ";"][..]),
+        ] {
+            assert_eq!(words(sql), expected, "{sql}");
+        }
+    }
+
+    #[test]
     fn what_computes_or_acts_is_none_of_nix_s() {
         let more = |sql: &str| of(&format!("{TABLES}{sql}")).unwrap_or_default();
         assert_eq!(more("create view v as select 1"), "it has the view v");
@@ -231,8 +238,17 @@ create trigger if not exists DeleteSelfRefsViaRealisations before delete on Vali
         assert_eq!(of("create table Refs (referrer, reference)").unwrap(), "it has no table ValidPaths");
         let short = TABLES.replace("    ca text\n", "    cb text\n");
         assert_eq!(of(&short).unwrap(), "its table ValidPaths has no column ca");
-        let many: String = (0..MOST_NAMES).map(|n| format!("create table t{n} (a);")).collect();
-        assert!(more(&many).contains("more than 500"));
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(TABLES).unwrap();
+        let own: u32 = db.query_row("select count(*) from sqlite_master", [], |row| row.get(0)).unwrap();
+        let own = usize::try_from(own).unwrap();
+        let many = |count: usize| -> String { (own..count).map(|n| format!("create table t{n} (a);")).collect() };
+        assert_eq!(more(&many(MOST_NAMES)), "");
+        assert_eq!(more(&many(MOST_NAMES + 1)), "it has more than 500 tables and indexes");
+        // Words that only look odd.
+        assert_eq!(more("create table t (as_of, my_default, checked) -- as\n"), "");
+        assert_eq!(more("create table t (a /* default */, -- virtual\n b)"), "");
+        assert_eq!(more("analyze"), "");
     }
 
     #[test]
@@ -248,13 +264,22 @@ create trigger if not exists DeleteSelfRefsViaRealisations before delete on Vali
     fn no_request_goes_on_for_ever() {
         let endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n";
         let mut db = Connection::open_in_memory().unwrap();
-        let budget = Budget::of(0);
+        // The least that any database gets would take seconds.
+        let budget = Budget { most: 20, left: Arc::default() };
+        budget.renew();
         guard(&mut db, &budget).unwrap();
         for _ in 0..2 {
             let error = db.query_row(endless, [], |_| Ok(())).unwrap_err();
             assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::OperationInterrupted));
             budget.renew();
-            db.execute_batch("select 1").unwrap();
+            let much = endless.replace("from n)", "from n where i < 2000)");
+            assert_eq!(db.query_row(&much, [], |row| row.get::<_, u32>(0)).unwrap(), 2_000);
         }
+    }
+
+    #[test]
+    fn a_request_may_do_more_in_a_larger_database() {
+        let most = [0, 2_500, 100_000_000, u64::MAX].map(|bytes| Budget::of(bytes).most);
+        assert_eq!(most, [5_000, 5_001, 45_000, 5_000 + u64::MAX / 10_000]);
     }
 }

@@ -18,3 +18,22 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
         Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_is_opened_and_nobody_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("file"), "").unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        open(&at("file")).unwrap();
+        assert_eq!(open(&at("link")).unwrap_err().raw_os_error(), Some(nix::libc::ELOOP));
+        for path in [at("pipe"), dir.path().to_path_buf()] {
+            assert_eq!(open(&path).unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+    }
+}

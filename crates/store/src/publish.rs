@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -17,6 +16,7 @@ use crate::fingerprint::{self, Stamp};
 use crate::folders::Part;
 use crate::hash::{Hashed, hash_tree};
 use crate::local::Store;
+use crate::missing::if_there;
 use crate::record::info_text;
 use crate::{Entry, Listing, PathInfo, Scratch, SigningKey, StoreError, StorePath};
 
@@ -169,12 +169,8 @@ impl Store {
 
     /// A listing's text, if it is one that is read again.
     fn text_of(&self, path: &StorePath, listing: &Listing) -> Result<String, StoreError> {
-        let (text, most) = (listing.to_text(), Part::Listing.most());
-        if text.len() as u64 > most {
-            let why = format!("it has so many files that their list is longer than {most} bytes");
-            return Err(StoreError::Unsupported { path: self.real_path(path), why });
-        }
-        Ok(text)
+        let unsupported = |why| StoreError::Unsupported { path: self.real_path(path), why };
+        at_most(listing.to_text(), Part::Listing.most()).map_err(unsupported)
     }
 
     /// Makes trees valid that are in their places; references should come before what refers to them. The store's lock
@@ -200,19 +196,24 @@ impl Store {
     /// Moves what is at `path` out of the store folder; says whether there was something.
     pub(crate) fn move_to(&self, path: &StorePath, away: &Path) -> Result<bool, StoreError> {
         let real = self.real_path(path);
-        match fs::symlink_metadata(&real) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(StoreError::io("reading", real)(e)),
-            Ok(meta) if meta.is_dir() => {
-                // An ordinary user cannot rename a folder that is read-only: its ".." changes.
-                fs::set_permissions(&real, fs::Permissions::from_mode(0o700))
-                    .map_err(StoreError::io("changing the mode of", &real))?;
-            }
-            Ok(_) => {}
+        let meta = if_there(fs::symlink_metadata(&real)).map_err(StoreError::io("reading", &real))?;
+        let Some(meta) = meta else { return Ok(false) };
+        if meta.is_dir() {
+            // An ordinary user cannot rename a folder that is read-only: its ".." changes.
+            fs::set_permissions(&real, fs::Permissions::from_mode(0o700))
+                .map_err(StoreError::io("changing the mode of", &real))?;
         }
         fs::rename(&real, away).map_err(StoreError::io("removing", real))?;
         Ok(true)
     }
+}
+
+/// A listing's text, or what is wrong with it.
+fn at_most(text: String, most: u64) -> Result<String, String> {
+    if text.len() as u64 > most {
+        return Err(format!("it has so many files that their list is longer than {most} bytes"));
+    }
+    Ok(text)
 }
 
 /// The stamps of a tree that is in its place.
@@ -238,4 +239,15 @@ pub(crate) fn put(scratch: &Scratch, to: &Path, text: &str) -> Result<(), StoreE
 fn write(new: &Path, text: &str, to: &Path) -> Result<(), StoreError> {
     fs::write(new, text).map_err(StoreError::io("writing", to))?;
     fs::set_permissions(new, fs::Permissions::from_mode(0o644)).map_err(StoreError::io("writing", to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_as_long_as_it_may_be_is_taken() {
+        assert_eq!(at_most("abc".into(), 3), Ok("abc".into()));
+        assert!(at_most("abcd".into(), 3).unwrap_err().contains("longer than 3 bytes"));
+    }
 }

@@ -100,3 +100,30 @@ fn checksum(info: &PathInfo, listing: &str) -> String {
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_info_that_was_changed_anywhere_is_none() {
+        let path = StorePath::input_addressed("x", b"").unwrap();
+        let (references, ca, signatures) = ([path.clone()].into(), Some("ca".into()), vec!["signed".into()]);
+        let info = PathInfo { path, nar_hash: [7; 32], nar_size: 96, references, ca, signatures, registration_time: 1 };
+        let text = info_text(&info, "listing");
+        assert_eq!(parse(text.as_bytes()).unwrap().info, info);
+        let (listing, none) = (to_hex(&Sha256::digest("listing")), to_hex(&[0; 32]));
+        for (from, to) in [
+            ("-x\"", "-y\""),
+            ("0707", "0708"),
+            (":96,", ":95,"),
+            ("\"ca\"", "null"),
+            ("signed", "forged"),
+            (listing.as_str(), none.as_str()),
+        ] {
+            let other = text.replace(from, to);
+            assert_ne!(other, text, "{from}");
+            assert!(parse(other.as_bytes()).is_none(), "{other}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What keeps store paths alive on a machine: generations and whatever else Nix takes for a root of garbage collection.
 
 use std::collections::BTreeSet;
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use cairn_root::{Kind, Root};
@@ -9,6 +9,7 @@ use nix::fcntl::FlockArg;
 
 use crate::generations::names_for_sure;
 use crate::lock::try_for;
+use crate::missing::if_there;
 use crate::profile::{self, GCROOTS_DIR, PROFILES_DIR};
 use crate::{STORE_DIR, StoreError, StorePath};
 
@@ -37,7 +38,7 @@ pub(crate) struct Roots {
 /// are found as the machine itself would find them, all by one resolver. What cannot be read or resolved is an error: it
 /// must not be taken for a root that is not there.
 pub(crate) fn find_roots(disk: &Root, without: &BTreeSet<u64>) -> Result<Roots, StoreError> {
-    let mut search = Search { disk, without, found: Roots::default(), entries: 0 };
+    let mut search = Search { disk, without, found: Roots::default(), left: MOST_ENTRIES };
     search.folder(Path::new(PROFILES_DIR), 0)?;
     search.folder(Path::new(GCROOTS_DIR), 0)?;
     search.broken_generations()?;
@@ -67,7 +68,8 @@ struct Search<'a> {
     disk: &'a Root,
     without: &'a BTreeSet<u64>,
     found: Roots,
-    entries: usize,
+    /// How many entries more there may be.
+    left: usize,
 }
 
 impl Search<'_> {
@@ -76,11 +78,11 @@ impl Search<'_> {
     fn folder(&mut self, dir: &Path, depth: usize) -> Result<(), StoreError> {
         for name in names_for_sure(self.disk, dir)? {
             let path = dir.join(&name);
-            self.entries += 1;
-            if depth > MOST_DEEP || self.entries > MOST_ENTRIES {
+            let (Some(left), true) = (self.left.checked_sub(1), depth <= MOST_DEEP) else {
                 let what = format!("{} leads to more than any machine has", self.disk.shown(&path).display());
                 return Err(StoreError::Doubtful { what });
-            }
+            };
+            self.left = left;
             let meta = self.disk.link_metadata(&path).map_err(self.reading(&path))?;
             match meta.map(|meta| Kind::of(&meta)) {
                 Some(Kind::Folder) => self.folder(&path, depth + 1)?,
@@ -148,25 +150,16 @@ impl Search<'_> {
     fn temporary(&mut self) -> Result<(), StoreError> {
         for name in names_for_sure(self.disk, Path::new(TEMP_ROOTS))? {
             let path = Path::new(TEMP_ROOTS).join(name);
-            let mut file = match self.disk.open_file(&path) {
-                Ok(file) => file,
-                // Its process has just ended.
-                Err(e) if e.kind() == ErrorKind::NotFound => continue,
-                Err(e) => return Err(self.reading(&path)(e)),
-            };
+            let file = if_there(self.disk.open_file(&path)).map_err(self.reading(&path))?;
+            // Without one its process has just ended.
+            let Some(file) = file else { continue };
             if file.metadata().map_err(self.reading(&path))?.len() == 0 {
                 continue;
             }
-            let again = file.try_clone().map_err(self.reading(&path))?;
-            if try_for(again, FlockArg::LockExclusive, &self.disk.shown(&path))?.is_some() {
+            if try_for(file, FlockArg::LockExclusive, &self.disk.shown(&path))?.is_some() {
                 continue;
             }
-            let mut bytes = Vec::new();
-            file.by_ref().take(MOST_TEMPORARY + 1).read_to_end(&mut bytes).map_err(self.reading(&path))?;
-            if bytes.len() as u64 > MOST_TEMPORARY {
-                let what = format!("{} is longer than any process makes it", self.disk.shown(&path).display());
-                return Err(StoreError::Doubtful { what });
-            }
+            let bytes = self.disk.read(&path, MOST_TEMPORARY).map_err(self.reading(&path))?.unwrap_or_default();
             let paths = bytes.split(|b| *b == 0).filter_map(|text| std::str::from_utf8(text).ok());
             self.found.paths.extend(paths.filter_map(|text| in_store(Path::new(text))));
         }
@@ -214,5 +207,84 @@ mod tests {
         assert_eq!(in_store(Path::new(&format!("{path}/bin/sh"))), Some(path));
         assert_eq!(in_store(Path::new("/nix/store/odd")), None);
         assert_eq!(in_store(Path::new("/nix/store")), None);
+    }
+
+    fn path(n: u8) -> StorePath {
+        crate::Store::input_addressed_path("system", &[n]).unwrap()
+    }
+
+    /// What the links in a place, each with what it says, keep alive when generation 1 is to go.
+    fn kept(links: &[(&str, &str)]) -> Vec<StorePath> {
+        let dir = tempfile::tempdir().unwrap();
+        for (link, target) in links {
+            let link = dir.path().join(link);
+            std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+            symlink(target.replace("ROOT", dir.path().canonicalize().unwrap().to_str().unwrap()), link).unwrap();
+        }
+        let disk = Root::open(dir.path()).unwrap();
+        find_roots(&disk, &[1].into()).unwrap().paths.into_iter().collect()
+    }
+
+    #[test]
+    fn a_generation_that_is_to_go_keeps_nothing_by_whatever_link() {
+        let one = path(1);
+        let (one_s_text, absolute) = (one.to_string(), "/nix/var/nix/profiles/system-1-link");
+        let system = one_s_text.as_str();
+        let generation = ("nix/var/nix/profiles/system-1-link", system);
+        assert_eq!(kept(&[generation]), []);
+        for link in [
+            ("nix/var/nix/profiles/other", "system-1-link"),
+            ("nix/var/nix/gcroots/mine", absolute),
+            ("nix/var/nix/gcroots/system", absolute),
+            ("nix/var/nix/gcroots/mine", "ROOT/nix/var/nix/profiles/system-1-link"),
+        ] {
+            assert_eq!(kept(&[generation, link]), [], "{link:?}");
+        }
+        // The current one is needed; so is what only is called like it, or lies elsewhere.
+        for links in [
+            &[generation, ("nix/var/nix/profiles/system", "system-1-link")][..],
+            &[("nix/var/nix/profiles/system-2-link", system)],
+            &[("nix/var/nix/profiles/per-user/me/system-1-link", system)],
+            &[("nix/var/nix/gcroots/system-1-link", system)],
+        ] {
+            assert_eq!(kept(links), std::slice::from_ref(&one), "{links:?}");
+        }
+    }
+
+    #[test]
+    fn folders_of_roots_are_not_looked_through_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Root::open(dir.path()).unwrap();
+        let (without, gcroots) = (BTreeSet::new(), dir.path().join(GCROOTS_DIR));
+        let found = |left| {
+            let mut search = Search { disk: &disk, without: &without, found: Roots::default(), left };
+            search.folder(Path::new(GCROOTS_DIR), 0).map(|()| search.found.paths.len())
+        };
+        let deepest = gcroots.join(vec!["d"; MOST_DEEP].join("/"));
+        std::fs::create_dir_all(&deepest).unwrap();
+        symlink(path(1).to_string(), deepest.join("link")).unwrap();
+        assert_eq!(found(MOST_DEEP + 1).unwrap(), 1);
+        let too_much = |left| found(left).unwrap_err().to_string().contains("leads to more than any machine has");
+        assert!(too_much(MOST_DEEP));
+        std::fs::create_dir(deepest.join("d")).unwrap();
+        assert_eq!(found(1000).unwrap(), 1);
+        std::fs::write(deepest.join("d/file"), "").unwrap();
+        assert!(too_much(1000));
+    }
+
+    #[test]
+    fn what_a_running_process_writes_down_is_kept_and_no_endless_list_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Root::open(dir.path()).unwrap();
+        let folder = dir.path().join(TEMP_ROOTS);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("1"), format!("{}\0", path(1))).unwrap();
+        std::fs::write(folder.join("2"), format!("{}\0{}\0", path(2), path(3))).unwrap();
+        let running = std::fs::File::options().write(true).open(folder.join("2")).unwrap();
+        let held = nix::fcntl::Flock::lock(running, FlockArg::LockShared).unwrap();
+        let found = || find_roots(&disk, &BTreeSet::new()).map(|roots| roots.paths);
+        assert_eq!(found().unwrap(), [path(2), path(3)].into());
+        held.set_len(MOST_TEMPORARY + 1).unwrap();
+        assert!(found().unwrap_err().to_string().ends_with("temproots/2"));
     }
 }

@@ -17,6 +17,7 @@ use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
 
 use crate::StoreError;
+use crate::missing::if_there;
 
 /// A name that this process has not used before.
 fn new_name() -> String {
@@ -122,15 +123,11 @@ impl Dead {
             return None;
         }
         let folder = tmp.folder(name).ok()?;
-        let owner = match folder.open_file("owner") {
-            Ok(file) => match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => Some(lock),
-                // In use (EWOULDBLOCK), or it cannot be judged.
-                Err(_) => return None,
-            },
+        let owner = match if_there(folder.open_file("owner")).ok()? {
+            // In use (EWOULDBLOCK), or it cannot be judged.
+            Some(file) => Some(Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?),
             // Killed before the owner file was made, or after it was removed.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-            Err(_) => return None,
+            None => None,
         };
         let renamed = format!("dead-{}", new_name());
         if tmp.kind(&renamed).ok()?.is_some() {
@@ -154,4 +151,18 @@ fn remove_dead(tmp: &Folder, name: &str, folder: &Folder) -> io::Result<()> {
         }
     }
     tmp.remove_tree(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_the_file_system_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = Scratch::create(&cairn_root::Root::open(dir.path()).unwrap().top()).unwrap();
+        let now = scratch.now().unwrap();
+        let meta = scratch.beside("owner").metadata().unwrap();
+        assert_eq!((now / 1_000_000_000, now % 1_000_000_000), (meta.ctime().into(), meta.ctime_nsec().into()));
+    }
 }

@@ -54,11 +54,11 @@ struct Renewal {
 }
 
 impl Store {
-    /// Links files of a tree in its scratch folder to twins in the store, or in the tree itself. Gives the bytes that this
-    /// saves. The store's lock must be held.
-    pub(crate) fn share(&self, staged: &mut Staged) -> Result<u64, StoreError> {
+    /// Links files of a tree in its scratch folder to twins in the store, or in the tree itself. The store's lock must
+    /// be held.
+    pub(crate) fn share(&self, staged: &mut Staged) -> Result<(), StoreError> {
         if !self.machine || staged.listing.total_size() < WORTH_IT {
-            return Ok(0);
+            return Ok(());
         }
         let mut wanted: HashMap<Contents, Vec<Candidate>> = HashMap::new();
         for entry in &staged.listing {
@@ -70,16 +70,16 @@ impl Store {
         let mut own: HashMap<Contents, (usize, PathBuf)> = HashMap::new();
         let mut renewals: HashMap<u64, Renewal> = HashMap::new();
         let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
-        let mut saved = 0;
         let top = staged.scratch.path().to_path_buf();
         for (index, entry) in staged.listing.iter().enumerate() {
-            let EntryKind::File { size: size @ 1.., executable, sha256 } = &entry.kind else { continue };
+            let EntryKind::File { size: 1.., executable, sha256 } = &entry.kind else { continue };
             let contents = (to_hex(sha256), *executable);
             let file = below(&top, &entry.path);
-            let mode = if *executable { 0o555 } else { 0o444 };
+            // A regular file of the only shape that one has in the store.
+            let mode = if *executable { 0o100_555 } else { 0o100_444 };
             let mut linked = false;
             for candidate in wanted.get(&contents).map(Vec::as_slice).unwrap_or_default() {
-                let Some(meta) = self.twin(candidate, &mut owners, &renewals, (&file, *size, mode)) else { continue };
+                let Some(meta) = self.twin(candidate, &mut owners, &renewals, (&file, mode)) else { continue };
                 if replace(&candidate.file, &file, &staged.scratch)? {
                     let now = fs::symlink_metadata(&file).map_err(StoreError::io("reading", &file))?;
                     let (before, after) = (Stamp::new(&meta, i128::MAX), Stamp::new(&now, i128::MAX));
@@ -103,16 +103,14 @@ impl Store {
                 }
             }
             if linked {
-                saved += size;
-                folders.extend(file.parent().filter(|_| !entry.path.is_empty()).map(Path::to_path_buf));
+                folders.extend(file.parent().map(Path::to_path_buf));
             }
         }
         for folder in folders {
             let meta = fs::symlink_metadata(&folder).map_err(StoreError::io("reading", &folder))?;
             set_time(&folder, &meta)?;
         }
-        self.renew(owners, &renewals, &staged.scratch)?;
-        Ok(saved)
+        self.renew(owners, &renewals, &staged.scratch)
     }
 
     /// Looks for contents in the listings of all valid paths but `not`.
@@ -156,10 +154,10 @@ impl Store {
         candidate: &Candidate,
         owners: &mut [Owner],
         renewals: &HashMap<u64, Renewal>,
-        (file, size, mode): (&Path, u64, u32),
+        (file, mode): (&Path, u32),
     ) -> Option<Metadata> {
         let meta = fs::symlink_metadata(&candidate.file).ok()?;
-        if !meta.is_file() || meta.size() != size || meta.mode() & 0o7777 != mode {
+        if meta.mode() != mode {
             return None;
         }
         // It was found right a moment ago, and we have changed it ourselves.
@@ -190,13 +188,13 @@ impl Store {
 
     /// Gives the files that got or lost names their stamps, where the old ones held until then.
     fn renew(&self, owners: Vec<Owner>, renewals: &HashMap<u64, Renewal>, scratch: &Scratch) -> Result<(), StoreError> {
-        for Owner { path, stamps, compared } in owners {
+        for Owner { path, stamps, .. } in owners {
             let stamps = stamps.unwrap_or_else(|| match self.known_stamps(&path) {
                 Some(Fingerprint::Stamps(stamps)) => Some(stamps),
                 _ => None,
             });
             let Some(mut stamps) = stamps else { continue };
-            let mut changed = !compared.is_empty();
+            let mut changed = false;
             for stamp in &mut stamps {
                 let Some(renewal) = renewals.get(&stamp.ino) else { continue };
                 if let Some(renewed) = stamp.renewed(&renewal.before, &renewal.after) {
@@ -263,6 +261,75 @@ fn same_bytes(a: &Path, b: &Path) -> io::Result<bool> {
         }
         if left.is_empty() {
             return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A store with a path of one file, the file, and another one with the same bytes beside it.
+    fn twins() -> (Store, tempfile::TempDir, StorePath, PathBuf, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let scratch = store.scratch().unwrap();
+        fs::write(scratch.path().join("file"), "same").unwrap();
+        let path = store.add("x", scratch, &[]).unwrap().path;
+        let (inside, file) = (store.real_path(&path).join("file"), dir.path().join("file"));
+        fs::write(&file, "same").unwrap();
+        (store, dir, path, inside, file)
+    }
+
+    #[test]
+    fn what_we_have_changed_ourselves_is_taken_and_everything_else_is_compared() {
+        let (store, _dir, path, inside, file) = twins();
+        let candidate = Candidate { owner: 0, entry: 1, file: inside.clone() };
+        let is_twin = |renewals: &[(u64, Stamp)]| {
+            let owner = Owner { path: path.clone(), stamps: Some(None), compared: HashSet::new() };
+            let renewal = |after| Renewal { before: Stamp::NONE, after };
+            let renewals: HashMap<u64, Renewal> = renewals.iter().map(|(ino, after)| (*ino, renewal(*after))).collect();
+            store.twin(&candidate, &mut [owner], &renewals, (&file, 0o100_444)).is_some()
+        };
+        assert!(is_twin(&[]));
+        let set_mode = |mode| fs::set_permissions(&inside, fs::Permissions::from_mode(mode)).unwrap();
+        set_mode(0o644);
+        assert!(!is_twin(&[]), "it has another mode");
+        fs::write(&inside, "some").unwrap();
+        set_mode(0o444);
+        assert!(!is_twin(&[]));
+        let now = Stamp::new(&fs::metadata(&inside).unwrap(), i128::MAX);
+        assert!(is_twin(&[(now.ino, now)]), "nobody looks again");
+        assert!(!is_twin(&[(now.ino, Stamp::NONE)]), "somebody has changed it meanwhile");
+    }
+
+    #[test]
+    fn what_cannot_be_linked_stays_and_what_should_not_happen_is_told() {
+        let (store, dir, _, inside, file) = twins();
+        let scratch = store.scratch().unwrap();
+        assert!(!replace(&dir.path().join("gone"), &file, &scratch).unwrap());
+        fs::write(scratch.beside("link"), "").unwrap();
+        assert!(replace(&inside, &file, &scratch).unwrap_err().to_string().starts_with("linking "));
+        fs::remove_file(scratch.beside("link")).unwrap();
+        assert!(replace(&inside, &file, &scratch).unwrap());
+        assert_eq!(fs::metadata(&file).unwrap().nlink(), 2);
+    }
+
+    #[test]
+    fn files_are_the_same_to_their_last_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            fs::write(dir.path().join(name), bytes).unwrap();
+            dir.path().join(name)
+        };
+        let long = vec![7; 300_000];
+        let a = file("a", &long);
+        assert!(same_bytes(&a, &file("b", &long)).unwrap());
+        for other in [[&long[..], b"x"].concat(), [&long[1..], b"x"].concat(), long[1..].to_vec(), Vec::new()] {
+            assert!(!same_bytes(&a, &file("b", &other)).unwrap());
+            assert!(!same_bytes(&dir.path().join("b"), &a).unwrap());
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::fingerprint::Stamp;
 use crate::folders::unusable;
 use crate::gc::References;
 use crate::local::open_root;
+use crate::missing::if_there;
 use crate::publish::put;
 use crate::{Store, StoreError, StorePath};
 
@@ -199,11 +200,8 @@ impl<'a> Usage<'a> {
 
     /// Looks at a tree; says whether there is one.
     pub(crate) fn add(&mut self, top: &Path) -> Result<bool, StoreError> {
-        let meta = match fs::symlink_metadata(top) {
-            Ok(meta) => meta,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(StoreError::io("reading", top)(e)),
-        };
+        let meta = if_there(fs::symlink_metadata(top)).map_err(StoreError::io("reading", top))?;
+        let Some(meta) = meta else { return Ok(false) };
         self.count(&meta);
         if meta.is_dir() {
             self.walk(top)?;
@@ -214,12 +212,9 @@ impl<'a> Usage<'a> {
     fn walk(&mut self, dir: &Path) -> Result<(), StoreError> {
         for entry in fs::read_dir(dir).map_err(StoreError::io("reading", dir))? {
             let entry = entry.map_err(StoreError::io("reading", dir))?;
-            let meta = match entry.metadata() {
-                Ok(meta) => meta,
-                // Somebody removes it just now.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(StoreError::io("reading", entry.path())(e)),
-            };
+            let meta = if_there(entry.metadata()).map_err(|e| StoreError::io("reading", entry.path())(e))?;
+            // Without one somebody removes it just now.
+            let Some(meta) = meta else { continue };
             self.count(&meta);
             if meta.is_dir() {
                 self.walk(&entry.path())?;
@@ -255,11 +250,7 @@ impl<'a> Usage<'a> {
 
 /// The folder of Nix's further names, if there is one.
 pub(crate) fn nix_links_folder(store: &Folder) -> Result<Option<Folder>, StoreError> {
-    match store.folder(NIX_LINKS) {
-        Ok(folder) => Ok(Some(folder)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(unusable(store.shown(NIX_LINKS))(e)),
-    }
+    if_there(store.folder(NIX_LINKS)).map_err(unusable(store.shown(NIX_LINKS)))
 }
 
 /// The inodes that Nix has a further name for.
@@ -268,4 +259,32 @@ pub(crate) fn nix_links(store: &Folder) -> Result<HashSet<u64>, StoreError> {
     let dir = folder.path();
     let entries = fs::read_dir(dir).map_err(StoreError::io("reading", dir))?;
     entries.map(|e| e.map(|e| e.ino())).collect::<io::Result<_>>().map_err(StoreError::io("reading", dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_taken_for_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, [1; 5000]).unwrap();
+        let (other, links) = (dir.path().join("other"), HashSet::new());
+        let mut usage = Usage::new(&links);
+        assert!(!usage.add(&other).unwrap());
+        assert!(usage.add(&file.join("x")).unwrap_err().to_string().starts_with("reading "));
+        assert_eq!(usage.freed, 0);
+        // The last of its names takes the bytes along, unless Nix's own is the last.
+        fs::hard_link(&file, &other).unwrap();
+        let meta = fs::metadata(&file).unwrap();
+        let bytes = meta.blocks() * 512;
+        assert!(usage.add(&file).unwrap() && usage.freed == 0);
+        assert_eq!(usage.staying().keys().collect::<Vec<_>>(), [&meta.ino()]);
+        assert!(usage.add(&other).unwrap() && usage.freed == bytes && bytes >= 5000);
+        assert!(usage.staying().is_empty());
+        let links = [meta.ino()].into();
+        let mut usage = Usage::new(&links);
+        assert!(usage.add(&file).unwrap() && usage.freed == bytes);
+    }
 }

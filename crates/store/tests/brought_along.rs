@@ -8,7 +8,10 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use cairn_store::{PathInfo, RECORD_DIRS, Store, read_record, recorded_path};
-use common::{add_leaf, store};
+use common::{add_leaf, settle, store};
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
 
 /// Copies the leaf and its records to where another store is to be.
 fn bring(store: &Store, info: &PathInfo, to: &Path) -> Store {
@@ -77,6 +80,44 @@ fn the_first_look_finds_what_has_another_size_or_name_and_later_ones_find_everyt
     change(&flipped, &info, "share/hello", "hallo\n");
     flipped.check_quick(&info.path).unwrap();
     flipped.check_contents(&info.path).unwrap_err();
+}
+
+#[test]
+fn what_looks_as_it_should_is_not_read_and_what_does_not_is() {
+    let (store, dir) = store();
+    let info = add_leaf(&store);
+    let listing = store.listing(&info.path).unwrap();
+    // The entries that are read, after something was done to the tree.
+    let read = |name: &str, change: &dyn Fn(&Path)| -> Result<Vec<String>, cairn_store::StoreError> {
+        let there = bring(&store, &info, &dir.path().join(name));
+        change(&there.real_path(&info.path));
+        settle(dir.path());
+        there.check_quick(&info.path)?;
+        let file = dir.path().join(name).join("nix/var/cairn/fingerprint").join(info.path.base_name());
+        let text = fs::read_to_string(file).unwrap();
+        let stamps: Vec<&str> = text.lines().skip(1).collect();
+        assert!(stamps.iter().all(|stamp| stamp.ends_with(" 0") || stamp.ends_with(" 2")), "{text}");
+        assert_eq!(stamps.len(), listing.entries().len());
+        let read = listing.iter().zip(stamps).filter(|(_, stamp)| stamp.ends_with(" 0"));
+        Ok(read.map(|(entry, _)| entry.path.clone()).collect())
+    };
+    let mode = |path: &'static str, mode| {
+        move |top: &Path| fs::set_permissions(top.join(path), fs::Permissions::from_mode(mode)).unwrap()
+    };
+    assert_eq!(read("good", &|_| {}).unwrap(), [""; 0]);
+    assert_eq!(read("folder", &mode("share", 0o755)).unwrap(), ["share"]);
+    assert_eq!(read("file", &mode("share/hello", 0o644)).unwrap(), ["share/hello"]);
+    let time = |top: &Path| fs::File::open(top.join("bin")).unwrap().set_modified(UNIX_EPOCH).unwrap();
+    assert_eq!(read("time", &time).unwrap(), ["bin"]);
+    let relink = |top: &Path| {
+        fs::set_permissions(top.join("bin"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::remove_file(top.join("bin/link")).unwrap();
+        std::os::unix::fs::symlink("../share/hallo", top.join("bin/link")).unwrap();
+        let (keep, one) = (TimeSpec::UTIME_OMIT, TimeSpec::new(1, 0));
+        utimensat(AT_FDCWD, &top.join("bin/link"), &keep, &one, UtimensatFlags::NoFollowSymlink).unwrap();
+    };
+    let error = read("link", &relink).unwrap_err().to_string();
+    assert!(error.contains("bin/link differs"), "{error}");
 }
 
 #[test]

@@ -404,3 +404,142 @@ fn a_path_that_is_a_single_file_or_link_is_copied() {
         here.check_contents(path).unwrap();
     }
 }
+
+fn change(root: &Path, sql: &str) {
+    Connection::open(root.join(database::DATABASE_DIR).join("db.sqlite")).unwrap().execute_batch(sql).unwrap();
+}
+
+#[test]
+fn what_the_database_does_not_know_is_found_out_and_what_it_knows_wrongly_is_refused() {
+    let (source_dir, infos, system) = disk();
+    let copied = |sql: &str| {
+        let (here, _dir) = store();
+        change(source_dir.path(), sql);
+        here.copy_closure(&Source::open(source_dir.path()).unwrap(), std::slice::from_ref(&system), &Quiet)?;
+        here.closure(std::slice::from_ref(&system))
+    };
+    // Of a Nix of old, and of another time.
+    assert_eq!(copied("update ValidPaths set narSize = 0, registrationTime = 7, ca = ifnull(ca, '')").unwrap(), infos);
+    let refused = |sql: &str| {
+        let error = copied(sql).unwrap_err();
+        assert!(matches!(error, StoreError::SourceDamaged { .. }), "{error}");
+        error.to_string()
+    };
+    let leaf = infos.iter().find(|info| info.ca.is_some()).unwrap();
+    let more = leaf.nar_size + 8;
+    let error = refused(&format!("update ValidPaths set narSize = {more} where path = '{}'", leaf.path));
+    assert!(error.contains(&format!("its NAR has {} bytes instead of {more}", leaf.nar_size)), "{error}");
+    let error = refused("update ValidPaths set narSize = 0, ca = ca || '1' where ca <> ''");
+    assert!(error.contains(&format!("its bytes make it {}", leaf.path)), "{error}");
+}
+
+#[test]
+fn a_tree_in_its_place_is_recorded_by_what_it_is() {
+    if !is_root() {
+        return skip("needs root, to open a machine's store");
+    }
+    let (source_dir, infos, system) = disk();
+    change(source_dir.path(), "update ValidPaths set narSize = 0, registrationTime = 7");
+    let (machine_dir, _, _) = disk();
+    let machine = MachineStore::open(machine_dir.path()).unwrap();
+    let source = Source::open(source_dir.path()).unwrap();
+    common::settle(machine_dir.path());
+    let before = state(&machine_dir.path().join("nix/store"));
+    let copied = machine.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap();
+    assert_eq!((copied.new, copied.closure), (vec![], infos));
+    assert_eq!(state(&machine_dir.path().join("nix/store")), before, "nothing is changed in it");
+    // Once more there is nothing to write down.
+    use std::os::unix::fs::MetadataExt;
+    let info = machine_dir.path().join(format!("nix/var/cairn/info/{}.json", system.base_name()));
+    let inode = fs::metadata(&info).unwrap().ino();
+    machine.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap();
+    assert_eq!(fs::metadata(&info).unwrap().ino(), inode);
+}
+
+#[test]
+fn a_path_that_does_not_name_itself_is_copied_and_one_of_another_name_is_not() {
+    let (cache, cache_dir) = store();
+    let path = Store::input_addressed_path("plain", b"").unwrap();
+    let scratch = cache.scratch().unwrap();
+    fs::write(scratch.path().join("file"), "").unwrap();
+    let plain = cache.add_input_addressed(&path, scratch, &[], None).unwrap();
+    let leaf = add_leaf(&cache);
+    // The right bytes, and a content address that is theirs, under a name that is not.
+    let wrong = Store::input_addressed_path("leaf", b"wrong").unwrap();
+    fs::rename(cache.real_path(&leaf.path), cache.real_path(&wrong)).unwrap();
+    let infos = [plain, PathInfo { path: wrong.clone(), ..leaf.clone() }];
+    database::write(&cache_dir.path().join(database::DATABASE_DIR), &infos).unwrap();
+    fs::remove_dir_all(cache_dir.path().join("nix/var/cairn")).unwrap();
+    let source = Source::open(cache_dir.path()).unwrap();
+    let (here, _dir) = store();
+    assert_eq!(here.copy_closure(&source, std::slice::from_ref(&path), &Quiet).unwrap().new, [path]);
+    let error = here.copy_closure(&source, &[wrong], &Quiet).unwrap_err().to_string();
+    assert!(error.contains(&format!("its bytes make it {}", leaf.path)), "{error}");
+}
+
+#[test]
+fn a_source_s_database_and_records_must_agree() {
+    let (source, dir) = store();
+    let system = add_system(&source, 1, &[add_leaf(&source).path]).path;
+    let infos = source.closure(std::slice::from_ref(&system)).unwrap();
+    let key = SigningKey::parse(include_str!("fixtures/key.sec")).unwrap();
+    let mut signed = infos.clone();
+    signed.iter_mut().for_each(|info| info.sign(&key));
+    let db = dir.path().join(database::DATABASE_DIR);
+    database::write(&db, &signed).unwrap();
+    let good = fs::read(db.join("db.sqlite")).unwrap();
+    let closure = || Source::open(dir.path()).unwrap().closure(std::slice::from_ref(&system));
+    assert_eq!(closure().unwrap(), signed);
+    change(dir.path(), "update ValidPaths set narSize = 0");
+    assert_eq!(closure().unwrap(), signed, "the record knows the sizes");
+    for sql in [
+        "delete from Refs where referrer <> reference".to_string(),
+        format!("update ValidPaths set hash = 'sha256:{}' where path = '{system}'", "0".repeat(64)),
+    ] {
+        change(dir.path(), &sql);
+        let error = closure().unwrap_err().to_string();
+        assert!(error.contains("Nix's database and Cairn's record say different things about it"), "{error}");
+        fs::write(db.join("db.sqlite"), &good).unwrap();
+    }
+    // A record that is damaged is none, where there is a database; and an error, where there is none.
+    fs::write(dir.path().join(format!("nix/var/cairn/info/{}.json", system.base_name())), "{}").unwrap();
+    assert_eq!(closure().unwrap(), signed);
+    fs::remove_dir_all(&db).unwrap();
+    let error = closure().unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn only_a_full_disk_is_told_as_one() {
+    let (source_dir, _, system) = disk();
+    let (here, here_dir) = store();
+    drop(here);
+    let looked_at = Store::at(here_dir.path()).unwrap();
+    let error = looked_at.copy_closure(&Source::open(source_dir.path()).unwrap(), &[system], &Quiet).unwrap_err();
+    assert!(matches!(error, StoreError::Io { action: "changing", .. }), "{error}");
+}
+
+#[test]
+fn folders_are_copied_as_deep_as_nix_takes_them() {
+    let (cache, cache_dir) = store();
+    let name = "d".repeat(50);
+    let deep = |levels: usize| vec![name.as_str(); levels].join("/");
+    let scratch = cache.scratch().unwrap();
+    fs::create_dir_all(scratch.path().join(deep(63))).unwrap();
+    let path = cache.add("deep", scratch, &[]).unwrap().path;
+    let infos = cache.closure(std::slice::from_ref(&path)).unwrap();
+    database::write(&cache_dir.path().join(database::DATABASE_DIR), &infos).unwrap();
+    fs::remove_dir_all(cache_dir.path().join("nix/var/cairn")).unwrap();
+    change(cache_dir.path(), "update ValidPaths set narSize = 0");
+    let copy = || store().0.copy_closure(&Source::open(cache_dir.path()).unwrap(), std::slice::from_ref(&path), &Quiet);
+    assert_eq!(copy().unwrap().closure, infos);
+    // So deep that the whole of it has no name.
+    let top = cache.real_path(&path);
+    let more = cache_dir.path().join("more");
+    fs::create_dir_all(more.join(deep(60))).unwrap();
+    fs::set_permissions(top.join(deep(63)), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::rename(more, top.join(deep(63)).join("more")).unwrap();
+    let error = copy().unwrap_err();
+    assert!(matches!(error, StoreError::Unsupported { .. }), "{error}");
+    assert!(error.to_string().contains("nested deeper than 63"), "{error}");
+}

@@ -3,12 +3,12 @@
 mod common;
 
 use std::fs::{self, FileTimes};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use cairn_store::{PathInfo, Store, StoreError};
-use common::{add_leaf, leaf, store};
+use common::{add_leaf, leaf, settle, store};
 use sha2::{Digest, Sha256};
 
 /// Changes one bit of a file through the file system, and puts mode and time back.
@@ -38,7 +38,8 @@ fn both_checks(damage: impl Fn(&Path)) -> String {
     let info = add_leaf(&store);
     damage(&store.real_path(&info.path));
     let quick = complaint(&store, &info);
-    assert!(store.check_contents(&info.path).is_err());
+    let error = store.check_contents(&info.path).unwrap_err();
+    assert!(matches!(&error, StoreError::Damaged { what, .. } if *what == quick), "{error}");
     assert_eq!(add_leaf(&store), info);
     store.check_contents(&info.path).unwrap();
     store.check_quick(&info.path).unwrap();
@@ -125,6 +126,8 @@ fn a_changed_mode_link_or_kind_is_found() {
     let chmod =
         |mode| move |top: &Path| fs::set_permissions(top.join("bin/run"), fs::Permissions::from_mode(mode)).unwrap();
     assert_eq!(both_checks(chmod(0o444)), "bin/run differs (it should be executable)");
+    let run = |top: &Path| fs::set_permissions(top.join("share/hello"), fs::Permissions::from_mode(0o555)).unwrap();
+    assert_eq!(both_checks(run), "share/hello differs (it should not be executable)");
     let relink = |top: &Path| {
         within(&top.join("bin"), |dir| {
             fs::remove_file(dir.join("link")).unwrap();
@@ -139,6 +142,26 @@ fn a_changed_mode_link_or_kind_is_found() {
         });
     };
     assert_eq!(both_checks(swap), "empty is no longer a folder");
+    let file = |top: &Path| {
+        within(&top.join("bin"), |dir| {
+            fs::remove_file(dir.join("link")).unwrap();
+            fs::write(dir.join("link"), "").unwrap();
+        });
+    };
+    assert_eq!(both_checks(file), "bin/link is no longer a symbolic link");
+    let folder = |top: &Path| {
+        within(&top.join("bin"), |dir| {
+            fs::remove_file(dir.join("run")).unwrap();
+            fs::create_dir(dir.join("run")).unwrap();
+        });
+    };
+    assert_eq!(both_checks(folder), "bin/run is no longer a regular file");
+    // The whole tree is another thing.
+    let (store, dir) = store();
+    let info = add_leaf(&store);
+    fs::rename(store.real_path(&info.path), dir.path().join("away")).unwrap();
+    symlink("/etc", store.real_path(&info.path)).unwrap();
+    assert_eq!(complaint(&store, &info), "the top is no longer a folder");
 }
 
 #[test]
@@ -255,4 +278,49 @@ fn an_info_without_its_tree_does_not_count() {
     assert_eq!(store.info(&info.path).unwrap(), None);
     assert_eq!(store.paths().unwrap(), []);
     assert_eq!(add_leaf(&store), info);
+}
+
+#[test]
+fn what_nobody_touched_is_looked_at_and_nothing_is_made_for_it() {
+    let (store, dir) = store();
+    let info = add_leaf(&store);
+    let stamps =
+        || fs::read_to_string(store.root().join("nix/var/cairn/fingerprint").join(info.path.base_name())).unwrap();
+    assert_eq!(stamps().lines().count(), store.listing(&info.path).unwrap().entries().len() + 1);
+    settle(dir.path());
+    // What was written in the same tick of the clock is read once more.
+    store.check_quick(&info.path).unwrap();
+    let known = stamps();
+    assert!(known.lines().skip(1).all(|line| line.ends_with(" 0")), "{known}");
+    let (tmp, one) = (dir.path().join("nix/var/cairn/tmp"), UNIX_EPOCH + Duration::from_secs(1));
+    fs::File::open(&tmp).unwrap().set_times(FileTimes::new().set_modified(one)).unwrap();
+    store.check_quick(&info.path).unwrap();
+    assert_eq!(fs::metadata(&tmp).unwrap().modified().unwrap(), one, "there was something to do");
+    assert_eq!(stamps(), known);
+}
+
+#[test]
+fn another_kind_is_found_whatever_the_stamps_say() {
+    let (store, dir) = store();
+    let info = add_leaf(&store);
+    let change = |name: &str, make: &dyn Fn(&Path)| {
+        within(&store.real_path(&info.path).join("bin"), |bin| {
+            fs::remove_file(bin.join(name)).unwrap();
+            make(&bin.join(name));
+        });
+        let mut text = String::from("cairn-fingerprint 1\n");
+        for entry in &store.listing(&info.path).unwrap() {
+            let meta = store.real_entry(&info.path, entry).symlink_metadata().unwrap();
+            let size = if meta.is_dir() { 0 } else { meta.size() };
+            let time = |s: i64, ns: i64| i128::from(s) * 1_000_000_000 + i128::from(ns);
+            let (mtime, ctime) = (time(meta.mtime(), meta.mtime_nsec()), time(meta.ctime(), meta.ctime_nsec()));
+            text += &format!("{} {size} {mtime} {ctime} 0\n", meta.ino());
+        }
+        fs::write(dir.path().join("nix/var/cairn/fingerprint").join(info.path.base_name()), text).unwrap();
+        complaint(&store, &info)
+    };
+    let found = change("run", &|place| symlink("/bin/sh", place).unwrap());
+    assert_eq!(found, "bin/run is no longer a regular file");
+    let found = change("link", &|place| fs::write(place, "").unwrap());
+    assert_eq!(found, "bin/link is no longer a symbolic link");
 }

@@ -100,7 +100,9 @@ fn a_key_says_its_public_half_and_never_its_secret_one() {
         assert!(!message.contains(&secret[8..40]), "{message}");
     }
     let message = SigningKey::parse(include_str!("fixtures/key.pub")).unwrap_err().to_string();
-    assert!(message.contains("it is a public key"), "{message}");
+    assert!(message.starts_with("the text is not a signing key: it is a public key"), "{message}");
+    let message = SigningKey::parse("x:AAAA").unwrap_err().to_string();
+    assert!(message.contains("it is not 64 bytes long"), "{message}");
     let message = SigningKey::load(Path::new("/dev/null")).unwrap_err().to_string();
     assert!(message.starts_with("/dev/null is not a signing key: there is no ':'"), "{message}");
 }
@@ -110,6 +112,7 @@ fn a_store_path_is_checked() {
     let path = StorePath::from_absolute(LEAF).unwrap();
     assert_eq!((path.name(), path.hash_part()), ("leaf", "jicldk2hzis2zgi4x52fr0wx78fkah44"));
     assert_eq!(StorePath::from_basename(path.base_name()).unwrap(), path);
+    assert_eq!((path.to_string(), format!("{path:?}")), (LEAF.to_string(), LEAF.to_string()));
     assert_eq!(serde_json::to_string(&path).unwrap(), format!("{LEAF:?}"));
     assert_eq!(serde_json::from_str::<StorePath>(&format!("{LEAF:?}")).unwrap(), path);
     let long = format!("{LEAF}{}", "x".repeat(208));

@@ -50,7 +50,7 @@ fn new_machine() -> Option<(tempfile::TempDir, Vec<PathInfo>)> {
         skip("needs root, to open a machine's store");
         return None;
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = in_memory();
     let systems = machine(dir.path());
     Some((dir, systems))
 }
@@ -102,6 +102,8 @@ fn what_no_generation_needs_goes_and_nix_agrees() {
     assert_eq!(expected.dead.len(), 0);
     let expected = dry(root, &[1, 2]);
     assert_eq!(paths(&expected).len(), 3);
+    assert_eq!(expected.alive, 3);
+    assert_eq!(expected.dead.iter().map(|dead| dead.bytes).sum::<u64>(), expected.bytes);
     let generations = Generations::at(root);
     generations.remove(1).unwrap();
     assert_eq!(dry(root, &[2]), expected);
@@ -360,6 +362,19 @@ fn child_that_collects() {
     collect(&root);
 }
 
+/// The infos are gone for sure before anything else of their paths goes.
+#[test]
+fn a_collection_puts_on_the_disk_what_it_has_forgotten() {
+    if !is_root() || !cut::can_trace() {
+        return skip("needs root, and strace to see what a process puts on the disk");
+    }
+    let dir = before_collection();
+    let root = dir.path().canonicalize().unwrap();
+    let syncs = cut::syncs("child_that_collects", &root);
+    let whole: Vec<_> = syncs.iter().filter(|sync| sync.name == "syncfs").map(|sync| sync.path.clone()).collect();
+    assert_eq!(whole, [root.join("nix/store")], "{syncs:?}");
+}
+
 /// A machine of which two generations are to go, in a folder whose syncs cost nothing.
 fn before_collection() -> tempfile::TempDir {
     let dir = in_memory();
@@ -444,4 +459,38 @@ fn the_power_may_fail_before_and_after_any_sync_of_a_collection() {
         }
     }
     assert!(cuts >= 80, "{cuts}");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_no_doubt_where_the_database_knows() {
+    let Some((dir, systems)) = new_machine() else { return };
+    let root = dir.path();
+    let folder = root.join("nix/var/cairn/info");
+    fs::write(folder.join(format!("{}.json", systems[2].path.base_name())), "{}").unwrap();
+    let found = dry(root, &[1, 2]);
+    assert_eq!((found.dead.len(), found.alive), (3, 3));
+    // What nobody knows and nothing is there of goes.
+    let stray = "9qxbjpzswk14yhndpqi63h7c97gyjl9d-stray.json";
+    fs::write(folder.join(stray), "{}").unwrap();
+    assert_eq!(paths(&collect(root)), ["stray"]);
+    assert!(!folder.join(stray).exists());
+    assert_eq!(names(root.join("nix/store")).len(), 6);
+}
+
+#[test]
+fn files_that_lose_a_name_need_not_be_read_for_that() {
+    let Some((dir, systems)) = new_machine() else { return };
+    let root = dir.path();
+    let store = Store::open(root).unwrap();
+    common::settle(root);
+    for path in store.paths().unwrap() {
+        store.check_quick(&path).unwrap();
+    }
+    for number in [1, 2] {
+        Generations::at(root).remove(number).unwrap();
+    }
+    common::settle(root);
+    assert_eq!(collect(root).dead.len(), 3);
+    let left = closure(&store, &systems[2]);
+    assert!(left.len() == 3 && left.iter().all(|path| stamps_hold(&store, path)));
 }

@@ -7,7 +7,14 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use cairn_store::{Generations, Store, StoreError, StorePath, database, profile};
-use common::{Nix, add_leaf, add_system, names, store};
+use common::cut::in_memory;
+use common::{Nix, add_leaf, add_system, names};
+
+/// A store in a folder whose syncs cost nothing, for each change makes some.
+fn store() -> (Store, tempfile::TempDir) {
+    let dir = in_memory();
+    (Store::open(dir.path()).unwrap(), dir)
+}
 
 fn profiles(root: &Path) -> std::path::PathBuf {
     root.join(profile::PROFILES_DIR)

@@ -68,8 +68,13 @@ fn a_mounted_disk_without_the_bind_needs_no_namespace() {
     }
     let (_dir, root) = folder();
     let before = fs::read_link("/proc/thread-self/ns/mnt").unwrap();
-    let info = add_leaf(&MachineStore::open(&root).unwrap());
+    let store = MachineStore::open(&root).unwrap();
+    let info = add_leaf(&store);
     assert_eq!(fs::read_link("/proc/thread-self/ns/mnt").unwrap(), before);
+    // No machine runs from it, so what is replaced is not kept.
+    fs::write(store.real_path(&info.path).join("share/hello"), "hallo\n").unwrap();
+    assert_eq!(add_leaf(&store), info);
+    assert!(!root.join("nix/var/cairn/aside").exists());
     assert_eq!(names(root.join("nix/store")), [info.path.base_name()]);
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use cairn_process::Quiet;
 use cairn_store::{EntryKind, MachineStore, Scratch, Source, Store, StorePath};
+use common::cut::in_memory;
 use common::{Nix, is_root, settle, skip};
 
 const FILES: u32 = 300;
@@ -92,7 +93,8 @@ fn machine() -> Option<(MachineStore, tempfile::TempDir)> {
         skip("needs root, to open a machine's store");
         return None;
     }
-    let dir = tempfile::tempdir().unwrap();
+    // What is synced there costs nothing.
+    let dir = in_memory();
     Some((MachineStore::open(dir.path()).unwrap(), dir))
 }
 
@@ -178,7 +180,11 @@ fn what_an_image_brought_and_nobody_has_read_is_compared() {
 
 #[test]
 fn a_file_that_may_have_no_more_names_stays_a_copy() {
-    let Some((store, dir)) = machine() else { return };
+    if !is_root() {
+        return skip("needs root, to open a machine's store");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = MachineStore::open(dir.path()).unwrap();
     let one = add(&store, 1);
     let file = store.real_path(&one).join("usr/lib/1/file-1");
     let many = dir.path().join("many");
@@ -222,4 +228,50 @@ fn twins_within_one_tree_are_one_file() {
     canonical(&store, &path);
     assert!(quick_without_reading(&store, &path));
     store.check_contents(&path).unwrap();
+}
+
+#[test]
+fn small_trees_are_not_worth_a_look() {
+    let Some((store, _dir)) = machine() else { return };
+    for (half, links) in [(1 << 19, 2), ((1 << 19) - 1, 1)] {
+        let scratch = store.scratch().unwrap();
+        for name in ["a", "b"] {
+            fs::write(scratch.path().join(name), vec![7; half]).unwrap();
+        }
+        let path = store.add("two", scratch, &[]).unwrap().path;
+        assert_eq!(fs::metadata(store.real_path(&path).join("b")).unwrap().nlink(), links, "{half}");
+    }
+}
+
+#[test]
+fn a_twin_is_looked_for_in_a_few_places_only() {
+    let Some((store, dir)) = machine() else { return };
+    let copies = Store::open(dir.path()).unwrap();
+    let add = |store: &Store, n: u32| {
+        let scratch = store.scratch().unwrap();
+        fs::write(scratch.path().join("same"), vec![7; 1 << 20]).unwrap();
+        fs::write(scratch.path().join("own"), n.to_string()).unwrap();
+        store.add("x", scratch, &[]).unwrap().path
+    };
+    let mut paths: Vec<StorePath> = (0..5).map(|n| add(&copies, n)).collect();
+    paths.sort();
+    for (n, path) in paths.iter().take(4).enumerate() {
+        let linked = add(&store, 10 + u32::try_from(n).unwrap());
+        assert!(fs::metadata(store.real_path(&linked).join("same")).unwrap().nlink() > 1, "{n}");
+        store.remove(&linked).unwrap();
+        damage(&store, path, "same");
+    }
+    assert_eq!(fs::metadata(store.real_path(&add(&store, 20)).join("same")).unwrap().nlink(), 1);
+}
+
+#[test]
+fn no_twin_is_looked_for_behind_a_link() {
+    let Some((store, dir)) = machine() else { return };
+    let one = add(&store, 1);
+    let folder = store.real_path(&one).join("usr/lib/1");
+    let away = dir.path().join("away");
+    fs::rename(&folder, &away).unwrap();
+    std::os::unix::fs::symlink(&away, &folder).unwrap();
+    add(&store, 2);
+    assert_eq!(fs::metadata(away.join("file-1")).unwrap().nlink(), 1);
 }

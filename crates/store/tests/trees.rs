@@ -5,13 +5,13 @@ mod common;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
 
 use cairn_process::Tool;
 use cairn_store::{Store, StoreError};
 use common::{LEAF, add_leaf, as_child, child_root, copy_of_myself, is_root, leaf, left_over, names, skip, store};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, mknod};
 
 #[test]
 fn a_tree_becomes_canonical_whatever_it_was() {
@@ -23,6 +23,11 @@ fn a_tree_becomes_canonical_whatever_it_was() {
         fs::set_permissions(top.join(path), fs::Permissions::from_mode(mode)).unwrap();
     }
     fs::set_permissions(top.join("share"), fs::Permissions::from_mode(0o000)).unwrap();
+    if is_root() {
+        for (path, user, group) in [("share/hello", 1000, 0), ("bin/link", 0, 1000), ("empty", 1000, 1000)] {
+            lchown(top.join(path), Some(user), Some(group)).unwrap();
+        }
+    }
     let info = store.add("leaf", scratch, &[]).unwrap();
     assert_eq!(info.path.to_string(), LEAF);
 
@@ -30,6 +35,7 @@ fn a_tree_becomes_canonical_whatever_it_was() {
         let real = store.real_entry(&info.path, entry);
         let meta = fs::symlink_metadata(&real).unwrap();
         assert_eq!((meta.mtime(), meta.mtime_nsec()), (1, 0), "{}", entry.path);
+        assert!(!is_root() || (meta.uid(), meta.gid()) == (0, 0), "{}", entry.path);
         let mode = match entry.path.as_str() {
             "share/hello" | "share/ünï/nothing" => 0o444,
             _ => 0o555,
@@ -103,6 +109,12 @@ fn special_files_are_refused_by_what_they_are() {
     assert!(message.contains("/share/pipe cannot go into the store: it is a named pipe"), "{message}");
     let message = refusal(|top| drop(std::os::unix::net::UnixListener::bind(top.join("s")).unwrap()));
     assert!(message.contains("it is a socket"), "{message}");
+    if !is_root() {
+        return;
+    }
+    // The device that takes no rights to be used.
+    let message = refusal(|top| mknod(&top.join("d"), SFlag::S_IFCHR, Mode::S_IRWXU, 0).unwrap());
+    assert!(message.contains("it is a device"), "{message}");
 }
 
 #[test]
@@ -191,7 +203,9 @@ fn child_of_an_ordinary_user() {
     let Some(root) = child_root() else { return };
     let _ = nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
     let store = Store::open(&root).unwrap();
-    let info = add_leaf(&store);
+    let scratch = leaf(&store);
+    fs::set_permissions(scratch.path().join("share"), fs::Permissions::from_mode(0o000)).unwrap();
+    let info = store.add("leaf", scratch, &[]).unwrap();
     assert_eq!(info.path.to_string(), LEAF);
     store.check_quick(&info.path).unwrap();
     // Once more over a damaged tree, which has to be moved out of the way: read-only folders and all.
@@ -234,5 +248,33 @@ fn one_thing_is_looked_up_in_a_listing_and_one_that_is_too_long_is_not_read() {
     for error in [store.listing(&leaf).unwrap_err(), store.listed(&leaf, "").unwrap_err()] {
         let StoreError::Io { source, .. } = &error else { panic!("{error}") };
         assert_eq!(source.kind(), std::io::ErrorKind::FileTooLarge);
+    }
+}
+
+#[test]
+fn what_is_there_and_undamaged_is_taken_as_it_is() {
+    let (store, dir) = store();
+    let inode = |path| fs::metadata(store.real_path(path)).unwrap().ino();
+    let info = add_leaf(&store);
+    let first = inode(&info.path);
+    assert_eq!((add_leaf(&store), inode(&info.path)), (info.clone(), first));
+    // Named by its inputs, it may come out otherwise: with other references, too.
+    let path = Store::input_addressed_path("system", b"inputs").unwrap();
+    let add = |text: &str| {
+        let scratch = store.scratch().unwrap();
+        fs::write(scratch.path().join("file"), text).unwrap();
+        store.add_input_addressed(&path, scratch, std::slice::from_ref(&info.path), None).unwrap()
+    };
+    let one = add("one");
+    let first = inode(&path);
+    for other in ["two".to_string(), info.path.to_string()] {
+        assert_eq!((add(&other), inode(&path)), (one.clone(), first));
+    }
+    // And what is taken out leaves nothing.
+    for path in [&path, &info.path] {
+        store.remove(path).unwrap();
+    }
+    for place in ["store", "var/cairn/info", "var/cairn/listing", "var/cairn/fingerprint", "var/cairn/tmp"] {
+        assert_eq!(names(dir.path().join("nix").join(place)), [""; 0], "{place}");
     }
 }
