@@ -327,6 +327,31 @@ mod tests {
     }
 
     #[test]
+    fn the_very_first_bytes_are_like_all_others() {
+        let target = MemoryTarget::new(32 << 10, 0xee);
+        let mut device = Device::new(&target, 0, 32 << 10).unwrap();
+        // Zeros onto data that waits to be written, and a look at it.
+        device.put(0, &[7; 2000]).unwrap();
+        device.put(100, &[0; 4]).unwrap();
+        device.put(8192, &[7; 2000]).unwrap();
+        device.put(0, &[8; 2000]).unwrap();
+        assert_eq!(device.get::<4>(98).unwrap(), [8; 4]);
+        device.put(98, &[9, 9, 0, 0]).unwrap();
+        // A page without a single zero, in small pieces.
+        (0..8).for_each(|n| device.put(16_384 + n * 512, &[5; 512]).unwrap());
+        device.finish().unwrap();
+        let bytes = target.into_bytes();
+        assert_eq!(bytes[96..104], [8, 8, 9, 9, 0, 0, 8, 8]);
+        assert!(bytes[16_384..20_480].iter().all(|b| *b == 5) && bytes[20_480] == 0);
+        let target = MemoryTarget::new(32 << 10, 0);
+        let mut device = Device::existing(&target, 0, 32 << 10);
+        device.put(0, &[7; 2000]).unwrap();
+        device.put(100, &[0; 4]).unwrap();
+        device.finish().unwrap();
+        assert_eq!(target.into_bytes()[99..105], [7, 0, 0, 0, 0, 7]);
+    }
+
+    #[test]
     fn the_first_failure_is_kept_with_its_place() {
         let target = FaultTarget::new(MemoryTarget::new(64 << 10, 0), Fault::FullAfter(0));
         let mut device = Device::new(&target, START, 32 << 10).unwrap();

@@ -52,9 +52,6 @@ pub(super) fn clusters(files: &[FatFile], cluster: u64) -> u64 {
             // A long name takes a slot for each 13 units, and the short one that always goes with it.
             let slots = name.encode_utf16().count().div_ceil(13) as u64 + 1;
             *directories.entry(parent).or_insert(4) += slots;
-            if end < file.path.len() {
-                directories.entry(path).or_insert(4);
-            }
         }
     }
     // A directory ends with an empty slot.

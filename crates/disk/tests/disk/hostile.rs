@@ -195,6 +195,15 @@ fn clusters_and_folders_that_lead_back_come_to_an_end() {
 }
 
 #[test]
+fn a_name_that_is_none_is_refused_on_fat_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = volume(dir.path(), |fat| fat.add_folder(fat.root(), "A/B", fat.folder(fat.root(), "LOADER")));
+    let reader = fat::open(Region::new(&source, 0, u64::MAX)).unwrap();
+    assert_eq!(reader.list("loader").unwrap().unwrap().len(), 1);
+    refused(reader.list(""), "has a name that is none");
+}
+
+#[test]
 fn a_partition_table_without_end_is_refused() {
     use std::os::unix::fs::FileExt;
     let dir = tempfile::tempdir().unwrap();
@@ -251,6 +260,33 @@ fn each_number_of_a_superblock_alone_can_be_impossible() {
     for (field, bytes) in [(0xfe, &[0, 0][..]), (0xfe, &[64, 0]), (0x20, &[0, 0x80, 0, 0]), (0x58, &[0, 0x10])] {
         open(field, bytes).unwrap();
     }
+}
+
+#[test]
+fn a_file_system_without_a_block_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = ext4(dir.path(), |fs| [0, 4].iter().for_each(|field| fs.set_super(*field, &[0; 4])));
+    refused(Reader::open(Region::new(&source, 0, u64::MAX)), "impossible numbers");
+}
+
+#[test]
+fn an_inode_is_read_from_its_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root.ext4");
+    let mut tree = Tree::new();
+    tree.push(bytes("file", "contents")).unwrap();
+    let size = Ext4Size::Fixed(300 << 20);
+    let options = Ext4Options { uuid: Uuid::from_u128(5), label: "root".into(), epoch: EPOCH, size };
+    Ext4Plan::new(&tree, &options).unwrap().write(&target(&path, 300 << 20), 0, 1, &Quiet).unwrap();
+    // Three groups; one inode in the last stands for a folder.
+    let last = u32::try_from(count(&metered(&path))).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let fs = Ext4::new(&file, 0);
+    fs.set_mode(last - 9, 0o040_755);
+    fs.point("/", "file", last - 9);
+    let source = metered(&path);
+    let reader = Reader::open(Region::new(&source, 0, u64::MAX)).unwrap();
+    assert_eq!(reader.kind("/file").unwrap(), Some(cairn_disk::ext4::EntryKind::Directory));
 }
 
 #[test]
