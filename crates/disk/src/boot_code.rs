@@ -110,5 +110,6 @@ mod tests {
         let disk = MemoryTarget::new(1 << 20, 0);
         let error = code(1025).write(&disk, (512, 1024)).unwrap_err();
         assert!(matches!(error, DiskError::TooSmall { size: 1024, needed: 1536, .. }), "{error}");
+        code(1024).write(&disk, (512, 1024)).unwrap();
     }
 }

@@ -172,4 +172,17 @@ mod tests {
         assert_eq!(budget.depth(MOST_DEPTH + 1), Err(Spent::Depth));
         assert_eq!(budget.spent(), Some(Spent::Depth));
     }
+
+    #[test]
+    fn everything_has_its_price() {
+        let of = |work| Budget::new(Limits { work, entries: 9, kept: 9 });
+        let budget = of(1000);
+        assert_eq!((budget.steps(3), budget.step(), budget.step()), (Ok(()), Ok(()), Err(Spent::Work)));
+        assert_eq!(of(1000).steps(u64::MAX), Err(Spent::Work));
+        assert_eq!((of(250).entry(), of(249).entry()), (Ok(()), Err(Spent::Work)));
+        // Reading costs a call and half a nanosecond for each byte.
+        assert_eq!((of(2500).read(1000), of(2499).read(1000)), (Ok(()), Err(Spent::Work)));
+        let many = "what describes it has more than 32 MiB: it is damaged or hostile";
+        assert_eq!(Spent::Kept(32 << 20).to_string(), many);
+    }
 }

@@ -110,10 +110,36 @@ mod tests {
         let mut found = [0; 700];
         disk.read_at(500, &mut found).unwrap();
         assert!(found[..12].iter().all(|b| *b == 0) && found[12..].iter().all(|b| *b == 7));
-        for (at, len) in [(1, 512), (0, 5), (8192, 512)] {
-            assert!(disk.write_at(at, &vec![0; len]).is_err(), "{at} {len}");
-        }
         assert!(disk.read_at(8000, &mut [0; 200]).is_err());
+        disk.read_at(8192, &mut []).unwrap();
         assert!(DiskDevice::open(file.path(), false).unwrap().write_at(0, &[0; 512]).is_err());
+        for (at, len) in [(1, 512), (0, 5), (8192, 512)] {
+            let error = disk.write_at(at, &vec![0; len]).unwrap_err();
+            assert!(error.to_string().contains("are not sectors of the disk"), "{error}");
+        }
+        assert_eq!((disk.len(), disk.name()), (8192, &*file.path().display().to_string()));
+        assert_eq!(disk.zeros(0, 512).unwrap_err().kind(), io::ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn any_bytes_are_read_from_anywhere() {
+        let mut all = Vec::new();
+        (0..1_u64 << 16).for_each(|n| all.extend_from_slice(&(n * 0x9e37_79b9).to_le_bytes()));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().write_all_at(&all, 0).unwrap();
+        let disk = DiskDevice::open(file.path(), false).unwrap();
+        for (at, len) in [(0, 1), (511, 2), (512, 512), (5000, 9000), (300_001, 1), ((1 << 19) - 700, 700)] {
+            let mut found = vec![0; len];
+            disk.read_at(at as u64, &mut found).unwrap();
+            assert!(found == all[at..at + len], "{at} {len}");
+        }
+    }
+
+    #[test]
+    fn what_knows_no_way_past_the_cache_is_opened_all_the_same_and_a_flush_that_fails_is_told() {
+        let null = DiskDevice::open(Path::new("/dev/null"), true).unwrap();
+        assert_eq!((null.len(), null.name()), (0, "/dev/null"));
+        assert!(null.sync().is_err());
+        assert_eq!(DiskDevice::open(Path::new("/nowhere"), false).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -47,10 +47,10 @@ impl Kernel {
 
     /// Copies up to `count` bytes and says how many: fewer where the file ends early or the kernel cannot do it.
     pub(crate) fn copy(&self, from: &File, from_at: u64, to: &File, to_at: u64, count: u64) -> io::Result<u64> {
-        let shared = self.share(from, from_at, to, to_at, count / BLOCK * BLOCK)?;
-        if shared > 0 {
+        match self.share(from, from_at, to, to_at, whole_blocks(count))? {
+            0 => {}
             // The tail, less than a block, is the caller's to write.
-            return Ok(shared);
+            shared => return Ok(shared),
         }
         let mut done = 0;
         while done < count && self.copies.load(Ordering::Relaxed) {
@@ -113,6 +113,98 @@ pub fn copy_range(from: &File, from_at: u64, to: &File, to_at: u64, count: u64) 
     Ok(())
 }
 
+fn whole_blocks(bytes: u64) -> u64 {
+    bytes / BLOCK * BLOCK
+}
+
 fn offset(at: u64) -> io::Result<i64> {
     i64::try_from(at).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+
+    use super::*;
+
+    fn file(bytes: &[u8]) -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        file
+    }
+
+    fn contents(mut file: &File) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn what_is_shared_is_whole_blocks() {
+        for (bytes, whole) in [(0, 0), (4095, 0), (4096, 4096), (12_287, 8192)] {
+            assert_eq!(whole_blocks(bytes), whole);
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_cannot_do_is_tried_once() {
+        let (from, nothing) = (file(&[7; 10_000]), File::options().write(true).open("/dev/null").unwrap());
+        let kernel = Kernel::new();
+        assert!(kernel.may_share());
+        // Without a whole block there is nothing to share, and nothing is learnt.
+        assert_eq!(kernel.copy(&from, 0, &nothing, 0, 100).unwrap(), 0);
+        assert!(kernel.may_share());
+        assert!(!kernel.copies.load(Ordering::Relaxed), "a device was copied to");
+        assert_eq!(kernel.copy(&from, 0, &nothing, 0, 10_000).unwrap(), 0);
+        assert!(!kernel.may_share());
+    }
+
+    #[test]
+    fn it_copies_what_it_was_told_to_and_no_more() {
+        // More than it is given at a time, and there is more of it.
+        const COUNT: u64 = 65 << 20;
+        let (from, to) = (file(&[]), file(&[]));
+        for at in [0, 64 << 20, (65 << 20) - 5] {
+            from.write_all_at(b"mark-here", at).unwrap();
+        }
+        from.set_len(COUNT + (4 << 20)).unwrap();
+        let kernel = Kernel::new();
+        let done = kernel.copy(&from, 0, &to, 3 << 20, COUNT).unwrap();
+        if kernel.copies.load(Ordering::Relaxed) {
+            assert_eq!((done, to.metadata().unwrap().len()), (COUNT, (3 << 20) + COUNT));
+            let found = |at: u64| {
+                let mut bytes = [0; 5];
+                to.read_exact_at(&mut bytes, (3 << 20) + at).unwrap();
+                bytes
+            };
+            assert_eq!([0, 64 << 20, COUNT - 5].map(found), [*b"mark-"; 3]);
+        }
+        // Where the file ends, it ends.
+        let (short, kernel) = (file(b"short"), Kernel::new());
+        assert!(kernel.copy(&short, 0, &to, 0, 100).unwrap() <= 5);
+    }
+
+    #[test]
+    fn a_range_is_copied_whatever_the_kernel_can_do() {
+        const LEN: usize = 1_400_000;
+        let mut some = Vec::new();
+        (0..LEN as u64 / 8).for_each(|n| some.extend_from_slice(&(n * 0x9e37_79b9).to_le_bytes()));
+        let (zero, full) = (vec![0; LEN], vec![0xff; LEN]);
+        // What lies on another file system the kernel does not copy (since Linux 5.19), and what is no file it never does.
+        let far = File::from(nix::sys::memfd::memfd_create("far", nix::sys::memfd::MFdFlags::empty()).unwrap());
+        far.write_all_at(&some, 0).unwrap();
+        let zeros = File::open("/dev/zero").unwrap();
+        for (from, bytes) in [(&file(&some), &some), (&far, &some), (&zeros, &zero)] {
+            for count in [0, 1, 4096, 1_300_000] {
+                let to = file(&full);
+                copy_range(from, 5, &to, 3, count as u64).unwrap();
+                let found = contents(&to);
+                assert!(found[3..3 + count] == bytes[5..5 + count], "{count}");
+                assert!(found[..3] == full[..3] && found[3 + count..] == full[3 + count..], "{count}");
+            }
+        }
+        let error = copy_range(&file(b"short"), 0, &file(&[]), 0, 6).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
 }

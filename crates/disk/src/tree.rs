@@ -299,4 +299,65 @@ mod tests {
         let found: Vec<&str> = tree.entries().iter().map(|entry| &*entry.path).collect();
         assert!(found.iter().all(|path| matches!(*path, "a" | "a/link" | "a/file" | "b")), "{found:?}");
     }
+
+    #[test]
+    fn what_just_fits_is_taken() {
+        let file = || Node::File { len: 0, content: Content::Bytes(Vec::new()) };
+        let entry = |path: &str, node: Node| Entry { path: path.into(), mode: 0o644, uid: 0, gid: 0, mtime: 0, node };
+        let mut tree = Tree::new();
+        assert!(tree.push(entry("", file())).is_err(), "the root is no file");
+        let root = tree.push(entry("", Node::Dir)).unwrap();
+        assert!(Tree::new().push(entry("", Node::Symlink("x".into()))).is_err());
+        let of = tree.push(entry(&"x".repeat(255), file())).unwrap();
+        assert!(tree.push(entry(&"y".repeat(256), file())).is_err());
+        tree.push(entry("link", Node::Symlink("x".repeat(4095)))).unwrap();
+        assert!(tree.push(entry("longer", Node::Symlink("x".repeat(4096)))).is_err());
+        tree.push(entry("same", Node::Hardlink(of))).unwrap();
+        assert!(tree.push(entry("folder", Node::Hardlink(root))).is_err());
+        let mut late = Tree::new();
+        late.push(entry("first", file())).unwrap();
+        assert!(late.push(entry("", Node::Dir)).is_err(), "the root comes first");
+    }
+
+    #[test]
+    fn a_folder_is_taken_as_it_is() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("b")).unwrap();
+        for name in ["a", "b/c", "d"] {
+            std::fs::write(at(name), name).unwrap();
+        }
+        std::fs::set_permissions(at("a"), std::fs::Permissions::from_mode(0o640)).unwrap();
+        std::fs::hard_link(at("b/c"), at("e")).unwrap();
+        std::os::unix::fs::symlink("a", at("link")).unwrap();
+        let taken = |to: &str, options| {
+            let mut tree = Tree::new();
+            tree.add_folder(to, dir.path(), options).unwrap();
+            tree
+        };
+        let tree = taken("", FolderOptions::default());
+        let paths: Vec<&str> = tree.entries().iter().map(|e| &*e.path).collect();
+        assert_eq!(paths, ["a", "b", "d", "e", "link", "b/c"]);
+        let [a, b, d, e, link, c] = tree.entries() else { panic!("{paths:?}") };
+        assert_eq!((a.mode, &a.node), (0o640, &Node::File { len: 1, content: Content::Path(at("a")) }));
+        assert_eq!((&b.node, &link.node, &c.node), (&Node::Dir, &Node::Symlink("a".into()), &Node::Hardlink(3)));
+        assert!(matches!((&d.node, &e.node), (Node::File { .. }, Node::File { .. })));
+        let metadata = at("a").symlink_metadata().unwrap();
+        assert_eq!((a.uid, a.gid, a.mtime), (metadata.uid(), metadata.gid(), metadata.mtime()));
+        let tree = taken("in", FolderOptions { owner: Some((7, 8)), mtime: Some(9) });
+        assert!(tree.entries().iter().all(|e| (e.uid, e.gid, e.mtime) == (7, 8, 9)));
+        assert_eq!((tree.find("in"), tree.find("in/b/c"), tree.find("b")), (Some(0), Some(6), None));
+        let nothing = Tree::new().add_folder("", &at("none"), FolderOptions::default());
+        assert!(matches!(nothing, Err(DiskError::Read { path, .. }) if path == at("none")));
+    }
+
+    #[test]
+    fn what_is_large_is_told_by_its_size() {
+        let mut tree = Tree::new();
+        tree.dirs("a/b", 0).unwrap();
+        assert_eq!(format!("{tree:?}"), "Tree { entries: 2, .. }");
+        assert_eq!(format!("{:?}", Content::Bytes(vec![1; 3])), "Bytes(3)");
+        assert_eq!(format!("{:?}", Content::Path("x".into())), "Path(\"x\")");
+    }
 }

@@ -101,6 +101,24 @@ mod tests {
     }
 
     #[test]
+    fn what_rounding_leaves_goes_to_the_last_that_can_take_it() {
+        let free = claim(1, u64::MAX, 1);
+        assert_eq!(divide(11, &[free, free, free]), [3, 3, 5]);
+        assert_eq!(divide(11, &[free, free, claim(1, u64::MAX, 0)]), [5, 5, 1]);
+        // A share that is just the least or the greatest size is a share like any other.
+        assert_eq!(divide(11, &[claim(3, u64::MAX, 1), free, free]), [3, 3, 5]);
+        assert_eq!(divide(11, &[claim(1, 3, 1), free, free]), [3, 3, 5]);
+        // And never more than the greatest size.
+        assert_eq!(divide(11, &[free, free, claim(1, 4, 1)]), [3, 3, 4]);
+    }
+
+    #[test]
+    fn a_fixed_size_is_out_of_the_game_at_once() {
+        let claims = [claim(50, 50, 1000), claim(120, u64::MAX, 1000), claim(1, u64::MAX, 1000)];
+        assert_eq!(divide(300, &claims), [50, 125, 125]);
+    }
+
+    #[test]
     fn without_weight_there_is_no_more_than_the_least() {
         assert_eq!(divide(100, &[claim(7, u64::MAX, 0), claim(1, u64::MAX, 5)]), [7, 93]);
     }

@@ -122,7 +122,8 @@ mod tests {
     fn sizes_are_told_in_the_largest_unit() {
         assert_eq!(human(0), "0");
         assert_eq!(human(512), "512");
-        assert_eq!(human(1024), "1K");
+        assert_eq!((human(1023), human(1024), human(1025)), ("1023".into(), "1K".into(), "1.1K".into()));
+        assert_eq!((human(1536 << 30), human(5 << 50)), ("1.5T".into(), "5P".into()));
         assert_eq!(human(260 << 20), "260M");
         assert_eq!(human((1 << 30) + 1), "1.1G");
         assert_eq!(human(u64::MAX), "16384P");
@@ -131,6 +132,6 @@ mod tests {
     #[test]
     fn needs_are_told_in_whole_units() {
         assert_eq!(need((812 << 20) - 5), "812M");
-        assert_eq!(need(3 << 30), "3G");
+        assert_eq!((need(0), need(3 << 30), need((3 << 30) + 1)), ("0M".into(), "3G".into(), "3073M".into()));
     }
 }

@@ -479,4 +479,36 @@ mod tests {
         let found = grub(2, 10_000).compare(&Recorder::of(&bytes), GAP).unwrap();
         assert!(matches!(found, Compared::NoRoom { .. }), "{found:?}");
     }
+
+    #[test]
+    fn what_is_grubs_begins_with_a_jump_and_says_so() {
+        let good = disk(&grub(1, 10_000), GAP);
+        let used = |change: fn(&mut [u8])| {
+            let mut bytes = good.clone();
+            change(&mut bytes);
+            let sector: [u8; 512] = bytes[..512].try_into().unwrap();
+            in_use(&Recorder::of(&bytes), &sector)
+        };
+        let core = [512..1024, 1024..1024 + 19 * 512];
+        assert_eq!(used(|_| ()), core);
+        assert_eq!(used(|b| b[0] = 0xea), []);
+        assert_eq!(used(|b| b[0x183] = b'b'), []);
+        // An entry without sectors ends the list; what is behind it is code.
+        assert_eq!(used(|b| b[512 + BLOCK_LIST - 3 * BLOCK..512 + BLOCK_LIST - BLOCK].fill(1)), core);
+    }
+
+    #[test]
+    fn the_copy_goes_to_and_fro() {
+        let mut bytes = disk(&grub(1, 10_000), GAP);
+        let mut places = Vec::new();
+        for code in [grub(2, 12_000), grub(3, 9000), grub(4, 11_000)] {
+            let target = Recorder::of(&bytes);
+            let update = update(&code, &bytes, GAP);
+            places.push(update.core.as_ref().unwrap().0);
+            update.apply(&target).unwrap();
+            bytes = target.inner.into_bytes();
+        }
+        // The second half begins in the middle, rounded up to a page.
+        assert_eq!(places, [36_864, 4096, 36_864]);
+    }
 }

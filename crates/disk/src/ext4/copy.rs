@@ -1,6 +1,7 @@
 //! Files' data into their places: shared where the file system can share blocks, copied by the kernel where it can do
 //! that, read and written otherwise; by several threads.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -56,7 +57,7 @@ pub(crate) fn data(
         kernel: Kernel::new(),
         next: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
-        failed: Mutex::new(None),
+        failed: Mutex::default(),
     };
     std::thread::scope(|scope| {
         // This thread is one of them.
@@ -65,10 +66,8 @@ pub(crate) fn data(
         }
         shared.work();
     });
-    match shared.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some((_, error)) => Err(error),
-        None => Ok(()),
-    }
+    let mut failed = shared.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failed.pop_first().map_or(Ok(()), |(_, error)| Err(error))
 }
 
 struct Shared<'a> {
@@ -81,8 +80,8 @@ struct Shared<'a> {
     kernel: Kernel,
     next: AtomicUsize,
     stop: AtomicBool,
-    /// The first failure, by the order of the files, not of time.
-    failed: Mutex<Option<(usize, DiskError)>>,
+    /// Failures by the order of the files, not of time: the first of them is told.
+    failed: Mutex<BTreeMap<usize, DiskError>>,
 }
 
 impl Shared<'_> {
@@ -102,10 +101,7 @@ impl Shared<'_> {
             });
             if let Err(error) = done.and_then(|()| self.flush(&mut buffer)) {
                 self.stop.store(true, Ordering::Relaxed);
-                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-                if failed.as_ref().is_none_or(|(earlier, _)| first < *earlier) {
-                    *failed = Some((first, error));
-                }
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(first, error);
                 return;
             }
             self.report.advance(copied);
@@ -161,9 +157,7 @@ impl Shared<'_> {
                 None => Ok(0),
             };
             let done = done.map_err(|error| DiskError::write(self.target.name(), at, error))?;
-            if done < count {
-                rest.push((from + done, at + done, count - done));
-            }
+            rest.extend(left((from, at, count), done));
             from += count;
         }
         for (from, at, count) in rest {
@@ -199,7 +193,7 @@ impl Shared<'_> {
     }
 
     /// A small file in one piece: one read that asks for a byte too many tells its length too.
-    fn small(&self, file: &mut File, path: &Path, len: u64, at: u64, buffer: &mut Buffer) -> Result<(), DiskError> {
+    fn small(&self, file: &mut dyn Read, path: &Path, len: u64, at: u64, buffer: &mut Buffer) -> Result<(), DiskError> {
         let count = usize::try_from(len).unwrap_or(BUFFER);
         let padded = count.next_multiple_of(BLOCK as usize);
         self.make_room(at, padded, buffer)?;
@@ -263,6 +257,11 @@ impl Shared<'_> {
     }
 }
 
+/// What is left of a range, as its place in the file, on the disk, and its length, when so much of it is done.
+fn left((from, at, count): (u64, u64, u64), done: u64) -> Option<(u64, u64, u64)> {
+    (done < count).then(|| (from + done, at + done, count - done))
+}
+
 /// Bytes that wait to be written at one place.
 struct Buffer {
     bytes: Vec<u8>,
@@ -277,5 +276,163 @@ fn short(path: &Path, len: u64, error: io::Error) -> DiskError {
         DiskError::Changed { path, expected: len, found: "less".into() }
     } else {
         DiskError::Read { path, source: error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use cairn_process::Quiet;
+    use mkext4::{FsBuilder, Options};
+
+    use super::*;
+    use crate::source::Source;
+    use crate::target::MemoryTarget;
+
+    const START: u64 = 512;
+
+    /// What `write` puts onto a disk that is full of something, and what it says.
+    fn put(
+        write: impl FnOnce(&Shared<'_>, &mut Buffer) -> Result<(), DiskError>,
+    ) -> (Result<(), DiskError>, MemoryTarget) {
+        let target = MemoryTarget::new(20 << 20, 0xee);
+        let layout = FsBuilder::new(Options::new(16 << 20, [1; 16], 0)).unwrap().seal().unwrap();
+        let shared = Shared {
+            tree: &Tree::new(),
+            layout: &layout,
+            files: &[],
+            target: &target,
+            offset: START,
+            report: &Quiet,
+            kernel: Kernel::new(),
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            failed: Mutex::default(),
+        };
+        let mut buffer = Buffer { bytes: vec![0; BUFFER + 1], len: 0, at: 0 };
+        let done = write(&shared, &mut buffer).and_then(|()| shared.flush(&mut buffer));
+        (done, target)
+    }
+
+    fn get(target: &MemoryTarget, at: u64, len: usize) -> Vec<u8> {
+        let mut found = vec![0; len];
+        target.read_at(START + at, &mut found).unwrap();
+        found
+    }
+
+    /// Bytes of which no two pages are the same.
+    fn some(len: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        (0..=len as u64 / 8).for_each(|n| bytes.extend_from_slice(&(n * 0x9e37_79b9).to_le_bytes()));
+        bytes.truncate(len);
+        bytes
+    }
+
+    /// That an extent holds these bytes, zeros up to a whole block, and that nothing is written behind it.
+    #[track_caller]
+    fn holds(target: &MemoryTarget, at: u64, bytes: &[u8]) {
+        let found = get(target, at, bytes.len().next_multiple_of(4096) + 1);
+        let (tail, behind) = found[bytes.len()..].split_at(found.len() - 1 - bytes.len());
+        assert!(&found[..bytes.len()] == bytes, "the bytes at {at}");
+        assert!(tail.iter().all(|b| *b == 0) && behind == [0xee], "what is behind the bytes at {at}");
+    }
+
+    #[test]
+    fn bytes_go_where_their_extents_are() {
+        let bytes = some((2 << 20) + 4096 + 100);
+        let whole = 2 << 20;
+        let (done, target) = put(|shared, buffer| {
+            // More than a buffer, in one extent and the rest of it far away.
+            shared.bytes(&bytes, &[(0, whole), (5 << 20, 8192)], buffer)?;
+            // Before what is waiting, behind it, and where a product of its numbers is.
+            shared.bytes(&bytes[..4096], &[((8 << 20) + 4096, 4096)], buffer)?;
+            shared.bytes(&bytes[4096..8192], &[(8 << 20, 4096)], buffer)?;
+            shared.bytes(&bytes[..100], &[((8 << 20) + 8192, 4096)], buffer)?;
+            shared.bytes(&bytes[..200], &[((8 << 20) + 12_288, 4096)], buffer)
+        });
+        done.unwrap();
+        let at = usize::try_from(whole).unwrap();
+        holds(&target, 0, &bytes[..at]);
+        holds(&target, 5 << 20, &bytes[at..]);
+        assert!(get(&target, 8 << 20, 8192) == [&bytes[4096..8192], &bytes[..4096]].concat());
+        assert!(get(&target, (8 << 20) + 8192, 100) == bytes[..100]);
+        holds(&target, (8 << 20) + 12_288, &bytes[..200]);
+        let (done, target) = put(|shared, buffer| {
+            shared.bytes(&bytes[..4096], &[(4096 - START, 4096)], buffer)?;
+            shared.bytes(&bytes[..9], &[((16 << 20) - START, 4096)], buffer)
+        });
+        done.unwrap();
+        holds(&target, 4096 - START, &bytes[..4096]);
+        holds(&target, (16 << 20) - START, &bytes[..9]);
+    }
+
+    #[test]
+    fn a_large_file_goes_into_all_of_its_extents() {
+        let bytes = some((3 << 20) + (1 << 19) + 77);
+        let mut file = tempfile::tempfile().unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+        let (len, path) = (bytes.len() as u64, Path::new("file"));
+        let first = 2_621_440;
+        let extents = [(1 << 20, first), (8 << 20, 4096), (10 << 20, len - first - 4096)];
+        let (done, target) = put(|shared, buffer| {
+            // Something waits in the buffer that the file goes through.
+            shared.bytes(b"waits", &[(0, 4096)], buffer)?;
+            shared.large(&mut file, path, len, &extents, buffer)
+        });
+        done.unwrap();
+        holds(&target, 0, b"waits");
+        let first = usize::try_from(first).unwrap();
+        holds(&target, 1 << 20, &bytes[..first]);
+        holds(&target, 8 << 20, &bytes[first..first + 4096]);
+        holds(&target, 10 << 20, &bytes[first + 4096..]);
+        // One that has become shorter, and one that cannot be read.
+        let (done, _) = put(|shared, buffer| shared.large(&mut file, path, len + 1, &[(0, len + 1)], buffer));
+        assert!(matches!(done, Err(DiskError::Changed { found, .. }) if found == "less"));
+        let mut folder = File::open("/").unwrap();
+        let (done, _) = put(|shared, buffer| shared.large(&mut folder, path, 4096, &[(0, 4096)], buffer));
+        assert!(matches!(done, Err(DiskError::Read { .. })));
+    }
+
+    #[test]
+    fn what_is_left_begins_where_what_is_done_ends() {
+        assert_eq!(left((100, 5000, 30), 0), Some((100, 5000, 30)));
+        assert_eq!(left((100, 5000, 30), 29), Some((129, 5029, 1)));
+        assert_eq!(left((100, 5000, 30), 30), None);
+    }
+
+    /// Reads that end as they are told to.
+    struct Told(VecDeque<Result<usize, io::ErrorKind>>);
+
+    impl Read for Told {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.0.pop_front().unwrap_or(Ok(0))?;
+            buffer[..count].fill(0x77);
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn a_small_file_is_read_to_its_end_and_its_length_is_held_against_it() {
+        use io::ErrorKind::{Interrupted, PermissionDenied};
+        let told = |reads: &[Result<usize, io::ErrorKind>]| {
+            let mut file = Told(reads.iter().copied().collect());
+            put(|shared, buffer| shared.small(&mut file, Path::new("file"), 5000, START + 4096, buffer))
+        };
+        for reads in [&[Ok(5000)][..], &[Ok(4000), Ok(1000)], &[Err(Interrupted), Ok(2000), Err(Interrupted), Ok(3000)]]
+        {
+            let (done, target) = told(reads);
+            done.unwrap();
+            holds(&target, 4096, &[0x77; 5000]);
+        }
+        for (reads, wanted) in [(&[Ok(4999)][..], "4999"), (&[Ok(5001)], "more"), (&[Ok(4000), Ok(1001)], "more")] {
+            let (done, _) = told(reads);
+            assert!(
+                matches!(&done, Err(DiskError::Changed { found, expected: 5000, .. }) if found == wanted),
+                "{done:?}"
+            );
+        }
+        let (done, _) = told(&[Ok(10), Err(PermissionDenied), Ok(4990)]);
+        assert!(matches!(done, Err(DiskError::Read { .. })), "{done:?}");
     }
 }

@@ -209,3 +209,136 @@ impl RegionSink for Sink<'_> {
         self.target.zeros(self.offset + at, len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use cairn_process::Quiet;
+
+    use super::*;
+    use crate::source::{Region, Source};
+    use crate::target::MemoryTarget;
+    use crate::tree::Content;
+
+    fn tree(files: &[(&str, u64, Content)]) -> Tree {
+        let mut tree = Tree::new();
+        for (path, len, content) in files {
+            let node = Node::File { len: *len, content: content.clone() };
+            tree.push(Entry { path: (*path).into(), mode: 0o644, uid: 0, gid: 0, mtime: 7, node }).unwrap();
+        }
+        tree
+    }
+
+    fn plan(tree: &Tree) -> Ext4Plan<'_> {
+        let size = Ext4Size::AtLeast { free: 0 };
+        Ext4Plan::new(tree, &Ext4Options { uuid: Uuid::from_u128(5), label: "x".into(), epoch: 7, size }).unwrap()
+    }
+
+    #[derive(Default)]
+    struct Counted(AtomicU64);
+
+    impl Report for Counted {
+        fn phase(&self, _name: &str, _total: Option<u64>) {}
+
+        fn advance(&self, steps: u64) {
+            self.0.fetch_add(steps, Ordering::Relaxed);
+        }
+
+        fn note(&self, _text: &str) {}
+    }
+
+    #[test]
+    fn what_is_told_and_what_is_copied_are_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, vec![3; 300_000]).unwrap();
+        let bytes = |len: usize| Content::Bytes(vec![7; len]);
+        let mut files = vec![("path", 300_000, Content::Path(path)), ("empty", 0, Content::Path("/nowhere".into()))];
+        let names: Vec<String> = (0..150).map(|n| n.to_string()).collect();
+        files.extend(names.iter().map(|name| (name.as_str(), 100, bytes(100))));
+        let tree = tree(&files);
+        let plan = plan(&tree);
+        assert_eq!(plan.data_bytes(), 315_000);
+        assert!(format!("{plan:?}").starts_with("Ext4Plan { layout: "));
+        let len = usize::try_from(plan.bytes()).unwrap();
+        let write = |fill, threads| {
+            let target = MemoryTarget::new(len + 8192, fill);
+            let report = Counted::default();
+            plan.write(&target, 4096, threads, &report).unwrap();
+            assert_eq!(report.0.into_inner(), 315_000);
+            let region = Region::new(&target, 4096, plan.bytes());
+            let reader = crate::ext4::Reader::open(region).unwrap();
+            assert!(reader.read("/path", 1 << 20).unwrap().unwrap() == vec![3; 300_000]);
+            assert!(reader.read("/149", 100).unwrap().unwrap() == [7; 100]);
+            assert_eq!(reader.read("/empty", 0).unwrap().unwrap(), b"");
+            let mut bytes = vec![0; len];
+            region.read_at(0, &mut bytes).unwrap();
+            let around = target.into_bytes();
+            assert!(around[..4096].iter().chain(&around[4096 + len..]).all(|b| *b == fill));
+            bytes
+        };
+        assert!(write(0, 1) == write(0x5a, 3), "neither threads nor what was there show");
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_it_was_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "12345").unwrap();
+        std::os::unix::fs::symlink("file", dir.path().join("link")).unwrap();
+        let put = |len, content| {
+            let tree = tree(&[("first", 3, Content::Bytes(b"123".to_vec())), ("file", len, content)]);
+            plan(&tree).write(&MemoryTarget::new(16 << 20, 0), 0, 1, &Quiet)
+        };
+        put(5, Content::Path(path.clone())).unwrap();
+        for (len, wanted) in [(4, "more"), (6, "5"), (1 << 20, "5")] {
+            let error = put(len, Content::Path(path.clone())).unwrap_err();
+            assert!(matches!(&error, DiskError::Changed { found, .. } if found == wanted), "{len}: {error:?}");
+        }
+        for len in [4, 6] {
+            let error = put(len, Content::Bytes(b"12345".to_vec())).unwrap_err();
+            assert!(matches!(&error, DiskError::Changed { found, .. } if found == "5"), "{len}: {error:?}");
+        }
+        // It has become a link.
+        let error = put(5, Content::Path(dir.path().join("link"))).unwrap_err();
+        assert!(matches!(error, DiskError::Read { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn the_first_of_several_failures_is_told() {
+        // In each batch of files one that is not there, and as many threads as batches.
+        let names: Vec<String> = (0..640).map(|n| format!("{n:03}")).collect();
+        let of = |name: &String| (name.parse::<u64>().unwrap() % 64) == 63;
+        let content = |name: &String| {
+            if of(name) { Content::Path(format!("/nowhere/{name}").into()) } else { Content::Bytes(vec![1]) }
+        };
+        let files: Vec<_> = names.iter().map(|name| (name.as_str(), 1, content(name))).collect();
+        let tree = tree(&files);
+        let plan = plan(&tree);
+        let error = plan.write(&MemoryTarget::new(16 << 20, 0), 0, 10, &Quiet).unwrap_err();
+        assert!(matches!(&error, DiskError::Read { path, .. } if path.ends_with("063")), "{error:?}");
+    }
+
+    #[test]
+    fn pieces_go_where_they_belong() {
+        let target = MemoryTarget::new(20 << 20, 0xee);
+        let mut sink = Sink { target: &target, offset: 512, pending: Vec::new(), pending_at: 0, failed: None };
+        let pieces =
+            [(4096, 1, 4096), (16 << 20, 2, 4096), ((16 << 20) + 4096, 3, 100), (0, 4, 2 << 20), (8 << 20, 5, 1)];
+        for (at, byte, len) in pieces {
+            sink.data(at, &vec![byte; len]).unwrap();
+        }
+        sink.zeros(3 << 20, 4096).unwrap();
+        sink.flush().unwrap();
+        let bytes = target.into_bytes();
+        let at = |n: usize| bytes[512 + n];
+        assert_eq!(
+            [at(16 << 20), at((16 << 20) + 4095), at((16 << 20) + 4096), at((16 << 20) + 4196)],
+            [2, 2, 3, 0xee]
+        );
+        assert_eq!([at(0), at(8192), at((2 << 20) - 1), at(2 << 20)], [4, 4, 4, 0xee]);
+        assert_eq!([at(3 << 20), at((3 << 20) + 4095), at((3 << 20) + 4096)], [0, 0, 0xee]);
+        assert_eq!([at(8 << 20), at((8 << 20) + 1)], [5, 0xee]);
+    }
+}

@@ -198,3 +198,154 @@ fn file(len: u64) -> u64 {
     // Copies of the superblock may divide each extent once.
     blocks + (2 * extents).div_ceil(340) + 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Content, Entry};
+
+    const LARGEST: u64 = u32::MAX as u64;
+
+    fn tree(entries: impl IntoIterator<Item = (String, Node)>) -> Tree {
+        let mut tree = Tree::new();
+        for (path, node) in entries {
+            tree.push(Entry { path, mode: 0o644, uid: 0, gid: 0, mtime: 0, node }).unwrap();
+        }
+        tree
+    }
+
+    fn empty() -> Node {
+        Node::File { len: 0, content: Content::Bytes(Vec::new()) }
+    }
+
+    fn counted(tree: &Tree) -> (u64, u64) {
+        let Contents { blocks, inodes } = Contents::of(tree);
+        (blocks, inodes)
+    }
+
+    #[test]
+    fn each_entry_takes_what_it_takes() {
+        // lost+found and the root.
+        assert_eq!(counted(&Tree::new()), (5, 11));
+        let file = Node::File { len: 5000, content: Content::Bytes(Vec::new()) };
+        let all = [
+            ("", Node::Dir),
+            ("d", Node::Dir),
+            ("d/f", file),
+            ("short", Node::Symlink("x".repeat(59))),
+            ("long", Node::Symlink("x".repeat(60))),
+            ("longer", Node::Symlink("x".repeat(61))),
+            ("same", Node::Hardlink(2)),
+        ];
+        assert_eq!(counted(&tree(all.map(|(path, node)| (path.to_string(), node)))), (10, 16));
+        // 336 records of 12 bytes, and lost+found's, are what a block holds.
+        let many = |folder: &str, count: usize| {
+            let names = (0..count).map(|n| (format!("{folder}{n:04}"), empty()));
+            counted(&tree([("d".to_string(), Node::Dir)].into_iter().chain(names)))
+        };
+        assert_eq!([335, 336].map(|n| many("", n).0), [6, 8]);
+        assert_eq!([338, 339].map(|n| many("d/", n).0), [6, 8]);
+    }
+
+    #[test]
+    fn records_directories_and_files_are_rounded_up() {
+        assert_eq!(["a", "abcd", "abcde", "lost+found"].map(record), [12, 12, 16, 20]);
+        assert_eq!([0, 4060, 4061, 7640, 7641, 3_820_000].map(directory), [1, 1, 3, 3, 4, 1003]);
+        let mib = |n: u64| n << 20;
+        assert_eq!([0, 1, 4096, 4097].map(file), [0, 1, 1, 2]);
+        assert_eq!([mib(256), mib(256) + 1].map(file), [65_536, 65_539]);
+        assert_eq!([mib(170 * 128), mib(171 * 128)].map(file), [170 * 32_768 + 2, 171 * 32_768 + 3]);
+    }
+
+    #[test]
+    fn copies_of_the_superblock_are_where_sparse_super_has_them() {
+        let found: Vec<u64> = (1..400).filter(|group| has_copy(*group)).collect();
+        assert_eq!(found, [1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243, 343]);
+    }
+
+    #[test]
+    fn journals_are_as_large_as_those_of_mke2fs() {
+        let mut from = 0;
+        for (until, size) in [
+            (32_767, 1024),
+            (262_143, 4096),
+            (524_287, 8192),
+            (4_194_303, 16_384),
+            (8_388_607, 32_768),
+            (16_777_215, 65_536),
+            (33_554_431, 131_072),
+            (LARGEST, 262_144),
+        ] {
+            assert_eq!((journal(from), journal(until)), (size, size), "{until}");
+            from = until + 1;
+        }
+    }
+
+    /// What came out when `e2fsck` and mkext4 were content with it, so that no change to the sums goes unseen.
+    #[test]
+    fn the_shape_follows_from_the_size() {
+        let of = |inodes, bytes, free| {
+            let geometry = Contents { blocks: 0, inodes }.geometry(bytes, free);
+            geometry.map(|Geometry { blocks, inodes, capacity }| (blocks, inodes, capacity))
+        };
+        let group = BLOCKS_PER_GROUP * BLOCK;
+        for (inodes, bytes, free, wanted) in [
+            (11, LEAST - 1, 0, None),
+            (11, LEAST, 0, Some((4096, 1024, 2938))),
+            (11, LEAST + 4095, 0, Some((4096, 1024, 2938))),
+            (1000, LEAST, 0, Some((4096, 1264, 2908))),
+            (40_000, LEAST, 0, None),
+            (5000, 100 * MIB, 0, Some((25_600, 6400, 23_770))),
+            (11, 100 * MIB, 40_000, Some((25_600, 10_016, 23_318))),
+            (11, group, 0, Some((32_768, 8192, 27_642))),
+            // A last group must have room for what each has.
+            (11, group + 323 * BLOCK, 0, Some((32_768, 8192, 27_642))),
+            (11, group + 324 * BLOCK, 0, Some((33_092, 8288, 28_207))),
+            (11, group + 10 * MIB, 0, Some((35_328, 8832, 30_392))),
+            // As many inodes as there are blocks in the group, and one too many.
+            (32_768, group, 0, Some((32_768, 32_768, 24_570))),
+            (32_769, group, 0, None),
+            (32_768, 2 * group, 0, Some((65_536, 40_960, 57_588))),
+            (100_000, 1 << 30, 0, Some((262_144, 125_056, 245_120))),
+            (11, 4 << 30, 1 << 18, Some((1_048_576, 262_144, 1_014_664))),
+            (11, 17 << 30, 1 << 20, Some((4_456_448, 1_114_112, 4_348_988))),
+            (11, (40 << 30) + 3 * MIB, 0, Some((10_486_528, 2_624_496, 10_245_207))),
+            (11, 1 << 40, 0, Some((268_435_456, 67_108_864, 263_691_034))),
+            (11, (LARGEST - 1) * BLOCK, 0, Some((4_294_967_294, 1_073_741_824, 4_222_983_116))),
+            (11, LARGEST * BLOCK, 0, None),
+        ] {
+            assert_eq!(of(inodes, bytes, free), wanted, "{inodes} inodes, {bytes} bytes, {free} free");
+        }
+        let fit = |blocks, bytes| Contents { blocks, inodes: 11 }.fit(bytes).is_some();
+        assert_eq!((fit(2938, LEAST), fit(2939, LEAST)), (true, false));
+    }
+
+    #[test]
+    fn as_much_is_needed_as_makes_it_fit() {
+        let of = |blocks, inodes, free| Contents { blocks, inodes }.needed(free);
+        for (blocks, inodes, free, wanted) in [
+            (4, 11, 0, LEAST),
+            (3000, 11, 0, 17 * MIB),
+            (4000, 11, 0, 21 * MIB),
+            (30_000, 11, 0, 127 * MIB),
+            (1000, 900, 300 * MIB, 331 * MIB),
+            (1 << 20, 5000, 1 << 30, 5328 * MIB),
+            // Another group for the inodes.
+            (4, 40_000, 0, 144 * MIB),
+            (4, 40_000, 100 * MIB, 149 * MIB),
+        ] {
+            assert_eq!(of(blocks, inodes, free).unwrap(), wanted, "{blocks} blocks, {inodes} inodes, {free} free");
+        }
+        for (blocks, free, wanted) in [
+            (LARGEST - 10, 0, 1 << 44),
+            (LARGEST + 2, 0, (LARGEST + 2) * BLOCK),
+            (LARGEST, 4096, (LARGEST + 1) * BLOCK),
+        ] {
+            let error = of(blocks, 11, free).unwrap_err();
+            assert!(matches!(error, DiskError::TooSmall { needed, .. } if needed == wanted), "{error:?}");
+            assert!(matches!(error, DiskError::TooSmall { size, .. } if size == LARGEST * BLOCK), "{error:?}");
+        }
+        assert!(of(4, 11, u64::MAX).is_err());
+        assert_eq!(needed(&Tree::new(), 0).unwrap(), LEAST);
+    }
+}

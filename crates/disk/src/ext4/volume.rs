@@ -47,7 +47,6 @@ impl<'a> Volume<'a> {
             && (128..=sb.block_size()).contains(&u64::from(sb.inode_size))
             && u64::from(sb.blocks_per_group) <= bits
             && (1..=bits).contains(&u64::from(sb.inodes_per_group))
-            && u64::from(sb.first_data_block) < sb.blocks_count
             && u64::from(sb.inodes_count) <= sb.group_count().saturating_mul(u64::from(sb.inodes_per_group));
         if !sound {
             return Err(wrong("its superblock has impossible numbers".into()));

@@ -186,3 +186,182 @@ impl Seek for Device<'_> {
 fn index(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Source;
+    use crate::target::{Fault, FaultTarget, MemoryTarget};
+
+    const START: u64 = 1536;
+
+    /// Numbers that are the same in every run.
+    fn numbers() -> impl FnMut(usize) -> usize {
+        let mut state = 7_u64;
+        move |end| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % end
+        }
+    }
+
+    /// Whatever is written in whatever order, what is read is what was written last, and so is what is there at the end.
+    #[test]
+    fn it_is_like_memory() {
+        // No whole number of pages.
+        const LEN: usize = 100_000;
+        let mut below = numbers();
+        for existing in [false, true] {
+            let target = MemoryTarget::new(LEN + 4096, 0xee);
+            let mut device = if existing {
+                Device::existing(&target, START, LEN as u64)
+            } else {
+                Device::new(&target, START, LEN as u64).unwrap()
+            };
+            let mut model = vec![if existing { 0xee } else { 0 }; LEN];
+            for n in 0..4000 {
+                let size = [1, 4, 32, 512, 1023, 1024, 1025, 4096, 9000][below(9)];
+                let at = if below(2) == 0 { below(LEN) } else { below(LEN / 512) * 512 };
+                // Where the one before has ended, now and then: pieces grow.
+                let at = if below(3) == 0 { usize::try_from(device.at).unwrap().min(LEN - 1) } else { at };
+                device.seek(SeekFrom::Start(at as u64)).unwrap();
+                let size = size.min(LEN - at);
+                if below(3) == 0 {
+                    let mut found = vec![0; size];
+                    device.read_exact(&mut found).unwrap();
+                    assert!(found == model[at..at + size], "{n}: {size} bytes at {at}");
+                } else {
+                    // Zeros, too.
+                    let byte = u8::try_from(below(3) * below(80)).unwrap();
+                    device.write_all(&vec![byte; size]).unwrap();
+                    model[at..at + size].fill(byte);
+                }
+                assert_eq!(device.stream_position().unwrap(), (at + size) as u64);
+                if below(500) == 0 {
+                    device.finish().unwrap();
+                }
+            }
+            device.finish().unwrap();
+            let bytes = target.into_bytes();
+            let start = usize::try_from(START).unwrap();
+            assert!(bytes[start..start + LEN] == model, "what is there at the end");
+            assert!(bytes[..start].iter().chain(&bytes[start + LEN..]).all(|b| *b == 0xee), "and around it");
+        }
+    }
+
+    #[test]
+    fn it_ends_where_it_ends() {
+        let target = MemoryTarget::new(20_000, 0xee);
+        let mut device = Device::new(&target, START, 5000).unwrap();
+        assert_eq!(device.seek(SeekFrom::End(-100)).unwrap(), 4900);
+        assert_eq!(device.write(&[1; 2000]).unwrap(), 100);
+        assert_eq!((device.write(&[1; 2000]).unwrap(), device.write(&[1]).unwrap()), (0, 0));
+        assert_eq!(device.seek(SeekFrom::Current(-50)).unwrap(), 4950);
+        assert_eq!(device.write(&[2; 100]).unwrap(), 50);
+        assert_eq!(device.read(&mut [0; 9]).unwrap(), 0);
+        assert_eq!(device.seek(SeekFrom::Start(9000)).unwrap(), 9000);
+        assert_eq!((device.read(&mut [0; 9]).unwrap(), device.write(&[1; 9]).unwrap()), (0, 0));
+        assert!(device.seek(SeekFrom::Current(-9001)).is_err());
+        assert_eq!(device.get::<4>(4948).unwrap(), [1, 1, 2, 2]);
+        device.put(4998, &[3, 4]).unwrap();
+        assert!(device.put(4999, &[5, 6]).is_err());
+        device.finish().unwrap();
+        let bytes = target.into_bytes();
+        let end = usize::try_from(START).unwrap() + 5000;
+        assert_eq!(bytes[end - 4..end + 1], [2, 2, 3, 5, 0xee]);
+    }
+
+    /// How often something is written, and how much at most.
+    #[derive(Debug)]
+    struct Counting(MemoryTarget, Mutex<Vec<(u64, usize)>>);
+
+    use std::sync::Mutex;
+
+    impl Source for Counting {
+        fn len(&self) -> u64 {
+            self.0.len()
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+            self.0.read_at(offset, buffer)
+        }
+    }
+
+    impl Target for Counting {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+            self.1.lock().unwrap().push((offset, bytes.len()));
+            self.0.write_at(offset, bytes)
+        }
+
+        fn zeros(&self, offset: u64, len: u64) -> io::Result<()> {
+            self.0.zeros(offset, len)
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            self.0.sync()
+        }
+    }
+
+    #[test]
+    fn data_goes_out_in_large_pieces_and_zeros_where_something_was() {
+        let target = Counting(MemoryTarget::new(4 << 20, 0xee), Mutex::default());
+        let mut device = Device::new(&target, 4096, 3 << 20).unwrap();
+        // Zeros onto zeros are nothing to write.
+        device.put(0, &[0; 600]).unwrap();
+        for n in 0..20 {
+            device.put(8192 + n * 65_536, &[7; 65_536]).unwrap();
+        }
+        device.put(2 << 20, &[1; 4]).unwrap();
+        device.finish().unwrap();
+        let written = std::mem::take(&mut *target.1.lock().unwrap());
+        assert_eq!(written, [(12_288, 1 << 20), (12_288 + (1 << 20), 4 * 65_536), ((2 << 20) + 4096, 4096)]);
+        // What was there is overwritten, also by zeros.
+        let mut device = Device::existing(&target, 4096, 3 << 20);
+        device.put(2 << 20, &[0; 4]).unwrap();
+        device.put((2 << 20) + 65_536, &[0; 4]).unwrap();
+        device.finish().unwrap();
+        assert_eq!(*target.1.lock().unwrap(), [((2 << 20) + 4096, 4096)]);
+    }
+
+    #[test]
+    fn the_very_first_bytes_are_like_all_others() {
+        let target = MemoryTarget::new(32 << 10, 0xee);
+        let mut device = Device::new(&target, 0, 32 << 10).unwrap();
+        // Zeros onto data that waits to be written, and a look at it.
+        device.put(0, &[7; 2000]).unwrap();
+        device.put(100, &[0; 4]).unwrap();
+        device.put(8192, &[7; 2000]).unwrap();
+        device.put(0, &[8; 2000]).unwrap();
+        assert_eq!(device.get::<4>(98).unwrap(), [8; 4]);
+        device.put(98, &[9, 9, 0, 0]).unwrap();
+        // A page without a single zero, in small pieces.
+        (0..8).for_each(|n| device.put(16_384 + n * 512, &[5; 512]).unwrap());
+        device.finish().unwrap();
+        let bytes = target.into_bytes();
+        assert_eq!(bytes[96..104], [8, 8, 9, 9, 0, 0, 8, 8]);
+        assert!(bytes[16_384..20_480].iter().all(|b| *b == 5) && bytes[20_480] == 0);
+        let target = MemoryTarget::new(32 << 10, 0);
+        let mut device = Device::existing(&target, 0, 32 << 10);
+        device.put(0, &[7; 2000]).unwrap();
+        device.put(100, &[0; 4]).unwrap();
+        device.finish().unwrap();
+        assert_eq!(target.into_bytes()[99..105], [7, 0, 0, 0, 0, 7]);
+    }
+
+    #[test]
+    fn the_first_failure_is_kept_with_its_place() {
+        let target = FaultTarget::new(MemoryTarget::new(64 << 10, 0), Fault::FullAfter(0));
+        let mut device = Device::new(&target, START, 32 << 10).unwrap();
+        assert!(device.take_failure().is_none());
+        device.put(0, &[1; 2000]).unwrap();
+        // A piece that does not follow: the one before goes out, and cannot.
+        assert_eq!(device.put(8192, &[1; 2000]).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        device.put(16_384, &[1; 4]).unwrap();
+        assert!(device.finish().is_err());
+        let (at, error) = device.take_failure().unwrap();
+        assert_eq!((at, error.kind()), (START, io::ErrorKind::StorageFull));
+    }
+}

@@ -43,3 +43,13 @@ impl FatFile {
 fn cluster_size(volume: u64) -> u64 {
     if volume > 8 << 30 { 32 << 10 } else { 4 << 10 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_are_larger_above_8_gib() {
+        assert_eq!([0, 8 << 30, (8 << 30) + 1, 1 << 40].map(cluster_size), [4096, 4096, 32_768, 32_768]);
+    }
+}

@@ -197,3 +197,143 @@ fn endless(why: Spent) -> DiskError {
 fn told(budget: &Budget, error: io::Error) -> DiskError {
     budget.spent().map_or_else(|| wrong(error.to_string()), endless)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk of which only the first sector is anything.
+    #[derive(Debug)]
+    struct Boot([u8; 512], u64);
+
+    impl Source for Boot {
+        fn len(&self) -> u64 {
+            self.1
+        }
+
+        fn read_at(&self, _offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+            buffer.copy_from_slice(&self.0[..buffer.len()]);
+            Ok(())
+        }
+    }
+
+    /// The fields of a boot sector as the specification has them.
+    #[derive(Debug, Clone, Copy)]
+    struct Fields {
+        sector: u16,
+        cluster: u8,
+        reserved: u16,
+        fats: u8,
+        roots: u16,
+        total16: u16,
+        fat16: u16,
+        total32: u32,
+        fat32: u32,
+        root: u32,
+    }
+
+    /// A floppy disk of 1440 KiB.
+    const FAT12: Fields = Fields {
+        sector: 512,
+        cluster: 1,
+        reserved: 1,
+        fats: 2,
+        roots: 224,
+        total16: 2880,
+        fat16: 9,
+        total32: 0,
+        fat32: 0,
+        root: 0,
+    };
+
+    /// 126 clusters and the two that there never are fill one sector of FAT.
+    const FAT32: Fields = Fields {
+        sector: 512,
+        cluster: 8,
+        reserved: 32,
+        fats: 2,
+        roots: 0,
+        total16: 0,
+        fat16: 0,
+        total32: 32 + 2 + 126 * 8,
+        fat32: 1,
+        root: 2,
+    };
+
+    fn sound_in(fields: Fields, len: u64) -> bool {
+        let mut boot = [0; 512];
+        let f = fields;
+        for (at, bytes) in [
+            (11, &f.sector.to_le_bytes()[..]),
+            (13, &[f.cluster]),
+            (14, &f.reserved.to_le_bytes()),
+            (16, &[f.fats]),
+            (17, &f.roots.to_le_bytes()),
+            (19, &f.total16.to_le_bytes()),
+            (22, &f.fat16.to_le_bytes()),
+            (32, &f.total32.to_le_bytes()),
+            (36, &f.fat32.to_le_bytes()),
+            (44, &f.root.to_le_bytes()),
+        ] {
+            boot[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        plausible(Region::new(&Boot(boot, len), 0, len)).unwrap().is_ok()
+    }
+
+    fn sound(fields: Fields) -> bool {
+        sound_in(fields, 1 << 30)
+    }
+
+    #[test]
+    fn what_volumes_have_is_let_through_up_to_its_end() {
+        assert!(sound(FAT12) && sound(FAT32));
+        assert!(sound_in(FAT12, 2880 * 512) && !sound_in(FAT12, 2880 * 512 - 1));
+        assert!(sound_in(FAT32, 1042 * 512) && !sound_in(FAT32, 1042 * 512 - 1));
+        for sector in [512, 1024, 2048, 4096] {
+            assert!(sound(Fields { sector, ..FAT12 }), "{sector}");
+        }
+        for cluster in [1, 2, 4, 128] {
+            assert!(sound(Fields { cluster, ..FAT12 }), "{cluster}");
+        }
+        assert!(sound(Fields { fats: 1, ..FAT12 }));
+        // What is in front of the data: one sector, 2 times 9, and 224 entries of 32 bytes.
+        assert!(sound(Fields { total16: 34, ..FAT12 }) && !sound(Fields { total16: 33, ..FAT12 }));
+        assert!(
+            sound(Fields { roots: 225, total16: 35, ..FAT12 }) && !sound(Fields { roots: 225, total16: 34, ..FAT12 })
+        );
+        // A number in 16 bits comes before the one in 32.
+        assert!(
+            sound(Fields { total16: 0, total32: 2880, ..FAT12 })
+                && !sound(Fields { total16: 33, total32: 2880, ..FAT12 })
+        );
+    }
+
+    #[test]
+    fn each_number_alone_can_be_impossible() {
+        for (what, fields) in [
+            ("sector", Fields { sector: 0, ..FAT12 }),
+            ("sector", Fields { sector: 513, ..FAT12 }),
+            ("sector", Fields { sector: 256, ..FAT12 }),
+            ("sector", Fields { sector: 8192, ..FAT12 }),
+            ("cluster", Fields { cluster: 0, ..FAT12 }),
+            ("cluster", Fields { cluster: 3, ..FAT12 }),
+            ("fats", Fields { fats: 0, ..FAT12 }),
+            ("fats", Fields { fats: 3, ..FAT12 }),
+            ("reserved", Fields { reserved: 0, ..FAT12 }),
+            ("total", Fields { total16: 0, ..FAT12 }),
+            ("sector", Fields { sector: 513, ..FAT32 }),
+            ("cluster", Fields { cluster: 3, ..FAT32 }),
+            ("fats", Fields { fats: 3, fat32: 9, ..FAT32 }),
+            ("reserved", Fields { reserved: 0, ..FAT32 }),
+            ("total", Fields { total32: 34, ..FAT32 }),
+        ] {
+            assert!(!sound(fields), "{what}: {fields:?}");
+        }
+        // A cluster more than the FAT has entries.
+        assert!(!sound(Fields { total32: FAT32.total32 + 8, ..FAT32 }));
+        assert!(sound(Fields { total32: FAT32.total32 + 7, ..FAT32 }));
+        for (root, is) in [(0, false), (1, false), (2, true), (127, true), (128, false)] {
+            assert_eq!(sound(Fields { root, ..FAT32 }), is, "{root}");
+        }
+    }
+}

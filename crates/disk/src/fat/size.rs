@@ -52,12 +52,48 @@ pub(super) fn clusters(files: &[FatFile], cluster: u64) -> u64 {
             // A long name takes a slot for each 13 units, and the short one that always goes with it.
             let slots = name.encode_utf16().count().div_ceil(13) as u64 + 1;
             *directories.entry(parent).or_insert(4) += slots;
-            if end < file.path.len() {
-                directories.entry(path).or_insert(4);
-            }
         }
     }
     // A directory ends with an empty slot.
     let of_names: u64 = directories.values().map(|slots| ((slots + 1) * 32).div_ceil(cluster)).sum();
     data.saturating_add(of_names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Content;
+
+    fn file(path: &str, len: u64) -> FatFile {
+        FatFile { path: path.into(), len, content: Content::Bytes(Vec::new()) }
+    }
+
+    /// With a cluster for each slot of a directory, which shows every one that is counted.
+    #[test]
+    fn each_name_has_its_slots() {
+        let of =
+            |files: &[(&str, u64)]| clusters(&files.iter().map(|(path, len)| file(path, *len)).collect::<Vec<_>>(), 32);
+        // The label, and the end.
+        assert_eq!(of(&[]), 2);
+        assert_eq!(of(&[("abc", 0)]), 4);
+        assert_eq!((of(&[("thirteen-char", 0)]), of(&[("fourteen-chars", 0)])), (4, 5));
+        assert_eq!((of(&[("a", 32)]), of(&[("a", 33)])), (5, 6));
+        // A directory has a name, four slots of its own, and an end.
+        assert_eq!(of(&[("d/a", 0)]), 4 + 7);
+        assert_eq!(of(&[("d/a", 0), ("d/b", 0)]), 4 + 9);
+        assert_eq!(of(&[("d/e/a", 0)]), 4 + 7 + 7);
+        let one = clusters(&[file("a", 4096), file("b", 4097)], 4096);
+        assert_eq!(one, 4, "and mostly they all fit into one cluster");
+    }
+
+    #[test]
+    fn a_volume_is_as_large_as_it_must_be() {
+        let of = |len| needed(&[file("a", len)]);
+        assert_eq!((needed(&[]), of(1), of(200 << 20)), (LEAST_FAT, LEAST_FAT, LEAST_FAT));
+        // 400 MiB, both FATs of 102402 entries, what is in front of them, the root: rounded up.
+        assert_eq!(of(400 << 20), 401 << 20);
+        // Above 8 GiB clusters are larger, and the FATs of the small ones leave more room than is needed.
+        assert_eq!(of((8 << 30) + 1), (8 << 30) + (17 << 20));
+        assert_eq!(of(u64::MAX), u64::MAX);
+    }
 }

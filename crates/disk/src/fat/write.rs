@@ -188,3 +188,71 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::target::MemoryTarget;
+
+    struct Told(VecDeque<Result<usize, io::ErrorKind>>);
+
+    impl Read for Told {
+        fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+            Ok(self.0.pop_front().unwrap_or(Ok(0))?)
+        }
+    }
+
+    /// What is thought of a file of which 5 bytes were expected and these were read, by a target that took them all or not.
+    fn judged(reads: &[Result<usize, io::ErrorKind>], whole: bool) -> Result<(), DiskError> {
+        let from = Box::new(Told(reads.iter().copied().collect()));
+        let mut counted = Counted { from, path: Path::new("file"), expected: 5, done: 0, failure: None };
+        for _ in reads {
+            let _ = counted.read(&mut [0; 9]);
+        }
+        counted.judge(whole)
+    }
+
+    #[test]
+    fn a_file_is_as_long_as_it_was_said_to_be() {
+        use io::ErrorKind::{Interrupted, PermissionDenied};
+        for whole in [true, false] {
+            judged(&[Ok(5)], whole).unwrap();
+            judged(&[Ok(2), Err(Interrupted), Ok(3)], whole).unwrap();
+            let more = judged(&[Ok(5), Ok(1)], whole);
+            assert!(matches!(&more, Err(DiskError::Changed { expected: 5, found, .. }) if found == "more"), "{more:?}");
+            let failed = judged(&[Ok(5), Err(PermissionDenied)], whole);
+            assert!(matches!(failed, Err(DiskError::Read { .. })), "{failed:?}");
+        }
+        let less = judged(&[Ok(4)], true);
+        assert!(matches!(&less, Err(DiskError::Changed { expected: 5, found, .. }) if found == "4"), "{less:?}");
+        judged(&[Ok(4)], false).unwrap();
+    }
+
+    #[test]
+    fn what_just_fits_is_let_through() {
+        for (name, good) in [("x".repeat(255), true), ("x".repeat(256), false), ("𝄞".repeat(128), false)] {
+            assert_eq!(check_name(&name).is_ok(), good, "{}", name.len());
+        }
+        let sector_size = SectorSize::B512;
+        let options = FatOptions { volume_id: 7, label: "ESP".into(), epoch: 0, sector_size };
+        let target = MemoryTarget::new(512, 0);
+        let of = |len| {
+            let files = [FatFile { path: "file".into(), len, content: Content::Bytes(Vec::new()) }];
+            (write(&target, 0, LEAST_FAT, &files, &options).unwrap_err(), size::needed(&files))
+        };
+        // Nothing is written where there is no room, and the least size is what is needed.
+        for len in [300 << 20, u64::from(u32::MAX)] {
+            let (error, least) = of(len);
+            assert!(
+                matches!(error, DiskError::TooSmall { size: LEAST_FAT, needed, .. } if needed == least),
+                "{error:?}"
+            );
+            assert!(least > len);
+        }
+        assert!(matches!(of(1 << 32).0, DiskError::FatFile { .. }));
+        let none = write(&target, 0, LEAST_FAT - 512, &[], &options).unwrap_err();
+        assert!(matches!(none, DiskError::TooSmall { needed: LEAST_FAT, .. }), "{none:?}");
+    }
+}

@@ -170,3 +170,52 @@ fn plausible(source: &dyn Source, sector_size: SectorSize) -> Result<bool, Strin
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::MemoryTarget;
+
+    #[test]
+    fn a_device_has_a_position() {
+        let target = MemoryTarget::new(1000, 0);
+        let mut device = Device { target: &target, at: 0, failed: None };
+        assert_eq!(device.seek(SeekFrom::End(-10)).unwrap(), 990);
+        device.write_all(b"ab").unwrap();
+        device.write_all(b"cd").unwrap();
+        assert_eq!(device.seek(SeekFrom::Current(-3)).unwrap(), 991);
+        let mut found = [0; 4];
+        assert_eq!((device.read(&mut found[..1]).unwrap(), device.read(&mut found[1..]).unwrap()), (1, 3));
+        assert_eq!((&found, device.at), (b"bcd\0", 995));
+        assert_eq!((device.read(&mut [0; 9]).unwrap(), device.read(&mut [0; 9]).unwrap()), (5, 0));
+        assert!(device.seek(SeekFrom::Current(-1001)).is_err());
+        device.flush().unwrap();
+        // The first failure stays.
+        assert!(device.write(&[1]).is_err());
+        device.seek(SeekFrom::Start(2000)).unwrap();
+        assert!(device.write(&[1]).is_err());
+        assert_eq!(device.failed.unwrap().0, 1000);
+    }
+
+    #[test]
+    fn a_header_is_looked_at_before_it_is_believed() {
+        let of = |entries: u32, size: u32| {
+            let target = MemoryTarget::new(1 << 20, 0);
+            let mut header = [0; 92];
+            header[..8].copy_from_slice(SIGNATURE);
+            header[80..84].copy_from_slice(&entries.to_le_bytes());
+            header[84..88].copy_from_slice(&size.to_le_bytes());
+            target.write_at(512, &header).unwrap();
+            plausible(&target, SectorSize::B512)
+        };
+        assert_eq!((of(128, 128), of(4096, 128)), (Ok(true), Ok(true)));
+        let refused = |entries: u32, size: u32| {
+            let why = format!("it has {entries} entries of {size} bytes, which no tool makes");
+            assert_eq!(of(entries, size), Err(why));
+        };
+        refused(4097, 128);
+        refused(128, 256);
+        refused(0x0102_0304, 0x0506_0708);
+        assert_eq!(plausible(&MemoryTarget::new(1 << 20, 0), SectorSize::B512), Ok(false));
+    }
+}

@@ -117,6 +117,58 @@ impl Ext4<'_> {
         self.put(at + 12, &entries.concat());
     }
 
+    /// Changes a number of the superblock.
+    pub fn set_super(&self, field: u64, bytes: &[u8]) {
+        self.put(1024 + field, bytes);
+    }
+
+    /// Says what an inode is.
+    pub fn set_mode(&self, ino: u32, mode: u16) {
+        self.put(self.inode(ino), &mode.to_le_bytes());
+    }
+
+    /// Gives an inode these flags and no others.
+    pub fn set_flags(&self, ino: u32, flags: u64) {
+        self.put(self.inode(ino) + 0x20, &low32(flags));
+    }
+
+    /// Writes other bytes over the beginning of a name, and perhaps another length of it.
+    pub fn rename(&self, folder: &str, name: &str, bytes: &[u8], len: Option<u8>) {
+        let (at, _) = self.entry(self.find(folder), name);
+        self.put(at + 8, bytes);
+        len.into_iter().for_each(|len| self.put(at + 6, &[len]));
+    }
+
+    /// The place of a block's bytes in the file, so many blocks before the end of the file system.
+    pub fn block(&self, n: u64) -> (u64, u64) {
+        (self.free(n), self.start + self.free(n) * BLOCK)
+    }
+
+    /// Gives an inode a map of its own: a node of so many entries, each of which is a piece (first block in the file, blocks,
+    /// first block on the disk) or, above the leaves, leads to a block.
+    pub fn map(&self, ino: u32, depth: u16, max: u16, entries: &[(u32, u16, u64)]) {
+        self.node(self.inode(ino) + 0x28, depth, max, entries.iter().map(|entry| Self::map_entry(depth, *entry)));
+        self.set_flags(ino, 0x8_0000);
+    }
+
+    /// The same in a block of the tree, so many blocks before the end of the file system.
+    pub fn map_block(&self, n: u64, depth: u16, max: u16, entries: &[(u32, u16, u64)]) {
+        let entries = entries.iter().map(|entry| Self::map_entry(depth, *entry));
+        self.node(self.free(n) * BLOCK, depth, max, entries);
+    }
+
+    fn map_entry(depth: u16, (logical, len, block): (u32, u16, u64)) -> [u8; 12] {
+        let mut entry = [0; 12];
+        entry[..4].copy_from_slice(&logical.to_le_bytes());
+        if depth == 0 {
+            entry[4..6].copy_from_slice(&len.to_le_bytes());
+            entry[8..].copy_from_slice(&low32(block));
+        } else {
+            entry[4..8].copy_from_slice(&low32(block));
+        }
+        entry
+    }
+
     /// An extent tree of five levels in each of which all entries lead to one child: 4 × 340^5 extents in five blocks.
     /// `step`: how much the entries of a node rise.
     pub fn bomb(&self, ino: u32, step: u32) {

@@ -195,6 +195,15 @@ fn clusters_and_folders_that_lead_back_come_to_an_end() {
 }
 
 #[test]
+fn a_name_that_is_none_is_refused_on_fat_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = volume(dir.path(), |fat| fat.add_folder(fat.root(), "A/B", fat.folder(fat.root(), "LOADER")));
+    let reader = fat::open(Region::new(&source, 0, u64::MAX)).unwrap();
+    assert_eq!(reader.list("loader").unwrap().unwrap().len(), 1);
+    refused(reader.list(""), "has a name that is none");
+}
+
+#[test]
 fn a_partition_table_without_end_is_refused() {
     use std::os::unix::fs::FileExt;
     let dir = tempfile::tempdir().unwrap();
@@ -217,4 +226,264 @@ fn a_partition_table_without_end_is_refused() {
         places.iter().zip(before).for_each(|(at, bytes)| file.write_all_at(&bytes, *at).unwrap());
     }
     assert_eq!(partition_table::read(&metered(&path)).unwrap(), whole);
+}
+
+#[test]
+fn each_number_of_a_superblock_alone_can_be_impossible() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |field: u64, bytes: &[u8]| {
+        let source = ext4(dir.path(), |fs| fs.set_super(field, bytes));
+        Reader::open(Region::new(&source, 0, u64::MAX)).map(drop)
+    };
+    let zero = [0; 4];
+    for (field, bytes) in [
+        (0x14, &[2, 0, 0, 0][..]),
+        (0x14, &[0, 0, 0, 1]),
+        (0x4, &zero),
+        (0x18, &[7, 0, 0, 0]),
+        (0x18, &[32, 0, 0, 0]),
+        (0x20, &zero),
+        (0x20, &[1, 0x80, 0, 0]),
+        (0x28, &zero),
+        (0x28, &[1, 0x80, 0, 0]),
+        (0x58, &[200, 0]),
+        (0x58, &[64, 0]),
+        (0x58, &[0, 0x20]),
+        (0xfe, &[33, 0]),
+        (0xfe, &[32, 1]),
+        (0x0, &[0xff; 4]),
+    ] {
+        refused(open(field, bytes), "impossible numbers");
+    }
+    assert!(matches!(open(0x18, &[6, 0, 0, 0]), Err(DiskError::Unknown { .. })));
+    // Those that there are, and the largest that may be.
+    for (field, bytes) in [(0xfe, &[0, 0][..]), (0xfe, &[64, 0]), (0x20, &[0, 0x80, 0, 0]), (0x58, &[0, 0x10])] {
+        open(field, bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_file_system_without_a_block_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = ext4(dir.path(), |fs| [0, 4].iter().for_each(|field| fs.set_super(*field, &[0; 4])));
+    refused(Reader::open(Region::new(&source, 0, u64::MAX)), "impossible numbers");
+}
+
+#[test]
+fn an_inode_is_read_from_its_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root.ext4");
+    let mut tree = Tree::new();
+    tree.push(bytes("file", "contents")).unwrap();
+    let size = Ext4Size::Fixed(300 << 20);
+    let options = Ext4Options { uuid: Uuid::from_u128(5), label: "root".into(), epoch: EPOCH, size };
+    Ext4Plan::new(&tree, &options).unwrap().write(&target(&path, 300 << 20), 0, 1, &Quiet).unwrap();
+    // Three groups; one inode in the last stands for a folder.
+    let last = u32::try_from(count(&metered(&path))).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let fs = Ext4::new(&file, 0);
+    fs.set_mode(last - 9, 0o040_755);
+    fs.point("/", "file", last - 9);
+    let source = metered(&path);
+    let reader = Reader::open(Region::new(&source, 0, u64::MAX)).unwrap();
+    assert_eq!(reader.kind("/file").unwrap(), Some(cairn_disk::ext4::EntryKind::Directory));
+}
+
+#[test]
+fn several_unknown_features_are_features() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |bits| {
+        let source = ext4(dir.path(), |fs| fs.add_features(bits));
+        Reader::open(Region::new(&source, 0, u64::MAX)).unwrap_err().to_string()
+    };
+    assert!(told(0xc000_0000).contains("the features 0xc0000000"), "{}", told(0xc000_0000));
+    assert!(told(0x8000_0000).contains("the feature 0x80000000"), "{}", told(0x8000_0000));
+}
+
+/// Checksums, of which the tools that alter the others know nothing.
+#[test]
+fn a_bit_that_is_wrong_is_seen() {
+    use std::os::unix::fs::FileExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root.ext4");
+    let mut tree = Tree::new();
+    tree.push(bytes("file", "contents")).unwrap();
+    let size = Ext4Size::AtLeast { free: 0 };
+    let options = Ext4Options { uuid: Uuid::from_u128(5), label: "root".into(), epoch: EPOCH, size };
+    let plan = Ext4Plan::new(&tree, &options).unwrap();
+    plan.write(&target(&path, plan.bytes()), 0, 1, &Quiet).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let read = |at: u64| {
+        let mut table = [0; 4];
+        file.read_exact_at(&mut table, 4096 + 8).unwrap();
+        // The second inode is the root's.
+        let at = if at >= 1 << 20 { u64::from(u32::from_le_bytes(table)) * 4096 + 256 + at - (1 << 20) } else { at };
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        let source = metered(&path);
+        let names = Reader::open(Region::new(&source, 0, u64::MAX)).and_then(|reader| reader.list("/"));
+        file.write_all_at(&byte, at).unwrap();
+        names
+    };
+    // A byte that nobody reads, and back again.
+    assert_eq!(read(0).unwrap().unwrap(), ["file", "lost+found"]);
+    refused(read(1024 + 0x78), "the checksum of its superblock is wrong");
+    // A time of the root's, and both halves of its checksum.
+    for field in [0x10, 0x7c, 0x82] {
+        refused(read((1 << 20) + field), "the checksum of inode 2 is wrong");
+    }
+}
+
+/// Pieces of a file as they may be, and as they may not.
+#[test]
+fn a_map_is_followed_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let block = 4096_usize;
+    // What the last blocks of the file system have: each its own byte.
+    let fill = |fs: &Ext4<'_>| {
+        let file = OpenOptions::new().write(true).open(dir.path().join("root.ext4")).unwrap();
+        for n in 0..4 {
+            std::os::unix::fs::FileExt::write_all_at(&file, &vec![u8::try_from(n).unwrap() + 1; block], fs.block(n).1)
+                .unwrap();
+        }
+    };
+    let read = |alter: &dyn Fn(&Ext4<'_>, u32), len: u64| {
+        let source = ext4(dir.path(), |fs| {
+            fill(fs);
+            let ino = fs.find("/file");
+            alter(fs, ino);
+            fs.set_len(ino, len);
+        });
+        let reader = Reader::open(Region::new(&source, 0, u64::MAX)).unwrap();
+        let pages =
+            |bytes: Vec<u8>| bytes.chunks(block).map(|page| (page[0], page[page.len() - 1])).collect::<Vec<_>>();
+        reader.read("/file", 1 << 30).map(|found| pages(found.unwrap()))
+    };
+    let at = |fs: &Ext4<'_>, n| fs.block(n).0;
+    // A hole in front, a piece of two, a hole, a piece that was never written (the length's top bit), one, and a hole.
+    let holes = |fs: &Ext4<'_>, ino| {
+        let pieces = [(1, 2, at(fs, 3)), (4, 0x8001, at(fs, 0)), (5, 1, at(fs, 1))];
+        fs.map(ino, 0, 4, &pieces);
+    };
+    let wanted = [0, 4, 3, 0, 0, 2, 0].map(|byte| (byte, byte));
+    assert_eq!(read(&holes, 7 * 4096).unwrap(), wanted);
+    assert_eq!(read(&holes, 6 * 4096).unwrap(), wanted[..6]);
+    assert_eq!(read(&holes, 2 * 4096 + 5).unwrap(), wanted[..3]);
+    // In two nodes below the root, with a hole between them.
+    let nodes = |fs: &Ext4<'_>, ino| {
+        fs.map_block(9, 0, 340, &[(0, 1, at(fs, 0)), (1, 1, at(fs, 1))]);
+        fs.map_block(8, 0, 340, &[(3, 1, at(fs, 2))]);
+        fs.map(ino, 1, 4, &[(0, 0, at(fs, 9)), (3, 0, at(fs, 8))]);
+    };
+    assert_eq!(read(&nodes, 4 * 4096).unwrap(), [1, 2, 0, 3].map(|byte| (byte, byte)));
+    // Five levels are the most.
+    let deep = |levels: u16| {
+        move |fs: &Ext4<'_>, ino| {
+            fs.map_block(20, 0, 340, &[(0, 1, fs.block(3).0)]);
+            for depth in 1..levels {
+                let n = u64::from(depth);
+                fs.map_block(20 + n, depth, 340, &[(0, 0, fs.block(20 + n - 1).0)]);
+            }
+            fs.map(ino, levels, 4, &[(0, 0, fs.block(20 + u64::from(levels) - 1).0)]);
+        }
+    };
+    assert_eq!(read(&deep(5), 4096).unwrap(), [(4, 4)]);
+    refused(read(&deep(6), 4096), "is deeper than it may be");
+    // Pieces up to the very end, in full nodes.
+    let full = |fs: &Ext4<'_>, ino| {
+        let pieces: Vec<_> = (0..340).map(|n| (n, 1, at(fs, 0))).collect();
+        fs.map_block(9, 0, 340, &pieces);
+        fs.map(ino, 1, 4, &[(0, 0, at(fs, 9))]);
+    };
+    assert_eq!(read(&full, 340 * 4096).unwrap(), [(1, 1); 340]);
+
+    type Alter = fn(&Ext4<'_>, u32);
+    let cases: [(Alter, &str); 12] = [
+        (
+            |fs, ino| fs.map(ino, 0, 5, &[(0, 1, 99), (1, 1, 99), (2, 1, 99), (3, 1, 99), (4, 1, 99)]),
+            "impossible number",
+        ),
+        (|fs, ino| fs.map(ino, 0, 1, &[(0, 1, 99), (1, 1, 99)]), "impossible number"),
+        (|fs, ino| fs.map(ino, 0, 4, &[(0, 0, 99)]), "lie over each other"),
+        (|fs, ino| fs.map(ino, 0, 4, &[(0, 2, 99), (1, 1, 99)]), "lie over each other"),
+        (|fs, ino| fs.map(ino, 0, 4, &[(1, 1, 99), (0, 1, 99)]), "lie over each other"),
+        (|fs, ino| fs.map(ino, 0, 4, &[(0, 2, fs.block(0).0)]), "leads beyond the end of the file system"),
+        (|fs, ino| fs.map(ino, 1, 4, &[(0, 0, fs.block(0).0 + 1)]), "is beyond its end"),
+        (
+            |fs, ino| {
+                fs.map_block(9, 0, 340, &[]);
+                fs.map(ino, 1, 4, &[(0, 0, fs.block(9).0)]);
+            },
+            "impossible number",
+        ),
+        (
+            |fs, ino| {
+                fs.map_block(9, 1, 340, &[(0, 0, fs.block(8).0)]);
+                fs.map_block(8, 0, 340, &[(0, 1, 99)]);
+                fs.map(ino, 1, 4, &[(0, 0, fs.block(9).0)]);
+            },
+            "is deeper than it may be",
+        ),
+        (
+            |fs, ino| {
+                fs.map_block(9, 0, 340, &[(0, 2, 99)]);
+                fs.map(ino, 1, 4, &[(0, 0, fs.block(9).0), (1, 0, fs.block(9).0)]);
+            },
+            "leads back to where it was",
+        ),
+        (
+            |fs, ino| {
+                fs.map_block(9, 0, 400, &vec![(0, 1, 99); 341]);
+                fs.map(ino, 1, 4, &[(0, 0, fs.block(9).0)]);
+            },
+            "impossible number",
+        ),
+        (|fs, ino| fs.map(ino, 0, 4, &[(3, 3, 99), (2, 1, 99)]), "lie over each other"),
+    ];
+    for (alter, why) in cases {
+        refused(read(&alter, 4096), why);
+    }
+    // No map at all: an empty file needs none.
+    let unmapped = |flags| move |fs: &Ext4<'_>, ino| fs.set_flags(ino, flags);
+    assert_eq!(read(&unmapped(0), 0).unwrap(), []);
+    for (flags, len, why) in [(0, 1, "files without extents"), (0x1008_0000, 0, "files within inodes")] {
+        let error = read(&unmapped(flags), len).unwrap_err();
+        assert!(matches!(error, DiskError::Unknown { .. }) && error.to_string().contains(why), "{error}");
+    }
+    // As large as the file system, but not larger.
+    let hole = |fs: &Ext4<'_>, ino| fs.map(ino, 0, 4, &[]);
+    let all = Reader::open(Region::new(&ext4(dir.path(), |_| ()), 0, u64::MAX)).unwrap().info().bytes;
+    assert!(read(&hole, all).unwrap().iter().all(|page| *page == (0, 0)));
+    refused(read(&hole, all + 1), "is larger than the file system");
+}
+
+#[test]
+fn names_and_inodes_that_are_none_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let look = |alter: &dyn Fn(&Ext4<'_>)| {
+        let source = ext4(dir.path(), alter);
+        Reader::open(Region::new(&source, 0, u64::MAX)).unwrap().kind("/folder/in")
+    };
+    use cairn_disk::ext4::EntryKind;
+    assert_eq!(look(&|_| ()).unwrap(), Some(EntryKind::Directory));
+    refused(look(&|fs| fs.rename("/", "file", b"f/", None)), "has a name that is none");
+    refused(look(&|fs| fs.rename("/", "file", b"fi\0e", None)), "has a name that is none");
+    refused(look(&|fs| fs.rename("/", "file", b"", Some(0))), "name");
+    // The last inode that there is, and the one after it.
+    let last = u32::try_from(count(&ext4(dir.path(), |_| ()))).unwrap();
+    let file = look(&|fs| {
+        fs.set_mode(last, 0o100_644);
+        fs.point("/folder", "in", last);
+    });
+    assert_eq!(file.unwrap(), Some(EntryKind::File));
+    refused(look(&|fs| fs.point("/folder", "in", last + 1)), &format!("there is no inode {}", last + 1));
+    // The longest folder, and one that is longer; both have a hole.
+    refused(look(&|fs| fs.set_len(fs.find("/folder"), 16 << 20)), "has a hole");
+    refused(look(&|fs| fs.set_len(fs.find("/folder"), (16 << 20) + 4096)), "has an impossible length");
+    refused(look(&|fs| fs.set_len(fs.find("/folder"), 4097)), "has an impossible length");
+}
+
+fn count(source: &Metered<FileSource>) -> u64 {
+    Reader::open(Region::new(source, 0, u64::MAX)).unwrap().info().inodes
 }

@@ -10,3 +10,4 @@ mod hostile;
 mod image;
 mod mbr;
 mod sizes;
+mod targets;

@@ -144,3 +144,29 @@ fn what_only_looks_like_an_mbr_is_none() {
     }
     assert!(partition_table::read(&image).is_err());
 }
+
+#[test]
+fn a_table_leaves_the_code_and_says_where_the_core_image_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    for layout in [NamedLayout::Uefi, NamedLayout::Bios, NamedLayout::Hybrid, NamedLayout::Mbr] {
+        let plan = plan(layout, None);
+        let image = target(&dir.path().join("image.raw"), plan.bytes());
+        let code = noise(BOOT_CODE, 1);
+        image.write_at(0, &code).unwrap();
+        partition_table::write(&plan, &image).unwrap();
+        let mut first = [0; 512];
+        image.read_at(0, &mut first).unwrap();
+        assert!(first[..BOOT_CODE] == code, "{layout:?}");
+        let table = partition_table::read(&image).unwrap();
+        assert_eq!(table.core_image_area(), plan.core_image_area(), "{layout:?}");
+        let (id, kind) = (table.id.to_string(), table.partitions[0].kind.to_string());
+        if plan.table == TableKind::Mbr {
+            assert_eq!((id, kind.as_str()), (format!("{:08x}", plan.signature()), "0c"));
+        } else {
+            assert_eq!((id, kind), (plan.disk_guid.to_string(), plan.partitions[0].type_guid.to_string()));
+            // What protects it: from the second sector to the end.
+            assert_eq!((first[450], &first[454..458]), (0xee, &[1, 0, 0, 0][..]));
+            assert_eq!(first[458..462], u32::try_from(plan.sectors.0 - 1).unwrap().to_le_bytes());
+        }
+    }
+}
