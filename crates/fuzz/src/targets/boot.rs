@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bootloader_templates::grub::EnvBlock;
-use cairn_boot::firmware::{BootEntry, Firmware, LoadOption, LoaderVariable, Override, changes, overrides};
+use cairn_boot::firmware::{BootEntry, Firmware, LoadOption, LoaderVariable, Override, Signature, changes, overrides};
 use cairn_boot::{EntryName, Installation, Record};
 use uuid::Uuid;
 
@@ -138,10 +138,15 @@ fn env_block(bytes: &[u8]) {
 }
 
 fn load_option_seeds() -> Vec<Vec<u8>> {
-    let hard_drive =
-        b"\x01\0\0\0\x74\0\x4c\0i\0n\0u\0x\0\0\0\x04\x01\x2a\0\x01\0\0\0\0\x08\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\
-        0123456789abcdef\x02\x02\x04\x04\x12\0\\\0E\0F\0I\0\\\0x\0\0\0\x7f\xff\x04\0";
-    vec![hard_drive.to_vec()]
+    let of = |signature| LoadOption {
+        description: "Linux".into(),
+        partition: 1,
+        start: 2048,
+        sectors: 4096,
+        signature,
+        file: "EFI/x.efi".into(),
+    };
+    [Signature::Gpt(Uuid::from_u128(7)), Signature::Mbr(7)].map(|signature| of(signature).to_bytes()).to_vec()
 }
 
 fn load_option(bytes: &[u8]) {
@@ -154,7 +159,7 @@ fn load_option(bytes: &[u8]) {
 /// The first byte says how long the order is, the second how long what systemd-boot boots is; the rest is an entry.
 fn firmware_seeds() -> Vec<Vec<u8>> {
     let name: Vec<u8> = "cairn-*-7-????????.conf".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let option = load_option_seeds().concat();
+    let option = load_option_seeds().swap_remove(0);
     vec![[&[4, 48][..], &[0, 0, 1, 0], &name, &[0, 0], &option].concat(), [&[2, 0][..], &[7, 0], &option].concat()]
 }
 
