@@ -27,6 +27,11 @@ const DT_VERDEF: u64 = 0x6fff_fffc;
 const DT_VERNEED: u64 = 0x6fff_fffe;
 const VER_FLG_WEAK: u16 = 2;
 
+/// More libraries and versions no program needs or provides: the C library itself has some fifty. Chains can lead into each other.
+const MOST_NAMES: usize = 10_000;
+/// Longer names and paths are nobody's.
+const LONGEST: usize = 4096;
+
 /// The machine that a file is for, as its header has it (62: x86-64).
 pub fn machine(file: &[u8]) -> Option<u16> {
     (file.get(..6)? == b"\x7fELF\x02\x01").then(|| u16_at(file, 0x12)).flatten()
@@ -37,7 +42,11 @@ pub fn needs(file: &[u8]) -> Option<Needs> {
     let dynamic = Dynamic::read(file)?;
     let mut needs = Needs { interpreter: dynamic.interpreter.clone(), ..Needs::default() };
     let Some(strings) = dynamic.table(DT_STRTAB) else { return Some(needs) };
+    let mut left = MOST_NAMES;
     for (tag, value) in &dynamic.pairs {
+        if let DT_NEEDED | DT_RUNPATH | DT_RPATH = *tag {
+            left = left.checked_sub(1)?;
+        }
         match *tag {
             DT_NEEDED => needs.libraries.push(string(strings, *value as usize)?),
             DT_RUNPATH | DT_RPATH => {
@@ -49,8 +58,10 @@ pub fn needs(file: &[u8]) -> Option<Needs> {
     if let Some(table) = dynamic.table(DT_VERNEED) {
         // Each library has a chain of versions.
         for of_library in chain(table, 12) {
+            left = left.checked_sub(1)?;
             let library = string(strings, u32_at(of_library, 4)? as usize)?;
             for version in chain(of_library.get(u32_at(of_library, 8)? as usize..)?, 12) {
+                left = left.checked_sub(1)?;
                 if u16_at(version, 4)? & VER_FLG_WEAK == 0 {
                     needs.versions.push((library.clone(), string(strings, u32_at(version, 8)? as usize)?));
                 }
@@ -65,7 +76,7 @@ pub fn provides(file: &[u8]) -> Option<BTreeSet<String>> {
     let dynamic = Dynamic::read(file)?;
     let mut versions = BTreeSet::new();
     if let (Some(strings), Some(table)) = (dynamic.table(DT_STRTAB), dynamic.table(DT_VERDEF)) {
-        for definition in chain(table, 16) {
+        for definition in chain(table, 16).take(MOST_NAMES) {
             let name = definition.get(u32_at(definition, 12)? as usize..)?;
             versions.insert(string(strings, u32_at(name, 0)? as usize)?);
         }
@@ -120,7 +131,8 @@ impl<'a> Dynamic<'a> {
             let contents = || file.get(offset..offset.checked_add(length)?);
             match kind {
                 PT_LOAD => dynamic.loads.push((address, length as u64, offset)),
-                PT_DYNAMIC => {
+                // There is one, whatever the headers say: they may all be the same one.
+                PT_DYNAMIC if dynamic.pairs.is_empty() => {
                     let pair = |c: &[u8]| Some((u64_at(c, 0)?, u64_at(c, 8)?));
                     dynamic.pairs = contents()?.chunks_exact(16).filter_map(pair).collect();
                 }
@@ -141,7 +153,7 @@ impl<'a> Dynamic<'a> {
 
 fn string(bytes: &[u8], at: usize) -> Option<String> {
     let rest = bytes.get(at..)?;
-    let end = rest.iter().position(|b| *b == 0)?;
+    let end = rest.iter().take(LONGEST + 1).position(|b| *b == 0)?;
     String::from_utf8(rest[..end].to_vec()).ok()
 }
 
@@ -178,6 +190,54 @@ mod tests {
         assert!(wanted.iter().any(|v| v.starts_with("GLIBC_2.")), "{wanted:?}");
         // It runs, so what it wants is there.
         assert!(wanted.iter().all(|v| provided.contains(*v)), "{wanted:?} {provided:?}");
+    }
+
+    /// A file whose dynamic section is these pairs, and whose tables and strings are `rest`, at address and offset 4096.
+    fn file(pairs: &[(u64, u64)], headers: u16, rest: &[u8]) -> Vec<u8> {
+        let mut file = vec![0; 4096];
+        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, b"\x7fELF\x02\x01");
+        put(0x20, &64_u64.to_le_bytes());
+        put(0x36, &56_u16.to_le_bytes());
+        put(0x38, &headers.to_le_bytes());
+        let segments = [(PT_LOAD, 4096, rest.len()), (PT_DYNAMIC, 1024, pairs.len() * 16)];
+        for (at, (kind, place, length)) in (64..).step_by(56).zip(segments) {
+            put(at, &kind.to_le_bytes());
+            put(at + 8, &u64::to_le_bytes(place));
+            put(at + 16, &u64::to_le_bytes(place));
+            put(at + 32, &(length as u64).to_le_bytes());
+        }
+        for (at, (tag, value)) in (1024..).step_by(16).zip(pairs) {
+            put(at, &tag.to_le_bytes());
+            put(at + 8, &value.to_le_bytes());
+        }
+        file.extend(rest);
+        file
+    }
+
+    #[test]
+    fn chains_that_lead_into_each_other_come_to_an_end() {
+        let named = |name: usize, rest: &[u8]| {
+            let strings = [&vec![b'x'; name][..], b"\0", rest].concat();
+            let table = 4096 + name as u64 + 1;
+            needs(&file(&[(DT_STRTAB, 4096), (DT_NEEDED, 0), (DT_VERNEED, table)], 2, &strings))
+        };
+        // One library with one version.
+        let one = [[0; 4], [0; 4], 16_u32.to_le_bytes(), [0; 4], [0; 4], [0; 4], [0; 4], [0; 4]].concat();
+        let found =
+            needs(&file(&[(DT_STRTAB, 4096), (DT_NEEDED, 1), (DT_VERNEED, 4099)], 2, &[b"ab\0", &one[..]].concat()));
+        let found = found.unwrap();
+        assert_eq!((found.libraries, found.versions), (vec!["b".to_string()], vec![("ab".into(), "ab".into())]));
+        // Each record is a byte behind the one before, whichever chain it is in.
+        assert_eq!(named(10, &1_u32.to_be_bytes().repeat(300_000)), None);
+        assert_eq!(named(10, &1_u32.to_le_bytes().repeat(300_000)), None);
+        // A library's name that does not end.
+        assert_eq!(named(LONGEST + 1, &[]), None);
+        // Sixty thousand headers of one section, at the place of the second.
+        let mut many = file(&[(DT_NEEDED, 4096); 150], u16::MAX, &[0; 100]);
+        many[0x20..0x28].copy_from_slice(&120_u64.to_le_bytes());
+        many[0x36..0x38].fill(0);
+        assert!(needs(&many).is_some_and(|needs| needs.libraries.is_empty()));
     }
 
     #[test]
