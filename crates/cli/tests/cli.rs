@@ -124,7 +124,7 @@ fn a_habit_from_elsewhere_is_told_what_is_done_here() {
     write(folder.path(), "machine.yaml", "version: 1\nhostname: UP\n");
     let mut command = cairn(folder.path(), &["check", "/dev/stdin"]);
     let ran = command.stdin(fs::File::open(folder.path().join("machine.yaml")).unwrap()).output().unwrap();
-    assert!(String::from_utf8_lossy(&ran.stderr).contains("/dev/stdin:2:11: "), "{ran:?}");
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("/dev/stdin:1:1: the key `source` is missing"), "{ran:?}");
 }
 
 #[test]
