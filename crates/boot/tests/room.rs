@@ -45,7 +45,8 @@ fn a_full_partition_is_refused_before_anything_is_written_and_old_ones_make_room
     machine.add(generation(3, "k3", "i3"));
     let update = machine.update().unwrap();
     assert!(matches!(update.steps.first(), Some(Step::Remove { .. })), "{:?}", update.steps);
-    assert_eq!(numbers(&machine.menu()).iter().map(|(n, _)| *n).collect::<Vec<_>>(), [3, 2]);
+    let number = |name: &String| EntryName::parse(installation(), name).unwrap().number;
+    assert_eq!(machine.menu().iter().map(number).collect::<Vec<_>>(), [3, 2]);
 }
 
 #[test]
