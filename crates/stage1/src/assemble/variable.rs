@@ -4,8 +4,8 @@
 //! was given before has been removed, and stays away. Nothing in here stops a boot.
 //!
 //! A power cut at any moment leaves things so that the next boot goes on: what is to be given is written down beside the
-//! record first ([`FILLING`], so that a full disk is found before anything is made), then files are copied into a folder
-//! of their own ([`STAGING`]) and waited for, then everything is moved to its place, and then the one becomes the record
+//! record first (`FILLING`, so that a full disk is found before anything is made), then files are copied into a folder
+//! of their own (`STAGING`) and waited for, then everything is moved to its place, and then the one becomes the record
 //! by its name.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,7 @@
 //!
 //! `trial` runs first thing in the initrd and makes what would leave the kernel limping or hanging a panic. `good` takes
 //! that back once the generation has come up well. `failed` runs before the restart and tells why, on the console, in
-//! the journal, and for the generation that comes up next in [`RECORD`].
+//! the journal, and for the generation that comes up next in `RECORD`.
 
 mod kernel;
 mod reasons;
