@@ -24,31 +24,17 @@ impl Grub {
     }
 
     fn plan(&mut self) -> Update {
-        let machine = &self.machine;
-        let program = LoaderProgram::Grub { efi: self.efi.clone() };
-        let menu = Menu {
-            installation: installation(),
-            boot: &machine.boot,
-            generations: &machine.generations,
-            record: &machine.record,
-            booted: None,
-            program: &program,
-            layout: Layout::One,
-            memtest: None,
-            files: &[],
-            once: self.once.take(),
-            complete: true,
-        };
-        let volume = &machine.volume;
-        let fixed = menu.fixed_paths().unwrap();
-        let present = survey(Partitions { esp: Some(volume), boot: None }, installation(), &fixed).unwrap();
-        menu.plan(&present).unwrap().1
+        let (machine, once) = (&self.machine, self.once.take());
+        machine.menu_with(&LoaderProgram::Grub { efi: self.efi.clone() }, None, once, |menu| {
+            let fixed = menu.fixed_paths().unwrap();
+            let volume = Partitions { esp: Some(&machine.volume), boot: None };
+            menu.plan(&survey(volume, installation(), &fixed).unwrap()).unwrap().1
+        })
     }
 
     fn update(&mut self) {
         let update = self.plan();
-        let machine = &mut self.machine;
-        let mut target = Target { esp: Some(&mut machine.volume), boot: None };
+        let mut target = Target { esp: Some(&mut self.machine.volume), boot: None };
         apply(&update, &mut target, &open, &mut |_| ()).unwrap();
     }
 

@@ -32,24 +32,13 @@ impl Menued {
     }
 
     fn update(&mut self) {
-        let machine = &mut self.machine;
-        let menu = Menu {
-            installation: installation(),
-            boot: &machine.boot,
-            generations: &machine.generations,
-            record: &machine.record,
-            booted: None,
-            program: &self.program,
-            layout: Layout::One,
-            memtest: Some(&self.memtest),
-            files: &[],
-            once: None,
-            complete: true,
-        };
-        let fixed = menu.fixed_paths().unwrap();
-        let present = survey(Partitions { esp: Some(&machine.volume), boot: None }, installation(), &fixed).unwrap();
-        let update = menu.plan(&present).unwrap().1;
-        let mut target = Target { esp: Some(&mut machine.volume), boot: None };
+        let machine = &self.machine;
+        let update = machine.menu_with(&self.program, Some(&self.memtest), None, |menu| {
+            let fixed = menu.fixed_paths().unwrap();
+            let volume = Partitions { esp: Some(&machine.volume), boot: None };
+            menu.plan(&survey(volume, installation(), &fixed).unwrap()).unwrap().1
+        });
+        let mut target = Target { esp: Some(&mut self.machine.volume), boot: None };
         apply(&update, &mut target, &open, &mut |_| ()).unwrap();
     }
 

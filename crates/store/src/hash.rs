@@ -71,10 +71,10 @@ pub(crate) fn hash_file(path: &Path, buffer: &mut Vec<u8>) -> Result<(u64, [u8; 
     loop {
         buffer.clear();
         let read = file.by_ref().take(PIECE).read_to_end(buffer).map_err(reading())?;
-        if read == 0 {
-            return Ok((size, hash.finalize().into()));
-        }
         size += read as u64;
         hash.update(&buffer);
+        if (read as u64) < PIECE {
+            return Ok((size, hash.finalize().into()));
+        }
     }
 }

@@ -78,7 +78,8 @@ impl Search<'_> {
     fn folder(&mut self, dir: &Path, depth: usize) -> Result<(), StoreError> {
         for name in names_for_sure(self.disk, dir)? {
             let path = dir.join(&name);
-            let (Some(left), true) = (self.left.checked_sub(1), depth <= MOST_DEEP) else {
+            let left = self.left.checked_sub(1).filter(|_| depth <= MOST_DEEP);
+            let Some(left) = left else {
                 let what = format!("{} leads to more than any machine has", self.disk.shown(&path).display());
                 return Err(StoreError::Doubtful { what });
             };

@@ -337,17 +337,28 @@ impl Machine {
     }
 
     pub fn menu_of<T>(&self, ask: impl FnOnce(&Menu<'_>) -> T) -> T {
+        self.menu_with(&LoaderProgram::SystemdBoot(self.program.clone()), None, None, ask)
+    }
+
+    /// The same with another loader, the memory test, or a generation that is to boot once.
+    pub fn menu_with<T>(
+        &self,
+        program: &LoaderProgram,
+        memtest: Option<&MemtestPrograms>,
+        once: Option<u64>,
+        ask: impl FnOnce(&Menu<'_>) -> T,
+    ) -> T {
         ask(&Menu {
             installation: installation(),
             boot: &self.boot,
             generations: &self.generations,
             record: &self.record,
             booted: self.booted,
-            program: &LoaderProgram::SystemdBoot(self.program.clone()),
+            program,
             layout: Layout::One,
-            memtest: None,
+            memtest,
             files: &self.files,
-            once: None,
+            once,
             complete: self.may_remove,
         })
     }

@@ -104,6 +104,26 @@ fn children_are_started_through_one_door() {
 }
 
 #[test]
+fn every_ignored_test_is_started_by_another() {
+    let all: Vec<(String, String)> = rust_files().collect();
+    let mut wrong = Vec::new();
+    for (file, text) in &all {
+        for (at, _) in text.match_indices("\n#[ignore") {
+            let name = text[at..].split_once("\nfn ").and_then(|(_, rest)| rest.split('(').next()).unwrap_or_default();
+            let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let started = |(other, text): &(String, String)| {
+                other.starts_with(folder)
+                    && ["\"", "::"].iter().any(|before| text.contains(&format!("{before}{name}\"")))
+            };
+            if name.is_empty() || !all.iter().any(started) {
+                wrong.push(format!("{file}: {name}"));
+            }
+        }
+    }
+    nothing_wrong("a test that is ignored is a child that another test names", &wrong);
+}
+
+#[test]
 fn the_command_talks_through_one_door() {
     // Elsewhere a stranger's text would reach a terminal as it is. The bars, and what a signal leaves behind, are our own sequences.
     const DOORS: [&str; 3] = ["crates/cli/src/ui.rs", "crates/cli/src/progress.rs", "crates/cli/src/signals.rs"];
