@@ -210,7 +210,11 @@ impl Inspection {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
-                let note = format!("partition {} ({}): {error}", partition.number, partition.label);
+                let label = match partition.label.as_str() {
+                    "" => String::new(),
+                    label => format!(" ({label})"),
+                };
+                let note = format!("partition {}{label}: {error}", partition.number);
                 if !matches!(error, DiskError::Unknown { .. } | DiskError::Unclean { .. }) {
                     self.gave_up.push(note.clone());
                 }

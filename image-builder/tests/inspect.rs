@@ -144,6 +144,16 @@ fn damage_is_a_note_and_the_rest_is_told() {
     std::fs::write(&raw, mbr).unwrap();
     let found = inspect(&raw).unwrap();
     assert_eq!(found.notes, ["reading the partition table: there is neither a GPT nor an MBR"]);
+    // A partition of an MBR has no name.
+    let mut disk = vec![0; 3 << 20];
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    disk[450] = 0x83;
+    disk[454..458].copy_from_slice(&2048_u32.to_le_bytes());
+    disk[458..462].copy_from_slice(&2048_u32.to_le_bytes());
+    disk[(1 << 20) + 1080..][..2].copy_from_slice(&[0x53, 0xef]);
+    std::fs::write(&raw, disk).unwrap();
+    let found = inspect(&raw).unwrap();
+    assert!(found.notes[0].starts_with("partition 1: reading the ext4 file system"), "{:?}", found.notes);
 }
 
 #[test]
