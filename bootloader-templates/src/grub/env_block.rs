@@ -195,6 +195,8 @@ mod tests {
         // A line that does not end is padding, or torn.
         assert_eq!(EnvBlock::parse(b"# GRUB Environment Block\na=1\nb=2").unwrap().variables.len(), 1);
         assert_eq!(EnvBlock::parse(b"# GRUB Environment Block\n# WARNING: b=2\na=1\n").unwrap().variables.len(), 1);
+        // In a comment a backslash hides no newline.
+        assert_eq!(EnvBlock::parse(b"# GRUB Environment Block\n# a\\\nb=1\n").unwrap().get("b"), Some("1"));
     }
 
     #[test]

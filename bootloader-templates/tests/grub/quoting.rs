@@ -290,4 +290,8 @@ fn a_menu_tries_eight_other_generations_when_files_are_gone() {
         assert_eq!(script.matches("\nelif [ -s ").count(), tried, "of {count}\n{script}");
         assert!(!script.contains(&format!("set default='cairn-all>{default}-aaaa'")), "{script}");
     }
+    // What has not booted well is none of them.
+    let generations = (1..=4).rev().map(|n| generation(n, "aaaa", n != 2)).collect();
+    let script = Config { generations, default: "4-aaaa".into(), ..least() }.render().unwrap();
+    assert_eq!(script.matches("\nelif [ -s ").count(), 2, "{script}");
 }

@@ -34,7 +34,7 @@ pub enum Step {
         /// The bytes, [`crate::SECTOR`] of them.
         bytes: Vec<u8>,
     },
-    /// Copies a file of the partition to another name on it, which may be in use.
+    /// Copies a file of the partition to another name on it, which may be in use; read back and compared when the step is done.
     Keep {
         /// The partition.
         place: Place,

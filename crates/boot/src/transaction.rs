@@ -127,16 +127,7 @@ fn one(step: &Step, target: &mut Target<'_>, open: &Open<'_>, touched: &mut bool
         Step::Replace { place, path, content } => {
             write(target, *place, path, content, open, touched, |v, from| v.replace(path, from, content.len()))
         }
-        Step::Keep { place, path, copy } => volume(target, *place, "keeping a copy of", path, touched, |v| {
-            let mut bytes = Vec::new();
-            v.open(path)?.read_to_end(&mut bytes)?;
-            let len = bytes.len() as u64;
-            match v.open(copy).map(drop) {
-                Ok(()) => v.replace(copy, &mut bytes.as_slice(), len),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => v.create(copy, &mut bytes.as_slice(), len),
-                Err(error) => Err(error),
-            }
-        }),
+        Step::Keep { place, path, copy } => keep(target, *place, path, copy, touched),
         Step::Overwrite { place, path, bytes } => {
             volume(target, *place, "writing", path, touched, |v| v.overwrite(path, bytes))?;
             compare(target, *place, path, &Content::Bytes(bytes.clone()), *touched)
@@ -149,6 +140,21 @@ fn one(step: &Step, target: &mut Target<'_>, open: &Open<'_>, touched: &mut bool
             source,
         }),
     }
+}
+
+/// The copy is for somebody who must do without what comes next, so that it is read back before that is begun.
+fn keep(target: &mut Target<'_>, place: Place, path: &str, copy: &str, touched: &mut bool) -> Result<(), ApplyError> {
+    let mut bytes = Vec::new();
+    volume(target, place, "keeping a copy of", path, touched, |v| {
+        v.open(path)?.read_to_end(&mut bytes)?;
+        let len = bytes.len() as u64;
+        match v.open(copy).map(drop) {
+            Ok(()) => v.replace(copy, &mut bytes.as_slice(), len),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => v.create(copy, &mut bytes.as_slice(), len),
+            Err(error) => Err(error),
+        }
+    })?;
+    compare(target, place, copy, &Content::Bytes(bytes), *touched)
 }
 
 fn write(

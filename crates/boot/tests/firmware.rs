@@ -152,6 +152,25 @@ fn a_locked_variable_is_changed_all_the_same() {
     assert!(left.is_none_or(|firmware| firmware.entries.is_empty()));
 }
 
+/// Of what is set on a variable only the lock is taken off.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "another program sets the flags, and reads them")]
+fn of_a_locked_variable_s_flags_only_the_lock_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    change_firmware(&open(folder.path()), &Change::Once("x.conf".into())).unwrap();
+    let variable = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let chattr = |flags: &str| Command::new("chattr").arg(flags).arg(&variable).output().unwrap().status.success();
+    if !chattr("+id") {
+        eprintln!("SKIPPED: no file can be locked here");
+        return;
+    }
+    change_firmware(&open(folder.path()), &Change::Once("y.conf".into())).unwrap();
+    let flags = Command::new("lsattr").arg(&variable).output().unwrap().stdout;
+    let flags = String::from_utf8(flags).unwrap();
+    let flags = flags.split_whitespace().next().unwrap().to_string();
+    assert!(flags.contains('d') && !flags.contains('i'), "{flags}");
+}
+
 #[test]
 fn without_uefi_there_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -169,7 +188,10 @@ fn variables_lead_nowhere_else() {
     let variable = "LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
     symlink(victim.path().join("file"), folder.path().join(variable)).unwrap();
     assert!(read_firmware(&open(folder.path())).is_err());
-    assert!(change_firmware(&open(folder.path()), &Change::Once("x.conf".into())).is_err());
+    for change in [Change::Once("x.conf".into()), Change::Forget(LoaderVariable::OneShot)] {
+        assert!(change_firmware(&open(folder.path()), &change).is_err());
+        assert!(folder.path().join(variable).is_symlink());
+    }
     fs::create_dir_all(folder.path().join("sys/firmware/efi")).unwrap();
     symlink(victim.path(), folder.path().join("sys/firmware/efi/efivars")).unwrap();
     assert!(firmware_folder(&Root::open(folder.path()).unwrap()).is_err());

@@ -114,6 +114,35 @@ fn nothing_leads_out_of_the_partition_and_what_stands_in_the_way_is_told() {
 }
 
 #[test]
+fn what_is_in_the_way_is_said_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut volume = Mounted::open(folder.path()).unwrap();
+    put(&mut volume, "file", b"x").unwrap();
+    assert_eq!(put(&mut volume, "file/a/b", b"x").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    // A folder has the name that the new file would have until it is whole.
+    fs::create_dir(folder.path().join("file.new")).unwrap();
+    assert_eq!(replace(&mut volume, "file", b"y").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"x");
+}
+
+/// Contents that are interrupted once.
+struct Interrupted<'a>(bool, &'a [u8]);
+
+impl Read for Interrupted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if std::mem::take(&mut self.0) { Err(io::ErrorKind::Interrupted.into()) } else { self.1.read(buffer) }
+    }
+}
+
+#[test]
+fn an_interruption_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut volume = Mounted::open(folder.path()).unwrap();
+    volume.create("file", &mut Interrupted(true, b"all of it"), 9).unwrap();
+    assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"all of it");
+}
+
+#[test]
 fn the_partition_of_a_machine_is_at_no_link() {
     let (folder, victim) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let machine = Root::open(folder.path()).unwrap();

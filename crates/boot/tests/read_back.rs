@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::io::{self, Read};
+
 use cairn_boot::*;
 use common::changes::{CHANGES, start};
 use common::*;
@@ -33,11 +35,7 @@ fn a_disk_that_keeps_other_bytes_ends_the_update() {
     for (name, change, good) in CHANGES {
         for at in 1..=counts(name, change).0 {
             let (machine, result) = update(name, change, Stop::Lies(at));
-            // The copy of the program before is nobody's first choice, and is not read back.
-            let Some(bad) = machine.volume.spoiled.first().filter(|path| !path.ends_with("/previous.efi")) else {
-                result.unwrap();
-                continue;
-            };
+            let bad = machine.volume.spoiled.first().unwrap();
             assert!(matches!(&result, Err(ApplyError::Differs { path }) if path == bad), "{name}, {at}: {result:?}");
             assert!(result.unwrap_err().touched());
             assert!(is_safe(&machine, good), "{name}, {at}: {:?}", machine.menu());
@@ -77,8 +75,52 @@ fn what_is_overwritten_or_replaced_is_read_back_too() {
     let overwrites = steps(|step| matches!(step, Step::Overwrite { .. }));
     let replaces = steps(|step| matches!(step, Step::Replace { .. }));
     let creates = steps(|step| matches!(step, Step::Create { .. }));
-    assert!(overwrites > 0 && replaces > 0, "{:?}", plan.steps);
+    let copies = steps(|step| matches!(step, Step::Keep { .. }));
+    assert!(overwrites > 0 && replaces > 0 && copies > 0, "{:?}", plan.steps);
     machine.volume.read_back.set(0);
     machine.update().unwrap();
-    assert_eq!(machine.volume.read_back.get(), overwrites + replaces + creates);
+    assert_eq!(machine.volume.read_back.get(), overwrites + replaces + creates + copies);
+}
+
+/// A source that is interrupted once.
+struct Interrupted(bool, io::Cursor<Vec<u8>>);
+
+impl Read for Interrupted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if std::mem::take(&mut self.0) { Err(io::ErrorKind::Interrupted.into()) } else { self.1.read(buffer) }
+    }
+}
+
+#[test]
+fn an_interruption_of_the_source_is_not_blamed_for_what_the_partition_does() {
+    let mut machine = start("");
+    machine.add(generation(4, "k4", "i4"));
+    let plan = machine.plan().unwrap();
+    machine.volume.stop = Stop::Full(machine.volume.writes + 1);
+    let mut target = Target { esp: Some(&mut machine.volume), boot: None };
+    let interrupted = |content: &Content| -> io::Result<Box<dyn Read>> {
+        let mut bytes = Vec::new();
+        open(content)?.read_to_end(&mut bytes)?;
+        Ok(Box::new(Interrupted(true, io::Cursor::new(bytes))))
+    };
+    let error = apply(&plan, &mut target, &interrupted, &mut |_| ()).unwrap_err();
+    assert!(matches!(error, ApplyError::Volume { doing: "writing", .. }), "{error:?}");
+}
+
+#[test]
+fn a_copy_of_the_program_that_cannot_be_read_is_not_taken_for_missing() {
+    let mut machine = start("");
+    machine.program = artifact("loader-2", 9100);
+    machine.update().unwrap();
+    machine.program = artifact("loader-3", 9200);
+    let plan = machine.plan().unwrap();
+    let keep = plan.steps.iter().position(|step| matches!(step, Step::Keep { .. })).unwrap();
+    let update = Update { steps: vec![plan.steps[keep].clone()], written: 0, healed: Vec::new() };
+    // The program is opened, and then the copy of the one before.
+    machine.volume.stop = Stop::Broken(machine.volume.calls.get() + 2);
+    let mut target = Target { esp: Some(&mut machine.volume), boot: None };
+    match apply(&update, &mut target, &open, &mut |_| ()).unwrap_err() {
+        ApplyError::Volume { doing: "keeping a copy of", source, .. } => assert_eq!(source.raw_os_error(), Some(5)),
+        other => panic!("{other:?}"),
+    }
 }

@@ -15,11 +15,16 @@ use common::changes::{CHANGES, Change, start};
 use common::*;
 use tempfile::TempDir;
 
-/// Calls that change something or say that it is on the disk. What `openat2` makes is there to see before the next of them.
+/// Calls that change what another process sees. What `openat2` makes is there to see before the next of them.
+#[rustfmt::skip]
+const CHANGE: &[&str] = &[
+    "write", "pwrite64", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "ftruncate",
+];
+/// These, and calls that make room or say that something is on the disk.
 #[rustfmt::skip]
 const WRITES: &[&str] = &[
-    "write", "pwrite64", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "fallocate",
-    "sync_file_range", "ftruncate", "fsync", "fdatasync", "syncfs",
+    "write", "pwrite64", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "ftruncate", "fallocate",
+    "sync_file_range", "fsync", "fdatasync", "syncfs",
 ];
 /// Calls that only look.
 #[rustfmt::skip]
@@ -186,7 +191,7 @@ fn each_call(changes: impl Iterator<Item = Change>, kinds: &[&'static str], faul
                 assert!(there == wanted, "{when}: another run completes it\n{:?}\n{:?}", there.keys(), wanted.keys());
             }
         }
-        assert!(runs > 3, "{name}: {runs} runs only");
+        assert!(runs > 2, "{name}: {runs} runs only");
     }
 }
 
@@ -199,7 +204,7 @@ fn some() -> impl Iterator<Item = Change> {
 
 #[test]
 fn a_process_that_is_killed_at_any_change_leaves_a_machine_that_boots() {
-    each_call(CHANGES.into_iter(), WRITES, "signal=KILL");
+    each_call(CHANGES.into_iter(), CHANGE, "signal=KILL");
 }
 
 #[test]

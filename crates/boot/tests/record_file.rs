@@ -39,3 +39,31 @@ fn what_is_no_record_is_damaged_and_what_is_none_is_missing() {
     symlink(file.file_name().unwrap(), &file).unwrap();
     assert!(read_record(&root).unwrap().is_none());
 }
+
+/// Somebody who may not read the record has no damaged one.
+#[test]
+fn a_record_that_cannot_be_read_is_not_taken_for_a_damaged_one() {
+    use std::os::unix::fs::PermissionsExt;
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can become somebody else");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = Root::open(folder.path()).unwrap();
+    write_record(&root, &Record::first(3)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(folder.path().join(RECORD_FILE), fs::Permissions::from_mode(0o600)).unwrap();
+    // This thread's eyes only.
+    let eyes = |id: u32| {
+        nix::unistd::setfsuid(id.into());
+    };
+    eyes(65_534);
+    let read = read_record(&root);
+    eyes(0);
+    match read {
+        Err(RecordFileError::Io { doing: "reading", source, .. }) => {
+            assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied);
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -51,11 +51,35 @@ fn a_file_in_the_place_of_a_folder_is_what_is_in_the_way() {
 }
 
 #[test]
+fn nothing_beside_a_file_in_the_way_is_taken_for_one() {
+    let mut machine = Machine::new(ROOMY);
+    // Folders on the way to it, and files beside these.
+    for path in ["file", "EFI/file", "EFI/BOOT"] {
+        machine.volume.files.insert(path.into(), b"x".to_vec());
+    }
+    let present = machine.survey().unwrap();
+    assert_eq!(paths(&present), ["EFI/BOOT"]);
+}
+
+#[test]
 fn a_partition_that_cannot_be_read_is_not_taken_for_an_empty_one() {
     let mut machine = Machine::new(ROOMY);
     machine.update().unwrap();
+    let whole = machine.survey().unwrap();
     machine.volume.stop = Stop::Dead(machine.volume.calls.get() + 1);
     assert_eq!(machine.survey().unwrap_err().raw_os_error(), Some(5));
+    // One folder only: what is in it is not taken for missing. A file that cannot be read is there.
+    machine.volume.calls.set(0);
+    machine.volume.stop = Stop::Never;
+    machine.survey().unwrap();
+    for at in 1..=machine.volume.calls.get() {
+        machine.volume.calls.set(0);
+        machine.volume.stop = Stop::Broken(at);
+        match machine.survey() {
+            Ok(present) => assert_eq!(paths(&present), paths(&whole), "{at}"),
+            Err(error) => assert_eq!(error.raw_os_error(), Some(5), "{at}"),
+        }
+    }
 }
 
 #[test]

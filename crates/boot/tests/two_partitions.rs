@@ -186,3 +186,16 @@ fn what_goes_on_the_one_makes_no_room_on_the_other() {
     assert!(error.contains("the boot partition has 0 bytes free"), "{error}");
     assert_eq!((two.esp.files, two.machine.volume.files), before, "something was written");
 }
+
+#[test]
+fn a_left_over_shares_nothing_with_a_file_of_the_other_partition() {
+    let mut two = Two::start("");
+    let kernel = two.machine.volume.files.keys().find(|path| path.ends_with("-linux")).unwrap().clone();
+    let (twin, other) = (format!("{kernel}.new"), format!("{kernel}-1.new"));
+    let (kernel, program) = (two.machine.volume.files[&kernel].clone(), two.esp.files["EFI/BOOT/BOOTX64.EFI"].clone());
+    two.machine.volume.files.insert(twin.clone(), kernel);
+    two.machine.volume.files.insert(other.clone(), program);
+    two.update(usize::MAX).unwrap();
+    assert!(two.machine.volume.files.contains_key(&twin), "it may be a second name");
+    assert!(!two.machine.volume.files.contains_key(&other), "it is whole on the other partition only");
+}

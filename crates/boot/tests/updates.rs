@@ -209,6 +209,24 @@ fn what_a_power_cut_left_unfinished_goes_unless_it_may_be_a_second_name() {
     assert!(!machine.volume.files.keys().any(|path| path.ends_with(".new")), "{:?}", machine.volume.files.keys());
 }
 
+/// Whoever replaces a file removes what is left beside it, when the time has come; nobody else's left-over waits for that.
+#[test]
+fn what_is_left_beside_a_program_goes_with_its_replacement_and_all_else_by_itself() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    let kernel = machine.volume.files.keys().find(|p| p.ends_with("-linux")).unwrap().clone();
+    let (of_kernel, of_program) = (format!("{kernel}.new"), "EFI/BOOT/BOOTX64.EFI.new".to_string());
+    for path in [&of_kernel, &of_program] {
+        machine.volume.files.insert(path.clone(), b"cut off".to_vec());
+    }
+    machine.program = artifact("loader-2", 9100);
+    let steps = machine.plan().unwrap().steps;
+    let removed = |name: &String| steps.iter().any(|step| matches!(step, Step::Remove { path, .. } if path == name));
+    assert!(removed(&of_kernel) && !removed(&of_program), "{steps:?}");
+    machine.update().unwrap();
+    assert!(!machine.volume.files.keys().any(|path| path.ends_with(".new")), "{:?}", machine.volume.files.keys());
+}
+
 #[test]
 fn an_entry_that_was_cut_off_is_written_anew_before_the_counted_one_goes() {
     let mut machine = Machine::new(ROOMY);

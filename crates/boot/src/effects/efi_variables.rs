@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 use cairn_root::{Folder, Root};
-use nix::sys::statfs::fstatfs;
+use nix::sys::statfs::{FsType, fstatfs};
 
 use crate::firmware::{Change, Firmware, LoaderVariable, utf16};
 
@@ -31,7 +31,7 @@ mod ioctl {
 const MOST: u64 = 1 << 20;
 
 /// `EFIVARFS_MAGIC`: the file system in which Linux shows them.
-const EFIVARFS: i64 = 0xde5e_81e4;
+const EFIVARFS: FsType = FsType(0xde5e_81e4);
 
 /// Where a machine's variables are; nothing when they are not to be seen there. They belong to the computer that runs, so on
 /// a machine that does not run they are none of its own: `Err` with where they were found instead.
@@ -45,8 +45,7 @@ pub fn firmware_folder(machine: &Root) -> io::Result<Option<Result<Folder, PathB
     };
     // Somebody who works on a disk from a rescue system often mounts that system's /sys below it.
     let Some(folder) = found(&machine.with_mounts())? else { return Ok(None) };
-    let real = fstatfs(&folder)?.filesystem_type().0 & 0xffff_ffff == EFIVARFS;
-    if real && !machine.is_host() {
+    if fstatfs(&folder)?.filesystem_type() == EFIVARFS && !machine.is_host() {
         return Ok(Some(Err(folder.path().to_path_buf())));
     }
     Ok(found(machine)?.map(Ok))
@@ -117,11 +116,8 @@ fn write(folder: &Folder, name: &str, bytes: &[u8]) -> io::Result<()> {
         other => other?,
     };
     let all = [&ATTRIBUTES.to_le_bytes()[..], bytes].concat();
-    // One write replaces all of a variable.
-    match file.write(&all)? {
-        count if count == all.len() => {}
-        _ => return Err(ErrorKind::WriteZero.into()),
-    }
+    // One write replaces all of a variable: the kernel takes it whole or not at all.
+    file.write_all(&all)?;
     // In a folder that only stands for the firmware's.
     if file.metadata()?.len() > all.len() as u64 { file.set_len(all.len() as u64) } else { Ok(()) }
 }

@@ -234,10 +234,8 @@ impl Volume for Mounted {
 
     fn overwrite(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         let file = self.root.open_to_change(path)?;
-        match file.write_at(bytes, 0)? {
-            count if count == bytes.len() => file.sync_all(),
-            _ => Err(ErrorKind::WriteZero.into()),
-        }
+        file.write_all_at(bytes, 0)?;
+        file.sync_all()
     }
 
     fn remove(&mut self, path: &str) -> io::Result<()> {

@@ -139,11 +139,11 @@ impl Traps {
         }
     }
 
-    /// Runs a command with bounds that only a hang or a bomb meets.
+    /// Runs a command with bounds that only a hang or a bomb meets: a minute, and 256 MB of memory of its own.
     #[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, exit codes and all")]
     fn run(&mut self, args: &[&str], when: &str) {
         let mut command = Command::new("sh");
-        let bounded = "ulimit -t 20; ulimit -v 6000000; exec timeout -s KILL 60 \"$@\"";
+        let bounded = "ulimit -t 20; ulimit -d 262144; exec timeout -s KILL 60 \"$@\"";
         command.args(["-c", bounded, "sh", env!("CARGO_BIN_EXE_cairn")]).args(args).arg("--root").arg(&self.root);
         let output = command.env_remove("XDG_CACHE_HOME").stdin(Stdio::null()).output().unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
