@@ -15,10 +15,10 @@ use common::changes::{CHANGES, Change, start};
 use common::*;
 use tempfile::TempDir;
 
-/// Calls that change what another process sees. What `openat2` makes is there to see before the next of them.
+/// Calls that change what another process sees; of those that open, the ones that make something.
 #[rustfmt::skip]
 const CHANGE: &[&str] = &[
-    "write", "pwrite64", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "ftruncate",
+    "openat2", "write", "pwrite64", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "ftruncate",
 ];
 /// These, and calls that make room or say that something is on the disk.
 #[rustfmt::skip]
@@ -137,8 +137,8 @@ fn call(line: &str) -> Option<(&str, &str)> {
     name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_').then_some((thread, name))
 }
 
-/// For each kind of call, the first and the last of the update's own, as they are counted in the thread that makes it.
-fn own_calls(start: &Machine, change: &str, kinds: &[&'static str]) -> Vec<(&'static str, usize, usize)> {
+/// The update's own calls of these kinds, each with its number among those that its thread makes.
+fn own_calls(start: &Machine, change: &str, kinds: &[&'static str], only_makes: bool) -> Vec<(&'static str, usize)> {
     let dir = write_out(start);
     let trace = format!("trace=?{},openat", kinds.join(",?"));
     let (status, lines) = traced(dir.path(), change, &["-e", &trace]);
@@ -147,10 +147,13 @@ fn own_calls(start: &Machine, change: &str, kinds: &[&'static str]) -> Vec<(&'st
         |name: &str| lines.lines().position(|line| line.contains(&format!("/{name}\""))).expect("the process said so");
     let (begin, end) = (at(BEGIN), at(END));
     let (thread, _) = lines.lines().nth(begin).and_then(call).unwrap();
-    let count = |kind: &str, until: usize| {
-        lines.lines().take(until).filter_map(call).filter(|(t, name)| *t == thread && *name == kind).count()
+    let of = |kind: &'static str| {
+        let all = lines.lines().enumerate().filter(move |(_, line)| call(line) == Some((thread, kind)));
+        let own = all.enumerate().filter(move |(_, (line, _))| (begin + 1..end).contains(line));
+        let wanted = own.filter(move |(_, (_, line))| !only_makes || kind != "openat2" || line.contains("O_CREAT"));
+        wanted.map(move |(n, _)| (kind, n + 1)).collect::<Vec<_>>()
     };
-    kinds.iter().map(|kind| (*kind, count(kind, begin + 1) + 1, count(kind, end))).collect()
+    kinds.iter().flat_map(|kind| of(kind)).collect()
 }
 
 /// Lets every call of these kinds meet `fault`, one in each run.
@@ -165,31 +168,29 @@ fn each_call(changes: impl Iterator<Item = Change>, kinds: &[&'static str], faul
         let changed = whole.clone();
         whole.update().unwrap();
         let mut runs = 0;
-        for (kind, first, last) in own_calls(&start, name, kinds) {
-            for n in first..=last {
-                let mut machine = changed.clone();
-                let dir = write_out(&start);
-                // Quicker by far, and it knows nothing of signals.
-                let quick = if fault.starts_with("error") { "--seccomp-bpf" } else { "-f" };
-                let options = [quick, "-e", &format!("trace={kind}"), "-e", &format!("inject={kind}:{fault}:when={n}")];
-                let (status, lines) = traced(dir.path(), name, &options);
-                let when = format!("{name}: {fault} at {kind} {n}");
-                let met = status.signal() == Some(9) || lines.contains("(INJECTED)");
-                // How often the process opens and reads something before it begins is not the same each time.
-                assert!(met || READS.contains(&kind), "{when}: {status}\n{lines}");
-                runs += usize::from(met);
-                machine.volume.files = read_in(dir.path());
-                assert!(is_safe(&machine, good), "{when}: {:?}", machine.menu());
+        for (kind, n) in own_calls(&start, name, kinds, fault.starts_with("signal")) {
+            let mut machine = changed.clone();
+            let dir = write_out(&start);
+            // Quicker by far, and it knows nothing of signals.
+            let quick = if fault.starts_with("error") { "--seccomp-bpf" } else { "-f" };
+            let options = [quick, "-e", &format!("trace={kind}"), "-e", &format!("inject={kind}:{fault}:when={n}")];
+            let (status, lines) = traced(dir.path(), name, &options);
+            let when = format!("{name}: {fault} at {kind} {n}");
+            let met = status.signal() == Some(9) || lines.contains("(INJECTED)");
+            // How often the process opens and reads something before it begins is not the same each time.
+            assert!(met || READS.contains(&kind), "{when}: {status}\n{lines}");
+            runs += usize::from(met);
+            machine.volume.files = read_in(dir.path());
+            assert!(is_safe(&machine, good), "{when}: {:?}", machine.menu());
 
-                update(&machine, dir.path()).unwrap_or_else(|e| panic!("{when}, again: {e}"));
-                let aside = |mut files: BTreeMap<String, Vec<u8>>| {
-                    // What may be a second name of a file stays; a program that was replaced already is kept as the one before.
-                    files.retain(|path, _| !path.ends_with(".new") && !path.ends_with("/previous.efi"));
-                    files
-                };
-                let (there, wanted) = (aside(read_in(dir.path())), aside(whole.volume.files.clone()));
-                assert!(there == wanted, "{when}: another run completes it\n{:?}\n{:?}", there.keys(), wanted.keys());
-            }
+            update(&machine, dir.path()).unwrap_or_else(|e| panic!("{when}, again: {e}"));
+            let aside = |mut files: BTreeMap<String, Vec<u8>>| {
+                // What may be a second name of a file stays; a program that was replaced already is kept as the one before.
+                files.retain(|path, _| !path.ends_with(".new") && !path.ends_with("/previous.efi"));
+                files
+            };
+            let (there, wanted) = (aside(read_in(dir.path())), aside(whole.volume.files.clone()));
+            assert!(there == wanted, "{when}: another run completes it\n{:?}\n{:?}", there.keys(), wanted.keys());
         }
         assert!(runs > 2, "{name}: {runs} runs only");
     }
