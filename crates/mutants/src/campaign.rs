@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::report;
 use crate::suite::{self, End, Test};
 use crate::viable::{Numbered, WOVEN};
 
@@ -44,11 +45,13 @@ pub enum VerdictKind {
     Survived,
     /// No test reaches it.
     Unreached,
+    /// By itself it does not compile.
+    DoesNotCompile,
 }
 
 const SUITE: &str = "suite.json";
 const TESTS: &str = "tests.json";
-const VERDICTS: &str = "verdicts.jsonl";
+pub const VERDICTS: &str = "verdicts.jsonl";
 
 /// How long a test without a fault may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -59,8 +62,13 @@ pub fn list(tree: &Path, folder: &Path) -> Result<()> {
     Ok(fs::write(folder.join(SUITE), serde_json::to_vec_pretty(&suite::list(tree)?)?)?)
 }
 
+/// How long a test of a mutant may take that is said to be equivalent: enough to see that somebody was wrong, as a rule.
+const OF_EQUIVALENT: f64 = 2.0;
+
 /// Runs what is not known yet, with tests of up to so many seconds; what is found is kept in the folder.
-pub fn run(tree: &Path, folder: &Path, jobs: usize, seconds: f64) -> Result<()> {
+pub fn run(tree: &Path, folder: &Path, jobs: usize, seconds: f64, equivalent: &Path) -> Result<()> {
+    let equivalent = report::equivalent(equivalent)?;
+    let most = |one: &Numbered| if equivalent.contains(&one.mutant.key) { OF_EQUIVALENT.min(seconds) } else { seconds };
     let scratch = tempfile::tempdir()?;
     let tests = match read(&folder.join(TESTS)) {
         Ok(tests) => tests,
@@ -73,7 +81,7 @@ pub fn run(tree: &Path, folder: &Path, jobs: usize, seconds: f64) -> Result<()> 
     let known = verdicts(folder)?;
     let all: Vec<Numbered> = read(&tree.with_file_name(WOVEN))?;
     let open = all.iter().filter(|m| m.left_out.is_none()).filter(|m| {
-        known.get(&m.number).is_none_or(|verdict| verdict.kind == VerdictKind::Survived && verdict.seconds < seconds)
+        known.get(&m.number).is_none_or(|verdict| verdict.kind == VerdictKind::Survived && verdict.seconds < most(m))
     });
     let open: Vec<&Numbered> = open.collect();
     let out = Mutex::new(OpenOptions::new().create(true).append(true).open(folder.join(VERDICTS))?);
@@ -81,7 +89,7 @@ pub fn run(tree: &Path, folder: &Path, jobs: usize, seconds: f64) -> Result<()> 
     in_parallel(jobs, open.len(), |index| {
         let number = open[index].number;
         let from = known.get(&number).map_or(-1.0, |verdict| verdict.seconds);
-        let verdict = judge(number, &tests, from, seconds, scratch.path())?;
+        let verdict = judge(number, &tests, from, most(open[index]), scratch.path())?;
         let mut line = serde_json::to_vec(&verdict)?;
         line.push(b'\n');
         out.lock().unwrap_or_else(std::sync::PoisonError::into_inner).write_all(&line)?;

@@ -3,9 +3,11 @@
 //! Which faults, says `cargo mutants --list`: it is the tool that people know, and each of its mutants can be tried with it.
 //! It builds each anew, though, and thousands of builds take days. So all of them are compiled in at once (`weave`), each
 //! behind a number that an environment variable chooses; a first run finds out which test reaches which mutant, and each mutant
-//! then meets only the tests that reach it, the quickest first, until one fails (`campaign`).
+//! then meets only the tests that reach it, the quickest first, until one fails (`campaign`). In a constant nothing can be
+//! chosen: those few are left to cargo-mutants (`constants`).
 
 mod campaign;
+mod constants;
 mod list;
 mod report;
 mod spots;
@@ -20,7 +22,9 @@ use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: mutants weave LIST TREE PACKAGE...
        mutants list TREE FOLDER
-       mutants run TREE FOLDER JOBS SECONDS
+       mutants run TREE FOLDER JOBS SECONDS EQUIVALENT
+       mutants constants TREE FOLDER
+       mutants take TREE FOLDER OUTCOMES
        mutants report TREE FOLDER EQUIVALENT";
 
 fn main() -> Result<()> {
@@ -31,12 +35,15 @@ fn main() -> Result<()> {
             viable::weave_until_it_builds(Path::new(list), Path::new(tree), &packages)
         }
         ["list", tree, folder] => campaign::list(Path::new(tree), Path::new(folder)),
-        ["run", tree, folder, jobs, seconds] => campaign::run(
+        ["run", tree, folder, jobs, seconds, equivalent] => campaign::run(
             Path::new(tree),
             &PathBuf::from(folder),
             jobs.parse().context("how many jobs")?,
             seconds.parse().context("how many seconds")?,
+            Path::new(equivalent),
         ),
+        ["constants", tree, folder] => constants::print(Path::new(tree), Path::new(folder)),
+        ["take", tree, folder, outcomes] => constants::take(Path::new(tree), Path::new(folder), Path::new(outcomes)),
         ["report", tree, folder, equivalent] => {
             report::print(Path::new(tree), Path::new(folder), Path::new(equivalent))
         }

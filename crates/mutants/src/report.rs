@@ -19,13 +19,19 @@ struct Row {
     late: usize,
     survived: usize,
     unreached: usize,
+    untried: usize,
+}
+
+/// The names of those that change nothing that anybody could see.
+pub fn equivalent(list: &Path) -> Result<BTreeSet<String>> {
+    let text = fs::read_to_string(list).with_context(|| format!("reading {}", list.display()))?;
+    let names = text.lines().filter(|line| !line.starts_with([' ', '#']) && !line.is_empty());
+    Ok(names.map(str::to_string).collect())
 }
 
 /// Prints the table, and the list of what survived.
 pub fn print(tree: &Path, folder: &Path, equivalent: &Path) -> Result<()> {
-    let text = fs::read_to_string(equivalent).with_context(|| format!("reading {}", equivalent.display()))?;
-    let equivalent: BTreeSet<&str> =
-        text.lines().filter(|line| !line.starts_with([' ', '#']) && !line.is_empty()).collect();
+    let equivalent = self::equivalent(equivalent)?;
     let all: Vec<Numbered> = read(&tree.with_file_name(WOVEN))?;
     let verdicts = verdicts(folder)?;
     let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
@@ -33,13 +39,15 @@ pub fn print(tree: &Path, folder: &Path, equivalent: &Path) -> Result<()> {
     for Numbered { number, left_out, mutant } in &all {
         let row = rows.entry(&mutant.package).or_default();
         row.all += 1;
-        if let Some(reason) = left_out {
-            let row = if reason == CONSTANT { &mut row.in_constants } else { &mut row.does_not_compile };
-            *row += 1;
+        let verdict = verdicts.get(number).map(|verdict| verdict.kind);
+        let in_constant = left_out.as_deref() == Some(CONSTANT);
+        if left_out.is_some() && !in_constant || verdict == Some(VerdictKind::DoesNotCompile) {
+            row.does_not_compile += 1;
             continue;
         }
-        let judged = equivalent.contains(mutant.key.as_str());
-        match verdicts.get(number).map(|verdict| verdict.kind) {
+        row.in_constants += usize::from(in_constant);
+        let judged = equivalent.contains(&mutant.key);
+        match verdict {
             Some(VerdictKind::Caught) if judged => wrong.push(&mutant.key),
             Some(VerdictKind::Caught) => row.caught += 1,
             Some(VerdictKind::Late) => row.late += 1,
@@ -52,20 +60,23 @@ pub fn print(tree: &Path, folder: &Path, equivalent: &Path) -> Result<()> {
                 row.survived += 1;
                 open.push(mutant.key.clone());
             }
-            None => open.push(format!("{} (not tried)", mutant.key)),
+            None | Some(VerdictKind::DoesNotCompile) => {
+                row.untried += 1;
+                open.push(format!("{} (not tried)", mutant.key));
+            }
         }
     }
     println!(
-        "| crate | mutants | do not compile | in constants | equivalent | caught | endless | survived | reached by no test | caught of those that are not equivalent |"
+        "| crate | mutants | do not compile | by cargo-mutants itself | equivalent | caught | endless | survived | reached by no test | not tried | caught of those that are not equivalent |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for (name, row) in &rows {
         let caught = row.caught + row.late;
-        let of = caught + row.survived + row.unreached;
+        let of = caught + row.survived + row.unreached + row.untried;
         let percent = if of == 0 { 0.0 } else { 100.0 * caught as f64 / of as f64 };
-        let Row { all, does_not_compile, in_constants, equivalent, caught, late, survived, unreached } = row;
+        let Row { all, does_not_compile, in_constants, equivalent, caught, late, survived, unreached, untried } = row;
         println!(
-            "| {name} | {all} | {does_not_compile} | {in_constants} | {equivalent} | {caught} | {late} | {survived} | {unreached} | \
+            "| {name} | {all} | {does_not_compile} | {in_constants} | {equivalent} | {caught} | {late} | {survived} | {unreached} | {untried} | \
              {percent:.1} % |"
         );
     }
