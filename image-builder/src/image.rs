@@ -216,7 +216,7 @@ fn new_boot_partition(contents: &ImageContents<'_>, set: &BootSet) -> Result<New
     let situation = Situation {
         installation: contents.installation,
         wanted: set,
-        present: &Present::empty([(Place::Esp, space)]),
+        present: &Present { space: BTreeMap::from([(Place::Esp, space)]), ..Present::default() },
         own_files: &BTreeSet::new(),
         may_remove: false,
     };

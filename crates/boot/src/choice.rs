@@ -124,6 +124,12 @@ mod tests {
         assert_eq!(decide(&[3, 4], &record, Some(3), 10).unwrap().ground, 3);
         assert_eq!(decide(&[3, 4], &record, None, 10).unwrap().ground, 4);
         assert_eq!(decide(&[], &record, None, 10), None);
+        // What is being tried is what there is; beside what runs it stays a trial.
+        let mut record = Record::default();
+        record.try_next(4);
+        let choice = |booted| decide(&[3, 4], &record, booted, 10).map(|choice| (choice.ground, choice.trial));
+        assert_eq!(choice(None), Some((4, None)));
+        assert_eq!(choice(Some(3)), Some((3, Some(4))));
     }
 
     #[test]

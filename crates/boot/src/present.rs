@@ -38,10 +38,3 @@ pub struct Present {
     /// The room on each partition that there is.
     pub space: BTreeMap<Place, Space>,
 }
-
-impl Present {
-    /// Empty partitions.
-    pub fn empty(space: impl IntoIterator<Item = (Place, Space)>) -> Present {
-        Present { space: space.into_iter().collect(), ..Present::default() }
-    }
-}

@@ -152,23 +152,47 @@ fn a_locked_variable_is_changed_all_the_same() {
     assert!(left.is_none_or(|firmware| firmware.entries.is_empty()));
 }
 
+/// Sets flags of a file; only root can, and not everywhere.
+#[expect(clippy::disallowed_methods, reason = "another program sets the flags")]
+fn chattr(flags: &str, path: &Path) -> bool {
+    let done = Command::new("chattr").arg(flags).arg(path).output().unwrap().status.success();
+    if !done {
+        eprintln!("SKIPPED: no file can be given {flags} in {}", path.display());
+    }
+    done
+}
+
 /// Of what is set on a variable only the lock is taken off.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "another program sets the flags, and reads them")]
+#[expect(clippy::disallowed_methods, reason = "another program reads the flags")]
 fn of_a_locked_variable_s_flags_only_the_lock_goes() {
+    let in_memory = Path::new("/dev/shm");
+    let folders = [tempfile::tempdir().ok(), in_memory.is_dir().then(|| tempfile::tempdir_in(in_memory).unwrap())];
+    for folder in folders.into_iter().flatten() {
+        change_firmware(&open(folder.path()), &Change::Once("x.conf".into())).unwrap();
+        let variable = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        for flags in ["+i", "+id"] {
+            if !chattr(flags, &variable) {
+                continue;
+            }
+            change_firmware(&open(folder.path()), &Change::Once("y.conf".into())).unwrap();
+            let said = String::from_utf8(Command::new("lsattr").arg(&variable).output().unwrap().stdout).unwrap();
+            let set = said.split_whitespace().next().unwrap();
+            assert!(set.contains('d') == flags.contains('d') && !set.contains('i'), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_variable_that_may_not_be_changed_is_said_to_be_one() {
     let folder = tempfile::tempdir().unwrap();
     change_firmware(&open(folder.path()), &Change::Once("x.conf".into())).unwrap();
     let variable = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
-    let chattr = |flags: &str| Command::new("chattr").arg(flags).arg(&variable).output().unwrap().status.success();
-    if !chattr("+id") {
-        eprintln!("SKIPPED: no file can be locked here");
-        return;
+    if chattr("+a", &variable) {
+        let error = change_firmware(&open(folder.path()), &Change::Once("y.conf".into())).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+        assert!(chattr("-a", &variable));
     }
-    change_firmware(&open(folder.path()), &Change::Once("y.conf".into())).unwrap();
-    let flags = Command::new("lsattr").arg(&variable).output().unwrap().stdout;
-    let flags = String::from_utf8(flags).unwrap();
-    let flags = flags.split_whitespace().next().unwrap().to_string();
-    assert!(flags.contains('d') && !flags.contains('i'), "{flags}");
 }
 
 #[test]

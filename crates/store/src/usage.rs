@@ -283,6 +283,13 @@ mod tests {
         assert_eq!(usage.staying().keys().collect::<Vec<_>>(), [&meta.ino()]);
         assert!(usage.add(&other).unwrap() && usage.freed == bytes && bytes >= 5000);
         assert!(usage.staying().is_empty());
+        // A folder has names inside of itself, which nobody waits for.
+        let folder = dir.path().join("folder");
+        fs::create_dir_all(folder.join("inner")).unwrap();
+        let before = usage.freed;
+        assert!(usage.add(&folder).unwrap() && usage.staying().is_empty());
+        let blocks = [&folder, &folder.join("inner")].map(|folder| fs::metadata(folder).unwrap().blocks());
+        assert_eq!(usage.freed - before, blocks.iter().sum::<u64>() * 512);
         let links = [meta.ino()].into();
         let mut usage = Usage::new(&links);
         assert!(usage.add(&file).unwrap() && usage.freed == bytes);
