@@ -1,7 +1,8 @@
 //! Builds the initrd's helper as a static program, and a hash of this crate's own sources.
 //!
 //! The helper gets a target folder of its own, because the one in use is locked by the cargo that runs this script, and
-//! an environment of its own, so that its bytes do not depend on how the rest is built.
+//! an environment of its own, so that its bytes do not depend on how the rest is built. All ways to build the rest share that
+//! folder, and its lock: it is built once.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -28,10 +29,15 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
 }
 
+/// The folder above those of the profiles: this script's own is `PROFILE/build/PACKAGE-HASH/out` below it.
+fn shared(out: &Path) -> &Path {
+    out.ancestors().nth(4).expect("OUT_DIR is four folders deep")
+}
+
 // Not through cairn-process: a build script cannot use the crates that it is a part of.
 #[allow(clippy::disallowed_methods)]
 fn helper(workspace: &Path) -> PathBuf {
-    let out = PathBuf::from(variable("OUT_DIR")).join("stage1");
+    let out = shared(&PathBuf::from(variable("OUT_DIR"))).join("stage1");
     let home = std::env::var("CARGO_HOME").map(PathBuf::from).ok();
     let home = home.or_else(|| std::env::home_dir().map(|h| h.join(".cargo"))).unwrap_or_default();
     let flags = [
