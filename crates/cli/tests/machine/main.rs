@@ -7,6 +7,7 @@ mod boot;
 mod diff;
 mod gc;
 mod generations;
+mod goldens;
 mod hostile;
 mod identity;
 mod kills;
