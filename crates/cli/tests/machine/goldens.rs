@@ -192,7 +192,7 @@ fn a_machine_in_an_image() {
     session.run(&["inspect", "--json", image]);
     looks(&mut session, &["--image", image]);
     let code = SystemOf::with_grub("grub");
-    let made = Made::with(&[code.clone()]);
+    let made = Made::with(std::slice::from_ref(&code));
     let image = made.image_with_grub(code.grub.as_ref().unwrap());
     session.places = vec![(image.display().to_string(), "/GRUB")];
     let image = image.to_str().unwrap();
