@@ -141,13 +141,15 @@ pub fn until_sync(name: &str, root: &Path, n: usize) -> bool {
 /// makes and `judge` looks at afterwards. Gives the number of ends.
 pub fn at_each_change(name: &str, prepare: impl Fn() -> tempfile::TempDir, judge: impl Fn(&Path)) -> usize {
     let mut ends = 0;
-    for (call, n) in changes(name, prepare().path()) {
+    let whole = prepare();
+    let all = changes(name, whole.path());
+    judge(whole.path());
+    for (call, n) in all {
         let dir = prepare();
         // Threads may share the work in another way this time, so that it gets to its end.
         ends += usize::from(!killed(name, dir.path(), call, n));
         judge(dir.path());
     }
-    judge(prepare().path());
     ends
 }
 
