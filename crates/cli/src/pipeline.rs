@@ -213,15 +213,14 @@ fn same_machine(all: &[(&Path, Checked)]) -> anyhow::Result<()> {
     };
     let Some((first, rest)) = all.split_first() else { return Ok(()) };
     for (_, checked) in rest {
-        let what = if checked.seed() != first.1.seed() {
-            "their seeds differ (without a seed of its own, a machine's follows from its host name)"
+        let (pointer, what) = if checked.seed() != first.1.seed() {
+            let pointer = if checked.machine.seed.is_some() { "/seed" } else { "/hostname" };
+            (pointer, "their seeds differ (without a seed of its own, a machine's follows from its host name)")
         } else if of(checked)? != of(&first.1)? {
-            "their disks differ"
+            ("/disks", "their disks differ")
         } else {
             continue;
         };
-        let pointer = if checked.machine.seed.is_some() { "/seed" } else { "/hostname" };
-        let pointer = if what.contains("seed") { pointer } else { "/disks" };
         let message = format!("this is not the machine of {}: {what}", first.0.display());
         let help = format!(
             "generations of one machine share its disk: give both files `seed: {}` and the same `disks`",

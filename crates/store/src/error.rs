@@ -295,6 +295,14 @@ pub enum StoreError {
     Database(#[source] rusqlite::Error),
 }
 
+impl StoreError {
+    /// Whether a database found no room on its disk: SQLite says so with an error of its own, not with the system's.
+    pub fn is_full_database(&self) -> bool {
+        let (StoreError::NixDatabase { source, .. } | StoreError::Database(source)) = self else { return false };
+        source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
+}
+
 /// Bytes for people.
 fn size(bytes: u64) -> String {
     match bytes {
@@ -343,5 +351,16 @@ mod tests {
         let full = |needed, free| StoreError::Full { root: "/".into(), needed, free }.to_string();
         assert!(full(1, 1 << 20).contains(": 1 KiB are needed at most, and 1 MiB were free"));
         assert!(full((1 << 20) + 1, (1 << 20) - 1).contains(": 2 MiB are needed at most, and 1024 KiB were free"));
+    }
+
+    #[test]
+    fn a_database_without_room_says_so_itself() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch("create table t (x); pragma max_page_count = 2").unwrap();
+        let full = connection.execute("insert into t values (zeroblob(100000))", []).unwrap_err();
+        let other = connection.execute("insert into nothing values (1)", []).unwrap_err();
+        let of = |source| StoreError::NixDatabase { action: "writing", path: "/".into(), source };
+        assert!(!of(other).is_full_database() && of(full).is_full_database());
+        assert!(!StoreError::NoFolder { path: "/".into() }.is_full_database());
     }
 }

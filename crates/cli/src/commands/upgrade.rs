@@ -7,7 +7,7 @@ use anyhow::Context;
 use cairn_boot::ApplyError;
 use cairn_process::Report;
 use cairn_root::Root;
-use cairn_store::{Generations, MachineStore, NixDb, Source, Store, StorePath};
+use cairn_store::{Generations, MachineStore, NixDb, Source, Store, StoreError, StorePath};
 use serde_json::json;
 
 use super::boot::tell_broken;
@@ -40,9 +40,10 @@ pub fn run(args: UpgradeArgs, ui: &Ui) -> anyhow::Result<Exit> {
 
 /// Whether the root file system had no room. The boot partition's is another matter, and is told by whoever plans for it.
 fn is_full(error: &anyhow::Error) -> bool {
-    let no_room = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<std::io::Error>() {
-        Some(error) => matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded),
-        None => cause.to_string().contains("database or disk is full"),
+    let no_room = |cause: &(dyn std::error::Error + 'static)| {
+        let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        matches!(kind, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+            || cause.downcast_ref::<StoreError>().is_some_and(StoreError::is_full_database)
     };
     error.chain().any(no_room) && !error.chain().any(|cause| cause.is::<AfterWrite>() || cause.is::<ApplyError>())
 }
