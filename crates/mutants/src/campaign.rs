@@ -1,8 +1,9 @@
 //! Every mutant against the tests that reach it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -70,6 +71,7 @@ pub fn run(tree: &Path, folder: &Path, jobs: usize, seconds: f64, equivalent: &P
     let equivalent = report::equivalent(equivalent)?;
     let most = |one: &Numbered| if equivalent.contains(&one.mutant.key) { OF_EQUIVALENT.min(seconds) } else { seconds };
     let scratch = tempfile::tempdir()?;
+    fs::set_permissions(scratch.path(), Permissions::from_mode(0o711))?;
     let tests = match read(&folder.join(TESTS)) {
         Ok(tests) => tests,
         Err(_) => {
@@ -123,6 +125,9 @@ fn reach(tests: Vec<Test>, jobs: usize, scratch: &Path) -> Result<Vec<Known>> {
     in_parallel(jobs, tests.len(), |index| {
         let test = &tests[index];
         let file = scratch.join(format!("reached-{index}"));
+        // Some tests become somebody else, who reaches mutants too.
+        fs::write(&file, "")?;
+        fs::set_permissions(&file, Permissions::from_mode(0o666))?;
         let (mut end, mut took) = test.run(0, Some(&file), PATIENCE, scratch)?;
         if end != End::Passed {
             // Writing down what is reached is in the way of a test that counts system calls.

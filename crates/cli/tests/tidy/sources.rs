@@ -124,6 +124,24 @@ fn every_ignored_test_is_started_by_another() {
 }
 
 #[test]
+fn a_skip_is_a_failure_in_ci() {
+    // There the file system, or the Nix, does not know what is tested: no tool brings that.
+    const WITHOUT_OBJECT: [&str; 2] = ["crates/boot/tests/firmware.rs", "crates/store/tests/common/mod.rs"];
+    let mut wrong = Vec::new();
+    for (file, text) in rust_files().filter(|(file, _)| !WITHOUT_OBJECT.contains(&file.as_str())) {
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let skips = line.contains("eprintln!(\"") && line.to_lowercase().contains("println!(\"skipped");
+            // What comes right before it fails there.
+            if skips && !lines[at.saturating_sub(1)..at].iter().any(|before| before.contains("env::var(\"CI\")")) {
+                wrong.push(format!("{file}:{}", at + 1));
+            }
+        }
+    }
+    nothing_wrong("what skips a test fails when CI is set", &wrong);
+}
+
+#[test]
 fn the_command_talks_through_one_door() {
     // Elsewhere a stranger's text would reach a terminal as it is. The bars, and what a signal leaves behind, are our own sequences.
     const DOORS: [&str; 3] = ["crates/cli/src/ui.rs", "crates/cli/src/progress.rs", "crates/cli/src/signals.rs"];
