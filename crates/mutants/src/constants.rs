@@ -49,8 +49,9 @@ pub fn print(tree: &Path, folder: &Path) -> Result<()> {
 }
 
 fn escaped(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || " /_:".contains(c);
-    name.chars().flat_map(|c| (!plain(c)).then_some('\\').into_iter().chain([c])).collect()
+    // A backslash before `<` or `>` would ask for the edge of a word.
+    let means = |c: char| r"\.+*?()|[]{}^$".contains(c);
+    name.chars().flat_map(|c| means(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 /// Takes over what cargo-mutants has found.
