@@ -1,6 +1,6 @@
 //! Mutants in constants, where nothing can be chosen at run time: cargo-mutants itself builds and tries them, one by one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -39,12 +39,17 @@ fn open(tree: &Path, folder: &Path) -> Result<Vec<Numbered>> {
         .collect())
 }
 
-/// Prints a regular expression that matches the names of those that nobody has tried; nothing when there are none.
+/// Prints the arguments, one a line, with which cargo-mutants tries those that nobody has tried; nothing when there are none.
 pub fn print(tree: &Path, folder: &Path) -> Result<()> {
-    let names: Vec<String> = open(tree, folder)?.iter().map(|one| escaped(&one.mutant.name)).collect();
-    if !names.is_empty() {
-        println!("^({})$", names.join("|"));
+    let open = open(tree, folder)?;
+    if open.is_empty() {
+        return Ok(());
     }
+    let names: Vec<String> = open.iter().map(|one| escaped(&one.mutant.name)).collect();
+    println!("--re\n^({})$", names.join("|"));
+    // Fields of structs are on its list whatever the expression says: the files keep these few.
+    let files: BTreeSet<&str> = open.iter().map(|one| one.mutant.file.as_str()).collect();
+    files.iter().for_each(|file| println!("-f\n{file}"));
     Ok(())
 }
 
