@@ -1,6 +1,8 @@
 //! A boot partition that is mounted, here any directory: what stands there afterwards, on whatever file system that is. What
 //! its sequences of system calls come to on vfat when the power goes is recorded and replayed in `qemu-tests`.
 
+mod common;
+
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::symlink;
@@ -125,20 +127,11 @@ fn what_is_in_the_way_is_said_as_it_is() {
     assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"x");
 }
 
-/// Contents that are interrupted once.
-struct Interrupted<'a>(bool, &'a [u8]);
-
-impl Read for Interrupted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if std::mem::take(&mut self.0) { Err(io::ErrorKind::Interrupted.into()) } else { self.1.read(buffer) }
-    }
-}
-
 #[test]
 fn an_interruption_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
     let mut volume = Mounted::open(folder.path()).unwrap();
-    volume.create("file", &mut Interrupted(true, b"all of it"), 9).unwrap();
+    volume.create("file", &mut common::Halting::of(b"all of it"), 9).unwrap();
     assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"all of it");
 }
 

@@ -497,35 +497,10 @@ fn a_sector_of_another_length_is_not_overwritten_in_place() {
     }
 }
 
-/// Contents that come in pieces, with an interruption before each.
-struct Halting(std::collections::VecDeque<Option<Vec<u8>>>);
-
-impl Read for Halting {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.0.pop_front() {
-            None => Ok(0),
-            Some(None) => Err(io::ErrorKind::Interrupted.into()),
-            Some(Some(piece)) => {
-                let count = piece.len().min(buffer.len());
-                buffer[..count].copy_from_slice(&piece[..count]);
-                if count < piece.len() {
-                    self.0.push_front(Some(piece[count..].to_vec()));
-                }
-                Ok(count)
-            }
-        }
-    }
-}
-
 #[test]
 fn a_source_may_be_interrupted_and_whether_something_was_changed_is_told() {
     let mut machine = Machine::new(ROOMY);
     let plan = machine.plan().unwrap();
-    let halting = |content: &Content| -> io::Result<Box<dyn Read>> {
-        let mut bytes = Vec::new();
-        open(content)?.read_to_end(&mut bytes)?;
-        Ok(Box::new(Halting(bytes.chunks(20).flat_map(|piece| [None, Some(piece.to_vec())]).collect())))
-    };
     let calls = std::cell::Cell::new(0);
     let failing = |at: usize| {
         let calls = &calls;

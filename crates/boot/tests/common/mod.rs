@@ -3,7 +3,7 @@
 
 pub mod changes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read};
 
 use bootspec::SystemConfigurationRoot;
@@ -46,6 +46,39 @@ impl Read for Torn<'_> {
             other => other,
         }
     }
+}
+
+/// Contents that come in pieces, with an interruption before each.
+pub struct Halting(VecDeque<Option<Vec<u8>>>);
+
+impl Halting {
+    pub fn of(bytes: &[u8]) -> Halting {
+        Halting(bytes.chunks(20).flat_map(|piece| [None, Some(piece.to_vec())]).collect())
+    }
+}
+
+impl Read for Halting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.pop_front() {
+            None => Ok(0),
+            Some(None) => Err(io::ErrorKind::Interrupted.into()),
+            Some(Some(piece)) => {
+                let count = piece.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&piece[..count]);
+                if count < piece.len() {
+                    self.0.push_front(Some(piece[count..].to_vec()));
+                }
+                Ok(count)
+            }
+        }
+    }
+}
+
+/// Opens what is to be written, which comes with interruptions.
+pub fn halting(content: &Content) -> io::Result<Box<dyn Read>> {
+    let mut bytes = Vec::new();
+    open(content)?.read_to_end(&mut bytes)?;
+    Ok(Box::new(Halting::of(&bytes)))
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -15,13 +15,18 @@ fn list(made: &Made, more: &[&str]) -> Ran {
 }
 
 fn three() -> Made {
+    Made::with(&three_systems())
+}
+
+/// Another host name and time zone, then other packages and another kernel.
+pub fn three_systems() -> [SystemOf; 3] {
     let one = SystemOf::named("one");
     let mut two = one.clone();
     two.machine = two.machine.replace("hostname: one", "hostname: two") + "timezone: Europe/Berlin\n";
     let mut three = two.clone();
     three.packages = vec![("bash", "5.3"), ("openssh-server", "1:10.0"), ("htop", "3"), ("git", "2")];
     three.kernel = "6.12.2-cloud";
-    Made::with(&[one, two, three])
+    [one, two, three]
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use cairn_boot::Record;
 
+use crate::generations::three_systems;
 use crate::made::{Made, SystemOf, cairn};
 
 /// What was said in a session, with what differs from run to run taken out.
@@ -79,18 +80,7 @@ impl Session {
     }
 }
 
-/// Three generations, the second booted well, the third tried.
-fn three() -> [SystemOf; 3] {
-    let one = SystemOf::named("one");
-    let mut two = one.clone();
-    two.machine = two.machine.replace("hostname: one", "hostname: two") + "timezone: Europe/Berlin\n";
-    two.etc.insert("motd", "one\n2\nthree\n".into());
-    let mut three = two.clone();
-    three.packages = vec![("bash", "5.3"), ("openssh-server", "1:10.0"), ("htop", "3"), ("git", "2")];
-    three.kernel = "6.12.2-cloud";
-    [one, two, three]
-}
-
+/// Of three generations the second booted well, and the third is tried.
 fn record() -> Record {
     let mut record = Record::first(1);
     record.booted_well(2);
@@ -127,7 +117,7 @@ fn in_memory(made: &Made) -> bool {
 
 #[test]
 fn a_machine_in_a_folder() {
-    let Some(made) = Made::mounted(&three()).filter(in_memory) else { return };
+    let Some(made) = Made::mounted(&three_systems()).filter(in_memory) else { return };
     made.record(&record());
     made.boot(2);
     let newer = SystemOf { kernel: "6.13", ..SystemOf::named("four") };
@@ -164,7 +154,7 @@ fn a_machine_in_a_folder() {
 
 #[test]
 fn a_machine_in_a_state_of_disrepair() {
-    let Some(made) = Made::mounted(&three()).filter(in_memory) else { return };
+    let Some(made) = Made::mounted(&three_systems()).filter(in_memory) else { return };
     let root = made.root().to_str().unwrap();
     let mut session = Session::new(&[(made.root(), "/MACHINE")]);
     made.record(&record());
@@ -183,7 +173,7 @@ fn a_machine_in_a_state_of_disrepair() {
 
 #[test]
 fn a_machine_in_an_image() {
-    let made = Made::with(&three());
+    let made = Made::with(&three_systems());
     made.record(&record());
     let image = made.image();
     let mut session = Session::new(&[(&image, "/IMAGE"), (made.root(), "/MACHINE")]);
