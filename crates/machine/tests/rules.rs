@@ -43,6 +43,7 @@ fn host_names() {
 fn debian_sources() {
     let source = |source: &str| problems(&LEAST.replace("{debian: {}}", &format!("{{debian: {{{source}}}}}")));
     for (text, words) in [
+        ("suite: bookworm", "too old for a machine"),
         ("suite: Trixie", "not the name of a suite"),
         ("suite: trixie/main", "not the name of a suite"),
         ("packages: [Vim]", "`vim`"),

@@ -15,7 +15,7 @@ pub struct Source {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DebianSource {
-    /// The suite's code name.
+    /// The suite's code name; trixie or later.
     #[serde(default = "default_suite")]
     #[schemars(example = &"trixie")]
     pub suite: String,

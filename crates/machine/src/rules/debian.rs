@@ -27,6 +27,9 @@ pub(super) fn check(source: &DebianSource, f: &mut Findings) {
     }
 }
 
+/// Releases before trixie that somebody may still ask for.
+const TOO_OLD: [&str; 6] = ["bookworm", "bullseye", "buster", "stretch", "jessie", "wheezy"];
+
 fn suite(suite: &str, f: &mut Findings) {
     let at = child(AT, "suite");
     let well = suite.starts_with(|c: char| c.is_ascii_lowercase())
@@ -34,6 +37,10 @@ fn suite(suite: &str, f: &mut Findings) {
     if !well {
         let help = "write a code name in small letters, such as trixie";
         f.wrong(at, format!("`{}` is not the name of a suite", short(suite)), help);
+    } else if TOO_OLD.contains(&suite) {
+        // The initrd is made of what systemd has had since its version 254.
+        let message = format!("`{suite}` has a systemd that is too old for a machine");
+        f.wrong(at, message, "write trixie, or a later release");
     } else if matches!(suite, "stable" | "oldstable" | "testing") {
         let message = format!("`{suite}` becomes another release one day");
         f.doubtful(at, message, "write the code name, such as trixie");
