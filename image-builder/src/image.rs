@@ -7,7 +7,7 @@ use cairn_boot::plan::Situation;
 use cairn_boot::{BootSet, Installation, Place, PlanError, Present, Role, Space};
 use cairn_disk::fat::{FatContents, FatFile};
 use cairn_disk::{BootCode, Content, Contents, DiskError, FileTarget, Tree, apply, ext4};
-use cairn_layout::{DiskPlan, Needs, PlanError as LayoutError, free_to_leave, identifiers, plan};
+use cairn_layout::{BootPlaces, DiskPlan, Needs, PlanError as LayoutError, free_to_leave, plan};
 use cairn_machine::model::{Disk, PartitionKind};
 use cairn_process::Report;
 use sha2::{Digest, Sha256};
@@ -110,19 +110,18 @@ impl Image {
     /// Everything that can be wrong before the first byte is written; see [`ImageError`].
     pub fn plan(contents: &ImageContents<'_>) -> Result<Image, ImageError> {
         let root = root::tree(&contents.root)?;
-        let partitions = BootPartitions::of(contents.disk, contents.seed)?;
+        let places = BootPlaces::of(contents.disk).ok_or(ImageError::NoBootPartition)?;
         let mut boot = BTreeMap::new();
-        for (at, set) in partitions.sets(contents.boot) {
+        for (at, set) in sets(&places, contents.boot) {
             boot.insert(at, new_boot_partition(contents, &set)?);
         }
-        let needed = |at: &Option<String>| at.as_ref().and_then(|at| boot.get(at)).map_or(0, FatContents::needed);
-        let free = free_to_leave(contents.disk, None);
-        let needs = Needs {
-            esp: needed(&partitions.esp),
-            xbootldr: needed(&partitions.boot),
-            root: ext4::needed(&root, free.bytes())?,
-            ..Needs::default()
+        let needed = |at: &String| boot.get(at).map_or(0, FatContents::needed);
+        let (esp, xbootldr) = match contents.disk.has(PartitionKind::Esp) {
+            true => (needed(&places.first), places.second.as_ref().map_or(0, needed)),
+            false => (0, needed(&places.first)),
         };
+        let free = free_to_leave(contents.disk, None);
+        let needs = Needs { esp, xbootldr, root: ext4::needed(&root, free.bytes())?, ..Needs::default() };
         let plan = plan(contents.disk, contents.seed, &needs, None)?;
         let boot_code = contents.boot_code.cloned();
         Ok(Image { plan, root, boot, boot_code, epoch: contents.root.epoch })
@@ -160,53 +159,22 @@ impl Image {
     }
 }
 
-/// Where the boot partitions are mounted.
-#[derive(Debug)]
-struct BootPartitions {
-    /// The EFI system partition.
-    esp: Option<String>,
-    /// The partition with kernels and entries, if it is another one.
-    boot: Option<String>,
-    /// Mirrors of the EFI system partition.
-    mirrors: Vec<String>,
-}
-
-impl BootPartitions {
-    fn of(disk: &Disk, seed: Uuid) -> Result<BootPartitions, ImageError> {
-        let mut found = BootPartitions { esp: None, boot: None, mirrors: Vec::new() };
-        for partition in identifiers(disk, seed)? {
-            let Some(at) = partition.mount_point else { continue };
-            match partition.kind {
-                PartitionKind::Esp if found.esp.is_none() => found.esp = Some(at),
-                PartitionKind::Esp => found.mirrors.push(at),
-                PartitionKind::Xbootldr => found.boot = Some(at),
-                _ => {}
-            }
+/// The part of the set that goes onto each partition, as if it were the only one.
+fn sets(places: &BootPlaces, set: &BootSet) -> Vec<(String, BootSet)> {
+    let whole = set.clone().on_one_partition(Place::Esp);
+    let mut sets: Vec<(String, BootSet)> = places.mirrors.iter().map(|at| (at.clone(), whole.clone())).collect();
+    match &places.second {
+        Some(second) => {
+            let part = |place| {
+                let files = set.files.iter().filter(|f| f.place == place).cloned().collect();
+                BootSet { files }.on_one_partition(Place::Esp)
+            };
+            sets.push((places.first.clone(), part(Place::Esp)));
+            sets.push((second.clone(), part(Place::Boot)));
         }
-        match (&found.esp, &found.boot) {
-            (None, None) => Err(ImageError::NoBootPartition),
-            _ => Ok(found),
-        }
+        None => sets.push((places.first.clone(), whole)),
     }
-
-    /// The part of the set that goes onto each partition, as if it were the only one.
-    fn sets(&self, set: &BootSet) -> Vec<(String, BootSet)> {
-        let whole = set.clone().on_one_partition(Place::Esp);
-        let mut sets: Vec<(String, BootSet)> = self.mirrors.iter().map(|at| (at.clone(), whole.clone())).collect();
-        match (&self.esp, &self.boot) {
-            (Some(esp), Some(boot)) => {
-                let part = |place| {
-                    let files = set.files.iter().filter(|f| f.place == place).cloned().collect();
-                    BootSet { files }.on_one_partition(Place::Esp)
-                };
-                sets.push((esp.clone(), part(Place::Esp)));
-                sets.push((boot.clone(), part(Place::Boot)));
-            }
-            (Some(one), None) | (None, Some(one)) => sets.push((one.clone(), whole)),
-            (None, None) => {}
-        }
-        sets
-    }
+    sets
 }
 
 /// The steps that fill a new partition, and the room that it must have.

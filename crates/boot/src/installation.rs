@@ -4,6 +4,9 @@ use uuid::Uuid;
 
 use crate::generation::{Artifact, hex};
 
+/// The ending of the name under which a file is written that is to replace another. No loader looks at such a name.
+pub(crate) const UNFINISHED: &str = ".new";
+
 /// Which installation the files belong to. Everything of ours on a shared boot partition carries this mark, so that
 /// two installations live side by side and only our own files are ever touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

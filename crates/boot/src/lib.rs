@@ -5,6 +5,7 @@
 //! [`Menu`] puts these in a row. All of that is pure. [`apply()`] carries the steps out on a [`Volume`]: a partition that is mounted ([`effects`]), or, for
 //! an image, one that is written in user space.
 
+pub mod bootspec;
 pub mod effects;
 pub mod firmware;
 pub mod grub;
@@ -29,7 +30,7 @@ pub use entry_name::{Counter, ENTRIES, EntryName};
 pub use generation::{Artifact, Generation, Variant, date};
 pub use grub::MemtestPrograms;
 pub use installation::Installation;
-pub use menu::{Layout, LoaderProgram, Menu, MenuError, settle};
+pub use menu::{LoaderProgram, Menu, MenuError, settle};
 pub use plan::{PlanError, Shortage, Step, Update};
 pub use present::{FoundFile, Present, Space};
 pub use record::{RECORD_FILE, Record, RecordError};

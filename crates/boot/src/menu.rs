@@ -41,15 +41,6 @@ impl LoaderProgram {
     }
 }
 
-/// Which boot partitions a machine has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// One for everything: an ESP, or, where there is only BIOS, any FAT partition.
-    One,
-    /// An ESP for the loader, and XBOOTLDR for entries and kernels.
-    Two,
-}
-
 /// What decides.
 #[derive(Debug, Clone, Copy)]
 pub struct Menu<'a> {
@@ -65,8 +56,9 @@ pub struct Menu<'a> {
     pub booted: Option<u64>,
     /// The loader.
     pub program: &'a LoaderProgram,
-    /// The partitions.
-    pub layout: Layout,
+    /// Whether entries and kernels have a partition of their own (XBOOTLDR) beside the loader's; else one is for everything: an
+    /// EFI system partition, or, where there is only BIOS, any FAT partition.
+    pub two_partitions: bool,
     /// The memory test's programs, where there is to be an entry for them.
     pub memtest: Option<&'a MemtestPrograms>,
     /// Files of the machine file's own.
@@ -131,9 +123,9 @@ impl Menu<'_> {
             .boot_set()?,
         };
         set.files.extend(self.files.iter().cloned());
-        Ok(match self.layout {
-            Layout::One => set.on_one_partition(Place::Esp),
-            Layout::Two => BootSet::new(set.files),
+        Ok(match self.two_partitions {
+            false => set.on_one_partition(Place::Esp),
+            true => BootSet::new(set.files),
         })
     }
 

@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::effects::UNFINISHED;
-use crate::installation::Installation;
+use cairn_layout::human;
+
+use crate::installation::{Installation, UNFINISHED};
 use crate::present::{FoundFile, Present, Space};
 use crate::set::{BootFile, BootSet, Content, Place, Role};
 use crate::space;
@@ -99,7 +100,7 @@ impl Shortage {
             ),
             None => format!(
                 "of Cairn's own files none can go, for all of them boot what must stay: free {} on it, or make it larger",
-                size(self.missing)
+                human(self.missing)
             ),
         }
     }
@@ -112,7 +113,7 @@ pub enum PlanError {
     /// The new files do not fit, whatever of ours that is not needed goes first.
     #[error(
         "the boot partition has {} free and {} more would be needed for what is to be written ({}); {}",
-        size(.0.free), size(.0.missing), size(.0.needed), .0.way_on()
+        human(.0.free), human(.0.missing), human(.0.needed), .0.way_on()
     )]
     Full(Shortage),
     /// A directory stands where a file should be.
@@ -152,15 +153,6 @@ fn unfinished(path: &str) -> Option<&str> {
     match name.rsplit_once('-') {
         Some((before, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => Some(before),
         _ => Some(name),
-    }
-}
-
-/// Bytes for people.
-pub(crate) fn size(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} bytes"),
-        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
     }
 }
 

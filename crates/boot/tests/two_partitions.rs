@@ -95,7 +95,7 @@ impl Two {
     }
 
     fn menu<T>(&self, ask: impl FnOnce(&Menu<'_>) -> T) -> T {
-        self.machine.menu_of(|menu| ask(&Menu { layout: Layout::Two, ..*menu }))
+        self.machine.menu_of(|menu| ask(&Menu { two_partitions: true, ..*menu }))
     }
 
     /// What was done, in order.

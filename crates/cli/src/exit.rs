@@ -30,21 +30,6 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A refusal: the command could have gone on, and chose not to.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Refusal(pub String);
-
-/// What is left after a failure in the middle of writing to a target, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct AfterWrite(pub String);
-
-/// A combination of arguments that makes no sense, where clap cannot know it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
-
 /// Standard output could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("writing to standard output")]

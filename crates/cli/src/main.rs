@@ -21,6 +21,7 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use cairn_machine::{Problem, Problems};
+use cairn_process::{AfterWrite, Refusal, Usage};
 use cairn_store::StoreError;
 use clap::Parser;
 use image_builder::qemu::QemuError;
@@ -28,7 +29,7 @@ use image_builder::view::ViewError;
 use serde_json::json;
 
 use crate::args::{Cli, Command};
-use crate::exit::{AfterWrite, Exit, OutputError, Refusal, Usage};
+use crate::exit::{Exit, OutputError};
 use crate::ui::Ui;
 
 fn main() -> ExitCode {

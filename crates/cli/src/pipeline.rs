@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cairn_boot::{BootSet, Generation, Installation, Layout, Menu, Present, Record};
+use cairn_boot::bootspec::Bootable;
+use cairn_boot::{BootSet, Generation, Installation, Menu, Present, Record};
 use cairn_disk::BootCode;
-use cairn_layout::{disk_seed, identifiers};
+use cairn_layout::{BootPlaces, disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
 use cairn_machine::model::{Disk, FileSystem, PartitionKind};
@@ -24,7 +25,7 @@ use cairn_process::Report;
 use cairn_root::Root;
 use cairn_store::{PathInfo, SigningKey, Store, StorePath, profile};
 use cairn_system::debian::Base;
-use cairn_system::{Bootable, Mount, Program, System, SystemInput};
+use cairn_system::{Mount, Program, System, SystemInput};
 use image_builder::image::{Image, ImageContents};
 use image_builder::root::RootContents;
 use image_builder::verify::Expected;
@@ -233,8 +234,8 @@ fn same_machine(all: &[(&Path, Checked)]) -> anyhow::Result<()> {
 
 /// The one disk of the machine, which holds the root file system.
 fn the_disk(checked: &Checked) -> anyhow::Result<(String, Disk)> {
-    let (name, disk) = checked.machine.disks.iter().next().context("the machine has no disk")?;
-    Ok((name.clone(), disk.clone()))
+    let (name, disk) = checked.machine.root_disk().context("the machine has no disk")?;
+    Ok((name.to_string(), disk.clone()))
 }
 
 /// The kernel's `root=`, and what is mounted besides the root.
@@ -294,7 +295,7 @@ fn boot_set(
     record: &Record,
 ) -> anyhow::Result<BootSet> {
     let machine = &newest.checked.machine;
-    let two = machine.disks.values().any(|disk| disk.has(PartitionKind::Esp) && disk.has(PartitionKind::Xbootldr));
+    let places = machine.root_disk().and_then(|(_, disk)| BootPlaces::of(disk));
     let memtest = loader.memtest(&newest.checked);
     let menu = Menu {
         installation: Installation::of_seed(newest.checked.seed()),
@@ -303,7 +304,7 @@ fn boot_set(
         record,
         booted: None,
         program: &loader.program(&newest.checked)?,
-        layout: if two { Layout::Two } else { Layout::One },
+        two_partitions: places.is_some_and(|places| places.second.is_some()),
         memtest: memtest.as_ref(),
         files: &boot_files::read(folder, &newest.checked)?,
         once: None,

@@ -5,6 +5,7 @@
 //!
 //! Partitions cannot overlap by construction: the planner decides sizes only, and places one partition behind the other.
 
+mod boot_places;
 mod error;
 mod ids;
 mod kinds;
@@ -14,6 +15,7 @@ mod share;
 mod table;
 mod units;
 
+pub use boot_places::BootPlaces;
 pub use error::PlanError;
 pub use ids::{PartUuid, PartitionIds, disk_seed, identifiers};
 pub use kinds::{LEAST_FAT, mbr_type, mbr_type_name, type_guid, type_name};

@@ -92,7 +92,7 @@ impl Checked {
     /// hardware file's, then the machine file's.
     pub fn kernel_parameters(&self) -> Vec<String> {
         // A GPT marks the partition that grows; in an MBR there is no room for that.
-        let grow = self.machine.disks.values().next().filter(|disk| {
+        let grow = self.machine.root_disk().filter(|(_, disk)| {
             let root = disk.all_partitions().iter().position(|partition| partition.kind == PartitionKind::Root);
             disk.table() == TableKind::Mbr && root.is_some_and(|root| disk.grows(root))
         });

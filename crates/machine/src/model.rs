@@ -100,9 +100,15 @@ fn default_timezone() -> String {
 }
 
 impl Machine {
-    /// What firmware the machine boots under: what its one disk and its boot loader allow.
+    /// The disk with the root file system and the boot partitions, and its name. A machine file that was checked has exactly
+    /// this one.
+    pub fn root_disk(&self) -> Option<(&str, &Disk)> {
+        self.disks.iter().next().map(|(name, disk)| (name.as_str(), disk))
+    }
+
+    /// What firmware the machine boots under: what its disk and its boot loader allow.
     pub fn firmware(&self) -> Firmware {
-        self.disks.values().next().map(|disk| disk.firmware(self.boot.loader)).unwrap_or_default()
+        self.root_disk().map(|(_, disk)| disk.firmware(self.boot.loader)).unwrap_or_default()
     }
 }
 

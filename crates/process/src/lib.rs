@@ -1,16 +1,18 @@
-//! The one door for child processes, and the way in which long work tells how far it is.
+//! The one door for child processes, the way in which long work tells how far it is, and the errors that say how a command ends.
 //!
 //! A child is started by [`Tool`], which names the missing program with the package that has it and the reason it is
 //! needed, keeps the end of its standard error for the message, and can be stopped by [`stop_children`] on Ctrl-C. What it
 //! says is a stranger's text; [`text`] makes such fit for a terminal.
 
 mod children;
+mod ending;
 mod report;
 mod running;
 pub mod text;
 mod tool;
 
 pub use children::{children_clean_up, stop_children};
+pub use ending::{AfterWrite, Refusal, Usage};
 pub use report::{Quiet, Report};
 pub use running::Running;
 pub use tool::{Tool, ToolError, find};

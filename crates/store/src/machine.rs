@@ -208,8 +208,9 @@ impl Mount {
 
     /// Whether this mount on `dir` shows what is under it anyway, in `below`.
     fn shows(&self, below: &Mount, dir: &Path) -> bool {
-        let under = dir.strip_prefix(&below.point).map(|rest| below.root.join(rest));
-        self.device == below.device && under.is_ok_and(|under| under.components().eq(self.root.components()))
+        // How far the folder is below the one mount point, and how far below what is mounted there.
+        let (asked, shown) = (dir.strip_prefix(&below.point), self.root.strip_prefix(&below.root));
+        self.device == below.device && asked.is_ok_and(|asked| shown.is_ok_and(|shown| asked == shown))
     }
 }
 

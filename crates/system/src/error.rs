@@ -47,16 +47,9 @@ pub enum SystemError {
         /// What it should be.
         what: &'static str,
     },
-    /// A bootspec that names what is not in the store.
-    #[error("{} names '{value}' as its {what}, which is no path in the store: it is damaged or hostile", path.display())]
-    NotInStore {
-        /// The bootspec.
-        path: PathBuf,
-        /// What it calls it.
-        what: &'static str,
-        /// What it says.
-        value: String,
-    },
+    /// The bootspec of a system.
+    #[error(transparent)]
+    Bootspec(#[from] cairn_boot::bootspec::BootspecError),
     /// A name for a file, out of some text, is none.
     #[error("a file would have to be called `{path}`")]
     Name {

@@ -18,10 +18,6 @@ mod tree;
 mod units;
 mod usr;
 
-pub use bootjson::{
-    Bootable, Bootspecs, MOST as MOST_BOOTSPEC, parse as parse_bootspecs, read_all as read_bootspecs,
-    read_all_of as read_bootspecs_of,
-};
 pub use error::SystemError;
 pub use etc::Mount;
 pub use etc::made_from::left_out;

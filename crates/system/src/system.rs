@@ -22,10 +22,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use cairn_boot::bootspec::{self, Bootable};
 use cairn_machine::Checked;
 use cairn_machine::model::Architecture;
 use cairn_machine::pointer::child;
 use cairn_process::Report;
+use cairn_root::read_plain;
 use cairn_store::{PathInfo, SigningKey, Store, StorePath};
 use sha2::{Digest, Sha256};
 
@@ -35,7 +37,7 @@ use crate::etc::{self, EtcInput, Mount};
 use crate::initrd::{self, Wanted, WantedModules};
 use crate::memory::{Memory, present};
 use crate::program::{self, Carried, Program};
-use crate::{Bootable, bootjson, special, usr};
+use crate::{bootjson, special, usr};
 
 /// The name of the file with the hash of what the initrd was made from.
 const INITRD_INPUTS: &str = "initrd-inputs";
@@ -114,7 +116,9 @@ pub fn build(input: &SystemInput<'_>, report: &dyn Report) -> Result<System, Sys
         }
         None => info,
     };
-    let boots = bootjson::read_all(&input.store.real_path(&path))?.system;
+    let file = input.store.real_path(&path).join(bootspec::FILE);
+    let bytes = read_plain(&file, bootspec::MOST).map_err(SystemError::io("reading", &file))?;
+    let boots = bootspec::parse(&bytes, &file)?.system;
     Ok(System { info, boots, kernel_release: input.base.kernel_release.clone() })
 }
 

@@ -1,5 +1,8 @@
 //! What the root file system says: generations, the closure, the current system and its packages.
 
+use std::path::Path;
+
+use cairn_boot::bootspec::{self, Bootspecs};
 use cairn_disk::{DiskError, Spent, ext4};
 use cairn_store::StorePath;
 use serde::{Deserialize, Serialize};
@@ -136,12 +139,12 @@ pub(super) fn describe(root: &ext4::Reader<'_>, system: &str) -> Result<SystemIn
         Ok(bytes.map(|b| String::from_utf8_lossy(&b).trim().to_string()).filter(|text| !text.is_empty()))
     };
     let mut info = SystemInfo { path: system.to_string(), hostname: line("etc/hostname")?, ..SystemInfo::default() };
-    if let Some(bytes) = root.read(&format!("{system}/boot.json"), 1 << 20)? {
-        let boot: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let spec = &boot["org.nixos.bootspec.v1"];
-        info.label = spec["label"].as_str().map(str::to_string);
-        let parameters = spec["kernelParams"].as_array().into_iter().flatten();
-        info.kernel_parameters = parameters.filter_map(|p| p.as_str()).map(str::to_string).collect();
+    let path = format!("{system}/{}", bootspec::FILE);
+    if let Some(bytes) = root.read(&path, bootspec::MOST)?
+        && let Ok(Bootspecs { system, .. }) = bootspec::parse(&bytes, Path::new(&path))
+    {
+        info.label = Some(system.bootspec.label);
+        info.kernel_parameters = system.bootspec.kernel_params;
     }
     // A system of packages has it written down; in one of NixOS the modules' folder has its name.
     info.kernel = line("base/kernel-release")?;

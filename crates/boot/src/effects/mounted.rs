@@ -31,6 +31,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use super::writeout::{reserve, write_data};
+use crate::installation::UNFINISHED;
 use crate::present::Space;
 use crate::volume::{Kind, ReadVolume, Volume};
 
@@ -153,9 +154,6 @@ impl ReadVolume for Mounted {
         Ok(Space { cluster: stat.fragment_size(), free: stat.blocks_free() * stat.fragment_size() })
     }
 }
-
-/// The ending of the name under which a file is written that is to replace another. No loader looks at such a name.
-pub(crate) const UNFINISHED: &str = ".new";
 
 /// What lost its name, or is about to: its path, and the file while it is held.
 type Left = (String, Option<File>);

@@ -6,8 +6,8 @@ pub mod changes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read};
 
-use bootspec::SystemConfigurationRoot;
-use bootspec::v1::BootSpecV1;
+use ::bootspec::SystemConfigurationRoot;
+use ::bootspec::v1::BootSpecV1;
 use cairn_boot::*;
 use cairn_machine::model::Boot;
 use sha2::{Digest, Sha256};
@@ -388,7 +388,7 @@ impl Machine {
             record: &self.record,
             booted: self.booted,
             program,
-            layout: Layout::One,
+            two_partitions: false,
             memtest,
             files: &self.files,
             once,

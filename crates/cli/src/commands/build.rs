@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use cairn_process::{Refusal, Usage};
 use cairn_store::SigningKey;
 use serde_json::json;
 
 use crate::args::BuildArgs;
 use crate::cache;
-use crate::exit::{Exit, Refusal, Usage};
+use crate::exit::Exit;
 use crate::machine_file;
 use crate::pipeline::standing::{self, Rules};
 use crate::pipeline::{self, Places};

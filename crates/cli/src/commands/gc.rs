@@ -10,6 +10,7 @@ use anyhow::Context;
 use cairn_boot::{Record, Situation, choose};
 use cairn_layout::human;
 use cairn_machine::lock::Lock;
+use cairn_process::{AfterWrite, Refusal};
 use cairn_root::Folder;
 use cairn_store::gc::Garbage;
 use cairn_store::{Generations, MachineStore, Store};
@@ -17,7 +18,7 @@ use cairn_system::debian::{self, Leftover};
 use serde_json::json;
 
 use crate::args::GcArgs;
-use crate::exit::{AfterWrite, Exit, Refusal};
+use crate::exit::Exit;
 use crate::live::collect::{self, Candidate, Found, Objection, Rule};
 use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::Observed;

@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::Context;
 use cairn_installer::hardware::{findings, observe};
 use cairn_machine::{SourceFile, check, template};
+use cairn_process::Refusal;
 use image_builder::output::NewFile;
 
 use crate::args::HardwareArgs;
-use crate::exit::{Exit, Refusal};
+use crate::exit::Exit;
 use crate::plain_file;
 use crate::ui::Ui;
 

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_machine::{SourceFile, check, template};
+use cairn_process::{Refusal, Usage};
 use image_builder::output::{NewFile, OutputError};
 
 use crate::args::InitArgs;
-use crate::exit::{Exit, Refusal, Usage};
+use crate::exit::Exit;
 use crate::ui::Ui;
 
 pub fn run(args: InitArgs, ui: &Ui) -> anyhow::Result<Exit> {

@@ -2,12 +2,13 @@
 
 use anyhow::Context;
 use cairn_boot::Record;
+use cairn_process::Refusal;
 use cairn_store::Generations;
 use serde_json::json;
 
 use super::boot::tell_broken;
 use crate::args::RollbackArgs;
-use crate::exit::{Exit, Refusal};
+use crate::exit::Exit;
 use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::Observed;
 use crate::live::{Turn, firmware};

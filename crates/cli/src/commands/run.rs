@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cairn_process::Usage;
 use image_builder::qemu;
 use image_builder::run::RunOptions;
 
 use crate::args::{Controller, Format, RunArgs};
 use crate::cache;
-use crate::exit::{Exit, Usage};
+use crate::exit::Exit;
 use crate::machine_file::{is_machine_file, load};
 use crate::pipeline::{self, Places, Prepared, standing};
 use crate::ui::Ui;

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_boot::ApplyError;
-use cairn_process::Report;
+use cairn_process::{AfterWrite, Refusal, Report};
 use cairn_root::Root;
 use cairn_store::{Generations, MachineStore, NixDb, Source, Store, StoreError, StorePath};
 use serde_json::json;
 
 use super::boot::tell_broken;
 use crate::args::UpgradeArgs;
-use crate::exit::{AfterWrite, Exit, Refusal};
+use crate::exit::Exit;
 use crate::live::menu::{BootMenu, Occasion};
 use crate::live::observed::{Observed, Usable};
 use crate::live::{CACHE, OWN, Turn, brought, now, partitions, remember_own_sizes, reserve};

@@ -7,10 +7,10 @@ use cairn_boot::effects::Mounted;
 use cairn_disk::{BootCode, CodeUpdate, Compared, DiskDevice, Problem};
 use cairn_layout::{SectorSize, human};
 use cairn_machine::Checked;
+use cairn_process::AfterWrite;
 use image_builder::view;
 
 use super::disk::{self, BootDisk};
-use crate::exit::AfterWrite;
 
 /// What a BIOS should start, and where it is.
 #[derive(Debug)]

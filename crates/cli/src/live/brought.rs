@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::Context;
-use cairn_process::Report;
+use cairn_boot::effects::read_bootspecs;
+use cairn_process::{Refusal, Report};
 use cairn_root::Root;
 use cairn_store::{Generations, MachineStore, NixDb, Source, StorePath};
 
 use super::now;
 use super::observed::Observed;
-use crate::exit::Refusal;
 
 /// Brings a system out of the store below `from` into the machine's own, every byte checked, and registers it.
 pub fn bring(
@@ -68,7 +68,7 @@ fn current(from: &Path) -> anyhow::Result<StorePath> {
 
 /// Refuses a system that could not boot here: made for another disk, or another kind of processor.
 fn fits(there: &Root, system: &StorePath, observed: &Observed) -> anyhow::Result<()> {
-    let theirs = cairn_system::read_bootspecs_of(there, &system.to_string())
+    let theirs = read_bootspecs(there, &system.to_string())
         .with_context(|| format!("looking at {system}, which is to be a system"))?
         .system
         .bootspec;

@@ -39,7 +39,7 @@ impl BootDisk {
 
 /// The partition of a kind that is the machine's own, by its identifier.
 pub fn partition<'t>(checked: &Checked, kind: PartitionKind, table: &'t Table) -> Option<&'t FoundPartition> {
-    let (name, disk) = checked.machine.disks.iter().next()?;
+    let (name, disk) = checked.machine.root_disk()?;
     let ids = identifiers(disk, disk_seed(checked.seed(), name)).ok()?;
     let id = ids.iter().find(|p| p.kind == kind)?.part_uuid;
     table.partitions.iter().find(|p| p.id == id)
@@ -85,7 +85,7 @@ mod tests {
     fn the_place_for_the_core_image_is_found_on_the_machine_s_own_disk_only() {
         for layout in ["bios", "hybrid", "mbr"] {
             let checked = machine(layout, "");
-            let (name, disk) = checked.machine.disks.iter().next().unwrap();
+            let (name, disk) = checked.machine.root_disk().unwrap();
             let plan = plan(disk, disk_seed(checked.seed(), name), &Needs::default(), None).unwrap();
             let target = MemoryTarget::new(usize::try_from(plan.bytes()).unwrap(), 0);
             partition_table::write(&plan, &target).unwrap();

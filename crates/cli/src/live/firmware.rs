@@ -10,11 +10,10 @@ use cairn_boot::{EntryName, Installation, LoaderProgram, Present};
 use cairn_layout::PartUuid;
 use cairn_machine::Checked;
 use cairn_machine::model::PartitionKind;
-use cairn_process::Report;
+use cairn_process::{Refusal, Report};
 use cairn_root::{Folder, Root};
 
 use super::disk::{self, BootDisk};
-use crate::exit::Refusal;
 
 /// What is to be done about the variables.
 #[derive(Debug, Default)]

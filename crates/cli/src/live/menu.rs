@@ -9,13 +9,14 @@ use std::path::PathBuf;
 use anyhow::Context;
 use cairn_boot::effects::{Mounted, write_record};
 use cairn_boot::{
-    BootFile, BootSet, Content, Generation, Installation, Layout, LoaderProgram, MemtestPrograms, Menu, Partitions,
-    PlanError, Present, ReadVolume, Record, Role, Step, Target, Update, apply, settle, survey,
+    BootFile, BootSet, Content, Generation, Installation, LoaderProgram, MemtestPrograms, Menu, Partitions, PlanError,
+    Present, ReadVolume, Record, Role, Step, Target, Update, apply, settle, survey,
 };
 use cairn_disk::{CodeUpdate, Problem};
+use cairn_layout::BootPlaces;
 use cairn_machine::Checked;
 use cairn_machine::model::Loader;
-use cairn_process::Report;
+use cairn_process::{AfterWrite, Refusal, Report};
 use cairn_root::Root;
 use cairn_store::{Store, StoreError, StorePath};
 
@@ -23,9 +24,8 @@ use super::CACHE;
 use super::bios::{self, Bios};
 use super::firmware::FirmwarePlan;
 use super::observed::{Observed, Usable, artifact};
-use super::partitions::{self, BootPartitions};
+use super::partitions;
 use crate::cache;
-use crate::exit::{AfterWrite, Refusal};
 use crate::pipeline::loader::{self, Grub};
 
 /// Longer programs are no boot loaders.
@@ -43,7 +43,7 @@ pub struct BootMenu {
     generations: Vec<Generation>,
     booted: Option<u64>,
     complete: bool,
-    layout: Layout,
+    two_partitions: bool,
     first: Mounted,
     second: Option<Mounted>,
     mirrors: Vec<Mounted>,
@@ -159,8 +159,8 @@ impl BootMenu {
         let seed = observed.seed()?;
         checked.machine.seed = Some(seed);
         let installation = Installation::of_seed(seed);
-        let disk = checked.machine.disks.values().next().context("the machine file has no disk")?;
-        let places = BootPartitions::of(disk).context("the machine file's disk has no boot partition")?;
+        let (_, disk) = checked.machine.root_disk().context("the machine file has no disk")?;
+        let places = BootPlaces::of(disk).context("the machine file's disk has no boot partition")?;
         let root = &observed.root;
         let mut notes = Vec::new();
         let mut open = |at: &str| partitions::open(observed, &checked, at, &mut notes);
@@ -216,7 +216,7 @@ impl BootMenu {
             generations,
             booted: observed.booted,
             complete: observed.broken.is_empty(),
-            layout: places.layout(),
+            two_partitions: places.second.is_some(),
             first,
             second,
             mirrors,
@@ -252,7 +252,7 @@ impl BootMenu {
             record,
             booted: self.booted,
             program: &self.program,
-            layout: self.layout,
+            two_partitions: self.two_partitions,
             memtest: self.memtest.as_ref(),
             files: &self.files,
             once: self.once,
@@ -311,7 +311,7 @@ impl BootMenu {
             FirmwarePlan::new(&self.root, &self.checked, self.installation, &self.program, &self.first, &present);
         let mut updates = vec![update];
         for mirror in &self.mirrors {
-            let menu = Menu { layout: Layout::One, ..menu };
+            let menu = Menu { two_partitions: false, ..menu };
             let fixed = menu.fixed_paths()?;
             let present = survey(Partitions { esp: Some(mirror), boot: None }, self.installation, &fixed);
             let present = present.with_context(|| format!("looking at {}", mirror.root().display()))?;

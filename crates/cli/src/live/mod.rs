@@ -21,11 +21,9 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use cairn_process::Report;
+use cairn_process::{Refusal, Report};
 use cairn_root::Root;
 use cairn_store::{Generations, Store, StoreError};
-
-use crate::exit::Refusal;
 
 /// What a machine remembers from one upgrade to the next, below its root.
 pub const CACHE: &str = "var/cache/cairn";

@@ -6,20 +6,20 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cairn_boot::effects::{RecordFileError, read_record};
+use cairn_boot::bootspec::{Bootable, Bootspecs};
+use cairn_boot::effects::{RecordFileError, read_bootspecs, read_record};
 use cairn_boot::{Artifact, Generation, Record, Variant};
 use cairn_disk::Budget;
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
+use cairn_process::Refusal;
 use cairn_root::Root;
 use cairn_store::{Generations, Store, StorePath, profile};
-use cairn_system::{Bootable, Bootspecs};
 use image_builder::view::{MOST_GENERATIONS, PROFILES, ViewError};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::made_from::MadeFrom;
-use crate::exit::Refusal;
 
 /// Nobody's host name, and no kernel's release, is longer.
 const MOST_TEXT: u64 = 4096;
@@ -241,7 +241,7 @@ fn read(
     time: i64,
     hashes: &Hashes,
 ) -> anyhow::Result<Usable> {
-    let Bootspecs { system: boots, variants } = cairn_system::read_bootspecs_of(root, &system.to_string())?;
+    let Bootspecs { system: boots, variants } = read_bootspecs(root, &system.to_string())?;
     let link = |name: &str| -> anyhow::Result<StorePath> {
         let path = format!("{system}/{name}");
         let target = root.link(&path).with_context(|| format!("reading {path}"))?;

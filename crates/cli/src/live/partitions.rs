@@ -1,59 +1,16 @@
-//! The machine's boot partitions, by what its machine file says of its disk, and opened where they are mounted.
+//! The machine's boot partitions, opened where they are mounted.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 
 use anyhow::Context;
-use cairn_boot::Layout;
 use cairn_boot::effects::Mounted;
+use cairn_layout::BootPlaces;
 use cairn_machine::Checked;
-use cairn_machine::model::{Disk, PartitionKind};
+use cairn_process::Refusal;
 
 use super::identity;
 use super::observed::Observed;
-use crate::exit::Refusal;
-
-/// Where the boot partitions of a disk are mounted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BootPartitions {
-    /// The one that the firmware or GRUB reads first; on most machines the only one.
-    pub first: String,
-    /// The one with entries and kernels, if it is another.
-    pub second: Option<String>,
-    /// Mirrors of the first.
-    pub mirrors: Vec<String>,
-}
-
-impl BootPartitions {
-    /// Those of a disk; `None` when it has none.
-    pub fn of(disk: &Disk) -> Option<BootPartitions> {
-        let (mut esp, mut boot, mut mirrors) = (None, None, Vec::new());
-        for (index, partition) in disk.all_partitions().iter().enumerate() {
-            let Some(at) = disk.mount_point(index) else { continue };
-            match partition.kind {
-                PartitionKind::Esp if disk.is_mirror(index) => mirrors.push(at),
-                PartitionKind::Esp => esp = Some(at),
-                PartitionKind::Xbootldr => boot = Some(at),
-                _ => {}
-            }
-        }
-        let (first, second) = match (esp, boot) {
-            (Some(esp), boot) => (esp, boot),
-            (None, boot) => (boot?, None),
-        };
-        Some(BootPartitions { first, second, mirrors })
-    }
-
-    /// All of them, in the order in which they are written.
-    fn all(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.first).chain(&self.second).chain(&self.mirrors)
-    }
-
-    /// Whether entries and kernels have a partition of their own.
-    pub fn layout(&self) -> Layout {
-        if self.second.is_some() { Layout::Two } else { Layout::One }
-    }
-}
 
 /// Opens the partition that is mounted at `at` on a machine. In one that was unpacked from an image it is a folder. What
 /// somebody should know of it goes into `notes`.
@@ -104,9 +61,9 @@ pub fn can_be_written(observed: &Observed) -> anyhow::Result<()> {
     let mut checked = observed.newest()?.checked()?;
     // The identifiers are those of the disk that exists.
     checked.machine.seed = Some(observed.seed()?);
-    let places = checked.machine.disks.values().next().and_then(BootPartitions::of);
+    let places = checked.machine.root_disk().and_then(|(_, disk)| BootPlaces::of(disk));
     // What is to be known is told with the plan.
-    for at in places.iter().flat_map(BootPartitions::all) {
+    for at in places.iter().flat_map(BootPlaces::all) {
         is_writable(&open(observed, &checked, at, &mut Vec::new())?)?;
     }
     Ok(())
@@ -123,20 +80,4 @@ pub fn is_writable(mounted: &Mounted) -> anyhow::Result<()> {
         .into());
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use cairn_machine::model::NamedLayout;
-
-    use super::*;
-
-    #[test]
-    fn every_layout_has_a_boot_partition() {
-        for layout in [NamedLayout::Uefi, NamedLayout::Bios, NamedLayout::Hybrid, NamedLayout::Mbr] {
-            let found = BootPartitions::of(&Disk::of_layout(layout)).unwrap();
-            assert_eq!((found.first.as_str(), found.second, found.mirrors.len()), ("/boot", None, 0), "{layout:?}");
-        }
-        assert_eq!(BootPartitions::of(&Disk::of_partitions(Vec::new())), None);
-    }
 }

@@ -13,13 +13,14 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use cairn_boot::bootspec;
+use cairn_layout::BootPlaces;
 use cairn_store::{StorePath, profile};
 use image_builder::view::{Files, Found, Kind, Machine, PROFILES, walk};
 use tempfile::TempDir;
 
 use self::below::Below;
 use super::observed::Observed;
-use super::partitions::BootPartitions;
 use crate::machine::generations::{MOST_MACHINE_FILE, links};
 use crate::signals;
 
@@ -77,8 +78,8 @@ impl Unpacked {
     fn boot(&self, machine: &Machine<'_>, below: &Below) -> anyhow::Result<()> {
         let observed = Observed::at(self.folder.path())?;
         let checked = observed.newest()?.checked()?;
-        let disk = checked.machine.disks.values().next().context("the machine file has no disk")?;
-        let places = BootPartitions::of(disk).context("the machine file's disk has no boot partition")?;
+        let (_, disk) = checked.machine.root_disk().context("the machine file has no disk")?;
+        let places = BootPlaces::of(disk).context("the machine file's disk has no boot partition")?;
         let mut firsts = std::iter::once(&places.first).chain(&places.mirrors);
         for volume in &machine.boot {
             let at = match (&places.second, volume.xbootldr) {
@@ -172,8 +173,8 @@ impl<'a> Copy<'a> {
             return Ok(());
         }
         self.to.folder(system).with_context(|| format!("unpacking {system}"))?;
-        let bootspec = format!("{system}/boot.json");
-        self.file(&bootspec, MOST_READ)?;
+        let path = format!("{system}/boot.json");
+        self.file(&path, MOST_READ)?;
         self.file(&format!("{system}/hardware.yaml"), MOST_READ)?;
         if let Some(etc) = self.link(&format!("{system}/etc"), is_store_path)? {
             self.file(&format!("{etc}/hostname"), MOST_READ)?;
@@ -190,8 +191,8 @@ impl<'a> Copy<'a> {
                 self.tree(&format!("{base}/{program}"), MOST_READ)?;
             }
         }
-        let Some(text) = self.files.read(&bootspec, cairn_system::MOST_BOOTSPEC)? else { return Ok(()) };
-        if let Ok(specs) = cairn_system::parse_bootspecs(&text, Path::new(&bootspec)) {
+        let Some(text) = self.files.read(&path, bootspec::MOST)? else { return Ok(()) };
+        if let Ok(specs) = bootspec::parse(&text, Path::new(&path)) {
             // All of them are in the store: who reads bootspecs takes no others.
             specs.files().filter_map(Path::to_str).try_for_each(|path| self.file(path, MOST))?;
         }

@@ -1,8 +1,10 @@
 //! How two generations differ, in full.
 
+use std::path::Path;
+
+use cairn_boot::bootspec;
 use image_builder::view::{Closures, Machine, ViewError};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::etc::{self, FileChange};
 use super::generations::{Found, Reader, find, links, settings_of};
@@ -93,8 +95,8 @@ pub fn read(machine: &Machine<'_>, from: u64, to: u64, contents: bool) -> anyhow
 }
 
 fn parameters(machine: &Machine<'_>, system: &str) -> Result<Vec<String>, ViewError> {
-    let Some(bytes) = machine.root.read(&format!("{system}/boot.json"), 1 << 20)? else { return Ok(Vec::new()) };
-    let spec: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let words = spec["org.nixos.bootspec.v1"]["kernelParams"].as_array().cloned().unwrap_or_default();
-    Ok(words.iter().filter_map(|w| w.as_str().map(str::to_string)).collect())
+    let path = format!("{system}/{}", bootspec::FILE);
+    let Some(bytes) = machine.root.read(&path, bootspec::MOST)? else { return Ok(Vec::new()) };
+    // That it is damaged is told as the generation's problem.
+    Ok(bootspec::parse(&bytes, Path::new(&path)).map(|specs| specs.system.bootspec.kernel_params).unwrap_or_default())
 }

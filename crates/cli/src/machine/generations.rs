@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use cairn_boot::{Record, Situation, choose};
+use cairn_boot::{Record, Situation, bootspec, choose};
 use cairn_machine::SourceFile;
 use cairn_machine::model::Boot;
+use cairn_process::Refusal;
 use cairn_store::profile;
 use image_builder::view::{Closures, Files, MOST_GENERATIONS, Machine, Menu, PROFILES, ViewError};
 use serde::{Serialize, Serializer};
@@ -19,7 +20,6 @@ use serde_json::Value;
 use super::own_sizes::own_sizes;
 use super::packages::{self, Counts, Packages};
 use super::{record, settings, time};
-use crate::exit::Refusal;
 
 /// Nobody writes a machine file of this size by hand, and read it takes some hundred times as much memory.
 pub const MOST_MACHINE_FILE: u64 = 1 << 20;
@@ -349,11 +349,11 @@ impl<'a> Reader<'a> {
     /// What is wrong with the bootspec; a generation with a damaged one cannot be put into the menu.
     fn boot_problem(&self, system: &str) -> Result<Option<String>, ViewError> {
         let path = format!("{system}/boot.json");
-        let Some(bytes) = self.files.read(&path, cairn_system::MOST_BOOTSPEC)? else {
+        let Some(bytes) = self.files.read(&path, bootspec::MOST)? else {
             return Ok(Some("it has no boot.json".into()));
         };
         // As whoever writes the boot menu reads it.
-        let whole = cairn_system::parse_bootspecs(&bytes, Path::new(&path)).is_ok();
+        let whole = bootspec::parse(&bytes, Path::new(&path)).is_ok();
         Ok((!whole).then(|| "its boot.json is damaged".to_string()))
     }
 

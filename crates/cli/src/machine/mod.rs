@@ -13,10 +13,10 @@ pub mod time;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
+use cairn_process::Refusal;
 use image_builder::view::{self, Disk, Machine, ViewError};
 
 use crate::args::PlaceArgs;
-use crate::exit::Refusal;
 
 /// Where a machine is.
 #[derive(Debug, Clone, PartialEq, Eq)]

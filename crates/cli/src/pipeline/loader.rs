@@ -170,7 +170,7 @@ fn whole(bytes: Vec<u8>) -> Option<Vec<u8>> {
 
 /// Where GRUB finds the menu: the boot partition's volume id, and our folder on it.
 fn early(checked: &Checked) -> anyhow::Result<Early> {
-    let (name, disk) = checked.machine.disks.iter().next().context("the machine has no disk")?;
+    let (name, disk) = checked.machine.root_disk().context("the machine has no disk")?;
     let ids =
         identifiers(disk, disk_seed(checked.seed(), name)).map_err(|e| super::problems::of_plan(checked, name, e))?;
     let of = |kind| ids.iter().find(|p| p.kind == kind).and_then(|p| p.fs.as_ref());

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cairn_process::Report;
+use cairn_process::{Refusal, Report};
 use image_builder::image::Image;
 use image_builder::output::{NewFile, OutputError, Placed};
 use image_builder::qcow2;
@@ -18,7 +18,6 @@ use uuid::Uuid;
 use super::memory::{self, Memory, Stamp};
 use super::standing::{Rules, Standing, judge, who_writes};
 use crate::args::Format;
-use crate::exit::Refusal;
 
 /// Where the images of a machine are to be.
 #[derive(Debug, Clone, Copy)]

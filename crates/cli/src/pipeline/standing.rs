@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use cairn_disk::{Region, Source};
+use cairn_process::Refusal;
 use image_builder::image_file::ImageFile;
 use image_builder::in_use;
 use image_builder::view::{Disk, ViewError};
@@ -14,7 +15,6 @@ use uuid::Uuid;
 
 use super::memory::{Memory, Stamp};
 use super::outputs::Places;
-use crate::exit::Refusal;
 use crate::machine::generations::{links, runs};
 use crate::machine::{self, Place, record};
 

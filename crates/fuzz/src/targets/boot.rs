@@ -92,7 +92,7 @@ fn boot_json_seeds() -> Vec<Vec<u8>> {
 }
 
 fn boot_json(bytes: &[u8]) {
-    if let Ok(found) = cairn_system::parse_bootspecs(bytes, Path::new("boot.json")) {
+    if let Ok(found) = cairn_boot::bootspec::parse(bytes, Path::new("boot.json")) {
         found.files().for_each(drop);
     }
 }
@@ -191,7 +191,7 @@ mod tests {
     fn what_inputs_begin_with_is_read() {
         let text = |seed: &[u8]| String::from_utf8(seed.to_vec()).unwrap();
         for seed in boot_json_seeds() {
-            cairn_system::parse_bootspecs(&seed, Path::new("boot.json")).unwrap();
+            cairn_boot::bootspec::parse(&seed, Path::new("boot.json")).unwrap();
         }
         assert!(record_seeds().iter().all(|seed| Record::parse(&text(seed)).is_ok()));
         assert!(entry_name_seeds().iter().all(|seed| EntryName::parse(installation(), &text(seed)).is_some()));

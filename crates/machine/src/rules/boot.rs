@@ -30,7 +30,7 @@ const MAX_LENGTH: usize = 1500;
 pub(super) fn check(machine: &Machine, f: &mut Findings) {
     let boot = &machine.boot;
     // What a disk that is wrong would boot under is not known; that it is wrong is said elsewhere.
-    let disk = machine.disks.values().next().filter(|disk| !disk.all_partitions().is_empty());
+    let disk = machine.root_disk().map(|(_, disk)| disk).filter(|disk| !disk.all_partitions().is_empty());
     let firmware = disk.map_or(Firmware { uefi: true, bios: true }, |disk| disk.firmware(boot.loader));
     menu(boot, firmware, f);
     counting(boot, f);
