@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use cairn_process::{Report, ToolError, find};
 
-use crate::image_file::Format;
 use crate::qemu::{Accel, Controller, Display, Drive, Machine, Network, Ovmf, QEMU, QemuError, Serial, tied_to_us};
 use crate::scratch::Scratch;
+use cairn_disk::image::Format;
 
 /// A working KVM needs one to two seconds for the probe; one that is slower than this is not worth having.
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -7,10 +7,10 @@ use std::process::Stdio;
 use cairn_process::Report;
 use nix::sys::termios::{self, SetArg, Termios};
 
-use crate::image_file::ImageFile;
 use crate::probe;
 use crate::qemu::{Accel, Controller, Display, Drive, Machine, Network, Ovmf, QemuError, Serial, check_tools};
 use crate::scratch::Scratch;
+use cairn_disk::image::ImageFile;
 
 /// How the machine is made.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@ mod cards;
 mod check;
 mod expected;
 mod output;
+mod own_file;
 mod script;
 mod session;
 mod topics;
@@ -20,13 +21,14 @@ use cairn_process::Report;
 
 pub use check::{Check, Stage, VerifyResult};
 pub use expected::{Content, Expected, ExpectedFile};
+pub use own_file::expected as expected_of_image;
 
 use crate::console;
-use crate::image_file::ImageFile;
 use crate::probe;
 use crate::qemu::{Accel, Controller, Drive, Ovmf, QemuError, check_tools};
 use crate::scratch::Scratch;
 use crate::screenshot;
+use cairn_disk::image::ImageFile;
 use session::{End, Hardware, Session};
 use topics::Boot;
 

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use cairn_disk::image::ImageFile;
+use cairn_observe::inspect::inspect;
+use cairn_observe::view::Disk;
 use cairn_process::{Quiet, Tool, ToolError};
-use image_builder::image_file::ImageFile;
-use image_builder::inspect::inspect;
 use image_builder::run::RunOptions;
 use image_builder::verify::{Expected, VerifyOptions};
-use image_builder::view::Disk;
 
 fn qemu_img(folder: &Path, args: &[&str]) -> bool {
     match Tool::new("qemu-img", "qemu-utils", "make an image").args(args.iter().copied()).dir(folder).run() {

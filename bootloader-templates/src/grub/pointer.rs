@@ -22,6 +22,14 @@ impl Pointer {
         }
         render("grub/pointer.cfg", self)
     }
+
+    /// The menu that a text points at; nothing where it is no pointer.
+    pub fn parse(text: &str) -> Option<Pointer> {
+        let (_, rest) = text.split_once("\"$prefix\"/'")?;
+        let (menu, _) = rest.split_once("'.cfg")?;
+        let plain = !menu.is_empty() && menu.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        plain.then(|| Pointer { menu: menu.into() })
+    }
 }
 
 #[cfg(test)]
@@ -39,5 +47,9 @@ mod tests {
              if [ \"$cairn_menu\" != complete ]; then source \"$prefix\"/'menu-01ab'.old; fi\n"
         );
         assert!(Pointer { menu: "a\"; reboot".into() }.render().is_err());
+        assert_eq!(Pointer::parse(&text), Some(Pointer { menu: "menu-01ab".into() }));
+        for other in ["", "set default=0\n", "source \"$prefix\"/'a/../b'.cfg", "source \"$prefix\"/''.cfg"] {
+            assert_eq!(Pointer::parse(other), None, "{other}");
+        }
     }
 }

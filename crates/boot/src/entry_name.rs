@@ -38,8 +38,14 @@ pub struct EntryName {
 impl EntryName {
     /// Reads a file name; nothing when it is not one of this installation's.
     pub fn parse(installation: Installation, name: &str) -> Option<EntryName> {
-        let mark = installation.mark();
-        let rest = name.strip_prefix("cairn-")?.strip_prefix(&*mark)?.strip_prefix('-')?.strip_suffix(".conf")?;
+        EntryName::parse_any(name).filter(|found| found.mark == installation.mark())
+    }
+
+    /// Reads a file name, whichever installation's it is; nothing when it is none of ours.
+    pub fn parse_any(name: &str) -> Option<EntryName> {
+        let (mark, rest) = name.strip_prefix("cairn-")?.strip_suffix(".conf")?.split_once('-')?;
+        let mark =
+            Some(mark.to_string()).filter(|mark| mark.len() == 8 && mark.bytes().all(|b| b.is_ascii_hexdigit()))?;
         let (id, counter) = match rest.split_once('+') {
             Some((id, counter)) => (id, Some(Counter::parse(counter)?)),
             None => (rest, None),
@@ -92,6 +98,17 @@ impl fmt::Display for EntryName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_any_installation_s_entry_is_read() {
+        let counter = |name: &str| EntryName::parse_any(name).map(|found| found.counter);
+        assert_eq!(counter("cairn-01234567-12-abcdefgh.conf"), Some(None));
+        assert_eq!(counter("cairn-01234567-12-abcdefgh+3.conf"), Some(Some(Counter { left: 3, done: 0 })));
+        assert_eq!(counter("cairn-01234567-12-abcdefgh+0-3.conf"), Some(Some(Counter { left: 0, done: 3 })));
+        for other in ["debian.conf", "cairn-01234567-1-abcdefgh.bak", "cairn-01234567-2-a+x.conf", "cairn-1-2-a.conf"] {
+            assert_eq!(counter(other), None, "{other}");
+        }
+    }
     use uuid::Uuid;
 
     #[test]

@@ -35,8 +35,8 @@ pub struct Generation {
     pub name: String,
     /// When it was made, for the menu, as `YYYY-MM-DD`.
     pub date: String,
-    /// The kernel's release, for the menu.
-    pub kernel_release: String,
+    /// The kernel's release, for the menu, where somebody has written it down.
+    pub kernel_release: Option<String>,
     /// The kernel.
     pub kernel: Artifact,
     /// The initrd, if there is one.
@@ -76,12 +76,16 @@ impl Generation {
             words + 2 * paths + spec.label.len() + spec.system.len() + 8 * WORD
         };
         let variants = self.variants.iter().map(|one| one.name.len() + of(&one.bootspec)).sum::<usize>();
-        self.name.len() + self.kernel_release.len() + of(&self.bootspec) + variants
+        self.name.len() + self.kernel_release.as_ref().map_or(0, String::len) + of(&self.bootspec) + variants
     }
 
     /// The line in the menu.
     pub fn title(&self) -> String {
-        format!("{}, generation {} (Linux {}, {})", self.name, self.number, self.kernel_release, self.date)
+        let Generation { name, number, date, .. } = self;
+        match &self.kernel_release {
+            Some(release) => format!("{name}, generation {number} (Linux {release}, {date})"),
+            None => format!("{name}, generation {number} ({date})"),
+        }
     }
 
     /// The kernel's command line, one parameter each: `init=` names the system, `cairn.generation=` the number. While a
@@ -153,7 +157,7 @@ mod tests {
             bootspec,
             name: String::new(),
             date: String::new(),
-            kernel_release: String::new(),
+            kernel_release: None,
             kernel: artifact(),
             initrd: None,
             device_tree: None,
@@ -171,7 +175,7 @@ mod tests {
         };
         assert_eq!(empty().size(), 8 * WORD);
         assert_eq!(more(&|g| g.name = text.clone()), 1000);
-        assert_eq!(more(&|g| g.kernel_release = text.clone()), 1000);
+        assert_eq!(more(&|g| g.kernel_release = Some(text.clone())), 1000);
         assert_eq!(more(&|g| g.bootspec.label = text.clone()), 1000);
         assert_eq!(more(&|g| g.bootspec.system = text.clone()), 1000);
         assert_eq!(more(&|g| g.bootspec.kernel_params = vec![text.clone(), text.clone()]), 2 * (1000 + WORD));
@@ -187,6 +191,14 @@ mod tests {
         };
         assert_eq!(more(&|g| g.variants = vec![variant()]), 2000 + 8 * WORD);
         assert_eq!(more(&|g| g.variants = vec![variant(), variant()]), 2 * (2000 + 8 * WORD));
+    }
+
+    #[test]
+    fn a_title_says_what_is_known() {
+        let named = Generation { number: 7, name: "NixOS 25.11".into(), date: "2026-11-29".into(), ..empty() };
+        assert_eq!(named.title(), "NixOS 25.11, generation 7 (2026-11-29)");
+        let known = Generation { kernel_release: Some("6.12.1".into()), ..named };
+        assert_eq!(known.title(), "NixOS 25.11, generation 7 (Linux 6.12.1, 2026-11-29)");
     }
 
     #[test]

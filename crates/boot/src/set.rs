@@ -64,6 +64,20 @@ pub enum Role {
     Own,
 }
 
+impl Role {
+    /// What the part is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Role::Artifact => "artifact",
+            Role::Entry(_) => "entry",
+            Role::Sector => "sector",
+            Role::Program => "program",
+            Role::Plain => "plain",
+            Role::Own => "own",
+        }
+    }
+}
+
 /// One file of the boot set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootFile {

@@ -17,18 +17,12 @@ const MOST_TEXT: u64 = 1 << 20;
 const MOST_FILE: u64 = 1 << 30;
 
 /// The partitions of a machine.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Partitions<'a> {
     /// Where the firmware looks.
     pub esp: Option<&'a dyn ReadVolume>,
     /// Where entries and kernels are, if that is another one.
     pub boot: Option<&'a dyn ReadVolume>,
-}
-
-impl std::fmt::Debug for Partitions<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Partitions").field("esp", &self.esp.is_some()).field("boot", &self.boot.is_some()).finish()
-    }
 }
 
 /// Looks at everything that is ours, and at the files of `fixed` (those that loader or firmware name). Contents of

@@ -15,7 +15,7 @@ pub enum Kind {
 }
 
 /// A partition that can be read. Paths are relative to its root.
-pub trait ReadVolume {
+pub trait ReadVolume: Debug {
     /// What is in a directory, sorted by name (`""` is the root); nothing when there is no such directory.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ pub trait ReadVolume {
 }
 
 /// A partition that can be written.
-pub trait Volume: ReadVolume + Debug {
+pub trait Volume: ReadVolume {
     /// Writes a new file of `len` bytes, its directories too. When it returns, name and contents are on the disk; at every
     /// moment before, there is nothing under the name, or an empty file, or all of it.
     ///

@@ -4,6 +4,9 @@
 
 use std::path::PathBuf;
 
+use cairn_disk::image::Format;
+use cairn_observe::Place;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Makes one machine file into a system: in a disk image, in QEMU, and on the
@@ -121,6 +124,41 @@ pub enum Command {
     GenerateDocs(GenerateDocsArgs),
 }
 
+/// What a command prints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Output {
+    /// JSON.
+    pub json: bool,
+    /// And what it does meanwhile, as JSON events.
+    pub events: bool,
+}
+
+impl Command {
+    /// What is asked for.
+    pub fn output(&self) -> Output {
+        let of = |json| Output { json, events: false };
+        match self {
+            Command::Init(_) | Command::Run(_) | Command::Hardware(_) => Output::default(),
+            Command::Schema(_) | Command::GenerateDocs(_) => Output::default(),
+            Command::Build(args) => Output { json: args.json, events: args.json },
+            Command::Check(args) => of(args.json),
+            Command::Lock(args) => of(args.json),
+            Command::Verify(args) => of(args.json),
+            Command::Inspect(args) => of(args.json),
+            Command::Generations(args) => of(args.json),
+            Command::Diff(args) => of(args.json),
+            Command::Upgrade(args) => of(args.json),
+            Command::Rollback(args) => of(args.json),
+            Command::Gc(args) => of(args.json),
+            Command::Boot(args) => match &args.action {
+                BootAction::Check(args) => of(args.json),
+                BootAction::Repair(args) => of(args.json),
+                BootAction::Good(args) => of(args.json),
+            },
+        }
+    }
+}
+
 /// `cairn init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
@@ -167,7 +205,7 @@ pub struct BuildArgs {
     #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = clap::ValueHint::DirPath)]
     pub output: PathBuf,
     /// The formats of the images.
-    #[arg(long, value_name = "FORMAT", value_enum, value_delimiter = ',', default_value = "raw,qcow2")]
+    #[arg(long, value_name = "FORMAT", value_parser = formats(), value_delimiter = ',', default_value = "raw,qcow2")]
     pub format: Vec<Format>,
     /// Replace images that have changed since they were built, those of other
     /// machines, and whatever else has their names; not one that is in use. A folder
@@ -185,15 +223,6 @@ pub struct BuildArgs {
     /// Print JSON events, one per line, instead of the images' paths.
     #[arg(long)]
     pub json: bool,
-}
-
-/// The format of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Format {
-    /// The disk byte for byte, with holes.
-    Raw,
-    /// QEMU's own format, version 3.
-    Qcow2,
 }
 
 /// The machine that QEMU plays; for `run` and `verify`.
@@ -289,6 +318,16 @@ pub struct PlaceArgs {
     pub image: Option<PathBuf>,
 }
 
+impl PlaceArgs {
+    /// The place.
+    pub fn place(&self) -> Place {
+        match &self.image {
+            Some(image) => Place::Image(image.clone()),
+            None => Place::Root(self.root.clone()),
+        }
+    }
+}
+
 /// `cairn upgrade`.
 #[derive(Debug, Args)]
 pub struct UpgradeArgs {
@@ -305,6 +344,10 @@ pub struct UpgradeArgs {
     /// The machine's root: where its disk is mounted, boot partition and all.
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
     pub root: PathBuf,
+    /// Say what would be done. The system is made all the same, or copied, for its
+    /// contents decide that; no generation is made of it.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print one JSON object: the generation, its system, whether it is new.
     #[arg(long)]
     pub json: bool,
@@ -322,6 +365,9 @@ pub struct RollbackArgs {
     /// Restart the machine now.
     #[arg(long)]
     pub reboot: bool,
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print one JSON object: the generation, and whether it is only tried.
     #[arg(long)]
     pub json: bool,
@@ -379,7 +425,7 @@ pub enum BootAction {
     /// Record that the generation that runs has booted well.
     ///
     /// A unit runs this at the end of every boot; nobody else needs to.
-    Good,
+    Good(BootGoodArgs),
 }
 
 /// `cairn boot check`.
@@ -396,12 +442,26 @@ pub struct BootCheckArgs {
 /// `cairn boot repair`.
 #[derive(Debug, Args)]
 pub struct BootRepairArgs {
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print one JSON object: the lists `repaired` and `not_repaired`.
     #[arg(long)]
     pub json: bool,
     /// The machine's root: where its disk is mounted, boot partition and all.
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
     pub root: PathBuf,
+}
+
+/// `cairn boot good`.
+#[derive(Debug, Args)]
+pub struct BootGoodArgs {
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object: the generation, and whether it is recorded as good.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `cairn generations`.
@@ -478,7 +538,14 @@ fn parse_memory(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A span of time in seconds.
+/// The formats of images, by the names in their table.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let values = Format::ALL.map(|format| PossibleValue::new(format.name()).help(format.about()));
+    PossibleValuesParser::new(values)
+        .try_map(|name| Format::by_name(&name).ok_or_else(|| format!("there is no format {name}")))
+}
+
+/// The number of a generation.
 fn parse_generation(text: &str) -> Result<u64, String> {
     text.parse()
         .ok()
@@ -491,6 +558,7 @@ fn parse_keep(text: &str) -> Result<u32, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(wrong)
 }
 
+/// A span of time in seconds.
 fn parse_age(text: &str) -> Result<u64, String> {
     let wrong = || "give a whole number with h, d or w, such as 12h, 30d or 8w".to_string();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());

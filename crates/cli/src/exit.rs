@@ -1,6 +1,15 @@
 //! The exit codes that scripts rely on, and the errors that choose one.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
+
+use cairn_disk::output::OutputError as FileError;
+use cairn_machine::{Problem, Problems};
+use cairn_observe::ObserveError;
+use cairn_observe::view::ViewError;
+use cairn_process::{AfterWrite, Refusal, Usage};
+use cairn_store::StoreError;
+use image_builder::qemu::QemuError;
 
 /// How the command ends. The numbers are a promise; README.md lists them, and a test holds it to that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,3 +43,47 @@ impl From<Exit> for ExitCode {
 #[derive(Debug, thiserror::Error)]
 #[error("writing to standard output")]
 pub struct OutputError(#[from] pub std::io::Error);
+
+/// How the command ends with this error: by what the libraries say of it, wherever in the chain of causes that is.
+pub fn exit_of(error: &anyhow::Error) -> Exit {
+    for cause in error.chain() {
+        if let Some(OutputError(e)) = cause.downcast_ref() {
+            // Whoever reads has read enough: `cairn inspect IMAGE | head` is no failure.
+            return if e.kind() == ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed };
+        }
+        if is_refusal(cause) {
+            return Exit::Refused;
+        }
+        if cause.is::<AfterWrite>() {
+            return Exit::FailedAfterWrite;
+        }
+        if cause.is::<Usage>() {
+            return Exit::Usage;
+        }
+    }
+    Exit::Failed
+}
+
+/// Whether nothing is broken, and somebody can do something about it.
+fn is_refusal(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let of = |refuses: Option<bool>| refuses.unwrap_or_default();
+    cause.is::<Refusal>()
+        || of(cause.downcast_ref().map(ObserveError::is_refusal))
+        || of(cause.downcast_ref().map(ViewError::is_refusal))
+        || of(cause.downcast_ref().map(StoreError::is_refusal))
+        || of(cause.downcast_ref().map(FileError::is_refusal))
+        || of(cause.downcast_ref().map(QemuError::is_refusal))
+}
+
+/// What the error says about machine files: such an error needs no name of the command and no chain of causes.
+pub fn problems_in(error: &anyhow::Error) -> Vec<Problem> {
+    let found = error.chain().find_map(|cause| {
+        let one = cause.downcast_ref::<Problem>().map(|p| vec![p.clone()]);
+        let all = || match cause.downcast_ref::<ObserveError>() {
+            Some(observed) => observed.problems(),
+            None => cause.downcast_ref::<Problems>(),
+        };
+        one.or_else(|| all().map(|all| all.iter().cloned().collect()))
+    });
+    found.unwrap_or_default()
+}

@@ -9,19 +9,10 @@ use cairn_process::text::{one_line, plain};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::ui::{event, say};
+use crate::terminal::{event, say};
 
 /// How long a phase must have taken before its end is worth a time.
 const WORTH_A_TIME: Duration = Duration::from_secs(1);
-
-/// Nothing.
-pub struct Silent;
-
-impl Report for Silent {
-    fn phase(&self, _name: &str, _total: Option<u64>) {}
-    fn advance(&self, _steps: u64) {}
-    fn note(&self, _text: &str) {}
-}
 
 /// What is told to another, as text without orders to the terminal.
 pub struct Plain<R>(pub R);

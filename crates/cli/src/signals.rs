@@ -2,12 +2,9 @@
 //! ends, and says so.
 //!
 //! Nothing is removed by guess here. Work in progress lives in files without a name or in temporary folders with an
-//! owner; both go away when their owner does, or are collected by the next run. A temporary folder that no run would
-//! collect is named here ([`RemovedAtEnd`]) and goes when its owner does not get to it.
+//! owner; both go away when their owner does, or are collected by the next run.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -80,27 +77,6 @@ fn wait_for_cleaning() {
     }
 }
 
-/// Temporary folders that are there.
-static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-
-/// A temporary folder that is removed when a signal ends the command before its owner has removed it.
-#[derive(Debug)]
-pub struct RemovedAtEnd(PathBuf);
-
-impl RemovedAtEnd {
-    /// The folder, which is this command's own.
-    pub fn new(folder: &Path) -> RemovedAtEnd {
-        FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_path_buf());
-        RemovedAtEnd(folder.to_path_buf())
-    }
-}
-
-impl Drop for RemovedAtEnd {
-    fn drop(&mut self) {
-        FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).retain(|folder| *folder != self.0);
-    }
-}
-
 /// The signals that are ignored, as proc(5) has them: the lowest bit is signal 1.
 fn ignored(status: &str) -> u64 {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -131,14 +107,6 @@ pub fn tell(asked: Exit) {
 
 fn leave() -> ! {
     cairn_process::stop_children();
-    // Whoever works in one may still be adding to it.
-    for folder in FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        for _ in 0..3 {
-            if std::fs::remove_dir_all(folder).is_ok() {
-                break;
-            }
-        }
-    }
     show_cursor();
     if let Some(asked) = asked() {
         tell(asked);

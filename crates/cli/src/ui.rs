@@ -6,12 +6,13 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use cairn_machine::{Problem, Problems};
-use cairn_process::Report;
-use cairn_process::text::{is_deceptive, one_line, plain};
-use serde_json::{Value, json};
+use cairn_process::text::{one_line, plain};
+use cairn_process::{Quiet, Report};
+use serde_json::Value;
 
 use crate::exit::OutputError;
-use crate::progress::{Bars, Events, Lines, Plain, Silent};
+use crate::progress::{Bars, Events, Lines, Plain};
+use crate::terminal::{escaped, event};
 
 /// How this run talks.
 pub struct Ui {
@@ -25,7 +26,7 @@ impl Ui {
         let progress: Box<dyn Report> = if events {
             Box::new(Events::default())
         } else if quiet {
-            Box::new(Silent)
+            Box::new(Quiet)
         } else if io::stderr().is_terminal() {
             Box::new(Plain(Bars::default()))
         } else {
@@ -83,61 +84,5 @@ impl Ui {
         let text = text.to_string();
         let mut out = io::stdout().lock();
         out.write_all(plain(&text).as_bytes()).and_then(|()| out.flush()).map_err(|e| OutputError(e).into())
-    }
-}
-
-/// One event as a line: `event` first, then its fields.
-pub fn event(name: &str, fields: Value) -> String {
-    let mut object = serde_json::Map::new();
-    object.insert("event".into(), json!(name));
-    if let Value::Object(fields) = fields {
-        object.extend(fields);
-    }
-    escaped(Value::Object(object).to_string())
-}
-
-/// JSON as a terminal may see it: the format asks for escapes of the first 32 characters only.
-fn escaped(json: String) -> String {
-    if !json.chars().any(|c| is_deceptive(c) && c != '\n') {
-        return json;
-    }
-    let mut out = String::with_capacity(json.len() + 16);
-    for c in json.chars() {
-        if is_deceptive(c) && c != '\n' {
-            // Outside of strings JSON has no such characters, so this is inside of one.
-            let mut units = [0; 2];
-            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Says a line on standard error. One that is gone is no reason to stop the work.
-pub fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", plain(text));
-}
-
-/// A problem of a machine file, as a line of its own: whatever the file is called.
-pub fn problem_text(problem: &Problem) -> String {
-    let Problem { file, line, column, message, help } = problem;
-    let help = help.as_ref().map(|h| format!("\n  help: {h}")).unwrap_or_default();
-    format!("{}:{line}:{column}: {message}{help}", one_line(file))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_for_a_terminal_is_the_same_json() {
-        let value = json!({ "a\u{202e}": "\u{7f}\u{9b}31m\u{2028}\u{e0041}ä\n", "b": 1 });
-        for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
-            let escaped = escaped(text);
-            assert!(!escaped.chars().any(|c| is_deceptive(c) && c != '\n'), "{escaped:?}");
-            assert!(escaped.contains("\\u202e") && escaped.contains('ä'), "{escaped}");
-            assert_eq!(serde_json::from_str::<Value>(&escaped).unwrap(), value);
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! What is written to a disk and read from it: targets, partition tables, file systems.
+//! What is written to a disk and read from it: targets, partition tables, file systems, images and the files that they are.
 //!
 //! An image file and a block device are the same thing here, a [`Target`]; a plan ([`cairn_layout::DiskPlan`]) and its
 //! contents are written to it by [`apply`]. Everything is written in user space at its final place: no root, no loop
@@ -9,6 +9,8 @@
 pub mod budget;
 pub mod ext4;
 pub mod fat;
+pub mod image;
+pub mod output;
 pub mod partition_table;
 pub mod source;
 pub mod swap;

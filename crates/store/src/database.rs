@@ -127,6 +127,40 @@ pub fn registration(infos: &[PathInfo]) -> Result<String, StoreError> {
     Ok(text)
 }
 
+/// What a registration file says of a path. The texts are checked to be store paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered<'t> {
+    /// The path.
+    pub path: &'t str,
+    /// The size of its contents (of its NAR) in bytes.
+    pub nar_size: u64,
+    /// What it refers to, itself included where it does.
+    pub references: Vec<&'t str>,
+}
+
+/// Reads what [`registration`] writes, path by path: path, hash, size, deriver or nothing, a count, and so many references.
+/// `None` for what is anything else, or names what is no store path; after that nothing comes.
+pub fn registered(text: &str) -> impl Iterator<Item = Option<Registered<'_>>> {
+    let mut lines = text.lines();
+    let mut failed = false;
+    std::iter::from_fn(move || {
+        let path = lines.next().filter(|_| !failed)?;
+        let known = |path: &str| StorePath::from_absolute(path).is_ok();
+        let mut next = || {
+            let _hash = lines.next()?;
+            let nar_size = lines.next()?.parse().ok()?;
+            let _deriver = lines.next()?;
+            let count: usize = lines.next()?.parse().ok()?;
+            // Names of that length also hold what is read to little more than the file's own size.
+            let references: Vec<&str> = lines.by_ref().take(count).take_while(|path| known(path)).collect();
+            (known(path) && references.len() == count).then_some(Registered { path, nar_size, references })
+        };
+        let found = next();
+        failed = found.is_none();
+        Some(found)
+    })
+}
+
 /// The paths in order, each once, all references among them.
 fn closed(infos: &[PathInfo]) -> Result<BTreeMap<&StorePath, &PathInfo>, StoreError> {
     let map: BTreeMap<&StorePath, &PathInfo> = infos.iter().map(|i| (&i.path, i)).collect();

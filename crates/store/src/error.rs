@@ -59,6 +59,12 @@ pub enum StoreError {
         /// Which.
         path: PathBuf,
     },
+    /// A path that is no file of a store path, as the store has it written down.
+    #[error("{} is not a file in the store", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// A tree holds something that a store path cannot hold.
     #[error("{} cannot go into the store: {why}", path.display())]
     Unsupported {
@@ -296,6 +302,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether it is a refusal: nothing is broken, and somebody can do something about it.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            StoreError::InUse { .. }
+                | StoreError::NotRoot { .. }
+                | StoreError::Unusable { .. }
+                | StoreError::NoFolder { .. }
+        )
+    }
+
     /// Whether a database found no room on its disk: SQLite says so with an error of its own, not with the system's.
     pub fn is_full_database(&self) -> bool {
         let (StoreError::NixDatabase { source, .. } | StoreError::Database(source)) = self else { return false };

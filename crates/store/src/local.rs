@@ -17,7 +17,7 @@ use crate::missing::remove_file;
 use crate::record::{self, Record, recorded_path};
 use crate::scratch::remove_all_dead;
 use crate::source;
-use crate::{Entry, Listing, PathInfo, Scratch, StoreError, StorePath};
+use crate::{Entry, EntryKind, Listing, PathInfo, STORE_DIR, Scratch, StoreError, StorePath};
 
 /// A store whose root folder is anywhere: the files of `/nix/store/x` are in `ROOT/nix/store/x`.
 ///
@@ -174,6 +174,20 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// The size and the SHA-256 of a file at an absolute path in the store, as the listing of its store path has it.
+    ///
+    /// # Errors
+    /// As [`Store::listing`]; [`StoreError::NotAFile`].
+    pub fn file_in(&self, path: &Path) -> Result<(u64, [u8; 32]), StoreError> {
+        let not = || StoreError::NotAFile { path: path.to_path_buf() };
+        let rest = path.to_str().and_then(|text| text.strip_prefix(STORE_DIR)?.strip_prefix('/'));
+        let (top, inside) = rest.and_then(|rest| rest.split_once('/')).ok_or_else(not)?;
+        match self.listed(&StorePath::from_basename(top)?, inside)?.map(|entry| entry.kind) {
+            Some(EntryKind::File { size, sha256, .. }) => Ok((size, sha256)),
+            _ => Err(not()),
+        }
     }
 
     /// The same for a path whose record is at hand.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::image_file::Format;
+use cairn_disk::image::Format;
 
 /// What a disk hangs on. Decides which kernel module the machine needs to find it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

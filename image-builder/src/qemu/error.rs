@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use cairn_process::ToolError;
 
-use crate::image_file::ImageFileError;
+use cairn_disk::image::ImageFileError;
 
 /// Why a machine did not start or could not be talked to.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,11 @@ pub enum QemuError {
 }
 
 impl QemuError {
+    /// Whether it is a refusal: somebody else has what is needed.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, QemuError::Busy { .. } | QemuError::PortTaken { .. })
+    }
+
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> QemuError {
         let what = what.into();
         move |source| QemuError::Io { what, source }

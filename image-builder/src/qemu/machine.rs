@@ -226,7 +226,7 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image_file::Format;
+    use cairn_disk::image::Format;
 
     fn machine() -> Machine {
         Machine {

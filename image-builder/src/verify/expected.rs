@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cairn_machine::Checked;
 use cairn_machine::model::{EtcFile, Network, SysctlValue, Test, User, unit_name};
+use cairn_make::{Prepared, lock_file};
 
 /// What is checked. What is empty or `None` is not checked, so the default asks for a machine that boots and is well.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +83,14 @@ pub enum Content {
 }
 
 impl Expected {
+    /// What an image of this machine must be.
+    pub fn of(machine: &Prepared) -> Expected {
+        let newest = machine.newest();
+        Expected::from_machine(&newest.checked, &mut |path| newest.named.contents.get(path).cloned())
+            .with_packages(lock_file::packages(&newest.lock))
+            .with_system(Some(newest.system.info.path.to_string()), Some(newest.system.kernel_release.clone()))
+    }
+
     /// What a machine file says. `read` gives the files that it names; what it cannot give is checked for being there.
     pub fn from_machine(checked: &Checked, read: &mut dyn FnMut(&str) -> Option<Vec<u8>>) -> Expected {
         let machine = &checked.machine;

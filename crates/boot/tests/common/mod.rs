@@ -327,7 +327,7 @@ pub fn generation(number: u64, kernel: &str, initrd: &str) -> Generation {
         },
         name: "hello".into(),
         date: "2026-11-15".into(),
-        kernel_release: "6.12.107".into(),
+        kernel_release: Some("6.12.107".into()),
         kernel: artifact(kernel, 20_000),
         initrd: Some(artifact(initrd, 15_000)),
         device_tree: None,

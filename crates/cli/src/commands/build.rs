@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use cairn_make::{machine_file, prepare};
 use cairn_process::{Refusal, Usage};
 use cairn_store::SigningKey;
+use image_builder::outputs::standing::{BUILD, Rules};
+use image_builder::outputs::{Places, write_images};
 use serde_json::json;
 
 use crate::args::BuildArgs;
-use crate::cache;
 use crate::exit::Exit;
-use crate::machine_file;
-use crate::pipeline::standing::{self, Rules};
-use crate::pipeline::{self, Places};
+use crate::kit;
 use crate::ui::Ui;
 
 pub fn run(args: BuildArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -41,15 +41,16 @@ pub fn run(args: BuildArgs, ui: &Ui) -> anyhow::Result<Exit> {
             formats.push(format);
         }
     }
-    let rules = Rules { force: args.force, ..standing::BUILD };
-    let cache = cache::folder()?;
+    let rules = Rules { force: args.force, ..BUILD };
+    let kit = kit::kit(key)?;
+    let cache = &kit.cache;
     for (name, seed) in machines {
-        Places { folder: &args.output, name: &name, formats: &formats, seed, rules, cache: &cache }.check()?;
+        Places { folder: &args.output, name: &name, formats: &formats, seed, rules, cache }.check()?;
     }
     for file in &args.files {
         let generations: Vec<&Path> = args.after.iter().chain([file]).map(PathBuf::as_path).collect();
-        let machine = pipeline::prepare(&generations, key.as_ref(), ui.report())?;
-        for path in machine.write(&args.output, &formats, rules, ui.report())? {
+        let machine = prepare(&generations, &kit, ui.report())?;
+        for path in write_images(&machine, &args.output, &formats, rules, cache, ui.report())? {
             if ui.json() {
                 ui.event("image", json!({ "path": path, "machine": file }))?;
             } else {

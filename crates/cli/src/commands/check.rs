@@ -1,11 +1,11 @@
 //! `cairn check`: every problem at once.
 
 use cairn_machine::Problems;
+use cairn_make::machine_file::load_once;
 use serde_json::json;
 
 use crate::args::CheckArgs;
 use crate::exit::Exit;
-use crate::machine_file::load_once;
 use crate::ui::Ui;
 
 pub fn run(args: CheckArgs, ui: &Ui) -> anyhow::Result<Exit> {

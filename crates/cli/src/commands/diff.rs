@@ -4,25 +4,23 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use cairn_layout::human;
+use cairn_observe::diff::{Diff, Side, read};
+use cairn_observe::etc::{FileChange, Kinds};
+use cairn_observe::look;
+use cairn_observe::packages::Change;
+use cairn_observe::settings::Setting;
 use cairn_process::text::{one_line, plain};
 use serde_json::Value;
 
 use crate::args::DiffArgs;
 use crate::exit::Exit;
-use crate::lock_file::Change;
-use crate::machine::diff::{Diff, Side};
-use crate::machine::etc::{FileChange, Kinds};
-use crate::machine::settings::Setting;
-use crate::machine::{self, Place};
 use crate::ui::Ui;
 
 /// Values that are longer are cut off; `--json` has them whole.
 const MOST_VALUE: usize = 60;
 
 pub fn run(args: &DiffArgs, ui: &Ui) -> anyhow::Result<Exit> {
-    let found = machine::look(&Place::from(&args.place), |machine| {
-        machine::diff::read(machine, args.from, args.to, args.files)
-    })?;
+    let found = look(&args.place.place(), |machine| read(&machine, args.from, args.to, args.files))?;
     if ui.json() {
         ui.object(&found)?;
     } else {

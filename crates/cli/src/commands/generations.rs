@@ -1,11 +1,11 @@
 //! `cairn generations`: what there is to boot, and what each one changed.
 
 use cairn_layout::human;
+use cairn_observe::generations::{Changes, Generation, read};
+use cairn_observe::{ObserveError, look, time};
 
 use crate::args::GenerationsArgs;
 use crate::exit::Exit;
-use crate::machine::generations::{Changes, Generation};
-use crate::machine::{self, Place, time};
 use crate::table::table;
 use crate::ui::Ui;
 
@@ -13,12 +13,7 @@ use crate::ui::Ui;
 const NAMED: usize = 3;
 
 pub fn run(args: &GenerationsArgs, ui: &Ui) -> anyhow::Result<Exit> {
-    let place = Place::from(&args.place);
-    let root = match &place {
-        Place::Root(root) => Some(root.as_path()),
-        Place::Image(_) => None,
-    };
-    let found = machine::look(&place, |machine| Ok(machine::generations::read(machine, root)?))?;
+    let found = look(&args.place.place(), |machine| Ok::<_, ObserveError>(read(&machine)?))?;
     if ui.json() {
         ui.object(&found)?;
         return Ok(Exit::Done);

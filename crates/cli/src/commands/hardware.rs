@@ -4,14 +4,14 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
+use cairn_disk::output::NewFile;
 use cairn_installer::hardware::{findings, observe};
 use cairn_machine::{SourceFile, check, template};
+use cairn_make::plain_file;
 use cairn_process::Refusal;
-use image_builder::output::NewFile;
 
 use crate::args::HardwareArgs;
 use crate::exit::Exit;
-use crate::plain_file;
 use crate::ui::Ui;
 
 pub fn run(args: HardwareArgs, ui: &Ui) -> anyhow::Result<Exit> {

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
+use cairn_disk::output::{NewFile, OutputError};
 use cairn_machine::{SourceFile, check, template};
 use cairn_process::{Refusal, Usage};
-use image_builder::output::{NewFile, OutputError};
 
 use crate::args::InitArgs;
 use crate::exit::Exit;

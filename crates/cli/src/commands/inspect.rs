@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::ui::Ui;
 
 pub fn run(args: InspectArgs, ui: &Ui) -> anyhow::Result<Exit> {
-    let found = image_builder::inspect::inspect(&args.image)?;
+    let found = cairn_observe::inspect::inspect(&args.image)?;
     let gave_up = found.gave_up.join("; ");
     if ui.json() {
         ui.object(&found)?;

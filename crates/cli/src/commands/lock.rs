@@ -1,11 +1,13 @@
 //! `cairn lock`: exact packages and hashes, to commit.
 
+use cairn_make::lock_file::{differences, make, read, versions};
+use cairn_make::machine_file::{load, lock_path};
+use cairn_observe::packages::{Change, changes};
 use serde_json::json;
 
 use crate::args::LockArgs;
+use crate::cache;
 use crate::exit::Exit;
-use crate::lock_file::{Change, changes, differences, make, read};
-use crate::machine_file::{load, lock_path};
 use crate::ui::Ui;
 
 /// How many changed packages are worth a line each.
@@ -26,8 +28,9 @@ pub fn run(args: LockArgs, ui: &Ui) -> anyhow::Result<Exit> {
             for reason in &why {
                 ui.report().note(reason);
             }
-            let new = make(&args.file, &checked, ui.report())?;
-            let changed = changes(old.as_ref(), &new);
+            let new = make(&args.file, &checked, &cache::folder()?, ui.report())?;
+            let before = old.as_ref().map(versions).unwrap_or_default();
+            let changed = changes(&before, &versions(&new));
             if old.is_some() {
                 tell(&changed, ui);
             }

@@ -15,3 +15,22 @@ pub mod run;
 pub mod schema;
 pub mod upgrade;
 pub mod verify;
+
+use cairn_update::Change;
+use serde_json::{Value, json};
+
+use crate::ui::Ui;
+
+/// Says what a change would do, for `--dry-run`; `answer` is what is said when it is done.
+fn would(change: &Change, mut answer: Value, ui: &Ui) -> anyhow::Result<()> {
+    if ui.json() {
+        answer["dry_run"] = json!(true);
+        answer["change"] = json!(change);
+        return ui.object(&answer);
+    }
+    let words = change.words();
+    if words.is_empty() {
+        return ui.line("nothing would be changed");
+    }
+    words.into_iter().try_for_each(|word| ui.line(format_args!("would {word}")))
+}

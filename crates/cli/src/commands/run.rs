@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cairn_disk::image::Format;
+use cairn_make::machine_file::{is_machine_file, load};
+use cairn_make::{Prepared, prepare};
 use cairn_process::Usage;
+use image_builder::outputs::standing::CACHE;
+use image_builder::outputs::{Places, write_images};
 use image_builder::qemu;
 use image_builder::run::RunOptions;
 
-use crate::args::{Controller, Format, RunArgs};
-use crate::cache;
+use crate::args::{Controller, RunArgs};
 use crate::exit::Exit;
-use crate::machine_file::{is_machine_file, load};
-use crate::pipeline::{self, Places, Prepared, standing};
+use crate::kit;
 use crate::ui::Ui;
 
 pub fn run(args: RunArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -41,14 +44,15 @@ pub fn run(args: RunArgs, ui: &Ui) -> anyhow::Result<Exit> {
 /// The image of a machine that was not asked for by name: it is made for one run, in the cache, and kept so that the next
 /// run starts at once.
 pub fn image_of(file: &Path, ui: &Ui) -> anyhow::Result<(PathBuf, Prepared)> {
-    let cache = cache::folder()?;
+    let kit = kit::kit(None)?;
+    let cache = &kit.cache;
     let folder = cache.join("images");
-    let (formats, rules) = ([Format::Raw], standing::CACHE);
+    let (formats, rules) = ([Format::Raw], CACHE);
     let checked = load(file)?;
     let name = &checked.machine.hostname;
-    Places { folder: &folder, name, formats: &formats, seed: checked.seed(), rules, cache: &cache }.check()?;
-    let machine = pipeline::prepare(&[file], None, ui.report())?;
-    let image = machine.write(&folder, &formats, rules, ui.report())?.pop();
+    Places { folder: &folder, name, formats: &formats, seed: checked.seed(), rules, cache }.check()?;
+    let machine = prepare(&[file], &kit, ui.report())?;
+    let image = write_images(&machine, &folder, &formats, rules, cache, ui.report())?.pop();
     Ok((image.context("a build for one format gives one image")?, machine))
 }
 

@@ -3,32 +3,31 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cairn_disk::image::ImageFile;
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
-use image_builder::image_file::ImageFile;
-use image_builder::verify::{Expected, VerifyOptions};
+use cairn_make::machine_file::{is_machine_file, load};
+use cairn_make::{lock_file, plain_file};
+use image_builder::verify::{Expected, VerifyOptions, expected_of_image};
 
 use crate::args::VerifyArgs;
 use crate::commands::run::{controller, image_of};
 use crate::exit::Exit;
-use crate::machine_file::{is_machine_file, load};
-use crate::plain_file;
 use crate::ui::Ui;
-use crate::{lock_file, own_file};
 
 pub fn run(args: VerifyArgs, ui: &Ui) -> anyhow::Result<Exit> {
     // Before anything is built or booted: a mistake in the file should not take minutes to be told.
     let against = args.against.as_deref().map(against).transpose()?;
     let (image, own) = if is_machine_file(&args.what) {
         let (image, machine) = image_of(&args.what, ui)?;
-        (image, Some(machine.expected()))
+        (image, Some(Expected::of(&machine)))
     } else {
         ImageFile::open(&args.what)?;
         (args.what.clone(), None)
     };
     let expected = match (against, own) {
         (Some(expected), _) | (None, Some(expected)) => expected,
-        (None, None) => own_file::expected(&image)?,
+        (None, None) => expected_of_image(&image)?,
     };
     let options = VerifyOptions {
         memory: args.guest.memory,

@@ -3,7 +3,7 @@
 use std::fs;
 
 use cairn_boot::Record;
-use image_builder::qcow2::convert;
+use cairn_disk::image::qcow2::convert;
 use serde_json::{Value, json};
 
 use crate::made::{Made, Ran, SystemOf, cairn};

@@ -66,7 +66,7 @@ pub fn open(region: Region<'_>) -> Result<Reader<'_>, DiskError> {
     Ok(Reader { volume, budget })
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// The account on which it draws.
     pub fn budget(&self) -> &Budget {
         &self.budget
@@ -134,6 +134,14 @@ impl Reader<'_> {
     pub fn read(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, DiskError> {
         let mut bytes = Vec::new();
         Ok(self.copy(path, most, &mut bytes)?.map(|()| bytes))
+    }
+
+    /// A file to read, as long as there is something left to spend.
+    ///
+    /// # Errors
+    /// What `fatfs` says; [`io::ErrorKind::NotFound`].
+    pub fn file(&self, path: &str) -> io::Result<impl Read + use<'_, 'a>> {
+        self.volume.root_dir().open_file(path)
     }
 
     /// The same, written piece by piece, of a file that is not to be in memory.

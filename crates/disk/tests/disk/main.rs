@@ -9,5 +9,6 @@ mod fat;
 mod hostile;
 mod image;
 mod mbr;
+mod qcow2;
 mod sizes;
 mod targets;

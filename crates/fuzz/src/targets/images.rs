@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use cairn_disk::fat::FatFile;
+use cairn_disk::image::qcow2::{Qcow2Source, convert};
 use cairn_disk::{Content, Contents, Entry, FileTarget, Node, Source, Tree, apply, ext4, fat};
 use cairn_layout::{Needs, plan};
 use cairn_machine::model::{Disk, NamedLayout};
 use cairn_machine::size::Size;
+use cairn_observe::inspect::inspect;
 use cairn_process::Quiet;
-use image_builder::inspect::inspect;
-use image_builder::qcow2::{Qcow2Source, convert};
 use uuid::Uuid;
 
 use super::Target;

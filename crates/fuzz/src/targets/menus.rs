@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use cairn_disk::Budget;
-use image_builder::inspect::{Boot, BootFile, registration};
-use image_builder::view::{BootVolume, Closures, Files, Kind, Menu, ViewError};
+use cairn_observe::inspect::{Boot, BootFile, registration};
+use cairn_observe::view::{BootVolume, Closures, Files, Kind, Menu, ViewError};
 
 use super::Target;
 use crate::parts::{parts, whole};
@@ -112,6 +112,10 @@ impl Files for InMemory {
         Ok(None)
     }
 
+    fn shown(&self, path: &str) -> std::path::PathBuf {
+        path.into()
+    }
+
     fn budget(&self) -> Arc<Budget> {
         Arc::clone(&self.budget)
     }
@@ -164,7 +168,12 @@ fn menu(input: &[u8]) {
     let of_loader = entries.iter().filter(|entry| entry.file.ends_with(".conf") && !entry.file.starts_with("grub: "));
     assert!(of_loader.count() <= 1);
     let absolute = files.into_iter().map(|(path, text)| (format!("/{path}"), text));
-    let volume = BootVolume { name: "esp".into(), xbootldr: false, files: Box::new(InMemory::new(absolute)) };
+    let volume = BootVolume {
+        name: "esp".into(),
+        xbootldr: false,
+        files: std::rc::Rc::new(InMemory::new(absolute)),
+        volume: None,
+    };
     if let Ok(Some(found)) = Menu::read(&[volume]) {
         let _ = found.of(2, "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-s");
     }

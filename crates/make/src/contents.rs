@@ -1,0 +1,215 @@
+//! From a closure and a boot set to the contents of a new disk: everything is planned first, then written in one pass, into an
+//! image or onto a device.
+
+mod boot_volume;
+mod key;
+mod root;
+
+pub use boot_volume::{BootVolume, NewBootPartition, open};
+pub use root::{RootContents, RootError, tree};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_boot::plan::Situation;
+use cairn_boot::{BootSet, Installation, Place, PlanError, Present, Role, Space};
+use cairn_disk::fat::{FatContents, FatFile};
+use cairn_disk::{BootCode, Content, DiskError, Target, Tree, apply, ext4};
+use cairn_layout::{
+    BootPlaces, DiskPlan, Needs, PlanError as LayoutError, SectorSize, free_to_leave, plan_with_sectors,
+};
+use cairn_machine::model::{Disk, PartitionKind};
+use cairn_machine::size::Size;
+use cairn_process::Report;
+use uuid::Uuid;
+
+use key::Key;
+
+/// How many more generations the boot partition must have room for.
+const SPARE_GENERATIONS: usize = 3;
+
+/// A part of what decides a disk's bytes that no input names: raise it when the writers change what they write.
+const RECIPE: u32 = 3;
+
+/// What a new disk is made of.
+#[derive(Debug)]
+pub struct Contents<'a> {
+    /// The disk as the machine file has it.
+    pub disk: &'a Disk,
+    /// The disk's seed ([`cairn_layout::disk_seed`]).
+    pub seed: Uuid,
+    /// Whose files those of the boot partition are.
+    pub installation: Installation,
+    /// The files of the boot partition.
+    pub boot: &'a BootSet,
+    /// What a BIOS starts, if the machine boots under one.
+    pub boot_code: Option<&'a BootCode>,
+    /// The root file system.
+    pub root: RootContents<'a>,
+}
+
+/// A disk that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RealDisk {
+    /// Its size.
+    pub size: Size,
+    /// Its sectors.
+    pub sector: SectorSize,
+}
+
+/// Why there are no contents.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContentsError {
+    /// The disk cannot be laid out like this; [`LayoutError::pointer`] says where in the machine file.
+    #[error(transparent)]
+    Plan(#[from] LayoutError),
+    /// The root file system.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// A file system or the partition table.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The files of the boot partition.
+    #[error(transparent)]
+    Boot(#[from] PlanError),
+    /// There is no partition to boot from.
+    #[error("the disk has no boot partition: add one of the type `esp` (or `xbootldr`, for GRUB under BIOS)")]
+    NoBootPartition,
+}
+
+/// A planned disk: nothing is written yet, and nothing but the writing can fail.
+#[derive(Debug)]
+pub struct NewDisk {
+    /// The disk.
+    pub plan: DiskPlan,
+    root: Tree,
+    boot: BTreeMap<String, NewBootPartition>,
+    boot_code: Option<BootCode>,
+    epoch: i64,
+}
+
+impl Contents<'_> {
+    /// What the bytes of the disk follow from, as one hash: the same key, the same bytes.
+    pub fn key(&self) -> String {
+        let mut key = Key::default();
+        key.text("recipe", format_args!("{RECIPE} {}", env!("CARGO_PKG_VERSION")));
+        // What a machine file says, as a machine file would say it: values of numbers, texts and lists.
+        key.field("disk", serde_json::to_vec(self.disk).unwrap_or_default());
+        key.text("seed", self.seed);
+        for file in &self.boot.files {
+            let place = match file.place {
+                Place::Esp => "esp",
+                Place::Boot => "boot",
+            };
+            key.text("boot file", format_args!("{place} {} {}", file.role.name(), file.path));
+            key.field("boot contents", file.content.sha256());
+        }
+        if let Some(code) = self.boot_code {
+            key.field("boot sector", code.sector);
+            key.field("core image", &code.core);
+        }
+        let root = &self.root;
+        for link in root.links {
+            key.text("link", link.path.display());
+            key.text("target", &link.target);
+        }
+        key.text("record", root.record);
+        for (user, hash) in root.passwords {
+            key.text("user", user);
+            key.text("password", hash);
+        }
+        for place in root.mount_points {
+            key.text("mount point", place);
+        }
+        key.text("epoch", root.epoch);
+        for info in root.closure {
+            key.text("path", &info.path);
+            key.text("nar", info.nar_hash_hex());
+            key.text("ca", info.ca.as_deref().unwrap_or("-"));
+            for signature in &info.signatures {
+                key.text("signature", signature);
+            }
+        }
+        key.hex()
+    }
+}
+
+impl NewDisk {
+    /// Plans a disk: trees, sizes, places. A real one decides size and sectors; else the disk is as large as it must be.
+    ///
+    /// # Errors
+    /// Everything that can be wrong before the first byte is written; see [`ContentsError`].
+    pub fn plan(contents: &Contents<'_>, real: Option<RealDisk>) -> Result<NewDisk, ContentsError> {
+        let root = root::tree(&contents.root)?;
+        let places = BootPlaces::of(contents.disk).ok_or(ContentsError::NoBootPartition)?;
+        let mut boot = BTreeMap::new();
+        for (at, set) in sets(&places, contents.boot) {
+            boot.insert(at, new_boot_partition(contents, &set)?);
+        }
+        let needed = |at: &String| boot.get(at).map_or(0, FatContents::needed);
+        let (esp, xbootldr) = match contents.disk.has(PartitionKind::Esp) {
+            true => (needed(&places.first), places.second.as_ref().map_or(0, needed)),
+            false => (0, needed(&places.first)),
+        };
+        let (size, sector) = (real.map(|disk| disk.size), real.map_or(SectorSize::B512, |disk| disk.sector));
+        let free = free_to_leave(contents.disk, size);
+        let needs = Needs { esp, xbootldr, root: ext4::needed(&root, free.bytes())?, ..Needs::default() };
+        let plan = plan_with_sectors(contents.disk, contents.seed, &needs, size, sector)?;
+        Ok(NewDisk { plan, root, boot, boot_code: contents.boot_code.cloned(), epoch: contents.root.epoch })
+    }
+
+    /// Writes it all.
+    ///
+    /// # Errors
+    /// A file of the store that has changed meanwhile, or what the system says.
+    pub fn write(&self, target: &dyn Target, threads: usize, report: &dyn Report) -> Result<(), DiskError> {
+        let contents = cairn_disk::Contents {
+            files: self.boot.iter().map(|(at, contents)| (at.clone(), contents as &dyn FatContents)).collect(),
+            trees: BTreeMap::from([("/".to_string(), &self.root)]),
+        };
+        apply(&self.plan, &contents, self.epoch, target, threads, report)?;
+        if let (Some(code), Some(area)) = (&self.boot_code, self.plan.core_image_area()) {
+            code.write(target, area)?;
+        }
+        Ok(())
+    }
+}
+
+/// The part of the set that goes onto each partition, as if it were the only one.
+fn sets(places: &BootPlaces, set: &BootSet) -> Vec<(String, BootSet)> {
+    let whole = set.clone().on_one_partition(Place::Esp);
+    let mut sets: Vec<(String, BootSet)> = places.mirrors.iter().map(|at| (at.clone(), whole.clone())).collect();
+    match &places.second {
+        Some(second) => {
+            let part = |place| {
+                let files = set.files.iter().filter(|f| f.place == place).cloned().collect();
+                BootSet { files }.on_one_partition(Place::Esp)
+            };
+            sets.push((places.first.clone(), part(Place::Esp)));
+            sets.push((second.clone(), part(Place::Boot)));
+        }
+        None => sets.push((places.first.clone(), whole)),
+    }
+    sets
+}
+
+/// The steps that fill a new partition, and the room that it must have.
+fn new_boot_partition(contents: &Contents<'_>, set: &BootSet) -> Result<NewBootPartition, ContentsError> {
+    // The partition is made as large as it must be, so there is room without end.
+    let space = Space { cluster: 4096, free: u64::MAX / 2 };
+    let situation = Situation {
+        installation: contents.installation,
+        wanted: set,
+        present: &Present { space: BTreeMap::from([(Place::Esp, space)]), ..Present::default() },
+        own_files: &BTreeSet::new(),
+        may_remove: false,
+    };
+    let file = |path: String, len| FatFile { path, len, content: Content::Bytes(Vec::new()) };
+    let mut room_for: Vec<FatFile> = set.files.iter().map(|f| file(f.path.clone(), f.content.len())).collect();
+    // Files of the size that the next generations will have, none of which shares a kernel or an initrd with another.
+    for generation in 0..SPARE_GENERATIONS {
+        let grows = set.files.iter().filter(|f| matches!(f.role, Role::Artifact | Role::Entry(_)));
+        room_for.extend(grows.map(|f| file(format!("{}.{generation}", f.path), f.content.len())));
+    }
+    Ok(NewBootPartition { steps: situation.plan()?.steps, room_for, store: contents.root.store.root().to_path_buf() })
+}

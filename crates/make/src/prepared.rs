@@ -1,0 +1,243 @@
+//! A machine with all of its generations, as far as it can be made without writing it anywhere.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cairn_boot::bootspec::Bootable;
+use cairn_boot::{BootSet, Generation, Installation, Menu, Present, Record, own_files};
+use cairn_disk::BootCode;
+use cairn_layout::{BootPlaces, disk_seed, identifiers};
+use cairn_machine::Checked;
+use cairn_machine::model::Disk;
+use cairn_process::Report;
+use cairn_store::{PathInfo, Store, StorePath, profile};
+use uuid::Uuid;
+
+use crate::contents::{Contents, NewDisk, RealDisk, RootContents};
+use crate::named_files::{NamedFiles, Passwords};
+use crate::plain_file::{self, BOOT_FILE};
+use crate::recipe::{Kit, Made, Workshop, adopt_seed, make, the_disk};
+use crate::{loader, lock_file, machine_file, problems};
+
+/// A machine as far as it can be made without writing an image.
+#[derive(Debug)]
+pub struct Prepared {
+    store: Store,
+    /// Its generations, from number 1 on.
+    made: Vec<Made>,
+    passwords: Passwords,
+    mount_points: Vec<String>,
+    record_text: String,
+    closure: Vec<PathInfo>,
+    links: Vec<profile::Link>,
+    boot: BootSet,
+    boot_code: Option<BootCode>,
+    disk: Disk,
+    disk_name: String,
+    disk_seed: Uuid,
+}
+
+/// Makes everything that goes onto the disk of a machine with these generations, the oldest first: the locks where there are none, the
+/// bases, the systems.
+///
+/// # Errors
+/// What the steps say, with its place in the machine file.
+pub fn prepare(files: &[&Path], kit: &Kit, report: &dyn Report) -> anyhow::Result<Prepared> {
+    let cache = &kit.cache;
+    let store = Store::open(cache)?;
+    let workshop = Workshop { store: &store, kit };
+    // All that is wrong with any of the files is known before anything is made.
+    let checked = files.iter().map(|file| Ok((*file, machine_file::load(file)?)));
+    let mut checked = checked.collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(seed) = checked.first().map(|(_, first)| first.seed()) {
+        checked.iter_mut().skip(1).try_for_each(|(_, checked)| adopt_seed(checked, seed))?;
+    }
+    same_machine(&checked)?;
+    let mut made: Vec<Made> = Vec::new();
+    for (file, checked) in checked {
+        let named = NamedFiles::read(file, &checked, &|_| false)?;
+        let lock = lock_file::for_build(file, &checked, cache, report)?;
+        let base = cairn_system::debian::base(&lock, &checked.machine, &store, cache, report)
+            .map_err(|e| lock_file::placed(&checked, e))?;
+        made.push(make(file, (checked, named, lock), base, &workshop, report)?);
+    }
+    let newest = made.last().context("no machine file is given")?;
+    let (disk_name, disk) = the_disk(&newest.checked)?;
+    let disk_seed = disk_seed(newest.checked.seed(), &disk_name);
+
+    let numbered = || (1..).zip(&made);
+    let closure = closure(&store, &made)?;
+    let mut links = vec![profile::gcroot_link()];
+    links.extend(numbered().map(|(number, made)| profile::generation_link(number, &made.system.info.path)));
+    links.push(profile::current_link(made.len() as u64));
+    // What was there before counts as good; the newest one has yet to show that it is.
+    let folder = files.last().and_then(|file| file.parent()).unwrap_or(Path::new(""));
+    let mut record = Record { seed: Some(newest.checked.seed()), ..Record::first(1) };
+    for number in 2..=made.len() as u64 {
+        record.try_next(number);
+        if number < made.len() as u64 {
+            record.booted_well(number);
+        }
+    }
+    let generations =
+        numbered().map(|(number, made)| generation(&store, number, made)).collect::<Result<Vec<_>, _>>()?;
+    let base = store.real_path(&newest.base.info.path);
+    let parts = newest.loader.as_ref().map(|path| loader::made_in(&store.real_path(path))).transpose()?;
+    let grub = match &parts {
+        Some(read) => loader::Grub::Made(read),
+        None => loader::Grub::Base { folder: &base, cache, remember: true },
+    };
+    let loader = loader::Source {
+        base: &newest.base.info.path,
+        artifact: &|path| loader::artifact(&store, path),
+        grub: Some(grub),
+    };
+    let boot = boot_set(&loader, folder, newest, &generations, &record)?;
+    let boot_code = loader.boot_code(&newest.checked)?;
+    let passwords = made.iter().flat_map(|made| made.named.passwords.clone()).collect();
+    let mount_points: BTreeSet<String> = made.iter().flat_map(|made| made.mount_points.clone()).collect();
+    Ok(Prepared {
+        passwords,
+        mount_points: mount_points.into_iter().collect(),
+        record_text: record.to_text(),
+        store,
+        made,
+        closure,
+        links,
+        boot,
+        boot_code,
+        disk,
+        disk_name,
+        disk_seed,
+    })
+}
+
+/// Refuses machine files whose disks would have other identifiers: they are not one machine.
+fn same_machine(all: &[(&Path, Checked)]) -> anyhow::Result<()> {
+    let of = |checked: &Checked| -> anyhow::Result<_> {
+        let (name, disk) = the_disk(checked)?;
+        let ids = identifiers(&disk, disk_seed(checked.seed(), &name));
+        ids.map_err(|e| problems::of_plan(checked, &name, e))
+    };
+    let Some((first, rest)) = all.split_first() else { return Ok(()) };
+    for (_, checked) in rest {
+        let (pointer, what) = if checked.seed() != first.1.seed() {
+            let pointer = if checked.machine.seed.is_some() { "/seed" } else { "/hostname" };
+            (pointer, "their seeds differ (without a seed of its own, a machine's follows from its host name)")
+        } else if of(checked)? != of(&first.1)? {
+            ("/disks", "their disks differ")
+        } else {
+            continue;
+        };
+        let message = format!("this is not the machine of {}: {what}", first.0.display());
+        let help = format!(
+            "generations of one machine share its disk: give both files `seed: {}` and the same `disks`",
+            first.1.seed()
+        );
+        return Err(checked.problem(pointer, message, Some(help)).into());
+    }
+    Ok(())
+}
+
+/// The systems and all that they refer to; the systems' own information with the signature of this build.
+fn closure(store: &Store, made: &[Made]) -> anyhow::Result<Vec<PathInfo>> {
+    let roots: Vec<StorePath> = made.iter().map(|made| made.system.info.path.clone()).collect();
+    let mut closure = store.closure(&roots)?;
+    for info in &mut closure {
+        if let Some(made) = made.iter().find(|made| made.system.info.path == info.path) {
+            *info = made.system.info.clone();
+        }
+    }
+    Ok(closure)
+}
+
+fn generation(store: &Store, number: u64, made: &Made) -> anyhow::Result<Generation> {
+    let Bootable { bootspec, device_tree } = &made.system.boots;
+    let file = |path: &Option<PathBuf>| path.as_deref().map(|path| loader::artifact(store, path)).transpose();
+    Ok(Generation {
+        number,
+        name: made.checked.machine.hostname.clone(),
+        date: cairn_boot::date(made.lock.debian.date),
+        kernel_release: Some(made.system.kernel_release.clone()),
+        kernel: loader::artifact(store, &bootspec.kernel)?,
+        initrd: file(&bootspec.initrd)?,
+        device_tree: file(device_tree)?,
+        // A system of Debian has none.
+        variants: Vec::new(),
+        bootspec: bootspec.clone(),
+    })
+}
+
+/// The boot set of a new machine; the newest machine file says what the menu is like.
+fn boot_set(
+    loader: &loader::Source<'_>,
+    folder: &Path,
+    newest: &Made,
+    generations: &[Generation],
+    record: &Record,
+) -> anyhow::Result<BootSet> {
+    let machine = &newest.checked.machine;
+    let places = machine.root_disk().and_then(|(_, disk)| BootPlaces::of(disk));
+    let memtest = loader.memtest(&newest.checked);
+    let menu = Menu {
+        installation: Installation::of_seed(newest.checked.seed()),
+        boot: &machine.boot,
+        generations,
+        record,
+        booted: None,
+        program: &loader.program(&newest.checked)?,
+        two_partitions: places.is_some_and(|places| places.second.is_some()),
+        memtest: memtest.as_ref(),
+        files: &own_files(&newest.checked, &mut |source| {
+            // The user's own, anywhere.
+            plain_file::read(&folder.join(source), BOOT_FILE).map_err(|error| error.to_string())
+        })?,
+        once: None,
+        complete: true,
+    };
+    Ok(menu.boot_set(&Present::default())?)
+}
+
+impl Prepared {
+    /// The newest generation.
+    pub fn newest(&self) -> &Made {
+        // There is at least one: without a file there is nothing prepared.
+        &self.made[self.made.len() - 1]
+    }
+
+    /// The number of the newest generation.
+    pub fn count(&self) -> u64 {
+        self.made.len() as u64
+    }
+
+    /// What goes onto the disk.
+    pub fn contents(&self) -> Contents<'_> {
+        let Made { checked, lock, .. } = self.newest();
+        Contents {
+            disk: &self.disk,
+            seed: self.disk_seed,
+            installation: Installation::of_seed(checked.seed()),
+            boot: &self.boot,
+            boot_code: self.boot_code.as_ref(),
+            root: RootContents {
+                store: &self.store,
+                closure: &self.closure,
+                links: &self.links,
+                record: &self.record_text,
+                passwords: &self.passwords,
+                mount_points: &self.mount_points,
+                epoch: lock.debian.date,
+            },
+        }
+    }
+
+    /// Plans the disk, as large as it must be, or a real one.
+    ///
+    /// # Errors
+    /// What is wrong, with its place in the machine file.
+    pub fn plan(&self, real: Option<RealDisk>) -> anyhow::Result<NewDisk> {
+        let checked = &self.newest().checked;
+        NewDisk::plan(&self.contents(), real).map_err(|e| problems::of_contents(checked, &self.disk_name, e))
+    }
+}

@@ -1,0 +1,156 @@
+//! One generation: from a machine file, its lock and a base to a system, as one readable recipe.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cairn_layout::{disk_seed, identifiers};
+use cairn_machine::Checked;
+use cairn_machine::lock::Lock;
+use cairn_machine::model::{Disk, FileSystem, PartitionKind};
+use cairn_process::Report;
+use cairn_store::{SigningKey, Store, StorePath};
+use cairn_system::debian::Base;
+use cairn_system::{Mount, Program, System, SystemInput};
+use uuid::Uuid;
+
+use crate::named_files::{self, NamedFiles};
+use crate::{loader, problems};
+
+/// One generation, made: everything that follows from its machine file alone.
+#[derive(Debug)]
+pub struct Made {
+    /// The machine file, checked.
+    pub checked: Checked,
+    /// Its lock.
+    pub lock: Lock,
+    /// Its base.
+    pub base: Base,
+    /// Its system.
+    pub system: System,
+    /// What of the boot loader is made for the machine alone.
+    pub loader: Option<StorePath>,
+    /// The files that the machine file names.
+    pub named: NamedFiles,
+    /// Directories that partitions besides the root are mounted on.
+    pub mount_points: Vec<String>,
+}
+
+/// What comes from outside of the files, and is the same for all that is made.
+#[derive(Debug)]
+pub struct Kit {
+    /// A folder for what is remembered from one build to the next.
+    pub cache: PathBuf,
+    /// Signs the systems, if given.
+    pub key: Option<SigningKey>,
+    /// The program that makes a machine's next generation, which the machine gets.
+    pub program: PathBuf,
+    /// Its manual pages and completions, by their path below `/usr`.
+    pub usr: BTreeMap<String, Vec<u8>>,
+}
+
+/// Where a generation is made, and with what.
+#[derive(Debug, Clone, Copy)]
+pub struct Workshop<'a> {
+    /// Where base and system are.
+    pub store: &'a Store,
+    /// The rest.
+    pub kit: &'a Kit,
+}
+
+/// Makes a generation: base, system. The files and the lock are the caller's.
+///
+/// # Errors
+/// What the steps say, with its place in the machine file.
+pub fn make(
+    file: &Path,
+    (checked, named, lock): (Checked, NamedFiles, Lock),
+    base: Base,
+    workshop: &Workshop<'_>,
+    report: &dyn Report,
+) -> anyhow::Result<Made> {
+    let (disk_name, disk) = the_disk(&checked)?;
+    let disk_seed = disk_seed(checked.seed(), &disk_name);
+    let (root, mounts) = mounts(&checked, &disk_name, &disk, disk_seed)?;
+    let made_from = named_files::made_from(file, &checked, &lock)?;
+    let Workshop { store, kit } = *workshop;
+    let added = in_store(store, &kit.program);
+    let program = added.as_ref().map_or(Program::File(&kit.program), Program::Added);
+    let base_folder = store.real_path(&base.info.path);
+    let loader = loader::Source {
+        base: &base.info.path,
+        artifact: &|path| loader::artifact(store, path),
+        grub: Some(loader::Grub::Base { folder: &base_folder, cache: &kit.cache, remember: true }),
+    };
+    let loader = loader.make(&checked, store)?;
+    let input = SystemInput {
+        checked: &checked,
+        base: &base,
+        root: &root,
+        mounts: &mounts,
+        sources: &named.sources,
+        named: &named.contents,
+        loader: loader.as_ref(),
+        program,
+        usr: &kit.usr,
+        files: &made_from.iter().map(|(name, bytes)| (*name, bytes.clone())).collect(),
+        store,
+        cache: &kit.cache,
+        key: kit.key.as_ref(),
+    };
+    let system = cairn_system::build(&input, report).map_err(|e| problems::of_system(&checked, e))?;
+    let mount_points = mounts.iter().filter(|m| m.format != FileSystem::Swap).map(|m| m.target.clone()).collect();
+    Ok(Made { checked, lock, base, system, loader, named, mount_points })
+}
+
+/// The store path that a program is in, if that is a path of this store: on a machine, `cairn` itself.
+fn in_store(store: &Store, program: &Path) -> Option<StorePath> {
+    let folder = program.strip_prefix(cairn_store::STORE_DIR).ok()?;
+    let path = StorePath::from_basename(folder.iter().next()?.to_str()?).ok()?;
+    let inside = Path::new(&path.to_string()).join("bin/cairn") == program;
+    (inside && store.info(&path).ok()?.is_some()).then_some(path)
+}
+
+/// Gives a machine file that names no seed the one of the machine that it is a generation of: its identifiers are those of
+/// a disk that exists, whatever the host name is now.
+///
+/// # Errors
+/// A seed in the file that is another one.
+pub fn adopt_seed(checked: &mut Checked, seed: Uuid) -> anyhow::Result<()> {
+    if checked.seed() == seed {
+        return Ok(());
+    }
+    let named = checked.machine.seed.is_some() || checked.hardware.as_ref().is_some_and(|h| h.seed.is_some());
+    if named {
+        let message = "this seed is not the one that the machine was made with".to_string();
+        let help = format!("its disk has the identifiers of `seed: {seed}`; leave the line out, or write that");
+        return Err(checked.problem("/seed", message, Some(help)).into());
+    }
+    checked.machine.seed = Some(seed);
+    Ok(())
+}
+
+/// The one disk of the machine, which holds the root file system.
+pub(crate) fn the_disk(checked: &Checked) -> anyhow::Result<(String, Disk)> {
+    let (name, disk) = checked.machine.root_disk().context("the machine has no disk")?;
+    Ok((name.to_string(), disk.clone()))
+}
+
+/// The kernel's `root=`, and what is mounted besides the root.
+fn mounts(checked: &Checked, name: &str, disk: &Disk, seed: Uuid) -> anyhow::Result<(String, Vec<Mount>)> {
+    let ids = identifiers(disk, seed).map_err(|e| problems::of_plan(checked, name, e))?;
+    let mut root = None;
+    let mut mounts = Vec::new();
+    for partition in ids {
+        let Some(fs) = &partition.fs else { continue };
+        if partition.kind == PartitionKind::Root {
+            root = Some(format!("UUID={}", fs.uuid));
+        } else if let Some(target) = partition.mount_point {
+            mounts.push(Mount { device: format!("PARTUUID={}", partition.part_uuid), target, format: fs.format });
+        } else if fs.format == FileSystem::Swap {
+            let device = format!("PARTUUID={}", partition.part_uuid);
+            mounts.push(Mount { device, target: "none".into(), format: fs.format });
+        }
+    }
+    Ok((root.context("the disk has no root partition")?, mounts))
+}

@@ -1,0 +1,292 @@
+//! A machine's boot partitions, and what belongs on them: survey, and plan. What is done about it are steps of a [`crate::Change`].
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use anyhow::Context;
+use cairn_boot::{
+    BootFile, BootSet, EntryName, Generation, Installation, LoaderProgram, MemtestPrograms, Menu, Partitions as Both,
+    PlanError, Present, Record, Role, Update, settle, survey,
+};
+use cairn_machine::Checked;
+use cairn_machine::model::Loader;
+use cairn_make::loader::{self, Grub};
+use cairn_observe::view::Files;
+use cairn_observe::{Observed, Usable};
+use cairn_process::Refusal;
+use cairn_root::Root;
+
+use crate::bios::Bios;
+use crate::firmware::FirmwarePlan;
+use crate::grub_parts::{as_found, base_to_run};
+use crate::partitions::{self, Partition, Partitions};
+use crate::planned::Planned;
+
+/// The boot partitions of a machine, opened, with what decides what belongs on them.
+#[derive(Debug)]
+pub struct BootMenu<'a> {
+    /// The machine's root; nothing for one in an image.
+    root: Option<Root>,
+    installation: Installation,
+    checked: Checked,
+    program: LoaderProgram,
+    memtest: Option<MemtestPrograms>,
+    files: Vec<BootFile>,
+    generations: Vec<Generation>,
+    booted: Option<u64>,
+    complete: bool,
+    pub(crate) partitions: Partitions<'a>,
+    pub(crate) bios: Option<Bios<'a>>,
+    /// The generation that is to boot at the next start only ([`BootMenu::once`]).
+    once: Option<u64>,
+    /// What cannot be compared, and why.
+    doubts: Vec<String>,
+    /// What to know about the partitions.
+    notes: Vec<String>,
+    /// Why nobody knows what the loader's program is: neither can it be made, nor is it to be read.
+    unknown: Option<String>,
+    /// What was found on the boot partition, when these files with names that are not ours were looked at too. Kernels and
+    /// initrds are read to the end for it, which is done once.
+    found: RefCell<Option<(Vec<String>, Present)>>,
+}
+
+/// What a boot partition is changed for: how much may be taken for an accident, and not for somebody's wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// `cairn boot repair`: somebody wants everything as Cairn has it.
+    Repair,
+    /// `cairn upgrade` and `cairn rollback`: somebody says which generation is to boot next.
+    Choice,
+    /// `cairn gc`, `cairn boot good`: what boots next is not what it is about.
+    Other,
+}
+
+impl<'a> BootMenu<'a> {
+    /// Opens the boot partitions of a machine. `more` are generations that do not have a link yet; `cache` is where this user keeps
+    /// what was made, if anywhere.
+    ///
+    /// # Errors
+    /// A refusal where they are not mounted, or are another machine's; what reading meets.
+    pub fn open(observed: &Observed<'a>, more: &[&Usable<'a>], cache: Option<&Path>) -> anyhow::Result<BootMenu<'a>> {
+        let newest = match more.last() {
+            Some(newest) => newest,
+            None => observed.newest()?,
+        };
+        let mut checked = newest.checked()?;
+        // The identifiers are those of the disk that exists, whatever the host name is now that they once came from: GRUB
+        // looks for its menu by them.
+        let seed = observed.seed()?;
+        checked.machine.seed = Some(seed);
+        let installation = Installation::of_seed(seed);
+        let mut notes = Vec::new();
+        let partitions = Partitions::open(observed, &checked, &mut notes)?;
+        let generations = observed.usable.iter().chain(more.iter().copied()).map(|g| g.boot.clone()).collect();
+        let made_from_packages = || {
+            Refusal(format!(
+                "generation {} was not made from packages, so nothing is known of its boot loader: nothing is changed",
+                newest.boot.number
+            ))
+        };
+        let newest_base = newest.base.as_ref().ok_or_else(made_from_packages)?;
+        let files = &*observed.machine.root;
+        let read = |name: &str| grub_part(files, newest, name);
+        let made = match &newest.loader {
+            Some(path) if files.kind(&path.to_string())?.is_some() => Some(path),
+            _ => None,
+        };
+        let base = match made {
+            None if checked.machine.boot.loader == Loader::Grub => base_to_run(observed, newest_base, cache)?,
+            _ => None,
+        };
+        let loader = loader::Source {
+            base: newest_base,
+            artifact: &|path| Ok(observed.artifact(path)?),
+            grub: match (made, &base) {
+                (Some(_), _) => Some(Grub::Made(&read)),
+                // Whoever only looks comes here too, so nothing is written down.
+                (None, Some((folder, cache))) => Some(Grub::Base { folder, cache, remember: false }),
+                (None, None) => None,
+            },
+        };
+        let (mut doubts, mut unknown) = (Vec::new(), None);
+        let (program, code) = match loader.grub.is_some() || checked.machine.boot.loader != Loader::Grub {
+            true => (loader.program(&checked)?, loader.boot_code(&checked)?),
+            false => {
+                doubts.push(format!(
+                    "GRUB's own parts are not compared: only {} can make them, and it is not in this user's store (to build the \
+                     machine's file here brings it)",
+                    newest_base
+                ));
+                let found = as_found(partitions.first.reads(), installation, &checked);
+                unknown = found.as_ref().err().cloned();
+                (LoaderProgram::Grub { efi: found.unwrap_or_else(|_| Some(Vec::new())) }, None)
+            }
+        };
+        let bios = match (code, observed.machine.disk, partitions.first.mounted()) {
+            (None, ..) => None,
+            (Some(code), Some(disk), _) => Some(Bios::of_image(code, &checked, disk)),
+            (Some(code), None, Some(first)) => Bios::of_mounted(code, &checked, first),
+            (Some(_), None, None) => None,
+        };
+        Ok(BootMenu {
+            installation,
+            program,
+            memtest: loader.memtest(&checked),
+            files: newest.made_from.boot_files(&checked)?,
+            generations,
+            booted: observed.booted,
+            complete: observed.broken.is_empty(),
+            partitions,
+            root: observed.folder().cloned(),
+            checked,
+            bios,
+            once: None,
+            doubts,
+            notes,
+            unknown,
+            found: RefCell::default(),
+        })
+    }
+
+    /// Lets a generation boot at the next start, and only then. For GRUB that is a part of what is planned after this; whether
+    /// it is, for systemd-boot is told afterwards ([`super::firmware::once`]).
+    pub fn once(&mut self, number: u64, record: &Record) -> anyhow::Result<bool> {
+        if !self.menu(record).choice()?.kept.contains(&number) {
+            let what = format!(
+                "generation {number} has no entry in the menu any more: raise boot.generations to keep it there"
+            );
+            return Err(Refusal(what).into());
+        }
+        self.once = Some(number);
+        Ok(matches!(self.program, LoaderProgram::Grub { .. }))
+    }
+
+    fn menu<'m>(&'m self, record: &'m Record) -> Menu<'m> {
+        Menu {
+            installation: self.installation,
+            boot: &self.checked.machine.boot,
+            generations: &self.generations,
+            record,
+            booted: self.booted,
+            program: &self.program,
+            two_partitions: self.partitions.second.is_some(),
+            memtest: self.memtest.as_ref(),
+            files: &self.files,
+            once: self.once,
+            complete: self.complete,
+        }
+    }
+
+    /// What is on the boot partition.
+    ///
+    /// # Errors
+    /// What reading meets.
+    pub fn survey(&self, record: &Record) -> anyhow::Result<Present> {
+        let fixed = self.menu(record).fixed_paths()?;
+        if let Some((looked_at, present)) = &*self.found.borrow()
+            && *looked_at == fixed
+        {
+            return Ok(present.clone());
+        }
+        let present =
+            survey(self.partitions.both(), self.installation, &fixed).context("looking at the boot partition")?;
+        *self.found.borrow_mut() = Some((fixed, present.clone()));
+        Ok(present)
+    }
+
+    /// The entries that are on the boot partition now.
+    pub(crate) fn entries(&self) -> anyhow::Result<Vec<EntryName>> {
+        let present =
+            survey(self.partitions.both(), self.installation, &[]).context("looking at the boot partition")?;
+        Ok(present.entries)
+    }
+
+    /// Takes over what the loader has counted; the generation whose tries are used up.
+    ///
+    /// # Errors
+    /// What reading meets.
+    pub fn settle(&self, record: &mut Record) -> anyhow::Result<Option<u64>> {
+        let present = self.survey(record)?;
+        Ok(settle(record, &present, self.booted))
+    }
+
+    /// Works out what is to be done. A boot partition on which it cannot be done is refused, and nothing is written.
+    pub fn plan(&self, record: &Record) -> anyhow::Result<Planned> {
+        let menu = self.menu(record);
+        let plan = |present: &Present, menu: &Menu<'_>| -> anyhow::Result<(BootSet, Update)> {
+            menu.plan(present).map_err(|error| match error {
+                cairn_boot::MenuError::Plan(
+                    why @ (PlanError::Full(_)
+                    | PlanError::Foreign(_)
+                    | PlanError::DirectoryInTheWay(_)
+                    | PlanError::InTheWay(..)),
+                ) => Refusal(why.to_string()).into(),
+                other => other.into(),
+            })
+        };
+        let present = self.survey(record)?;
+        if let Some(why) = &self.unknown {
+            let doubts = self.doubts.iter().chain([why]).cloned().collect();
+            return Ok(Planned {
+                updates: Vec::new(),
+                own_files: record.files.clone(),
+                bios: None,
+                firmware: FirmwarePlan::default(),
+                places: self.partitions.places.clone(),
+                doubts,
+                notes: self.notes.clone(),
+            });
+        }
+        let (set, update) = plan(&present, &menu)?;
+        let firmware = match (&self.root, self.partitions.first.mounted()) {
+            (Some(root), Some(first)) => {
+                FirmwarePlan::new(root, &self.checked, self.installation, &self.program, first, &present)
+            }
+            // In an image there are no variables.
+            _ => FirmwarePlan::default(),
+        };
+        let mut updates = vec![update];
+        for mirror in &self.partitions.mirrors {
+            let menu = Menu { two_partitions: false, ..menu };
+            let fixed = menu.fixed_paths()?;
+            let present = survey(Both { esp: Some(mirror.reads()), boot: None }, self.installation, &fixed);
+            let present = present.context("looking at a mirror of the boot partition")?;
+            updates.push(plan(&present, &menu)?.1);
+        }
+        let own = set.files.iter().filter(|file| file.role == Role::Own);
+        let own_files = own.map(|file| (file.path.clone(), hex(&file.content.sha256()))).collect();
+        let mut doubts = self.doubts.clone();
+        let bios = self.bios.as_ref().map_or(Ok(None), Bios::plan).unwrap_or_else(|why| {
+            doubts.push(why);
+            None
+        });
+        let (places, notes) = (self.partitions.places.clone(), self.notes.clone());
+        Ok(Planned { updates, places, own_files, bios, firmware, doubts, notes })
+    }
+
+    /// The same for somebody who is about to do it: refused, too, where a partition that is to be changed is read-only.
+    pub fn plan_to_apply(&self, record: &Record, occasion: Occasion) -> anyhow::Result<Planned> {
+        if let Some(why) = &self.unknown {
+            return Err(Refusal(format!("{}: {why}", self.doubts.join("; "))).into());
+        }
+        let mut planned = self.plan(record)?;
+        planned.leave_wishes(occasion);
+        if planned.writes() {
+            self.partitions.all().filter_map(Partition::mounted).try_for_each(partitions::is_writable)?;
+        }
+        Ok(planned)
+    }
+}
+
+/// A part of GRUB that was made with a system.
+fn grub_part(files: &dyn Files, of: &Usable<'_>, name: &str) -> anyhow::Result<Vec<u8>> {
+    let folder = of.loader.as_ref().map(ToString::to_string).unwrap_or_default();
+    let shown = || files.shown(&format!("{folder}/{name}"));
+    let bytes =
+        files.read_inside(&folder, name, loader::MOST).with_context(|| format!("reading {}", shown().display()))?;
+    bytes.with_context(|| format!("there is no {}", shown().display()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
