@@ -144,7 +144,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__boot__subcmd__good)
-            opts="-q -h -V --quiet --help --version"
+            opts="-q -h -V --dry-run --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -158,7 +158,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__boot__subcmd__repair)
-            opts="-q -h -V --json --root --quiet --help --version"
+            opts="-q -h -V --dry-run --json --root --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -471,7 +471,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__rollback)
-            opts="-q -h -V --once --reboot --json --root --quiet --help --version"
+            opts="-q -h -V --once --reboot --dry-run --json --root --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -536,7 +536,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__upgrade)
-            opts="-q -h -V --from --system --root --json --quiet --help --version"
+            opts="-q -h -V --from --system --root --dry-run --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -111,6 +111,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand diff" -s V -l version -d 'Pr
 complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -l from -d 'Take a system that was made elsewhere: the current one of the store below this folder (a mounted disk or image, a folder). Every byte is checked' -r -f -a "(__fish_complete_directories)"
 complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -l system -d 'Take this store path instead of the current system; with --from' -r
 complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -l dry-run -d 'Say what would be done. The system is made all the same, or copied, for its contents decide that; no generation is made of it'
 complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -l json -d 'Print one JSON object: the generation, its system, whether it is new'
 complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -118,6 +119,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand upgrade" -s V -l version -d 
 complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
 complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l once -d 'At the next boot only; after that the machine boots what it would have booted'
 complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l reboot -d 'Restart the machine now'
+complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l dry-run -d 'Say what would be done, and change nothing'
 complete -c cairn -n "__fish_cairn_using_subcommand rollback" -l json -d 'Print one JSON object: the generation, and whether it is only tried'
 complete -c cairn -n "__fish_cairn_using_subcommand rollback" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand rollback" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -144,10 +146,13 @@ complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcom
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -l root -d 'The machine\'s root: where its disk is mounted, boot partition and all' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -l dry-run -d 'Say what would be done, and change nothing'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -l json -d 'Print one JSON object: the lists `repaired` and `not_repaired`'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from repair" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from good" -l dry-run -d 'Say what would be done, and change nothing'
+complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from good" -l json -d 'Print one JSON object: the generation, and whether it is recorded as good'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from good" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from good" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from good" -s V -l version -d 'Print version'

@@ -113,7 +113,7 @@ pub enum PlanError {
     /// The new files do not fit, whatever of ours that is not needed goes first.
     #[error(
         "the boot partition has {} free and {} more would be needed for what is to be written ({}); {}",
-        human(.0.free), human(.0.missing), human(.0.needed), .0.way_on()
+        free(.0.free), human(.0.missing), human(.0.needed), .0.way_on()
     )]
     Full(Shortage),
     /// A directory stands where a file should be.
@@ -130,6 +130,11 @@ pub enum PlanError {
     /// There is no such partition.
     #[error("the machine has no {}", match .0 { Place::Esp => "EFI system partition", Place::Boot => "boot partition" })]
     NoPartition(Place),
+}
+
+/// Free bytes for people.
+fn free(bytes: u64) -> String {
+    if bytes == 0 { "nothing".into() } else { human(bytes) }
 }
 
 /// What a plan is made from.

@@ -64,7 +64,7 @@ fn a_full_partition_is_told_with_how_many_generations_it_would_do() {
     let message = |machine: &Machine| machine.plan().unwrap_err().to_string();
     assert_eq!(
         message(&machine),
-        "the boot partition has 10K free and 39K more would be needed for what is to be written (48K); it fits with \
+        "the boot partition has 9.8K free and 38.3K more would be needed for what is to be written (48K); it fits with \
          `boot.generations: 5` in the machine file, or after `cairn gc --keep 4`"
     );
     machine.boot.generations = 5;
@@ -76,7 +76,7 @@ fn a_full_partition_is_told_with_how_many_generations_it_would_do() {
     machine.add(generation(2, "k2", "i2"));
     machine.volume.capacity = machine.volume.used() + 10_000;
     let told = message(&machine);
-    assert!(told.ends_with("for all of them boot what must stay: free 39K on it, or make it larger"), "{told}");
+    assert!(told.ends_with("for all of them boot what must stay: free 38.3K on it, or make it larger"), "{told}");
     // And while a generation is in doubt nothing goes.
     machine.add(generation(3, "k3", "i3"));
     machine.record.booted_well(3);

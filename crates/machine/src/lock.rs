@@ -21,12 +21,31 @@ const HELP: &str = "restore it from version control, or make it anew with `cairn
 
 /// `machine.lock`, version 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "LockKeys", into = "LockKeys")]
+pub enum Lock {
+    /// A Debian source.
+    Debian(LockedDebian),
+}
+
+/// The same as keys of the file: the version of its schema, 1, and what was asked for, one kind of source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Lock {
-    /// The version of the lock file's schema; 1.
-    pub version: u32,
-    /// What was asked for; when the machine file asks for something else, the lock is stale.
-    pub debian: LockedDebian,
+struct LockKeys {
+    version: u32,
+    debian: LockedDebian,
+}
+
+impl From<LockKeys> for Lock {
+    fn from(keys: LockKeys) -> Lock {
+        Lock::Debian(keys.debian)
+    }
+}
+
+impl From<Lock> for LockKeys {
+    fn from(lock: Lock) -> LockKeys {
+        let Lock::Debian(debian) = lock;
+        LockKeys { version: 1, debian }
+    }
 }
 
 /// A resolved Debian source.
@@ -111,6 +130,28 @@ impl fmt::Display for Difference {
 }
 
 impl Lock {
+    /// The Debian packages.
+    pub fn debian(&self) -> &LockedDebian {
+        let Lock::Debian(debian) = self;
+        debian
+    }
+
+    /// The same, to be changed.
+    pub fn debian_mut(&mut self) -> &mut LockedDebian {
+        let Lock::Debian(debian) = self;
+        debian
+    }
+
+    /// The moment that is the system's, in seconds since 1970: nothing in it is newer.
+    pub fn date(&self) -> i64 {
+        self.debian().date
+    }
+
+    /// All packages, whatever they are made into.
+    pub fn packages(&self) -> &[LockedPackage] {
+        &self.debian().packages
+    }
+
     /// Reads a lock file.
     ///
     /// # Errors
@@ -146,8 +187,8 @@ impl Lock {
     /// The lock as a file: the same text for the same lock, with lists in their order.
     pub fn to_yaml(&self) -> String {
         let mut lock = self.clone();
-        lock.debian.requested.sort();
-        lock.debian.packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
+        lock.debian_mut().requested.sort();
+        lock.debian_mut().packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
         // Text, numbers and lists of them: nothing that YAML could not say, and no writer that could fail.
         let body = serde_yaml::to_string(&lock).unwrap_or_default();
         format!("{HEADER}{body}")
@@ -156,7 +197,7 @@ impl Lock {
     /// How the lock differs from what a machine file asks for. `requested` are the names of all packages that are
     /// asked for: the machine file's, the kernel's, and those that Cairn needs. Empty: the lock is fresh.
     pub fn differences(&self, machine: &Machine, requested: &BTreeSet<String>) -> Vec<Difference> {
-        let (locked, source) = (&self.debian, &machine.source.debian);
+        let (locked, source) = (self.debian(), machine.source.debian());
         let mut differences = Vec::new();
         if locked.suite != source.suite {
             let (locked, wanted) = (locked.suite.clone(), source.suite.clone());
@@ -186,7 +227,7 @@ impl Lock {
     fn validate(&self, file: &SourceFile) -> Result<(), Problems> {
         let mut found: Vec<(String, String)> = Vec::new();
         let mut seen = BTreeMap::new();
-        for (i, package) in self.debian.packages.iter().enumerate() {
+        for (i, package) in self.debian().packages.iter().enumerate() {
             let at = child("/debian/packages", i);
             if let Some(problem) = package.problem() {
                 found.push((at, format!("the package `{}` {problem}", shown(&package.name))));
@@ -194,10 +235,10 @@ impl Lock {
                 found.push((at, format!("the package `{}` is listed twice", shown(&package.name))));
             }
         }
-        for (at, message) in self.debian.problems() {
+        for (at, message) in self.debian().problems() {
             found.push((format!("/debian/{at}"), message));
         }
-        if self.debian.packages.is_empty() {
+        if self.debian().packages.is_empty() {
             found.push(("/debian/packages".into(), "there are no packages".into()));
         }
         if found.is_empty() {

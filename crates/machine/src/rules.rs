@@ -64,7 +64,7 @@ impl Findings {
 pub(crate) fn machine(machine: &Machine) -> Vec<Found> {
     let mut findings = Findings::default();
     general::check(machine, &mut findings);
-    debian::check(&machine.source.debian, &mut findings);
+    debian::check(machine.source.debian(), &mut findings);
     disks::check(machine, &mut findings);
     boot::check(machine, &mut findings);
     network::check(&machine.network, &mut findings);

@@ -104,5 +104,5 @@ pub fn versions(lock: &Lock) -> BTreeMap<String, String> {
 }
 
 fn packages_of(lock: &Lock) -> impl Iterator<Item = (String, String)> {
-    lock.debian.packages.iter().map(|p| (p.name.clone(), p.version.clone()))
+    lock.packages().iter().map(|p| (p.name.clone(), p.version.clone()))
 }

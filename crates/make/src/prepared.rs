@@ -158,7 +158,7 @@ fn generation(store: &Store, number: u64, made: &Made) -> anyhow::Result<Generat
     Ok(Generation {
         number,
         name: made.checked.machine.hostname.clone(),
-        date: cairn_boot::date(made.lock.debian.date),
+        date: cairn_boot::date(made.lock.date()),
         kernel_release: Some(made.system.kernel_release.clone()),
         kernel: loader::artifact(store, &bootspec.kernel)?,
         initrd: file(&bootspec.initrd)?,
@@ -227,7 +227,7 @@ impl Prepared {
                 record: &self.record_text,
                 passwords: &self.passwords,
                 mount_points: &self.mount_points,
-                epoch: lock.debian.date,
+                epoch: lock.date(),
             },
         }
     }

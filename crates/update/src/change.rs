@@ -313,7 +313,7 @@ mod tests {
                 "set the first passwords of a",
                 "remove generations 1 and 2",
                 "make generation 3 the current one",
-                "write 1 file on /boot, 3.0K, and remove 1 file",
+                "write 1 file on /boot, 3K, and remove 1 file",
             ]
         );
         let json = serde_json::to_value(&change).unwrap();

@@ -155,17 +155,22 @@ impl FirmwarePlan {
     }
 }
 
-/// Lets systemd-boot boot an entry at the next start of a machine, and only then.
-pub fn once(root: &Root, entry: &EntryName) -> anyhow::Result<()> {
+/// The firmware's variables of a machine, through which systemd-boot is told what to boot next.
+pub fn variables(root: &Root) -> anyhow::Result<Folder> {
     let reading = "reading the firmware's variables";
-    let folder = match firmware_folder(root).context(reading)? {
-        Some(Ok(folder)) if read_firmware(&folder).context(reading)?.is_some() => folder,
+    match firmware_folder(root).context(reading)? {
+        Some(Ok(folder)) if read_firmware(&folder).context(reading)?.is_some() => Ok(folder),
         _ => {
             let what = "systemd-boot is told through the firmware's variables, and there are none here: choose the generation \
                         in the boot menu";
-            return Err(Refusal(what.into()).into());
+            Err(Refusal(what.into()).into())
         }
-    };
+    }
+}
+
+/// Lets systemd-boot boot an entry at the next start of a machine, and only then.
+pub fn once(root: &Root, entry: &EntryName) -> anyhow::Result<()> {
+    let folder = variables(root)?;
     // Its name there is without the counter.
     let name = EntryName { counter: None, ..entry.clone() }.to_string();
     change_firmware(&folder, &Change::Once(name)).context("writing the firmware's variables")

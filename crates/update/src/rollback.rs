@@ -5,6 +5,7 @@ use cairn_observe::Observed;
 use cairn_process::Refusal;
 
 use crate::change::{Change, StageName, Step};
+use crate::firmware;
 use crate::menu::{BootMenu, Occasion};
 use crate::session::Session;
 
@@ -48,6 +49,10 @@ pub fn plan(session: &Session, wish: Wish) -> anyhow::Result<Rollback> {
         // The loader is told, and nothing else remembers it.
         true => {
             let in_partition = menu.once(number, &record)?;
+            if !in_partition {
+                // Before anything is changed.
+                firmware::variables(&session.root)?;
+            }
             menu.plan_to_apply(&record, Occasion::Other)?.into_stages(&mut record, &mut change);
             if !in_partition {
                 let left = "the same command goes on from here";

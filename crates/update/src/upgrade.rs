@@ -194,7 +194,7 @@ fn make_here(
         }
         if let (Some(base), Ok(Some(own)), Ok(machine)) = (&generation.base, generation.lock(), generation.checked()) {
             let adopted = debian::adopt(&own, &machine.machine, store, cache, base)?;
-            shares_keys |= !adopted && own.debian.packages == lock.debian.packages;
+            shares_keys |= !adopted && own.packages() == lock.packages();
         }
     }
     let placed = |error| lock_file::placed(&checked, error);

@@ -22,7 +22,7 @@ pub fn run(args: LockArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let (changed, packages) = match &old {
         Some(lock) if why.is_empty() && !args.update => {
             ui.report().note(&format!("{} fits; --update takes newer versions", path.display()));
-            (Vec::new(), lock.debian.packages.len())
+            (Vec::new(), lock.packages().len())
         }
         _ => {
             for reason in &why {
@@ -34,7 +34,7 @@ pub fn run(args: LockArgs, ui: &Ui) -> anyhow::Result<Exit> {
             if old.is_some() {
                 tell(&changed, ui);
             }
-            (changed, new.debian.packages.len())
+            (changed, new.packages().len())
         }
     };
     if ui.json() {

@@ -77,14 +77,14 @@ impl Fixture {
             sha256,
         };
         let debian = LockedDebian {
-            suite: machine.source.debian.suite.clone(),
-            components: machine.source.debian.components.clone(),
+            suite: machine.source.debian().suite.clone(),
+            components: machine.source.debian().components.clone(),
             architecture: "amd64".into(),
             requested: cairn_system::debian::requested(&machine).into_iter().collect(),
             date: 1_750_000_000,
             packages: vec![package],
         };
-        fs::write(self.path("m.lock"), Lock { version: 1, debian }.to_yaml()).unwrap();
+        fs::write(self.path("m.lock"), Lock::Debian(debian).to_yaml()).unwrap();
     }
 
     /// Makes the stream that mmdebstrap gives of a folder, with so much behind it that a pipe cannot hold it.

@@ -165,7 +165,8 @@ fn what_is_no_machine_is_refused() {
     assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{}", ran.err);
     assert!(ran.err.contains("is not a machine that Cairn has made"), "{}", ran.err);
     let ran = cairn(&["generations", "--root", dir.path().join("nowhere").to_str().unwrap()]);
-    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    assert!(ran.err.contains("it is no folder"), "{}", ran.err);
     let file = dir.path().join("text");
     fs::write(&file, "hello\n").unwrap();
     let ran = cairn(&["generations", "--image", file.to_str().unwrap()]);

@@ -12,7 +12,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("cairn-machine", &[]),
     ("cairn-process", &[]),
     ("cairn-root", &[]),
-    ("cairn-stage1", &["cairn-process", "cairn-root"]),
+    ("cairn-stage1", &["cairn-process"]),
     ("cairn-layout", &["cairn-machine"]),
     ("bootloader-templates", &[]),
     ("cairn-boot", &["cairn-machine", "cairn-layout", "bootloader-templates", "cairn-root"]),
@@ -66,7 +66,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
         "image-builder",
         &["cairn-boot", "cairn-disk", "cairn-layout", "cairn-machine", "cairn-make", "cairn-observe", "cairn-process"],
     ),
-    ("cairn-installer", &["cairn-machine"]),
+    ("cairn-installer", &["cairn-machine", "cairn-root"]),
     (
         "cairn",
         &[

@@ -90,7 +90,7 @@ fn locks() -> Vec<Vec<u8>> {
         date: 1_750_000_000,
         packages: vec![package],
     };
-    vec![Lock { version: 1, debian }.to_yaml().into()]
+    vec![Lock::Debian(debian).to_yaml().into()]
 }
 
 /// Problems have a place in the file, and words on one line.

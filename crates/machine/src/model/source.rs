@@ -4,11 +4,58 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a system comes from: exactly one of its kinds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "SourceKeys", into = "SourceKeys")]
+pub enum Source {
+    /// Debian packages, made into a base by mmdebstrap.
+    Debian(DebianSource),
+}
+
+impl Source {
+    /// The Debian packages that the system is made from.
+    pub fn debian(&self) -> &DebianSource {
+        let Source::Debian(debian) = self;
+        debian
+    }
+
+    /// The same, to be changed.
+    pub fn debian_mut(&mut self) -> &mut DebianSource {
+        let Source::Debian(debian) = self;
+        debian
+    }
+}
+
+// The same as keys of a machine file, of which one is there. Its schema is the source's, and so is its description.
+/// Where a system comes from: exactly one of its kinds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Source {
+#[schemars(rename = "Source")]
+struct SourceKeys {
     /// Debian packages, made into a base by mmdebstrap.
-    pub debian: DebianSource,
+    debian: DebianSource,
+}
+
+impl From<SourceKeys> for Source {
+    fn from(keys: SourceKeys) -> Source {
+        Source::Debian(keys.debian)
+    }
+}
+
+impl From<Source> for SourceKeys {
+    fn from(source: Source) -> SourceKeys {
+        let Source::Debian(debian) = source;
+        SourceKeys { debian }
+    }
+}
+
+impl JsonSchema for Source {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        SourceKeys::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        SourceKeys::json_schema(generator)
+    }
 }
 
 /// Debian packages.

@@ -90,7 +90,7 @@ pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report:
     }
 
     report.phase("adding the base to the store", None);
-    let info = store.add(&format!("debian-{}-base", lock.debian.suite), scratch, &[])?;
+    let info = store.add(&format!("debian-{}-base", lock.debian().suite), scratch, &[])?;
     remember(&memory, &bases, &info.path)?;
     Ok(Base { info, kernel_release })
 }
@@ -135,7 +135,7 @@ pub fn adopt(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, base: 
 
 /// The file that remembers a base, named by all that the base depends on.
 fn memory(lock: &Lock, extras: &Extras, cache: &Path) -> PathBuf {
-    let debian = &lock.debian;
+    let debian = lock.debian();
     let packages: Vec<_> = debian.packages.iter().map(|p| (&p.name, &p.version, &p.architecture, &p.sha256)).collect();
     let locales: Vec<&String> = extras.locales.iter().map(|(_, name)| name).collect();
     let inputs = json!({
@@ -178,14 +178,14 @@ users: {root: {ssh_authorized_keys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFzJ3
         let store = Store::open(folder.path()).unwrap();
         let machine = check(&SourceFile::new("m.yaml", MACHINE), &mut |_| Err("none".into())).unwrap().machine;
         let debian = LockedDebian {
-            suite: machine.source.debian.suite.clone(),
-            components: machine.source.debian.components.clone(),
+            suite: machine.source.debian().suite.clone(),
+            components: machine.source.debian().components.clone(),
             architecture: "amd64".into(),
             requested: Vec::new(),
             date: 1_750_000_000,
             packages: Vec::new(),
         };
-        let lock = Lock { version: 1, debian };
+        let lock = Lock::Debian(debian);
         for (list, adopted) in [(None, false), (Some(""), true)] {
             let scratch = store.scratch().unwrap();
             fs::write(scratch.path().join("kernel-release"), "6.1\n").unwrap();

@@ -38,7 +38,7 @@ pub(super) fn bootstrap(
     dir: &Path,
     report: &dyn Report,
 ) -> Result<Unpacked, Error> {
-    let debian = &lock.debian;
+    let debian = lock.debian();
     let include: Vec<&str> = debian.packages.iter().map(|p| p.name.as_str()).chain([INITRD]).collect();
     // In a file: mmdebstrap's message about a script that fails has all of its command in it.
     let names = packages.script("essential", &neutral_names())?;

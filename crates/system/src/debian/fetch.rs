@@ -26,7 +26,7 @@ const BATCH: usize = 500;
 pub(super) fn fetch(lock: &Lock, machine: &Machine, cache: &Path, report: &dyn Report) -> Result<Vec<PathBuf>, Error> {
     let debs = cache.join("debs");
     fs::create_dir_all(&debs).map_err(Error::io("making the folder", &debs))?;
-    let packages = &lock.debian.packages;
+    let packages = &lock.debian().packages;
     report.phase("checking cached packages", Some(packages.len() as u64));
     let mut missing = Vec::new();
     for package in packages {

@@ -27,7 +27,7 @@ pub struct Leftover {
 /// [`Error::Io`].
 pub fn leftover(folder: &Folder, locks: &[Lock]) -> Result<Vec<Leftover>, Error> {
     let needed: BTreeSet<String> =
-        locks.iter().flat_map(|lock| lock.debian.packages.iter().map(fetch::file_name)).collect();
+        locks.iter().flat_map(|lock| lock.debian().packages.iter().map(fetch::file_name)).collect();
     let mut found = Vec::new();
     for name in folder.names("").map_err(Error::io("reading", folder.path()))?.unwrap_or_default() {
         let Ok(name) = name.into_string() else { continue };

@@ -31,7 +31,7 @@ impl Mirror {
     /// A mirror in the machine file is taken as it is: only the suite itself is read from it, and a snapshot may be as
     /// old as it likes. Without one, the suite's updates and security suites count as well.
     pub(super) fn of(machine: &Machine) -> Result<Mirror, Error> {
-        if let Some(uri) = &machine.source.debian.mirror {
+        if let Some(uri) = &machine.source.debian().mirror {
             return given(uri);
         }
         let asked = Tool::new("apt-get", "apt", "find this machine's Debian mirror")

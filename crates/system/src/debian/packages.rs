@@ -45,8 +45,7 @@ impl Package {
 /// Compares dpkg's database with the lock, which must agree, and gives every package.
 pub(super) fn installed(status: &str, lock: &Lock) -> Result<Vec<Package>, Error> {
     let locked: BTreeMap<(&str, &str, &str), &str> = lock
-        .debian
-        .packages
+        .packages()
         .iter()
         .map(|p| ((p.name.as_str(), p.version.as_str(), p.architecture.as_str()), p.sha256.as_str()))
         .collect();
@@ -106,17 +105,14 @@ mod tests {
             size: 1,
             sha256: "ab".repeat(32),
         };
-        Lock {
-            version: 1,
-            debian: LockedDebian {
-                suite: "trixie".into(),
-                components: vec!["main".into()],
-                architecture: "amd64".into(),
-                requested: vec![],
-                date: 0,
-                packages: vec![package("bash", "5.2-1+b3"), package("libc6", "2.41-12")],
-            },
-        }
+        Lock::Debian(LockedDebian {
+            suite: "trixie".into(),
+            components: vec!["main".into()],
+            architecture: "amd64".into(),
+            requested: vec![],
+            date: 0,
+            packages: vec![package("bash", "5.2-1+b3"), package("libc6", "2.41-12")],
+        })
     }
 
     const BASH: &str =

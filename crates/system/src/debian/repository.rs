@@ -59,16 +59,16 @@ impl Repository {
         // Not in the cache: an ordinary user's mmdebstrap works as another user id, who may not look into homes.
         let dir = Temporary::new(&std::env::temp_dir(), "cairn-packages-")?;
         open_up(dir.path(), 0o755)?;
-        let packages = &lock.debian.packages;
+        let packages = &lock.debian().packages;
         report.phase("preparing packages", Some(packages.len() as u64));
-        let mut list = stand_in(dir.path(), lock.debian.date)?;
+        let mut list = stand_in(dir.path(), lock.debian().date)?;
         let controls = controls(packages, debs, report)?;
         for ((package, deb), stanza) in packages.iter().zip(debs).zip(controls) {
             list += &format!("{stanza}\n");
             link_or_copy(deb, &dir.path().join(format!("{}.deb", package.sha256)))?;
         }
         write_readable(&dir.path().join("Packages"), &list)?;
-        write_readable(&dir.path().join("Release"), &release(&lock.debian.suite, &list))?;
+        write_readable(&dir.path().join("Release"), &release(&lock.debian().suite, &list))?;
         Ok(Repository { dir })
     }
 

@@ -61,7 +61,7 @@ fn boot_loader(machine: &Machine) -> impl Iterator<Item = &'static str> {
 /// US one `console-setup` (Debian's systemd has no vconsole-setup). Essential packages are not named; they always come.
 #[must_use]
 pub fn requested(machine: &Machine) -> BTreeSet<String> {
-    let source = &machine.source.debian;
+    let source = machine.source.debian();
     let mut names: BTreeSet<String> = ALWAYS.iter().map(ToString::to_string).collect();
     names.extend(source.packages.iter().cloned());
     names.insert(source.kernel.clone());
@@ -80,7 +80,7 @@ pub fn requested(machine: &Machine) -> BTreeSet<String> {
 
 /// Where a requested package stands in the machine file.
 pub(super) fn pointer(machine: &Machine, name: &str) -> Option<String> {
-    let source = &machine.source.debian;
+    let source = machine.source.debian();
     if let Some(i) = source.packages.iter().position(|p| p == name) {
         return Some(format!("/source/debian/packages/{i}"));
     }
@@ -98,9 +98,9 @@ pub(super) fn check_kernels(machine: &Machine, lock: &Lock) -> Result<(), Error>
         name.strip_prefix("linux-image-")
             .is_some_and(|release| release.starts_with(|c: char| c.is_ascii_digit()) && !release.ends_with("-dbg"))
     };
-    let mut kernels = lock.debian.packages.iter().map(|p| &p.name).filter(|name| is_kernel(name));
+    let mut kernels = lock.debian().packages.iter().map(|p| &p.name).filter(|name| is_kernel(name));
     let (Some(first), Some(second)) = (kernels.next(), kernels.next()) else { return Ok(()) };
-    let packages = &machine.source.debian.packages;
+    let packages = &machine.source.debian().packages;
     let pointer = packages.iter().find(|name| name.starts_with("linux-image-")).and_then(|name| pointer(machine, name));
     Err(Error::TwoKernels { first: first.clone(), second: second.clone(), pointer })
 }
@@ -109,7 +109,7 @@ pub(super) fn check_kernels(machine: &Machine, lock: &Lock) -> Result<(), Error>
 pub(super) fn check(machine: &Machine) -> Result<(), Error> {
     const PACKAGE: &str = "a package name (two or more of a-z 0-9 + - . beginning with a letter or digit)";
     const WORD: &str = "a name in Debian's archive (letters, digits, and any of . _ / -)";
-    let source = &machine.source.debian;
+    let source = machine.source.debian();
     let bad = |pointer: String, value: &str, what| Error::BadValue { pointer, value: value.into(), what };
     for (i, name) in source.packages.iter().enumerate() {
         if !is_package_name(name) {
@@ -201,13 +201,13 @@ mod tests {
     #[test]
     fn what_apt_would_take_for_something_else_is_refused() {
         for name in ["-oDir=/", "sudo=1.9", "sudo/sid", "?essential", "sudo:i386", "Sudo", "", "x"] {
-            let error = check(&machine(|m| m.source.debian.packages.push(name.into()))).unwrap_err();
+            let error = check(&machine(|m| m.source.debian_mut().packages.push(name.into()))).unwrap_err();
             assert_eq!(error.pointer(), Some("/source/debian/packages/1"), "{name}");
         }
         for name in ["g++", "libstdc++6", "python3.13", "0ad"] {
-            check(&machine(|m| m.source.debian.packages.push(name.into()))).unwrap();
+            check(&machine(|m| m.source.debian_mut().packages.push(name.into()))).unwrap();
         }
-        assert!(check(&machine(|m| m.source.debian.suite = "trixie main\ndeb x".into())).is_err());
+        assert!(check(&machine(|m| m.source.debian_mut().suite = "trixie main\ndeb x".into())).is_err());
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
                 "requested": [], "date": 0, "packages": packages });
             serde_json::from_value::<Lock>(serde_json::json!({ "version": 1, "debian": debian })).unwrap()
         };
-        let m = machine(|m| m.source.debian.packages.push("linux-image-amd64".into()));
+        let m = machine(|m| m.source.debian_mut().packages.push("linux-image-amd64".into()));
         let one = ["linux-image-6.12.1-cloud-amd64", "linux-image-6.12.1-amd64-dbg", "linux-image-cloud-amd64"];
         check_kernels(&m, &lock(&one)).unwrap();
         let error = check_kernels(&m, &lock(&[&one[..], &["linux-image-6.12.1-amd64"]].concat())).unwrap_err();

@@ -27,7 +27,7 @@ use super::{date, request};
 /// each other, a mirror that cannot be read or is not signed.
 pub fn lock(machine: &Machine, cache: &Path, report: &dyn Report) -> Result<Lock, Error> {
     request::check(machine)?;
-    let source = &machine.source.debian;
+    let source = machine.source.debian();
     let architecture = machine.architecture.debian();
     let mirror = Mirror::of(machine)?;
     Mirror::check_keyring()?;
@@ -69,7 +69,7 @@ pub fn lock(machine: &Machine, cache: &Path, report: &dyn Report) -> Result<Lock
         date: newest_release(&apt)?,
         packages,
     };
-    let lock = Lock { version: 1, debian };
+    let lock = Lock::Debian(debian);
     request::check_kernels(machine, &lock)?;
     Ok(lock)
 }
@@ -87,7 +87,7 @@ fn local_list(dir: &Path) -> Result<String, Error> {
 
 /// Every name that is no package, so that nobody has to ask once for each.
 fn check_names(machine: &Machine, requested: &BTreeSet<String>, index: &Index) -> Result<(), Error> {
-    let source = &machine.source.debian;
+    let source = machine.source.debian();
     let suite = format!("{} ({})", source.suite, source.components.join(", "));
     let mut wrong = requested.iter().filter(|name| !index.has(name)).map(|name| {
         let (name, pointer, providers) = (name.clone(), request::pointer(machine, name), index.providers(name));
@@ -162,7 +162,8 @@ mod tests {
         let text =
             [stanza("bash", ""), stanza("curl", ""), stanza("wget", ""), stanza("sshd", "Provides: ssh-server\n")];
         let index = Index::of_text(&text.join("\n")).unwrap();
-        let names: BTreeSet<String> = machine.source.debian.packages.iter().cloned().chain(["linux".into()]).collect();
+        let names: BTreeSet<String> =
+            machine.source.debian().packages.iter().cloned().chain(["linux".into()]).collect();
         let error = check_names(&machine, &names, &index).unwrap_err();
         let told: Vec<(String, String)> =
             error.into_parts().iter().map(|e| (e.pointer().unwrap_or_default().to_string(), e.to_string())).collect();

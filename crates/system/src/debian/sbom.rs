@@ -14,7 +14,7 @@ use crate::program::Carried;
 /// from the contents (UUIDv5).
 #[must_use]
 pub fn cyclonedx(machine: &Machine, packages: &[Package], program: Option<&Carried>) -> String {
-    let suite = &machine.source.debian.suite;
+    let suite = &machine.source.debian().suite;
     let components: Vec<Value> = packages.iter().map(|p| component(p, suite)).chain(program.map(application)).collect();
     let refs: Vec<&Value> = components.iter().map(|c| &c["bom-ref"]).collect();
     let root = format!("machine:{}", machine.hostname);
