@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use cairn_process::{Report, ToolError, find};
 
-use crate::qemu::{Accel, Controller, Display, Drive, Machine, Network, Ovmf, QEMU, QemuError, Serial, tied_to_us};
+use crate::qemu::{Accel, Controller, Display, Drive, Guest, Network, Ovmf, QEMU, QemuError, Serial, tied_to_us};
 use crate::scratch::Scratch;
 use cairn_disk::image::Format;
 
@@ -57,7 +57,7 @@ pub fn run_guest(accel: Accel, deadline: Duration) -> Result<(), String> {
         Scratch::copy_of(&ovmf.vars).map_err(QemuError::io("copying the firmware's variables")).map_err(words)?;
     let disk = scratch(&guest::disk().map_err(QemuError::io("making the probe's disk")).map_err(words)?)?;
     let console = scratch(b"")?;
-    let machine = Machine {
+    let machine = Guest {
         accel,
         code: ovmf.code,
         vars: vars.path(),
@@ -133,15 +133,8 @@ fn parse(text: &str, key: &str) -> Option<bool> {
 /// Not being able to remember only costs the next probe.
 fn remember(key: &str, works: bool) {
     let Some(path) = memory() else { return };
-    let Some(folder) = path.parent() else { return };
-    let write = || -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut file, format!("{key} {}\n", if works { "works" } else { "fails" }).as_bytes())?;
-        file.persist(&path)?;
-        Ok(())
-    };
-    let _ = write();
+    let text = format!("{key} {}\n", if works { "works" } else { "fails" });
+    let _ = cairn_store::put_in_cache(&path, text.as_bytes());
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use cairn_process::Report;
 use nix::sys::termios::{self, SetArg, Termios};
 
 use crate::probe;
-use crate::qemu::{Accel, Controller, Display, Drive, Machine, Network, Ovmf, QemuError, Serial, check_tools};
+use crate::qemu::{Accel, Controller, Display, Drive, Guest, Network, Ovmf, QemuError, Serial, check_tools};
 use crate::scratch::Scratch;
 use cairn_disk::image::ImageFile;
 
@@ -60,7 +60,7 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
         .map_err(QemuError::io(format!("copying the firmware's variables {}", ovmf.vars.display())))?;
     let accel = options.accel.unwrap_or_else(|| probe::accel(report));
     let overlay = if options.persist { None } else { Some(Scratch::overlay(image.size)?) };
-    let machine = Machine {
+    let machine = Guest {
         accel,
         code: ovmf.code,
         vars: vars.path(),

@@ -7,7 +7,7 @@
 
 mod update;
 
-pub use update::{CodeUpdate, Compared, Problem};
+pub use update::{CodeProblem, CodeUpdate, Compared};
 
 use crate::error::DiskError;
 use crate::partition_table::BOOT_CODE;

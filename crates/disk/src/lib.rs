@@ -9,6 +9,7 @@
 pub mod budget;
 pub mod ext4;
 pub mod fat;
+pub mod format;
 pub mod image;
 pub mod output;
 pub mod partition_table;
@@ -24,7 +25,7 @@ mod error;
 mod kernel;
 
 pub use apply::{Contents, apply};
-pub use boot_code::{BootCode, CodeUpdate, Compared, Problem};
+pub use boot_code::{BootCode, CodeProblem, CodeUpdate, Compared};
 pub use budget::{Budget, Limits, Spent};
 pub use device::DiskDevice;
 pub use error::DiskError;

@@ -142,7 +142,7 @@ pub enum PlanError {
         /// What was asked for.
         format: &'static str,
         /// What goes.
-        instead: &'static str,
+        instead: String,
     },
     /// A partition name that a GPT cannot hold.
     #[error("the label of {what} has {units} UTF-16 units, but a partition table holds 36: shorten it")]

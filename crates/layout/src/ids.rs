@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use cairn_machine::model::{Disk, FileSystem, Partition, PartitionKind, TableKind};
+use cairn_machine::model::{Disk, Partition, PartitionKind, TableKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::PlanError;
-use crate::plan::{FsPlan, FsUuid};
+use crate::format_rules::{FormatRules, IdKind};
+use crate::volume::{FsPlan, FsUuid, Volume};
 
 /// The seed of one disk of a machine: two disks of a machine must not share their GUIDs.
 pub fn disk_seed(machine_seed: Uuid, disk_name: &str) -> Uuid {
@@ -71,10 +72,17 @@ pub struct PartitionIds {
     pub part_uuid: PartUuid,
     /// Its name in the partition table.
     pub label: String,
-    /// The file system, with its identifier and label.
-    pub fs: Option<FsPlan>,
+    /// What is in it, with identifiers and labels.
+    pub volume: Option<Volume>,
     /// Where it is mounted.
     pub mount_point: Option<String>,
+}
+
+impl PartitionIds {
+    /// The file system in it, whatever that is in.
+    pub fn fs(&self) -> Option<&FsPlan> {
+        self.volume.as_ref().map(Volume::fs)
+    }
 }
 
 /// The identifiers of a disk's partitions, in their order, without their sizes. `seed` is the disk's ([`disk_seed`]).
@@ -102,18 +110,18 @@ fn of(disk: &Disk, partition: &Partition, index: usize, ordinal: usize, seed: Uu
         let pointer = format!("/partitions/{index}/label");
         return Err(PlanError::LabelTooLong { what: kind.to_string(), pointer, units });
     }
-    let fs = partition.file_system().map(|format| {
+    let volume = partition.file_system().map(|format| {
         let uuid = derive(seed, &format!("{name}/file-system"));
-        match format {
-            FileSystem::Vfat => {
+        let rules = FormatRules::of(format);
+        Volume::FileSystem(match rules.id {
+            IdKind::VolumeId => {
                 FsPlan { format, uuid: FsUuid::VolumeId(volume_id(uuid)), label: fat_label(&label, kind) }
             }
-            FileSystem::Ext4 | FileSystem::Swap => {
-                // 16 bytes is all that the superblock has room for.
-                let label = if label.len() <= 16 { label.clone() } else { kind.to_string() };
+            IdKind::Uuid => {
+                let label = if label.len() <= rules.longest_label { label.clone() } else { kind.to_string() };
                 FsPlan { format, uuid: FsUuid::Uuid(uuid), label }
             }
-        }
+        })
     });
     let guid = derive(seed, &name);
     let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
@@ -122,7 +130,7 @@ fn of(disk: &Disk, partition: &Partition, index: usize, ordinal: usize, seed: Uu
         guid,
         part_uuid: PartUuid::new(disk.table(), disk_guid(seed), guid, number),
         label,
-        fs,
+        volume,
         mount_point: disk.mount_point(index),
     })
 }

@@ -3,6 +3,8 @@
 use cairn_machine::model::{FileSystem, PartitionKind};
 use uuid::{Uuid, uuid};
 
+use crate::format_rules::FormatRules;
+
 /// The least size of a FAT partition: 260 MiB.
 ///
 /// FAT32 is FAT32 only from 65,525 clusters on (below, every reader takes it for FAT16, whatever it says itself), and
@@ -11,14 +13,8 @@ use uuid::{Uuid, uuid};
 /// same reason. In an image the unused part is a hole and costs nothing.
 pub const LEAST_FAT: u64 = 260 << 20;
 
-/// The least size of an ext4 partition: below, no journal fits.
-const LEAST_EXT4: u64 = 32 << 20;
-
 /// GRUB's core image is 30 to 200 KB; partitions are whole MiB.
 const LEAST_BIOS_BOOT: u64 = 1 << 20;
-
-/// Ten pages, in whole MiB: what the kernel accepts as swap.
-const LEAST_SWAP: u64 = 1 << 20;
 
 const SRV: Uuid = uuid!("3b8f8425-20e0-4f3b-907f-1a25a76f98e8");
 
@@ -64,9 +60,7 @@ pub fn type_guid(kind: PartitionKind, mount_point: Option<&str>) -> Uuid {
 pub fn mbr_type(kind: PartitionKind, format: Option<FileSystem>) -> u8 {
     match (kind, format) {
         (PartitionKind::Esp, _) => 0xEF,
-        (_, Some(FileSystem::Vfat)) => 0x0C,
-        (_, Some(FileSystem::Swap)) => 0x82,
-        (_, Some(FileSystem::Ext4)) => 0x83,
+        (_, Some(format)) => FormatRules::of(format).mbr_type,
         (_, None) => 0xDA,
     }
 }
@@ -90,12 +84,7 @@ pub fn mbr_type_name(kind: u8) -> Option<&'static str> {
 
 /// The least size of a file system, empty.
 pub(crate) fn least(format: Option<FileSystem>) -> u64 {
-    match format {
-        Some(FileSystem::Vfat) => LEAST_FAT,
-        Some(FileSystem::Ext4) => LEAST_EXT4,
-        Some(FileSystem::Swap) => LEAST_SWAP,
-        None => LEAST_BIOS_BOOT,
-    }
+    format.map_or(LEAST_BIOS_BOOT, |format| FormatRules::of(format).least)
 }
 
 /// The weight of a partition that gives neither a size nor a weight. systemd-repart gives every partition 1000; here a

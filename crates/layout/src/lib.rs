@@ -7,6 +7,7 @@
 
 mod boot_places;
 mod error;
+mod format_rules;
 mod ids;
 mod kinds;
 mod plan;
@@ -14,11 +15,14 @@ mod planner;
 mod share;
 mod table;
 mod units;
+mod volume;
 
 pub use boot_places::BootPlaces;
 pub use error::PlanError;
+pub use format_rules::{FormatRules, Grows, IdKind};
 pub use ids::{PartUuid, PartitionIds, disk_seed, identifiers};
 pub use kinds::{LEAST_FAT, mbr_type, mbr_type_name, type_guid, type_name};
-pub use plan::{DiskPlan, FsPlan, FsUuid, PlannedPartition};
+pub use plan::{DiskPlan, PlannedPartition};
 pub use planner::{Needs, free_to_leave, plan, plan_with_sectors};
 pub use units::{ALIGNMENT, Lba, SectorSize, Sectors, human};
+pub use volume::{FsPlan, FsUuid, Volume};

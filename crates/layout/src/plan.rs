@@ -1,12 +1,13 @@
 //! The plan as a value: everything that is decided about a disk before anything on it is touched.
 
-use cairn_machine::model::{FileSystem, PartitionKind, TableKind};
+use cairn_machine::model::{PartitionKind, TableKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ids::{self, PartUuid};
 use crate::kinds;
 use crate::units::{Lba, SectorSize, Sectors};
+use crate::volume::{FsPlan, Volume};
 
 /// A whole disk. Displayed, it draws itself as a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,61 +42,12 @@ pub struct PlannedPartition {
     pub first_lba: Lba,
     /// How long it is.
     pub sectors: Sectors,
-    /// The file system in it.
-    pub fs: Option<FsPlan>,
+    /// What is in it.
+    pub volume: Option<Volume>,
     /// Where it is mounted.
     pub mount_point: Option<String>,
     /// Whether it grows to the end of the disk when the machine boots.
     pub grow: bool,
-}
-
-/// A file system to make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FsPlan {
-    /// Which one.
-    pub format: FileSystem,
-    /// Its identifier.
-    pub uuid: FsUuid,
-    /// Its label: at most 16 bytes for ext4 and swap, 11 ASCII capitals for FAT.
-    pub label: String,
-}
-
-/// What a file system is found by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FsUuid {
-    /// A UUID: ext4, swap.
-    Uuid(Uuid),
-    /// FAT's volume id.
-    VolumeId(u32),
-}
-
-impl FsUuid {
-    /// The UUID, where it is one.
-    pub fn uuid(self) -> Option<Uuid> {
-        match self {
-            FsUuid::Uuid(uuid) => Some(uuid),
-            FsUuid::VolumeId(_) => None,
-        }
-    }
-
-    /// FAT's volume id, where it is one.
-    pub fn volume_id(self) -> Option<u32> {
-        match self {
-            FsUuid::Uuid(_) => None,
-            FsUuid::VolumeId(id) => Some(id),
-        }
-    }
-}
-
-impl std::fmt::Display for FsUuid {
-    /// As blkid and `/dev/disk/by-uuid` have it: `1A2B-3C4D` for FAT.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            FsUuid::Uuid(uuid) => uuid.fmt(f),
-            FsUuid::VolumeId(id) => write!(f, "{:04X}-{:04X}", id >> 16, id & 0xffff),
-        }
-    }
 }
 
 impl DiskPlan {
@@ -144,8 +96,13 @@ impl DiskPlan {
 }
 
 impl PlannedPartition {
+    /// The file system in it, whatever that is in.
+    pub fn fs(&self) -> Option<&FsPlan> {
+        self.volume.as_ref().map(Volume::fs)
+    }
+
     /// Its type in an MBR.
     pub fn mbr_type(&self) -> u8 {
-        kinds::mbr_type(self.kind, self.fs.as_ref().map(|fs| fs.format))
+        kinds::mbr_type(self.kind, self.fs().map(|fs| fs.format))
     }
 }

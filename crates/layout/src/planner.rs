@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use cairn_machine::model::{Disk, FileSystem, Partition, PartitionKind, TableKind};
+use cairn_machine::model::{Disk, Partition, PartitionKind, TableKind};
 use cairn_machine::size::Size;
 use uuid::Uuid;
 
 use crate::error::PlanError;
+use crate::format_rules::{FormatRules, Grows, allowed};
 use crate::ids::{self, PartitionIds};
 use crate::kinds;
 use crate::plan::{DiskPlan, PlannedPartition};
@@ -98,7 +99,7 @@ pub fn plan_with_sectors(
             first_lba: Lba(sector.count(first * ALIGNMENT).0),
             sectors: sector.count(units * ALIGNMENT),
             grow: disk.grows(i),
-            fs: ids.fs,
+            volume: ids.volume,
             mount_point: ids.mount_point,
         }
     });
@@ -195,16 +196,15 @@ fn check_in_table(partition: &Partition, ids: &PartitionIds, index: usize, table
 fn check(partition: &Partition, ids: &PartitionIds, index: usize, count: usize) -> Result<(), PlanError> {
     let what = partition.kind.name().to_string();
     let at = |key: &str| format!("/partitions/{index}/{key}");
-    let wrong = |format, instead| Err(PlanError::Format { what: what.clone(), pointer: at("format"), format, instead });
-    match (partition.kind, partition.format) {
-        (PartitionKind::Esp | PartitionKind::Xbootldr, Some(FileSystem::Ext4)) => return wrong("ext4", "vfat"),
-        (PartitionKind::Esp | PartitionKind::Xbootldr, Some(FileSystem::Swap)) => return wrong("swap", "vfat"),
-        (PartitionKind::Root | PartitionKind::Home, Some(FileSystem::Vfat)) => return wrong("vfat", "ext4"),
-        (PartitionKind::Root | PartitionKind::Home, Some(FileSystem::Swap)) => return wrong("swap", "ext4"),
-        (PartitionKind::Data, Some(FileSystem::Swap)) => return wrong("swap", "ext4 or vfat"),
-        (PartitionKind::Swap, Some(FileSystem::Ext4)) => return wrong("ext4", "swap"),
-        (PartitionKind::Swap, Some(FileSystem::Vfat)) => return wrong("vfat", "swap"),
-        (PartitionKind::BiosBoot, Some(_)) => return wrong("formatted", "no `format`: it holds no file system"),
+    let wrong =
+        |format, instead: String| Err(PlanError::Format { what: what.clone(), pointer: at("format"), format, instead });
+    let allowed = allowed(partition.kind);
+    match partition.format {
+        Some(_) if allowed.is_empty() => return wrong("formatted", "no `format`: it holds no file system".into()),
+        Some(format) if !allowed.contains(&format) => {
+            let names: Vec<&str> = allowed.iter().map(|format| FormatRules::of(*format).name).collect();
+            return wrong(FormatRules::of(format).name, names.join(" or "));
+        }
         _ => {}
     }
     if partition.kind == PartitionKind::Data && partition.mount_point.is_none() {
@@ -214,7 +214,7 @@ fn check(partition: &Partition, ids: &PartitionIds, index: usize, count: usize) 
         if index + 1 != count {
             return Err(PlanError::GrowNotLast { what, pointer: at("grow"), last: count });
         }
-        if ids.fs.as_ref().map(|fs| fs.format) != Some(FileSystem::Ext4) {
+        if ids.fs().is_none_or(|fs| FormatRules::of(fs.format).grows == Grows::Never) {
             return Err(PlanError::GrowFormat { what, pointer: at("grow") });
         }
     }
@@ -252,7 +252,7 @@ fn claim(
         PartitionKind::Data => ids.mount_point.as_ref().and_then(|at| needs.data.get(at)).copied().unwrap_or_default(),
         PartitionKind::Swap | PartitionKind::BiosBoot => 0,
     };
-    let format = ids.fs.as_ref().map(|fs| fs.format);
+    let format = ids.fs().map(|fs| fs.format);
     let empty = kinds::least(format);
 
     let enough = |size: Size, key: &str| {
@@ -267,12 +267,7 @@ fn claim(
             });
         }
         if size < empty {
-            let format = match format {
-                Some(FileSystem::Vfat) => "FAT32",
-                Some(FileSystem::Ext4) => "ext4",
-                Some(FileSystem::Swap) => "swap",
-                None => "a boot loader",
-            };
+            let format = format.map_or("a boot loader", |format| FormatRules::of(format).shown);
             let needed = need(empty);
             return Err(PlanError::BelowFormat {
                 what: what.clone(),

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use cairn_machine::model::{FileSystem, TableKind};
+use cairn_machine::model::TableKind;
 
+use crate::format_rules::FormatRules;
 use crate::plan::{DiskPlan, PlannedPartition};
 use crate::units::human;
 
@@ -46,12 +47,7 @@ fn line(f: &mut fmt::Formatter<'_>, cells: &[String; 9], widths: &[usize]) -> fm
 
 impl DiskPlan {
     fn row(&self, p: &PlannedPartition) -> [String; 9] {
-        let format = match p.fs.as_ref().map(|fs| fs.format) {
-            Some(FileSystem::Vfat) => "vfat",
-            Some(FileSystem::Ext4) => "ext4",
-            Some(FileSystem::Swap) => "swap",
-            None => "-",
-        };
+        let format = p.fs().map_or("-", |fs| FormatRules::of(fs.format).name);
         let mount_point = p.mount_point.as_deref().unwrap_or("-");
         [
             p.number.to_string(),

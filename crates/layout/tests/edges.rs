@@ -124,7 +124,7 @@ fn labels_are_kept_as_far_as_there_is_room_for_them() {
     ] {
         let labelled = Partition { label: Some(label.into()), ..part(kind) };
         let ids = identifiers(&Disk::of_partitions(vec![labelled]), SEED).unwrap();
-        assert_eq!((ids[0].label.as_str(), ids[0].fs.as_ref().unwrap().label.as_str()), (label, wanted));
+        assert_eq!((ids[0].label.as_str(), ids[0].fs().unwrap().label.as_str()), (label, wanted));
     }
     let of = |units: usize| {
         planned(vec![Partition { label: Some("x".repeat(units)), ..part(PartitionKind::Root) }]).map(drop)

@@ -118,16 +118,11 @@ fn a_mirror_is_as_large_as_its_original_and_has_its_own_names() {
     let plan = plan(&all, SEED, &Needs { esp: 300 << 20, ..needs() }, None).unwrap();
     let of = |i: usize| {
         let p = &plan.partitions[i];
-        (
-            p.label.as_str(),
-            p.mount_point.as_deref().unwrap(),
-            p.fs.as_ref().unwrap().label.as_str(),
-            plan.bytes_of(p) >> 20,
-        )
+        (p.label.as_str(), p.mount_point.as_deref().unwrap(), p.fs().unwrap().label.as_str(), plan.bytes_of(p) >> 20)
     };
     assert_eq!([of(0), of(1)], [("esp", "/boot", "ESP", 300), ("esp-mirror", "/efi2", "ESP-MIRROR", 300)]);
     assert_ne!(plan.partitions[0].guid, plan.partitions[1].guid);
-    assert_ne!(plan.partitions[0].fs.as_ref().unwrap().uuid, plan.partitions[1].fs.as_ref().unwrap().uuid);
+    assert_ne!(plan.partitions[0].fs().unwrap().uuid, plan.partitions[1].fs().unwrap().uuid);
 }
 
 #[test]
@@ -303,14 +298,14 @@ fn identifiers_do_not_depend_on_sizes_or_on_other_kinds() {
     let small = plan(&uefi(), SEED, &needs(), None).unwrap();
     let large = plan(&uefi(), SEED, &needs(), mib(9000)).unwrap();
     for (id, (a, b)) in ids.iter().zip(small.partitions.iter().zip(&large.partitions)) {
-        assert_eq!((id.guid, &id.fs), (a.guid, &a.fs));
-        assert_eq!((a.guid, &a.fs), (b.guid, &b.fs));
+        assert_eq!((id.guid, id.fs()), (a.guid, a.fs()));
+        assert_eq!((a.guid, a.fs()), (b.guid, b.fs()));
     }
     let mut swap = part(PartitionKind::Swap);
     swap.size = mib(64);
     let with_swap = disk(vec![part(PartitionKind::Esp), swap, part(PartitionKind::Root)]);
     assert_eq!(identifiers(&with_swap, SEED).unwrap()[2].guid, ids[1].guid);
-    assert!(matches!(ids[0].fs.as_ref().unwrap().uuid, FsUuid::VolumeId(_)));
+    assert!(matches!(ids[0].fs().unwrap().uuid, FsUuid::VolumeId(_)));
     assert_ne!(identifiers(&uefi(), Uuid::nil()).unwrap()[1].guid, ids[1].guid);
 }
 

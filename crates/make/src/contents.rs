@@ -13,11 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use cairn_boot::plan::Situation;
 use cairn_boot::{BootSet, Installation, Place, PlanError, Present, Role, Space};
 use cairn_disk::fat::{FatContents, FatFile};
-use cairn_disk::{BootCode, Content, DiskError, Target, Tree, apply, ext4};
+use cairn_disk::format::format;
+use cairn_disk::{BootCode, Content, DiskError, Target, Tree, apply};
 use cairn_layout::{
     BootPlaces, DiskPlan, Needs, PlanError as LayoutError, SectorSize, free_to_leave, plan_with_sectors,
 };
-use cairn_machine::model::{Disk, PartitionKind};
+use cairn_machine::model::{Disk, FileSystem, PartitionKind};
 use cairn_machine::size::Size;
 use cairn_process::Report;
 use uuid::Uuid;
@@ -146,14 +147,14 @@ impl NewDisk {
         for (at, set) in sets(&places, contents.boot) {
             boot.insert(at, new_boot_partition(contents, &set)?);
         }
-        let needed = |at: &String| boot.get(at).map_or(0, FatContents::needed);
-        let (esp, xbootldr) = match contents.disk.has(PartitionKind::Esp) {
-            true => (needed(&places.first), places.second.as_ref().map_or(0, needed)),
-            false => (0, needed(&places.first)),
-        };
         let (size, sector) = (real.map(|disk| disk.size), real.map_or(SectorSize::B512, |disk| disk.sector));
         let free = free_to_leave(contents.disk, size);
-        let needs = Needs { esp, xbootldr, root: ext4::needed(&root, free.bytes())?, ..Needs::default() };
+        let all = parts(&boot, &root);
+        let needed = |kind, at: &str| format(kind, &all, at).needed(free.bytes());
+        let first = needed(FileSystem::Vfat, &places.first)?;
+        let second = places.second.as_ref().map_or(Ok(0), |at| needed(FileSystem::Vfat, at))?;
+        let (esp, xbootldr) = if contents.disk.has(PartitionKind::Esp) { (first, second) } else { (0, first) };
+        let needs = Needs { esp, xbootldr, root: needed(FileSystem::Ext4, "/")?, ..Needs::default() };
         let plan = plan_with_sectors(contents.disk, contents.seed, &needs, size, sector)?;
         Ok(NewDisk { plan, root, boot, boot_code: contents.boot_code.cloned(), epoch: contents.root.epoch })
     }
@@ -163,15 +164,19 @@ impl NewDisk {
     /// # Errors
     /// A file of the store that has changed meanwhile, or what the system says.
     pub fn write(&self, target: &dyn Target, threads: usize, report: &dyn Report) -> Result<(), DiskError> {
-        let contents = cairn_disk::Contents {
-            files: self.boot.iter().map(|(at, contents)| (at.clone(), contents as &dyn FatContents)).collect(),
-            trees: BTreeMap::from([("/".to_string(), &self.root)]),
-        };
-        apply(&self.plan, &contents, self.epoch, target, threads, report)?;
+        apply(&self.plan, &parts(&self.boot, &self.root), self.epoch, target, threads, report)?;
         if let (Some(code), Some(area)) = (&self.boot_code, self.plan.core_image_area()) {
             code.write(target, area)?;
         }
         Ok(())
+    }
+}
+
+/// What goes into the partitions, by mount point.
+fn parts<'c>(boot: &'c BTreeMap<String, NewBootPartition>, root: &'c Tree) -> cairn_disk::Contents<'c> {
+    cairn_disk::Contents {
+        files: boot.iter().map(|(at, contents)| (at.clone(), contents as &dyn FatContents)).collect(),
+        trees: BTreeMap::from([("/".to_string(), root)]),
     }
 }
 

@@ -1,6 +1,5 @@
 //! What of the boot loader goes onto a machine's disk: its program for UEFI, and what a BIOS starts.
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
@@ -11,13 +10,13 @@ use cairn_layout::{disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::model::{Loader, PartitionKind};
 use cairn_root::{Root, read_plain};
-use cairn_store::{Store, StorePath};
+use cairn_store::{Store, StorePath, put_in_cache, to_hex};
 use cairn_system::grub::{EarlyScript, Platform, boot_sector, core_image};
 use sha2::{Digest, Sha256};
 
 /// Where the loader's parts come from.
 #[allow(missing_debug_implementations, reason = "functions have nothing to show")]
-pub struct Source<'a> {
+pub struct Parts<'a> {
     /// The base's store path.
     pub base: &'a StorePath,
     /// The artifact of a file in the store.
@@ -53,7 +52,7 @@ const EFI: &str = "grubx64.efi";
 const CORE: &str = "core.img";
 const SECTOR: &str = "boot.img";
 
-impl<'a> Source<'a> {
+impl<'a> Parts<'a> {
     fn in_base(&self, inside: &str) -> anyhow::Result<Artifact> {
         (self.artifact)(&Path::new(&self.base.to_string()).join(inside))
     }
@@ -146,7 +145,7 @@ impl<'a> Source<'a> {
         let text = early.render().context("writing GRUB's first script")?;
         let script = EarlyScript { embedded: EMBEDDED, name: SCRIPT, text: &text, prefix: &early.folder };
         let key = format!("{} {platform:?}\n{EMBEDDED}\n{text}\n{}", self.base, env!("CARGO_PKG_VERSION"));
-        let name: String = Sha256::digest(key).iter().map(|b| format!("{b:02x}")).collect();
+        let name: String = to_hex(&Sha256::digest(key));
         let folder = cache.join("grub");
         let remembered = folder.join(name);
         if let Some(image) = read_plain(&remembered, MOST).ok().and_then(whole) {
@@ -156,15 +155,8 @@ impl<'a> Source<'a> {
         if !remembers {
             return Ok(image);
         }
-        let remember = || -> std::io::Result<()> {
-            std::fs::create_dir_all(&folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-            file.write_all(&Sha256::digest(&image))?;
-            file.write_all(&image)?;
-            file.persist(&remembered)?;
-            Ok(())
-        };
-        remember().with_context(|| format!("writing {}", remembered.display()))?;
+        let hashed = [Sha256::digest(&image).as_slice(), &image].concat();
+        put_in_cache(&remembered, &hashed).with_context(|| format!("writing {}", remembered.display()))?;
         Ok(image)
     }
 }
@@ -201,7 +193,7 @@ fn early(checked: &Checked) -> anyhow::Result<Early> {
     let (name, disk) = checked.machine.root_disk().context("the machine has no disk")?;
     let ids =
         identifiers(disk, disk_seed(checked.seed(), name)).map_err(|e| crate::problems::of_plan(checked, name, e))?;
-    let of = |kind| ids.iter().find(|p| p.kind == kind).and_then(|p| p.fs.as_ref());
+    let of = |kind| ids.iter().find(|p| p.kind == kind).and_then(|p| p.fs());
     let boot =
         of(PartitionKind::Xbootldr).or_else(|| of(PartitionKind::Esp)).context("the disk has no boot partition")?;
     let folder = format!("/{}", Installation::of_seed(checked.seed()).grub_folder());

@@ -88,7 +88,7 @@ pub fn prepare(files: &[&Path], kit: &Kit, report: &dyn Report) -> anyhow::Resul
         Some(read) => loader::Grub::Made(read),
         None => loader::Grub::Base { folder: &base, cache, remember: true },
     };
-    let loader = loader::Source {
+    let loader = loader::Parts {
         base: &newest.base.info.path,
         artifact: &|path| loader::artifact(&store, path),
         grub: Some(grub),
@@ -171,7 +171,7 @@ fn generation(store: &Store, number: u64, made: &Made) -> anyhow::Result<Generat
 
 /// The boot set of a new machine; the newest machine file says what the menu is like.
 fn boot_set(
-    loader: &loader::Source<'_>,
+    loader: &loader::Parts<'_>,
     folder: &Path,
     newest: &Made,
     generations: &[Generation],

@@ -77,7 +77,7 @@ pub fn make(
     let added = in_store(store, &kit.program);
     let program = added.as_ref().map_or(Program::File(&kit.program), Program::Added);
     let base_folder = store.real_path(&base.info.path);
-    let loader = loader::Source {
+    let loader = loader::Parts {
         base: &base.info.path,
         artifact: &|path| loader::artifact(store, path),
         grub: Some(loader::Grub::Base { folder: &base_folder, cache: &kit.cache, remember: true }),
@@ -142,7 +142,7 @@ fn mounts(checked: &Checked, name: &str, disk: &Disk, seed: Uuid) -> anyhow::Res
     let mut root = None;
     let mut mounts = Vec::new();
     for partition in ids {
-        let Some(fs) = &partition.fs else { continue };
+        let Some(fs) = partition.fs().cloned() else { continue };
         if partition.kind == PartitionKind::Root {
             root = Some(format!("UUID={}", fs.uuid));
         } else if let Some(target) = partition.mount_point {

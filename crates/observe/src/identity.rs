@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use cairn_boot::effects::Mounted;
 use cairn_layout::{PartUuid, disk_seed, identifiers};
 use cairn_machine::Checked;
-use cairn_root::Root;
+use cairn_root::{Mount, Root};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, major, minor};
 
@@ -50,10 +50,11 @@ pub fn doubt(root: &Root, mounted: &Mounted, at: &str, checked: &Checked) -> Opt
 
 impl Place {
     fn of(folder: impl AsFd, device: u64) -> Place {
-        let mount = Mount::of(&folder);
+        let mount = mount_of(&folder);
         // Some file systems have a number of their own in the device's place.
         let behind = || {
-            let source = fs::metadata(mount.as_ref()?.source.as_ref()?).ok()?;
+            let source = Some(&mount.as_ref()?.source).filter(|source| source.starts_with("/dev"))?;
+            let source = fs::metadata(source).ok()?;
             source.file_type().is_block_device().then(|| source.rdev())
         };
         let found = in_sysfs(device).or_else(|| in_sysfs(behind()?));
@@ -146,54 +147,26 @@ fn device_of(root: &Root) -> Option<u64> {
 
 /// Whether a folder is where the whole of a file system is mounted; nothing where that cannot be told.
 fn is_mount(root: &Root) -> Option<bool> {
-    let here = Mount::of(root)?;
+    let here = mount_of(root)?;
     let above = openat(root, "..", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-    let top = here.shows_all(root.metadata("").ok()??.ino());
-    Some(top && Mount::of(&above)?.id != here.id)
-}
-
-/// What is mounted somewhere.
-struct Mount {
-    id: String,
-    /// Whether it shows its file system from the top.
-    whole: bool,
-    kind: String,
-    /// A device's name, where it has one.
-    source: Option<PathBuf>,
+    let top = shows_all(&here, root.metadata("").ok()??.ino());
+    Some(top && mount_of(&above)?.id != here.id)
 }
 
 /// The number that the top of every subvolume of btrfs has, and nothing else there.
 const TOP_OF_SUBVOLUME: u64 = 256;
 
-impl Mount {
-    /// Whether what is mounted is a whole file system, or what btrfs has in one's place; `top`: the number of its top folder.
-    fn shows_all(&self, top: u64) -> bool {
-        self.whole || self.kind == "btrfs" && top == TOP_OF_SUBVOLUME
-    }
+/// Whether what is mounted is a whole file system, or what btrfs has in one's place; `top`: the number of its top folder.
+fn shows_all(mount: &Mount, top: u64) -> bool {
+    mount.root == Path::new("/") || mount.kind == "btrfs" && top == TOP_OF_SUBVOLUME
+}
 
-    /// By what the kernel says of an open file. The thread's own view counts, which may not be the process's.
-    fn of(file: impl AsFd) -> Option<Mount> {
-        let info = format!("/proc/thread-self/fdinfo/{}", file.as_fd().as_raw_fd());
-        let info = fs::read_to_string(info).ok()?;
-        let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().to_string();
-        let all = fs::read("/proc/thread-self/mountinfo").ok()?;
-        let all = String::from_utf8_lossy(&all);
-        Mount::parse(all.lines().find(|line| line.split(' ').next() == Some(&id))?)
-    }
-
-    fn parse(line: &str) -> Option<Mount> {
-        let (first, last) = line.split_once(" - ")?;
-        let mut first = first.split(' ');
-        let (id, top) = (first.next()?, first.nth(2)?);
-        let mut last = last.split(' ');
-        let (kind, source) = (last.next()?, last.next()?);
-        Some(Mount {
-            id: id.to_string(),
-            whole: top == "/",
-            kind: kind.to_string(),
-            source: source.starts_with("/dev/").then(|| PathBuf::from(source)),
-        })
-    }
+/// What an open file is on, by what the kernel says of it. The thread's own view counts, which may not be the process's.
+fn mount_of(file: impl AsFd) -> Option<Mount> {
+    let info = format!("/proc/thread-self/fdinfo/{}", file.as_fd().as_raw_fd());
+    let info = fs::read_to_string(info).ok()?;
+    let id: u64 = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()?;
+    Mount::all().ok()?.into_iter().find(|mount| mount.id == id)
 }
 
 #[cfg(test)]
@@ -201,18 +174,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_mountinfo_says_what_is_mounted() {
-        let line = "36 35 98:0 /sub /mnt rw,noatime master:1 - btrfs /dev/vda2 rw,errors=continue";
-        let mount = Mount::parse(line).unwrap();
-        assert_eq!((mount.id.as_str(), mount.whole, mount.kind.as_str()), ("36", false, "btrfs"));
-        assert_eq!(mount.source.as_deref(), Some(Path::new("/dev/vda2")));
-        // A subvolume is as good as a file system; a folder in one is not, nor one that has this number elsewhere.
-        assert_eq!((mount.shows_all(256), mount.shows_all(257)), (true, false));
-        let folder = Mount::parse("36 35 98:0 /srv /mnt rw - ext4 /dev/vda2 rw").unwrap();
-        assert!(!folder.shows_all(256));
-        let mount = Mount::parse("40 22 0:44 / /mnt/boot rw - tmpfs none rw").unwrap();
-        assert!(mount.whole && mount.source.is_none());
-        assert!(Mount::parse("").is_none() && Mount::parse("1 2 3").is_none());
+    fn a_subvolume_is_as_good_as_a_file_system() {
+        let all = |line: &str, top| shows_all(&Mount::parse(line.as_bytes()).unwrap(), top);
+        let subvolume = "36 35 98:0 /sub /mnt rw,noatime master:1 - btrfs /dev/vda2 rw,errors=continue";
+        // A folder in one is not, nor one that has this number elsewhere.
+        assert_eq!((all(subvolume, 256), all(subvolume, 257)), (true, false));
+        assert!(!all("36 35 98:0 /srv /mnt rw - ext4 /dev/vda2 rw", 256));
+        assert!(all("40 22 0:44 / /mnt/boot rw - tmpfs none rw", 1));
     }
 
     #[test]

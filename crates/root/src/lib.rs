@@ -20,11 +20,13 @@
 
 mod beneath;
 mod folder;
+mod mountinfo;
 mod mounts;
 mod plain;
 mod resolve;
 mod root;
 
 pub use folder::Folder;
+pub use mountinfo::Mount;
 pub use plain::{open_plain, read_plain};
 pub use root::{Kind, Root};

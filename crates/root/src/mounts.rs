@@ -5,12 +5,12 @@
 //! host. So whatever is found on another mount than the root's counts as the machine's only if it is on a disk that the host
 //! does not use itself.
 
-use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+
+use crate::mountinfo::Mount;
 
 /// File systems that are on disks and have, as those in memory do, a device number that is no disk's.
 const ON_DISKS: [&str; 3] = ["btrfs", "bcachefs", "zfs"];
@@ -37,7 +37,7 @@ pub(crate) fn ours(root: BorrowedFd<'_>, top: &Path, found: BorrowedFd<'_>) -> i
     if root == found {
         return Ok(());
     }
-    let all = std::fs::read("/proc/thread-self/mountinfo").map_err(without_proc)?;
+    let all = Mount::all().map_err(without_proc)?;
     let is_disk = |source: &Path| std::fs::metadata(source).is_ok_and(|meta| meta.file_type().is_block_device());
     match stranger(&all, root, top, found, is_disk) {
         None => Ok(()),
@@ -49,72 +49,26 @@ pub(crate) fn ours(root: BorrowedFd<'_>, top: &Path, found: BorrowedFd<'_>) -> i
 }
 
 /// Says what the mount with this number is, if it is not the machine's own.
-fn stranger(mountinfo: &[u8], root: u64, top: &Path, found: u64, is_disk: impl Fn(&Path) -> bool) -> Option<String> {
-    let all: Vec<Mount> = mountinfo.split(|byte| *byte == b'\n').filter_map(Mount::parse).collect();
+fn stranger(all: &[Mount], root: u64, top: &Path, found: u64, is_disk: impl Fn(&Path) -> bool) -> Option<String> {
     let by_id = |id: u64| all.iter().find(|mount| mount.id == id);
     let Some(mount) = by_id(found) else { return Some("one that cannot be seen from here".to_string()) };
-    let shown = mount.at.display();
+    let shown = mount.point.display();
     // A part of the machine's own folder at another place of it, or at the same one: its store may be bound over itself.
-    let inner = by_id(root).filter(|root| root.device == mount.device).and_then(|root| root.inner(top));
-    if inner.is_some_and(|inner| mount.shows.starts_with(inner)) {
+    let inner = by_id(root).filter(|root| root.device == mount.device).and_then(|root| inner(root, top));
+    if inner.is_some_and(|inner| mount.root.starts_with(inner)) {
         return None;
     }
-    let numbered = !mount.device.starts_with(b"0:");
+    let numbered = !mount.device.starts_with("0:");
     if !numbered && !(ON_DISKS.contains(&&*mount.kind) && (mount.kind == "zfs" || is_disk(&mount.source))) {
         return Some(format!("at {shown} is a {} that is on no disk", mount.kind));
     }
-    let outside = all.iter().find(|other| other.device == mount.device && !other.at.starts_with(top))?;
-    Some(format!("what is at {shown} is mounted at {} as well, so it is this system's own", outside.at.display()))
+    let outside = all.iter().find(|other| other.device == mount.device && !other.point.starts_with(top))?;
+    Some(format!("what is at {shown} is mounted at {} as well, so it is this system's own", outside.point.display()))
 }
 
-/// A line of mountinfo.
-struct Mount {
-    id: u64,
-    /// `MAJOR:MINOR`, the same for all mounts of one file system.
-    device: Vec<u8>,
-    /// Which folder of its file system it shows.
-    shows: PathBuf,
-    at: PathBuf,
-    kind: String,
-    source: PathBuf,
-}
-
-impl Mount {
-    /// What a folder on it is called in its file system.
-    fn inner(&self, path: &Path) -> Option<PathBuf> {
-        Some(self.shows.join(path.strip_prefix(&self.at).ok()?))
-    }
-
-    fn parse(line: &[u8]) -> Option<Mount> {
-        let mut words = line.split(|byte| *byte == b' ');
-        let id = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
-        let device = words.nth(1)?.to_vec();
-        let shows = unescape(words.next()?).into();
-        let at = unescape(words.next()?);
-        let mut last = words.skip_while(|word| *word != b"-").skip(1);
-        let kind = String::from_utf8_lossy(last.next()?).into_owned();
-        Some(Mount { id, device, shows, at: at.into(), kind, source: unescape(last.next()?).into() })
-    }
-}
-
-/// Blanks and the like are written as `\040`.
-fn unescape(word: &[u8]) -> OsString {
-    let mut bytes = Vec::with_capacity(word.len());
-    let mut rest = word;
-    while let Some((first, after)) = rest.split_first() {
-        let number = || u8::from_str_radix(OsStr::from_bytes(after.get(..3)?).to_str()?, 8).ok();
-        match (*first == b'\\').then(number).flatten() {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    OsString::from_vec(bytes)
+/// What a folder on a mount is called in its file system.
+fn inner(mount: &Mount, path: &Path) -> Option<PathBuf> {
+    Some(mount.root.join(path.strip_prefix(&mount.point).ok()?))
 }
 
 #[cfg(test)]
@@ -147,8 +101,9 @@ mod tests {
 
     #[test]
     fn what_is_on_a_disk_that_the_host_does_not_use_is_the_machine_s() {
+        let all: Vec<Mount> = HOST.lines().map(|line| Mount::parse(line.as_bytes()).unwrap()).collect();
         let of = |root: u64, top: &str, found: u64| {
-            stranger(HOST.as_bytes(), root, Path::new(top), found, |path| path.starts_with("/dev"))
+            stranger(&all, root, Path::new(top), found, |path| path.starts_with("/dev"))
         };
         let disk = |found| of(3, "/mnt/the disk", found);
         for own in [4, 8, 10] {

@@ -15,7 +15,7 @@ use crate::copy_tree::{self, Copy};
 use crate::hash::{Hashed, hash_tree};
 use crate::info::to_hex;
 use crate::publish::{REGISTRATION_TIME, Staged};
-use crate::source::{Source, references_first};
+use crate::source::{CopySource, references_first};
 use crate::{EntryKind, Listing, NixDb, PathInfo, Store, StoreError, StorePath};
 
 /// What copying did.
@@ -40,7 +40,7 @@ impl Store {
     /// then.
     pub fn copy_closure(
         &self,
-        source: &Source,
+        source: &CopySource,
         roots: &[StorePath],
         report: &dyn Report,
     ) -> Result<Copied, StoreError> {
@@ -56,7 +56,7 @@ impl Store {
 
     fn copy_missing(
         &self,
-        source: &Source,
+        source: &CopySource,
         roots: &[StorePath],
         needed: &mut u64,
         report: &dyn Report,
@@ -132,7 +132,7 @@ impl Store {
 
     /// The bytes that the files of a path may have. A NAR has more than the files in it; when nobody knows its size, they are
     /// counted, and have to fit.
-    fn most(&self, source: &Source, info: &PathInfo) -> Result<u64, StoreError> {
+    fn most(&self, source: &CopySource, info: &PathInfo) -> Result<u64, StoreError> {
         if info.nar_size != 0 {
             return Ok(info.nar_size);
         }
@@ -150,7 +150,7 @@ impl Store {
     /// The paths whose names are looked for in what is copied: all that lie in either store, one for each hash part. What the
     /// source's books leave out of the closure would not be found otherwise. In the bytes only the hash part can be searched for
     /// (the name behind it may be cut off), so two paths that share one could be taken for each other: no store makes them.
-    fn candidates(&self, source: &Source, wanted: &[PathInfo]) -> Result<Vec<StorePath>, StoreError> {
+    fn candidates(&self, source: &CopySource, wanted: &[PathInfo]) -> Result<Vec<StorePath>, StoreError> {
         let mut all: BTreeMap<String, StorePath> = BTreeMap::new();
         let lying = source.lying_there()?.into_iter().chain(self.lying_there()?);
         for path in wanted.iter().map(|info| info.path.clone()).chain(lying) {
@@ -165,7 +165,7 @@ impl Store {
     /// Whether a path is here, undamaged: what is named by its inputs may have other bytes, and stays. One that Nix has
     /// brought and that we have no record of gets one; and so does one whose record has fewer references than the source's,
     /// although the bytes are the same.
-    fn here(&self, source: &Source, info: &PathInfo, candidates: &[StorePath]) -> Result<Here, StoreError> {
+    fn here(&self, source: &CopySource, info: &PathInfo, candidates: &[StorePath]) -> Result<Here, StoreError> {
         let here = match self.info(&info.path) {
             Ok(here) => here,
             Err(StoreError::Damaged { .. }) => return Ok(Here::Missing),
@@ -190,7 +190,7 @@ impl Store {
     }
 
     /// What to record of a tree that is in its place, if it is what `info` says.
-    fn in_place(&self, source: &Source, info: PathInfo, candidates: &[StorePath]) -> Result<Here, StoreError> {
+    fn in_place(&self, source: &CopySource, info: PathInfo, candidates: &[StorePath]) -> Result<Here, StoreError> {
         let real = self.real_path(&info.path);
         if real.symlink_metadata().is_err() {
             return Ok(Here::Missing);
@@ -219,7 +219,7 @@ enum Here {
 }
 
 /// Whether the books have all the references that are in the bytes.
-fn all_references(source: &Source, info: &PathInfo, hashed: &Hashed) -> Result<(), StoreError> {
+fn all_references(source: &CopySource, info: &PathInfo, hashed: &Hashed) -> Result<(), StoreError> {
     let known = |found: &StorePath| info.references.contains(found);
     match hashed.references.iter().find(|found| !known(found)) {
         None => Ok(()),
@@ -231,7 +231,7 @@ fn all_references(source: &Source, info: &PathInfo, hashed: &Hashed) -> Result<(
 }
 
 /// Whether a copied tree is what the source says, and bears the right name.
-fn right(source: &Source, info: &PathInfo, hashed: &Hashed) -> Result<(), StoreError> {
+fn right(source: &CopySource, info: &PathInfo, hashed: &Hashed) -> Result<(), StoreError> {
     let path = &info.path;
     if hashed.nar_hash != info.nar_hash {
         let (expected, found) = (to_hex(&info.nar_hash), to_hex(&hashed.nar_hash));

@@ -8,12 +8,12 @@ use std::path::Path;
 use cairn_process::Report;
 
 use crate::canonical::MAX_DEPTH;
-use crate::source::Source;
+use crate::source::CopySource;
 use crate::{PathInfo, StoreError, plain};
 
 /// A copy under way.
 pub(crate) struct Copy<'a> {
-    source: &'a Source,
+    source: &'a CopySource,
     info: &'a PathInfo,
     report: &'a dyn Report,
     /// The bytes that may still come.
@@ -24,7 +24,7 @@ impl<'a> Copy<'a> {
     /// Copies a path's tree to `to`, which is an empty folder; `most` bytes of it. The kernel copies (and lets files share their
     /// blocks where it can).
     pub(crate) fn make(
-        source: &'a Source,
+        source: &'a CopySource,
         info: &'a PathInfo,
         most: u64,
         to: &Path,

@@ -4,7 +4,7 @@
 //! (what refers before what is referred to), both on the disk before anything else; then each tree leaves its place by one
 //! rename; then they are removed. What a collection leaves behind that did not get to its end is garbage for the next one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,12 +17,10 @@ use crate::folders::{Part, own};
 use crate::machine::{NIX_GC_LOCK, NIX_STATE, in_use};
 use crate::missing::remove_file;
 use crate::publish::put;
+pub use crate::references::{References, alive, dead};
 use crate::roots::{Roots, find_roots};
 use crate::usage::{Usage, nix_links, nix_links_folder};
 use crate::{MachineStore, NixDb, Scratch, Store, StoreError, StorePath};
-
-/// Which paths there are, and what each refers to.
-pub type References = BTreeMap<StorePath, BTreeSet<StorePath>>;
 
 /// What Nix makes beside a path while it builds it.
 const WORK_OF_NIX: [&str; 3] = [".lock", ".chroot", ".check"];
@@ -45,25 +43,6 @@ pub struct Garbage {
     pub bytes: u64,
     /// How many paths stay.
     pub alive: usize,
-}
-
-/// What is reachable from `roots`, themselves included.
-#[must_use]
-pub fn alive(roots: BTreeSet<StorePath>, references: &References) -> BTreeSet<StorePath> {
-    let mut waiting: Vec<StorePath> = roots.into_iter().collect();
-    let mut alive = BTreeSet::new();
-    while let Some(path) = waiting.pop() {
-        waiting.extend(references.get(&path).into_iter().flatten().filter(|r| !alive.contains(*r)).cloned());
-        alive.insert(path);
-    }
-    alive
-}
-
-/// The paths of `references` that cannot be reached from `roots`.
-#[must_use]
-pub fn dead(roots: BTreeSet<StorePath>, references: &References) -> BTreeSet<StorePath> {
-    let alive = alive(roots, references);
-    references.keys().filter(|path| !alive.contains(*path)).cloned().collect()
 }
 
 /// What the database and the records say together.

@@ -29,7 +29,7 @@ const NEW: &str = ".cairn-new";
 
 /// A generation on a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Generation {
+pub struct GenerationLink {
     /// Its number.
     pub number: u64,
     /// What its link says.
@@ -72,7 +72,7 @@ impl Generations {
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn list(&self) -> Result<Vec<Generation>, StoreError> {
+    pub fn list(&self) -> Result<Vec<GenerationLink>, StoreError> {
         let disk = self.disk()?;
         let mut found = Vec::new();
         for number in numbers(&disk)? {
@@ -86,7 +86,7 @@ impl Generations {
                 Some(path) => is_there(&disk, path)?,
                 None => false,
             };
-            found.push(Generation { number, target, system, time: meta.mtime(), exists });
+            found.push(GenerationLink { number, target, system, time: meta.mtime(), exists });
         }
         Ok(found)
     }

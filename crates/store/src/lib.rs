@@ -15,12 +15,13 @@
 //! [`database`], [`profile`] and [`binary_cache`] say a closure in the formats that Nix reads.
 //!
 //! On a machine the store is `/`, and more is at stake. [`MachineStore`] opens it to be changed: what is added is safe from
-//! power cuts and shares its files with what is there. [`Store::copy_closure`] brings paths from a [`Source`];
+//! power cuts and shares its files with what is there. [`Store::copy_closure`] brings paths from a [`CopySource`];
 //! [`NixDb`] makes them valid for Nix, beside a Nix that runs; [`Generations`] are the links that name systems; and
 //! [`MachineStore::collect_garbage`] removes what nobody needs. The order of an upgrade is that of this list, with
 //! [`Store::sync`] before anything names a path.
 
 pub mod binary_cache;
+mod cache;
 mod canonical;
 mod check;
 mod copy;
@@ -47,16 +48,19 @@ mod plain;
 pub mod profile;
 mod publish;
 mod record;
+mod references;
 mod roots;
 mod scratch;
 mod share;
 mod source;
+mod uncover;
 mod usage;
 
+pub use cache::put_in_cache;
 pub use copy::Copied;
 pub use error::StoreError;
-pub use generations::{Generation, Generations};
-pub use info::PathInfo;
+pub use generations::{GenerationLink, Generations};
+pub use info::{PathInfo, to_hex};
 pub use key::SigningKey;
 pub use listing::{Entry, EntryKind, Listing};
 pub use local::Store;
@@ -65,7 +69,7 @@ pub use nix_db::NixDb;
 pub use path::StorePath;
 pub use record::{RECORD_DIRS, RecordFile, read_record, recorded_path};
 pub use scratch::Scratch;
-pub use source::Source;
+pub use source::CopySource;
 pub use usage::{Own, own_sizes_at, own_sizes_of};
 
 /// The folder in which every store path lies, as the files inside say it. Where the files really are is the

@@ -11,10 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cairn_root::Root;
-use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::database::DATABASE_DIR;
@@ -23,6 +20,7 @@ use crate::local::open_root;
 use crate::lock::try_for;
 use crate::missing::if_there;
 use crate::profile::PROFILES_DIR;
+use crate::uncover::uncover;
 use crate::{STORE_DIR, Store, StoreError, StorePath};
 
 /// Where Nix keeps what it must remember.
@@ -159,98 +157,6 @@ fn gc_lock(disk: &Root) -> Result<Option<(File, PathBuf)>, StoreError> {
     Ok(file.map(|file| (file, path)))
 }
 
-/// Takes away what is mounted on `dir`, in a namespace of our own, if it is nothing but `dir` itself.
-fn uncover(dir: &Path) -> Result<(), StoreError> {
-    let mut alone = false;
-    while let Some((covers, below)) = mounts_at(dir)? {
-        if !covers.shows(&below, dir) {
-            return Err(StoreError::SeparateStore { store: dir.to_path_buf() });
-        }
-        if !alone {
-            unshare(CloneFlags::CLONE_NEWNS).map_err(no_namespace(dir))?;
-            // Not private: a boot partition that is mounted on demand must still appear here.
-            mount(None::<&str>, "/", None::<&str>, MsFlags::MS_SLAVE | MsFlags::MS_REC, None::<&str>)
-                .map_err(no_namespace(dir))?;
-            alone = true;
-        }
-        umount2(dir, MntFlags::MNT_DETACH).map_err(StoreError::errno("detaching the read-only mount on", dir))?;
-    }
-    Ok(())
-}
-
-fn no_namespace(dir: &Path) -> impl FnOnce(Errno) -> StoreError {
-    StoreError::errno("making a mount namespace (which root needs CAP_SYS_ADMIN for), to write to", dir)
-}
-
-/// A line of mountinfo.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Mount {
-    id: u32,
-    parent: u32,
-    device: String,
-    /// Which folder of its file system it shows.
-    root: PathBuf,
-    /// Where.
-    point: PathBuf,
-}
-
-impl Mount {
-    fn parse(line: &str) -> Option<Mount> {
-        let mut words = line.split(' ');
-        Some(Mount {
-            id: words.next()?.parse().ok()?,
-            parent: words.next()?.parse().ok()?,
-            device: words.next()?.to_string(),
-            root: unescape(words.next()?),
-            point: unescape(words.next()?),
-        })
-    }
-
-    /// Whether this mount on `dir` shows what is under it anyway, in `below`.
-    fn shows(&self, below: &Mount, dir: &Path) -> bool {
-        // How far the folder is below the one mount point, and how far below what is mounted there.
-        let (asked, shown) = (dir.strip_prefix(&below.point), self.root.strip_prefix(&below.root));
-        self.device == below.device && asked.is_ok_and(|asked| shown.is_ok_and(|shown| asked == shown))
-    }
-}
-
-/// What is mounted on `dir` for this thread, on top, and the mount that it is mounted on.
-fn mounts_at(dir: &Path) -> Result<Option<(Mount, Mount)>, StoreError> {
-    // The thread's own namespace, which may not be the process's.
-    let file = Path::new("/proc/thread-self/mountinfo");
-    let text = fs::read(file).map_err(StoreError::io("reading", file))?;
-    Ok(top_of(&String::from_utf8_lossy(&text), dir))
-}
-
-fn top_of(mountinfo: &str, dir: &Path) -> Option<(Mount, Mount)> {
-    let all: Vec<Mount> = mountinfo.lines().filter_map(Mount::parse).collect();
-    let top = all.iter().rev().find(|m| m.point == dir)?;
-    let below = all.iter().find(|m| m.id == top.parent)?;
-    Some((top.clone(), below.clone()))
-}
-
-/// Undoes the kernel's `\040` for a blank, and so on.
-fn unescape(text: &str) -> PathBuf {
-    use std::os::unix::ffi::OsStringExt;
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let octal =
-            after.get(..3).and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| u8::from_str_radix(d, 8).ok());
-        match octal {
-            Some(byte) if first == b'\\' => {
-                bytes.push(byte);
-                rest = &after[3..];
-            }
-            _ => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    PathBuf::from(std::ffi::OsString::from_vec(bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,32 +192,5 @@ mod tests {
         store.forget_what_was_set_aside().unwrap();
         assert_eq!(fs::read_dir(store.meta(ASIDE)).unwrap().count(), 0);
         assert_eq!(fs::read(store.real_path(&path).join("file")).unwrap(), b"three");
-    }
-
-    #[test]
-    fn the_last_of_several_mounts_is_on_top_of_the_one_that_it_names() {
-        let text = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n30 22 254:2 / /nix rw - ext4 /dev/vda2 rw\n\
-                    40 30 254:2 /store /nix/store ro - ext4 /dev/vda2 rw\n41 40 254:2 /store /nix/store rw - ext4 /dev/vda2 rw\n";
-        let found = |dir: &str| top_of(text, Path::new(dir)).map(|(top, below)| (top.id, below.id));
-        assert_eq!([found("/nix/store"), found("/nix"), found("/var")], [Some((41, 40)), Some((30, 22)), None]);
-        assert_eq!(found("/"), None, "it is on nothing that can be seen");
-    }
-
-    #[test]
-    fn a_bind_of_the_store_on_itself_is_told_from_a_file_system_of_its_own() {
-        let line = |text| Mount::parse(text).unwrap();
-        let disk = line("22 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw");
-        let bind = line("40 22 254:1 /nix/store /nix/store ro,relatime - ext4 /dev/vda1 rw");
-        let own = line("40 22 254:2 / /nix/store rw,relatime - ext4 /dev/vda2 rw");
-        let other = line("40 22 254:1 /other /nix/store rw,relatime - ext4 /dev/vda1 rw");
-        let dir = Path::new("/nix/store");
-        assert!(bind.shows(&disk, dir));
-        assert!(!own.shows(&disk, dir) && !other.shows(&disk, dir));
-        // A subvolume, and a disk that is mounted elsewhere.
-        let disk = line(r"22 1 0:30 /@root /mnt/my\040disk rw - btrfs /dev/vda1 rw");
-        let bind = line(r"40 22 0:30 /@root/nix/store /mnt/my\040disk/nix/store ro - btrfs /dev/vda1 rw");
-        assert!(bind.shows(&disk, Path::new("/mnt/my disk/nix/store")));
-        assert_eq!(unescape(r"a\134b\"), Path::new(r"a\b\"));
-        assert_eq!(unescape("a101"), Path::new("a101"));
     }
 }

@@ -12,32 +12,32 @@ use crate::{NixDb, PathInfo, Store, StoreError, StorePath};
 
 /// A store to copy from.
 #[derive(Debug)]
-pub struct Source {
+pub struct CopySource {
     store: Store,
     db: Option<NixDb>,
 }
 
-impl Source {
+impl CopySource {
     /// Looks for a store below `root`: Nix's database, Cairn's records, or both.
     ///
     /// # Errors
     /// [`StoreError::NoStore`] when there is neither, and as [`Store::at`] and [`NixDb::read`].
-    pub fn open(root: &Path) -> Result<Source, StoreError> {
-        Source::of(&open_root(root)?)
+    pub fn open(root: &Path) -> Result<CopySource, StoreError> {
+        CopySource::of(&open_root(root)?)
     }
 
     /// The same below a root that is open already.
     ///
     /// # Errors
-    /// As [`Source::open`].
-    pub fn of(disk: &Root) -> Result<Source, StoreError> {
+    /// As [`CopySource::open`].
+    pub fn of(disk: &Root) -> Result<CopySource, StoreError> {
         let store = Store::look(disk)?;
         let db = NixDb::look(disk)?;
         if db.is_none() && !store.has_records() {
             let why = format!("there is neither {DATABASE_DIR}/db.sqlite nor nix/var/cairn/info in it");
             return Err(StoreError::NoStore { root: disk.path().to_path_buf(), why });
         }
-        Ok(Source { store, db })
+        Ok(CopySource { store, db })
     }
 
     /// The door to the root.
@@ -89,7 +89,7 @@ impl Source {
     /// `roots` and all that they refer to, directly or not, sorted by path.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] when one of them is not there, and as [`Source::info`].
+    /// [`StoreError::Missing`] when one of them is not there, and as [`CopySource::info`].
     pub fn closure(&self, roots: &[StorePath]) -> Result<Vec<PathInfo>, StoreError> {
         closure(roots, self.root(), |path| self.info(path))
     }

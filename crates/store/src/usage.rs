@@ -12,10 +12,10 @@ use cairn_root::{Folder, Root};
 
 use crate::fingerprint::Stamp;
 use crate::folders::unusable;
-use crate::gc::References;
 use crate::local::open_root;
 use crate::missing::if_there;
 use crate::publish::put;
+use crate::references::{References, alive};
 use crate::{Store, StoreError, StorePath};
 
 /// Where Nix keeps one more name of each file that its `--optimise` has seen.
@@ -69,7 +69,7 @@ impl Store {
     pub fn own_sizes(&self, systems: &[StorePath]) -> Result<Vec<Own>, StoreError> {
         let references = self.known_references(systems)?;
         let closures: Vec<BTreeSet<StorePath>> =
-            systems.iter().map(|s| crate::gc::alive([s.clone()].into(), &references)).collect();
+            systems.iter().map(|s| alive([s.clone()].into(), &references)).collect();
         let mut holders: HashMap<&StorePath, usize> = HashMap::new();
         for path in closures.iter().flatten() {
             *holders.entry(path).or_default() += 1;

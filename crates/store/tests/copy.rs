@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use cairn_process::{Quiet, Report};
-use cairn_store::{MachineStore, NixDb, PathInfo, SigningKey, Source, Store, StoreError, StorePath, database};
+use cairn_store::{CopySource, MachineStore, NixDb, PathInfo, SigningKey, Store, StoreError, StorePath, database};
 use common::cut::{self, in_memory};
 use common::{Nix, add_leaf, add_system, child_root, is_root, left_over, names, skip, store};
 use rusqlite::Connection;
@@ -62,7 +62,7 @@ fn a_closure_comes_from_a_disk_with_its_signatures_and_the_disk_stays_as_it_is()
     let (source_dir, infos, system) = disk();
     let (here, here_dir) = store();
     let before = state(source_dir.path());
-    let source = Source::open(source_dir.path()).unwrap();
+    let source = CopySource::open(source_dir.path()).unwrap();
     let counted = Counted::default();
     let copied = here.copy_closure(&source, std::slice::from_ref(&system), &counted).unwrap();
     assert_eq!(state(source_dir.path()), before);
@@ -92,7 +92,7 @@ fn a_cache_of_ours_and_a_nix_of_theirs_are_sources_too() {
     let (cache, cache_dir) = store();
     let system = add_system(&cache, 1, &[add_leaf(&cache).path]).path;
     let (here, _dir) = store();
-    let source = Source::open(cache_dir.path()).unwrap();
+    let source = CopySource::open(cache_dir.path()).unwrap();
     assert_eq!(here.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap().new.len(), 2);
 
     // A store that a real Nix has made from a NAR of its own.
@@ -104,7 +104,7 @@ fn a_cache_of_ours_and_a_nix_of_theirs_are_sources_too() {
     common::leaf_in(&top);
     let path = nix.run("nix-store", &["--add", top.to_str().unwrap()]);
     let path = StorePath::from_absolute(path.trim()).unwrap();
-    let source = Source::open(nix_dir.path()).unwrap();
+    let source = CopySource::open(nix_dir.path()).unwrap();
     here.copy_closure(&source, std::slice::from_ref(&path), &Quiet).unwrap();
     here.check_contents(&path).unwrap();
 }
@@ -112,7 +112,7 @@ fn a_cache_of_ours_and_a_nix_of_theirs_are_sources_too() {
 #[test]
 fn bytes_that_are_not_what_the_database_says_stop_everything() {
     let (source_dir, _, system) = disk();
-    let source = Source::open(source_dir.path()).unwrap();
+    let source = CopySource::open(source_dir.path()).unwrap();
     let init = source.real_path(&system).join("init");
     let (here, here_dir) = store();
     let refused = |text: &str| {
@@ -142,7 +142,7 @@ fn a_cache_can_say_which_file_is_damaged() {
     fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     fs::write(&file, "hallo\n").unwrap();
     let (here, _dir) = store();
-    let error = here.copy_closure(&Source::open(cache_dir.path()).unwrap(), &[leaf], &Quiet).unwrap_err();
+    let error = here.copy_closure(&CopySource::open(cache_dir.path()).unwrap(), &[leaf], &Quiet).unwrap_err();
     assert!(error.to_string().contains("share/hello differs; its NAR has"), "{error}");
 }
 
@@ -151,7 +151,7 @@ fn a_path_under_a_name_that_its_bytes_do_not_give_is_refused() {
     let (source_dir, _, system) = disk();
     // The leaf's row and tree say the system's bytes, consistently.
     let db = source_dir.path().join(database::DATABASE_DIR).join("db.sqlite");
-    let leaf = Source::open(source_dir.path()).unwrap().closure(&[system]).unwrap();
+    let leaf = CopySource::open(source_dir.path()).unwrap().closure(&[system]).unwrap();
     let leaf = leaf.iter().find(|i| i.ca.is_some()).unwrap();
     let real = source_dir.path().join("nix/store").join(leaf.path.base_name());
     let hello = real.join("share/hello");
@@ -170,7 +170,7 @@ fn a_path_under_a_name_that_its_bytes_do_not_give_is_refused() {
     );
     Connection::open(db).unwrap().execute_batch(&sql).unwrap();
     let (here, _dir) = store();
-    let source = Source::open(source_dir.path()).unwrap();
+    let source = CopySource::open(source_dir.path()).unwrap();
     let error = here.copy_closure(&source, std::slice::from_ref(&leaf.path), &Quiet).unwrap_err();
     assert!(error.to_string().contains(&format!("its bytes make it {}", honest.path)), "{error}");
 }
@@ -179,7 +179,7 @@ fn a_path_under_a_name_that_its_bytes_do_not_give_is_refused() {
 fn what_the_source_lacks_and_what_is_no_source_is_said() {
     let (source_dir, infos, system) = disk();
     let leaf = infos.iter().find(|i| i.ca.is_some()).unwrap();
-    let source = Source::open(source_dir.path()).unwrap();
+    let source = CopySource::open(source_dir.path()).unwrap();
     fs::remove_dir_all(source.real_path(&leaf.path)).unwrap();
     let (here, here_dir) = store();
     let error = here.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap_err().to_string();
@@ -187,10 +187,10 @@ fn what_the_source_lacks_and_what_is_no_source_is_said() {
     assert_eq!(here.paths().unwrap(), []);
 
     let empty = tempfile::tempdir().unwrap();
-    let error = Source::open(empty.path()).unwrap_err().to_string();
+    let error = CopySource::open(empty.path()).unwrap_err().to_string();
     assert!(error.contains("holds no store: there is no folder nix/store in it"), "{error}");
     fs::create_dir_all(empty.path().join("nix/store")).unwrap();
-    let error = Source::open(empty.path()).unwrap_err().to_string();
+    let error = CopySource::open(empty.path()).unwrap_err().to_string();
     assert!(error.contains("there is neither nix/var/nix/db/db.sqlite nor"), "{error}");
     assert_eq!(names(empty.path()), ["nix"]);
     drop(here_dir);
@@ -199,7 +199,7 @@ fn what_the_source_lacks_and_what_is_no_source_is_said() {
 #[test]
 fn a_damaged_path_here_is_replaced_and_an_undamaged_one_of_other_bytes_stays() {
     let (source_dir, infos, system) = disk();
-    let source = Source::open(source_dir.path()).unwrap();
+    let source = CopySource::open(source_dir.path()).unwrap();
     let (here, _dir) = store();
     here.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap();
     let init = here.real_path(&system).join("init");
@@ -226,7 +226,7 @@ fn what_nix_has_brought_gets_records_and_is_not_copied() {
         return skip("needs root, to open a machine's store");
     }
     let (source_dir, infos, system) = disk();
-    let source = Source::open(source_dir.path()).unwrap();
+    let source = CopySource::open(source_dir.path()).unwrap();
     // A disk with the same closure and no records.
     let (machine_dir, _, _) = disk();
     let machine = MachineStore::open(machine_dir.path()).unwrap();
@@ -265,7 +265,7 @@ fn cache(root: &Path) -> Vec<StorePath> {
 #[ignore = "run by another test, to be ended at some moment"]
 fn child_that_copies() {
     let Some(root) = child_root() else { return };
-    let source = Source::open(&root.join("source")).unwrap();
+    let source = CopySource::open(&root.join("source")).unwrap();
     let systems: Vec<StorePath> =
         fs::read_to_string(root.join("wanted")).unwrap().lines().map(|l| l.parse().unwrap()).collect();
     let machine = MachineStore::open(&root.join("machine")).unwrap();
@@ -292,7 +292,7 @@ fn whole_after_copying(root: &Path, made: &Path, systems: &[StorePath]) {
     for path in &paths {
         machine.check_contents(path).unwrap();
     }
-    machine.copy_closure(&Source::open(&made.join("source")).unwrap(), systems, &Quiet).unwrap();
+    machine.copy_closure(&CopySource::open(&made.join("source")).unwrap(), systems, &Quiet).unwrap();
     assert_eq!(machine.paths().unwrap().len(), 4);
     machine.paths().unwrap().iter().for_each(|path| machine.check_quick(path).unwrap());
 }
@@ -364,7 +364,7 @@ fn a_disk_without_room_says_so_and_keeps_nothing() {
 #[ignore = "run by another test, on a small file system"]
 fn child_without_room() {
     let Some(root) = child_root() else { return };
-    let source = Source::open(&root.join("source")).unwrap();
+    let source = CopySource::open(&root.join("source")).unwrap();
     let wanted = fs::read_to_string(root.join("wanted")).unwrap();
     let machine = MachineStore::open(&root.join("machine")).unwrap();
     let error = machine.copy_closure(&source, &[wanted.lines().next().unwrap().parse().unwrap()], &Quiet).unwrap_err();
@@ -378,7 +378,7 @@ fn a_database_here_that_knows_other_bytes_is_a_contradiction() {
     let (here, here_dir) = store();
     let wrong: Vec<PathInfo> = infos.iter().map(|i| PathInfo { nar_hash: [1; 32], ..i.clone() }).collect();
     database::write(&here_dir.path().join(database::DATABASE_DIR), &wrong).unwrap();
-    let source = Source::open(source_dir.path()).unwrap();
+    let source = CopySource::open(source_dir.path()).unwrap();
     let error = here.copy_closure(&source, &[system], &Quiet).unwrap_err();
     assert!(matches!(error, StoreError::Disagree { .. }), "{error}");
     assert_eq!(here.paths().unwrap(), []);
@@ -397,7 +397,7 @@ fn a_path_that_is_a_single_file_or_link_is_copied() {
     std::os::unix::fs::symlink("/etc", scratch.path()).unwrap();
     let link = cache.add("link", scratch, &[]).unwrap().path;
     let (here, _dir) = store();
-    let source = Source::open(cache_dir.path()).unwrap();
+    let source = CopySource::open(cache_dir.path()).unwrap();
     let copied = here.copy_closure(&source, &[file.clone(), link.clone()], &Quiet).unwrap();
     assert_eq!(copied.new.len(), 2);
     for path in [&file, &link] {
@@ -415,7 +415,7 @@ fn what_the_database_does_not_know_is_found_out_and_what_it_knows_wrongly_is_ref
     let copied = |sql: &str| {
         let (here, _dir) = store();
         change(source_dir.path(), sql);
-        here.copy_closure(&Source::open(source_dir.path()).unwrap(), std::slice::from_ref(&system), &Quiet)?;
+        here.copy_closure(&CopySource::open(source_dir.path()).unwrap(), std::slice::from_ref(&system), &Quiet)?;
         here.closure(std::slice::from_ref(&system))
     };
     // Of a Nix of old, and of another time.
@@ -442,7 +442,7 @@ fn a_tree_in_its_place_is_recorded_by_what_it_is() {
     change(source_dir.path(), "update ValidPaths set narSize = 0, registrationTime = 7");
     let (machine_dir, _, _) = disk();
     let machine = MachineStore::open(machine_dir.path()).unwrap();
-    let source = Source::open(source_dir.path()).unwrap();
+    let source = CopySource::open(source_dir.path()).unwrap();
     common::settle(machine_dir.path());
     let before = state(&machine_dir.path().join("nix/store"));
     let copied = machine.copy_closure(&source, std::slice::from_ref(&system), &Quiet).unwrap();
@@ -470,7 +470,7 @@ fn a_path_that_does_not_name_itself_is_copied_and_one_of_another_name_is_not() {
     let infos = [plain, PathInfo { path: wrong.clone(), ..leaf.clone() }];
     database::write(&cache_dir.path().join(database::DATABASE_DIR), &infos).unwrap();
     fs::remove_dir_all(cache_dir.path().join("nix/var/cairn")).unwrap();
-    let source = Source::open(cache_dir.path()).unwrap();
+    let source = CopySource::open(cache_dir.path()).unwrap();
     let (here, _dir) = store();
     assert_eq!(here.copy_closure(&source, std::slice::from_ref(&path), &Quiet).unwrap().new, [path]);
     let error = here.copy_closure(&source, &[wrong], &Quiet).unwrap_err().to_string();
@@ -488,7 +488,7 @@ fn a_source_s_database_and_records_must_agree() {
     let db = dir.path().join(database::DATABASE_DIR);
     database::write(&db, &signed).unwrap();
     let good = fs::read(db.join("db.sqlite")).unwrap();
-    let closure = || Source::open(dir.path()).unwrap().closure(std::slice::from_ref(&system));
+    let closure = || CopySource::open(dir.path()).unwrap().closure(std::slice::from_ref(&system));
     assert_eq!(closure().unwrap(), signed);
     change(dir.path(), "update ValidPaths set narSize = 0");
     assert_eq!(closure().unwrap(), signed, "the record knows the sizes");
@@ -515,7 +515,7 @@ fn only_a_full_disk_is_told_as_one() {
     let (here, here_dir) = store();
     drop(here);
     let looked_at = Store::at(here_dir.path()).unwrap();
-    let error = looked_at.copy_closure(&Source::open(source_dir.path()).unwrap(), &[system], &Quiet).unwrap_err();
+    let error = looked_at.copy_closure(&CopySource::open(source_dir.path()).unwrap(), &[system], &Quiet).unwrap_err();
     assert!(matches!(error, StoreError::Io { action: "changing", .. }), "{error}");
 }
 
@@ -531,7 +531,8 @@ fn folders_are_copied_as_deep_as_nix_takes_them() {
     database::write(&cache_dir.path().join(database::DATABASE_DIR), &infos).unwrap();
     fs::remove_dir_all(cache_dir.path().join("nix/var/cairn")).unwrap();
     change(cache_dir.path(), "update ValidPaths set narSize = 0");
-    let copy = || store().0.copy_closure(&Source::open(cache_dir.path()).unwrap(), std::slice::from_ref(&path), &Quiet);
+    let copy =
+        || store().0.copy_closure(&CopySource::open(cache_dir.path()).unwrap(), std::slice::from_ref(&path), &Quiet);
     assert_eq!(copy().unwrap().closure, infos);
     // So deep that the whole of it has no name.
     let top = cache.real_path(&path);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 
 use cairn_process::{Quiet, Tool};
-use cairn_store::{Generations, MachineStore, NixDb, PathInfo, Source, Store, StorePath, database, own_sizes_at};
+use cairn_store::{CopySource, Generations, MachineStore, NixDb, PathInfo, Store, StorePath, database, own_sizes_at};
 use common::{add_leaf, add_system, is_root, skip};
 use nix::sys::stat::Mode;
 use rusqlite::Connection;
@@ -112,7 +112,7 @@ fn look(root: &Path, systems: &[PathInfo]) {
         let _ = db.references();
         let _ = db.info(&paths[0]);
     }
-    if let Ok(source) = Source::open(root) {
+    if let Ok(source) = CopySource::open(root) {
         let _ = source.closure(&paths);
     }
     let Ok(store) = Store::at(root) else { return };
@@ -135,7 +135,7 @@ fn look(root: &Path, systems: &[PathInfo]) {
 fn change(root: &Path, made: &Made) {
     let paths: Vec<StorePath> = made.systems.iter().map(|s| s.path.clone()).collect();
     if let Ok(store) = MachineStore::open(root) {
-        let source = Source::open(&made.dir.path().join("source")).unwrap();
+        let source = CopySource::open(&made.dir.path().join("source")).unwrap();
         if let Ok(copied) = store.copy_closure(&source, from_ref(&made.third), &Quiet)
             && let Ok(mut db) = NixDb::open(root)
         {

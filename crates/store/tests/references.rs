@@ -8,7 +8,7 @@ use std::path::Path;
 use std::slice::from_ref;
 
 use cairn_process::Quiet;
-use cairn_store::{Generations, MachineStore, NixDb, PathInfo, Source, Store, StoreError, StorePath, database};
+use cairn_store::{CopySource, Generations, MachineStore, NixDb, PathInfo, Store, StoreError, StorePath, database};
 use common::{add_leaf, add_system, is_root, left_over, names, skip, store};
 use rusqlite::Connection;
 
@@ -51,7 +51,7 @@ fn a_reference_that_the_books_leave_out_is_refused_before_anything_is_placed() {
         let honest = fs::read(source_dir.path().join(database::DATABASE_DIR).join("db.sqlite")).unwrap();
         change(source_dir.path(), &sql.replace("{leaf}", &leaf.to_string()).replace("{etc}", &etc.to_string()));
         let (here, here_dir) = store();
-        let copy = || here.copy_closure(&Source::open(source_dir.path()).unwrap(), from_ref(&system), &Quiet);
+        let copy = || here.copy_closure(&CopySource::open(source_dir.path()).unwrap(), from_ref(&system), &Quiet);
         let error = copy().unwrap_err();
         let StoreError::SourceDamaged { path, what, .. } = &error else { panic!("{error}") };
         assert_ne!(*path, leaf);
@@ -79,7 +79,7 @@ fn a_record_alone_is_not_believed_either() {
     let leaf = add_leaf(&cache).path;
     let system = add_without_references(&cache, 1, from_ref(&leaf)).path;
     let (here, _dir) = store();
-    let error = here.copy_closure(&Source::open(cache_dir.path()).unwrap(), from_ref(&system), &Quiet).unwrap_err();
+    let error = here.copy_closure(&CopySource::open(cache_dir.path()).unwrap(), from_ref(&system), &Quiet).unwrap_err();
     assert!(error.to_string().contains(&format!("its files name {leaf}")), "{error}");
     assert_eq!(here.paths().unwrap(), []);
 }
@@ -95,7 +95,8 @@ fn what_the_source_does_not_have_and_this_machine_does_is_found_as_well() {
     fs::remove_dir_all(source_dir.path().join("nix/store").join(leaf.base_name())).unwrap();
     let (here, _dir) = store();
     assert_eq!(add_leaf(&here).path, leaf);
-    let error = here.copy_closure(&Source::open(source_dir.path()).unwrap(), from_ref(&system), &Quiet).unwrap_err();
+    let error =
+        here.copy_closure(&CopySource::open(source_dir.path()).unwrap(), from_ref(&system), &Quiet).unwrap_err();
     assert!(error.to_string().contains(&format!("its files name {leaf}")), "{error}");
     assert_eq!(here.paths().unwrap(), [leaf]);
 }
@@ -114,7 +115,7 @@ fn what_is_in_the_books_alone_keeps_something_alive_and_no_more() {
     database::write(&cache_dir.path().join(database::DATABASE_DIR), &infos).unwrap();
     fs::remove_dir_all(cache_dir.path().join("nix/var/cairn")).unwrap();
     let (here, _dir) = store();
-    let copied = here.copy_closure(&Source::open(cache_dir.path()).unwrap(), &[system], &Quiet).unwrap();
+    let copied = here.copy_closure(&CopySource::open(cache_dir.path()).unwrap(), &[system], &Quiet).unwrap();
     assert_eq!(copied.closure.len(), 2);
 }
 
@@ -137,7 +138,8 @@ fn a_record_and_a_row_with_fewer_references_are_mended_by_a_good_source() {
             .unwrap()
             .register(&store.closure(&[system.clone(), leaf.clone(), etc.clone()]).unwrap(), 1)
             .unwrap();
-        let copied = store.copy_closure(&Source::open(source_dir.path()).unwrap(), from_ref(&system), &Quiet).unwrap();
+        let copied =
+            store.copy_closure(&CopySource::open(source_dir.path()).unwrap(), from_ref(&system), &Quiet).unwrap();
         assert_eq!((copied.new, copied.closure.len()), (vec![], 3));
         assert_eq!(store.info(&system).unwrap().unwrap().references.len(), 3);
         store.check_quick(&system).unwrap();
@@ -168,7 +170,7 @@ fn a_tree_of_more_than_its_size_is_not_copied_to_the_end() {
     let (source_dir, _, _, system) = disk();
     change(source_dir.path(), &format!("update ValidPaths set narSize = 10 where path = '{system}'"));
     let (here, here_dir) = store();
-    let error = here.copy_closure(&Source::open(source_dir.path()).unwrap(), &[system], &Quiet).unwrap_err();
+    let error = here.copy_closure(&CopySource::open(source_dir.path()).unwrap(), &[system], &Quiet).unwrap_err();
     assert!(error.to_string().contains("its files have more than the 10 bytes"), "{error}");
     assert_eq!(left_over(here_dir.path()), [""; 0]);
 }
@@ -191,7 +193,7 @@ fn two_paths_with_one_hash_are_not_taken_for_each_other() {
             fs::remove_dir_all(&leaf_lies).unwrap();
             fs::create_dir_all(here_dir.path().join("nix/store").join(leaf.base_name())).unwrap();
         }
-        let source = Source::open(source_dir.path()).unwrap();
+        let source = CopySource::open(source_dir.path()).unwrap();
         let error = here.copy_closure(&source, from_ref(&system), &Quiet).unwrap_err();
         assert!(matches!(error, StoreError::SourceDamaged { .. }), "{error}");
         assert!(error.to_string().contains("it has the same hash as"), "{error}");
@@ -209,7 +211,7 @@ fn a_path_of_unknown_size_has_to_fit_on_the_disk() {
     fs::set_permissions(&top, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let file = fs::File::create(top.join("sparse")).unwrap();
     file.set_len(8 << 40).unwrap();
-    let copy = || here.copy_closure(&Source::open(source_dir.path()).unwrap(), from_ref(&system), &Quiet);
+    let copy = || here.copy_closure(&CopySource::open(source_dir.path()).unwrap(), from_ref(&system), &Quiet);
     let error = copy().unwrap_err();
     assert!(matches!(error, StoreError::Full { needed, .. } if needed >= 8 << 40), "{error}");
     assert_eq!((here.paths().unwrap(), left_over(here_dir.path())), (vec![], vec![]));

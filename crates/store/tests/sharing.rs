@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{Duration, UNIX_EPOCH};
 
 use cairn_process::Quiet;
-use cairn_store::{EntryKind, MachineStore, Scratch, Source, Store, StorePath};
+use cairn_store::{CopySource, EntryKind, MachineStore, Scratch, Store, StorePath};
 use common::cut::in_memory;
 use common::{Nix, is_root, settle, skip};
 
@@ -205,7 +205,7 @@ fn copied_paths_share_too_and_a_build_cache_does_not() {
     let cache = Store::open(cache_dir.path()).unwrap();
     let (one, two) = (add(&cache, 1), add(&cache, 2));
     assert!(used(&cache, &[&one, &two]) >= 2 * u64::from(FILES) * 8192);
-    let source = Source::open(cache_dir.path()).unwrap();
+    let source = CopySource::open(cache_dir.path()).unwrap();
     store.copy_closure(&source, std::slice::from_ref(&one), &Quiet).unwrap();
     let alone = used(&store, &[&one]);
     store.copy_closure(&source, std::slice::from_ref(&two), &Quiet).unwrap();

@@ -1,25 +1,22 @@
 //! What is remembered from one build to the next: under which path the store has what was made from something.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use cairn_store::{PathInfo, Store, StoreError, StorePath};
+use cairn_store::{PathInfo, Store, StoreError, StorePath, put_in_cache};
 
 use crate::error::SystemError;
 
 /// One entry: a file in a folder of the cache, with the base name of a store path.
 #[derive(Debug)]
 pub struct Memory {
-    folder: PathBuf,
     file: PathBuf,
 }
 
 impl Memory {
     /// The entry of `key` among those of one `kind`.
     pub fn new(cache: &Path, kind: &str, key: &str) -> Memory {
-        let folder = cache.join(kind);
-        Memory { file: folder.join(key), folder }
+        Memory { file: cache.join(kind).join(key) }
     }
 
     /// The path that was remembered, if the store still has it whole.
@@ -34,14 +31,7 @@ impl Memory {
         if fs::read_to_string(&self.file).is_ok_and(|known| known == path.base_name()) {
             return Ok(());
         }
-        let write = || -> std::io::Result<()> {
-            fs::create_dir_all(&self.folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-            file.write_all(path.base_name().as_bytes())?;
-            file.persist(&self.file)?;
-            Ok(())
-        };
-        write().map_err(SystemError::io("writing", &self.file))
+        put_in_cache(&self.file, path.base_name().as_bytes()).map_err(SystemError::io("writing", &self.file))
     }
 }
 

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::fs;
 use std::path::Path;
 
-use cairn_store::{EntryKind, Store, StorePath};
+use cairn_store::{EntryKind, Store, StorePath, to_hex};
 use sha2::{Digest, Sha256};
 
 use crate::error::SystemError;
@@ -59,7 +59,7 @@ pub fn add(program: Program<'_>, store: &Store, base: &Path, cache: &Path) -> Re
     let path = match path {
         Some(path) => path,
         None => {
-            let hash = Sha256::digest(&bytes).iter().fold(String::new(), |s, b| s + &format!("{b:02x}"));
+            let hash = to_hex(&Sha256::digest(&bytes));
             let name = format!("cairn-{}", env!("CARGO_PKG_VERSION"));
             // The same bytes are another path under another name.
             let memory = Memory::new(cache, "programs", &format!("{name}-{hash}"));
@@ -93,7 +93,7 @@ fn carried(store: &Store, path: StorePath) -> Result<Carried, SystemError> {
     let Some(EntryKind::File { sha256, executable: true, .. }) = entry.map(|entry| entry.kind) else {
         return Err(SystemError::Malformed { path: store.real_path(&path).join(INSIDE), what: "a program" });
     };
-    let sha256 = sha256.iter().fold(String::new(), |s, b| s + &format!("{b:02x}"));
+    let sha256 = to_hex(&sha256);
     let version = path.name().strip_prefix("cairn-").unwrap_or(path.name()).to_string();
     Ok(Carried { version, sha256, path })
 }

@@ -28,7 +28,7 @@ use cairn_machine::model::Architecture;
 use cairn_machine::pointer::child;
 use cairn_process::Report;
 use cairn_root::read_plain;
-use cairn_store::{PathInfo, SigningKey, Store, StorePath};
+use cairn_store::{PathInfo, SigningKey, Store, StorePath, to_hex};
 use sha2::{Digest, Sha256};
 
 use crate::debian::{self, Base};
@@ -125,7 +125,7 @@ pub fn build(input: &SystemInput<'_>, report: &dyn Report) -> Result<System, Sys
 /// Everything that the system depends on, in words. This code is part of it.
 fn inputs(input: &SystemInput<'_>, program: &Carried) -> String {
     let machine = &input.checked.machine;
-    let digest = |bytes: &[u8]| Sha256::digest(bytes).iter().fold(String::new(), |s, b| s + &format!("{b:02x}"));
+    let digest = |bytes: &[u8]| to_hex(&Sha256::digest(bytes));
     let mut text = format!("cairn system 1\ncode {}\n", env!("CAIRN_SYSTEM_CODE"));
     let _ = writeln!(text, "helper {}", digest(initrd::STAGE1));
     let _ = writeln!(text, "base {}\nroot {}\nprogram {}", input.base.info.path, input.root, program.path);
@@ -264,7 +264,7 @@ fn initrd(input: &SystemInput<'_>, base: &Path, report: &dyn Report) -> Result<(
     key.update(env!("CAIRN_SYSTEM_CODE"));
     key.update(initrd::STAGE1);
     key.update(format!("\n{}\n{release}\n{}\n", input.base.info.path, wanted.key()));
-    let key = key.finalize().iter().fold(String::new(), |s, b| s + &format!("{b:02x}"));
+    let key = to_hex(&key.finalize());
 
     let memory = Memory::new(input.cache, "initrds", &key);
     if let Some(path) = memory.path(store)? {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use cairn_boot::effects::Mounted;
-use cairn_disk::{BootCode, CodeUpdate, Compared, DiskDevice, Problem};
+use cairn_disk::{BootCode, CodeProblem, CodeUpdate, Compared, DiskDevice};
 use cairn_layout::{SectorSize, human};
 use cairn_machine::Checked;
 use cairn_observe::disk::{self, BootDisk};
@@ -89,10 +89,10 @@ impl<'a> Bios<'a> {
 }
 
 /// What is wrong, in words.
-pub fn word(problem: Problem) -> &'static str {
+pub fn word(problem: CodeProblem) -> &'static str {
     match problem {
-        Problem::Foreign => "the boot sector is not the one that starts this machine's GRUB under a BIOS",
-        Problem::Sector => "the boot sector is another than it should be",
-        Problem::Core => "GRUB's core image, which a BIOS starts, is another version or damaged",
+        CodeProblem::Foreign => "the boot sector is not the one that starts this machine's GRUB under a BIOS",
+        CodeProblem::Sector => "the boot sector is another than it should be",
+        CodeProblem::Core => "GRUB's core image, which a BIOS starts, is another version or damaged",
     }
 }

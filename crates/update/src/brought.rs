@@ -7,7 +7,7 @@ use cairn_boot::effects::read_bootspecs;
 use cairn_observe::Observed;
 use cairn_process::{Refusal, Report};
 use cairn_root::Root;
-use cairn_store::{Generations, MachineStore, NixDb, Source, StorePath};
+use cairn_store::{CopySource, Generations, MachineStore, NixDb, StorePath};
 
 use crate::turn::now;
 
@@ -25,7 +25,7 @@ pub fn bring(
             format!("{} is this machine itself: `cairn rollback N` boots another of its generations", from.display());
         return Err(Refusal(what).into());
     }
-    let source = Source::open(from)?;
+    let source = CopySource::open(from)?;
     let system = match named {
         Some(path) => StorePath::from_absolute(path)?,
         None => current(from)?,
@@ -40,7 +40,7 @@ pub fn bring(
 
 /// Copies a system with all that it refers to, and registers it.
 pub fn copy(
-    source: &Source,
+    source: &CopySource,
     system: &StorePath,
     root: &Root,
     store: &MachineStore,

@@ -15,6 +15,7 @@ use cairn_observe::view::Files;
 use cairn_observe::{Observed, Usable};
 use cairn_process::Refusal;
 use cairn_root::Root;
+use cairn_store::to_hex;
 
 use crate::bios::Bios;
 use crate::firmware::FirmwarePlan;
@@ -98,7 +99,7 @@ impl<'a> BootMenu<'a> {
             None if checked.machine.boot.loader == Loader::Grub => base_to_run(observed, newest_base, cache)?,
             _ => None,
         };
-        let loader = loader::Source {
+        let loader = loader::Parts {
             base: newest_base,
             artifact: &|path| Ok(observed.artifact(path)?),
             grub: match (made, &base) {
@@ -254,7 +255,7 @@ impl<'a> BootMenu<'a> {
             updates.push(plan(&present, &menu)?.1);
         }
         let own = set.files.iter().filter(|file| file.role == Role::Own);
-        let own_files = own.map(|file| (file.path.clone(), hex(&file.content.sha256()))).collect();
+        let own_files = own.map(|file| (file.path.clone(), to_hex(&file.content.sha256()))).collect();
         let mut doubts = self.doubts.clone();
         let bios = self.bios.as_ref().map_or(Ok(None), Bios::plan).unwrap_or_else(|why| {
             doubts.push(why);
@@ -285,8 +286,4 @@ fn grub_part(files: &dyn Files, of: &Usable<'_>, name: &str) -> anyhow::Result<V
     let bytes =
         files.read_inside(&folder, name, loader::MOST).with_context(|| format!("reading {}", shown().display()))?;
     bytes.with_context(|| format!("there is no {}", shown().display()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cairn_boot::{Record, Step as BootStep, Update};
-use cairn_disk::{CodeUpdate, Problem};
+use cairn_disk::{CodeProblem, CodeUpdate};
 use cairn_layout::BootPlaces;
 
 use crate::bios;
@@ -40,11 +40,13 @@ impl Planned {
             self.firmware.keep_overrides();
         }
         // Another system has put it there.
-        if occasion != Occasion::Repair && self.bios.as_ref().is_some_and(|update| update.problem == Problem::Foreign) {
+        if occasion != Occasion::Repair
+            && self.bios.as_ref().is_some_and(|update| update.problem == CodeProblem::Foreign)
+        {
             self.bios = None;
             self.doubts.push(format!(
                 "{}, and is left as it is; `cairn boot repair` takes it back",
-                bios::word(Problem::Foreign)
+                bios::word(CodeProblem::Foreign)
             ));
         }
     }

@@ -12,7 +12,7 @@ use cairn_observe::Observed;
 use cairn_observe::view::Files;
 use cairn_process::{Refusal, Report};
 use cairn_root::Root;
-use cairn_store::{Generations, MachineStore, Source, Store, StorePath};
+use cairn_store::{CopySource, Generations, MachineStore, Store, StorePath};
 use cairn_system::debian;
 
 use crate::brought;
@@ -164,7 +164,7 @@ fn make_elsewhere(
         .map_err(|error| lock_file::placed(&checked, error))?;
     let workshop = Workshop { store: &own, kit };
     let made = cairn_make::make(file, (checked, named, lock), base, &workshop, report)?;
-    brought::copy(&Source::open(&kit.cache)?, &made.system.info.path, root, store, report)?;
+    brought::copy(&CopySource::open(&kit.cache)?, &made.system.info.path, root, store, report)?;
     Ok(made)
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cairn_store::put_in_cache;
 use uuid::Uuid;
 
 /// What is remembered of one image.
@@ -43,15 +44,7 @@ impl Memory {
     /// Remembers it.
     pub fn write(&self, path: &Path, cache: &Path) -> anyhow::Result<()> {
         let memory = place(path, cache)?;
-        let write = || -> std::io::Result<()> {
-            let folder = memory.parent().unwrap_or(Path::new("."));
-            std::fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            std::io::Write::write_all(&mut file, self.text().as_bytes())?;
-            file.persist(&memory)?;
-            Ok(())
-        };
-        write().with_context(|| format!("writing {}", memory.display()))
+        put_in_cache(&memory, self.text().as_bytes()).with_context(|| format!("writing {}", memory.display()))
     }
 
     fn text(&self) -> String {

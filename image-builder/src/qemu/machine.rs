@@ -63,7 +63,7 @@ pub struct Port {
 
 /// A machine: q35, UEFI.
 #[derive(Debug, Clone)]
-pub struct Machine {
+pub struct Guest {
     /// What runs the guest.
     pub accel: Accel,
     /// Firmware code.
@@ -103,7 +103,7 @@ fn option(key: &str, value: &Path) -> OsString {
     OsString::from_vec(text)
 }
 
-impl Machine {
+impl Guest {
     /// The command that runs this machine.
     pub fn tool(&self) -> Tool {
         tied_to_us(self.args())
@@ -228,8 +228,8 @@ mod tests {
     use super::*;
     use cairn_disk::image::Format;
 
-    fn machine() -> Machine {
-        Machine {
+    fn machine() -> Guest {
+        Guest {
             accel: Accel::Tcg,
             code: "/fw/code.fd".into(),
             vars: "/fw/vars.fd".into(),
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn a_reboot_restarts_only_a_machine_that_somebody_uses() {
         assert!(machine().tool().to_string().contains(" -no-reboot "));
-        assert!(!Machine { reboots: true, ..machine() }.tool().to_string().contains("-no-reboot"));
+        assert!(!Guest { reboots: true, ..machine() }.tool().to_string().contains("-no-reboot"));
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn every_hardware_address_is_a_card_and_the_port_leads_to_the_first() {
         let cards = vec!["52:54:00:00:00:01".into(), "52:54:00:00:00:02".into()];
-        let line = Machine { cards, ..machine() }.tool().to_string();
+        let line = Guest { cards, ..machine() }.tool().to_string();
         assert!(line.contains("user,id=net,hostfwd=tcp:127.0.0.1:2222-:22 -device virtio-net-pci,romfile=,netdev=net,mac=52:54:00:00:00:01 "), "{line}");
         assert!(
             line.contains("user,id=net1 -device virtio-net-pci,romfile=,netdev=net1,mac=52:54:00:00:00:02 "),

@@ -14,7 +14,7 @@ use super::check::Check;
 use super::script::{PORT, credentials, script};
 use super::topics::{Answers, Boot, Question};
 use crate::console;
-use crate::qemu::{Accel, Cause, Display, Drive, Event, Machine, Network, Port, QemuError, Qmp, Serial};
+use crate::qemu::{Accel, Cause, Display, Drive, Event, Guest, Network, Port, QemuError, Qmp, Serial};
 use crate::scratch::Scratch;
 use crate::screenshot;
 
@@ -118,7 +118,7 @@ impl Session {
             .map_err(QemuError::io("making a folder for a socket"))?;
         let socket = folder.path().join("port");
         let listener = UnixListener::bind(&socket).map_err(QemuError::io("listening on a socket"))?;
-        let machine = Machine {
+        let machine = Guest {
             accel: hardware.accel,
             code: hardware.code.clone(),
             vars: hardware.vars.clone(),

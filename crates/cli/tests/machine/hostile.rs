@@ -215,7 +215,7 @@ fn a_link_in_an_image_cannot_make_a_check_write_elsewhere() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "what is tested is the command itself, and what it leaves")]
 fn a_look_into_an_image_unpacks_nothing() {
-    let made = Made::with(&[SystemOf::named("one")]);
+    let made = Made::with(&[SystemOf::named("one"), SystemOf::named("two")]);
     let image = made.image();
     let home = tempfile::tempdir().unwrap();
     for args in LOOKS {

@@ -64,7 +64,16 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ),
     (
         "image-builder",
-        &["cairn-boot", "cairn-disk", "cairn-layout", "cairn-machine", "cairn-make", "cairn-observe", "cairn-process"],
+        &[
+            "cairn-boot",
+            "cairn-disk",
+            "cairn-layout",
+            "cairn-machine",
+            "cairn-make",
+            "cairn-observe",
+            "cairn-process",
+            "cairn-store",
+        ],
     ),
     ("cairn-installer", &["cairn-machine", "cairn-root"]),
     (

@@ -29,7 +29,7 @@ pub enum Compared {
     /// It is not, and beside what the disk starts from there is no room: nothing that is in use is ever overwritten.
     NoRoom {
         /// What is wrong.
-        problem: Problem,
+        problem: CodeProblem,
         /// The bytes that the core image takes.
         needed: u64,
         /// The bytes of the place for it.
@@ -39,7 +39,7 @@ pub enum Compared {
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Problem {
+pub enum CodeProblem {
     /// The boot sector is not GRUB's, or leads out of the place for the core image.
     Foreign,
     /// The boot sector is of another GRUB, and the core image is right.
@@ -52,7 +52,7 @@ pub enum Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeUpdate {
     /// Why.
-    pub problem: Problem,
+    pub problem: CodeProblem,
     /// The core image and where it goes, unless a whole one is there already.
     core: Option<(u64, Vec<u8>)>,
     code: [u8; BOOT_CODE],
@@ -70,13 +70,13 @@ impl BootCode {
         let inside = |offset: u64| offset >= start && offset + self.needed() <= start + len;
         let now = used.first().map(|first| first.start).filter(|now| inside(*now));
         let problem = match now {
-            Some(now) if !self.is_at(disk, now) => Problem::Core,
+            Some(now) if !self.is_at(disk, now) => CodeProblem::Core,
             Some(now) if sector[..BOOT_CODE] == self.code_for(now) => return Ok(Compared::Right),
             Some(now) => {
-                let update = CodeUpdate { problem: Problem::Sector, core: None, code: self.code_for(now) };
+                let update = CodeUpdate { problem: CodeProblem::Sector, core: None, code: self.code_for(now) };
                 return Ok(Compared::Update(Box::new(update)));
             }
-            None => Problem::Foreign,
+            None => CodeProblem::Foreign,
         };
         let free = |offset: &u64| {
             let new = *offset..*offset + self.needed();
@@ -396,12 +396,12 @@ mod tests {
         let code = grub(1, 10_000);
         let good = disk(&code, GAP);
         type Damage = fn(&mut Vec<u8>);
-        let cases: [(&str, Problem, Damage); 5] = [
-            ("a bit in the core image", Problem::Core, |b| b[512 + 7000] ^= 1),
-            ("a bit in the boot sector", Problem::Sector, |b| b[300] ^= 1),
-            ("a pointer to nowhere", Problem::Foreign, |b| b[KERNEL_SECTOR + 6] = 0xff),
-            ("another boot sector", Problem::Foreign, |b| b[..440].fill(0x33)),
-            ("no list of blocks", Problem::Core, |b| b[512 + BLOCK_LIST..1024].fill(0xff)),
+        let cases: [(&str, CodeProblem, Damage); 5] = [
+            ("a bit in the core image", CodeProblem::Core, |b| b[512 + 7000] ^= 1),
+            ("a bit in the boot sector", CodeProblem::Sector, |b| b[300] ^= 1),
+            ("a pointer to nowhere", CodeProblem::Foreign, |b| b[KERNEL_SECTOR + 6] = 0xff),
+            ("another boot sector", CodeProblem::Foreign, |b| b[..440].fill(0x33)),
+            ("no list of blocks", CodeProblem::Core, |b| b[512 + BLOCK_LIST..1024].fill(0xff)),
         ];
         for (what, problem, damage) in cases {
             let mut bytes = good.clone();
@@ -422,7 +422,7 @@ mod tests {
         let area = (512, 20_480);
         let bytes = disk(&old, area);
         let found = new.compare(&Recorder::of(&bytes), area).unwrap();
-        assert_eq!(found, Compared::NoRoom { problem: Problem::Core, needed: 10_240, area: 20_480 });
+        assert_eq!(found, Compared::NoRoom { problem: CodeProblem::Core, needed: 10_240, area: 20_480 });
         assert_eq!(old.compare(&Recorder::of(&bytes), area).unwrap(), Compared::Right);
         // A core image of somebody else's GRUB that lies across the whole place.
         let bytes = disk(&grub(3, 45_000), GAP);
@@ -459,7 +459,7 @@ mod tests {
             for less in [1, 511, 512] {
                 let area = (start, enough - less);
                 let found = new.compare(&Recorder::of(&bytes), area).unwrap();
-                assert_eq!(found, Compared::NoRoom { problem: Problem::Foreign, needed, area: area.1 }, "{less}");
+                assert_eq!(found, Compared::NoRoom { problem: CodeProblem::Foreign, needed, area: area.1 }, "{less}");
             }
         }
     }

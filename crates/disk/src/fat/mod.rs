@@ -44,6 +44,20 @@ fn cluster_size(volume: u64) -> u64 {
     if volume > 8 << 30 { 32 << 10 } else { 4 << 10 }
 }
 
+/// Whether FAT can hold a name, and Windows can read it.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() || name.encode_utf16().count() > 255 {
+        return Err("a name has 1 to 255 characters");
+    }
+    if name.ends_with(['.', ' ']) {
+        return Err("a name does not end with a dot or a blank");
+    }
+    if name.chars().any(|c| c.is_control() || "\"*:<>?\\|".contains(c)) {
+        return Err("a name has no control characters and none of \" * : < > ? \\ |");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

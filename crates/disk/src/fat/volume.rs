@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions};
 
+use super::check_name;
 use super::device::Device;
 use super::reader::FatEntry;
-use super::write::check_name;
 use super::{FatOptions, clock, cluster_size, dots};
 use crate::error::DiskError;
 use crate::target::Target;

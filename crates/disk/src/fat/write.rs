@@ -8,7 +8,7 @@ use std::path::Path;
 use cairn_layout::{LEAST_FAT, SectorSize};
 
 use super::volume::FatVolume;
-use super::{FatFile, size};
+use super::{FatFile, check_name, size};
 use crate::error::DiskError;
 use crate::target::Target;
 use crate::tree::Content;
@@ -174,19 +174,6 @@ fn sorted(files: &[FatFile]) -> Result<BTreeMap<String, &FatFile>, DiskError> {
         sorted.insert(file.path.clone(), file);
     }
     Ok(sorted)
-}
-
-pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
-    if name.is_empty() || name.encode_utf16().count() > 255 {
-        return Err("a name has 1 to 255 characters");
-    }
-    if name.ends_with(['.', ' ']) {
-        return Err("a name does not end with a dot or a blank");
-    }
-    if name.chars().any(|c| c.is_control() || "\"*:<>?\\|".contains(c)) {
-        return Err("a name has no control characters and none of \" * : < > ? \\ |");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -71,14 +71,14 @@ fn found_again(plan: &DiskPlan, image: &dyn Source) {
     let esp = fat::open(Region::new(image, table.partitions[0].offset, table.partitions[0].bytes)).unwrap();
     let info = esp.info().unwrap();
     assert_eq!((info.bits, info.cluster, info.label.as_str()), (32, 4096, "ESP"));
-    assert_eq!(Some(info.volume_id), plan.partitions[0].fs.as_ref().unwrap().uuid.volume_id());
+    assert_eq!(Some(info.volume_id), plan.partitions[0].fs().unwrap().uuid.volume_id());
     for file in boot_files() {
         let cairn_disk::Content::Bytes(bytes) = &file.content else { panic!() };
         assert_eq!(esp.read(&file.path, u64::MAX).unwrap().as_ref(), Some(bytes), "{}", file.path);
     }
     let root = ext4::Reader::open(Region::new(image, table.partitions[1].offset, table.partitions[1].bytes)).unwrap();
     let info = root.info();
-    assert_eq!(Some(info.uuid), plan.partitions[1].fs.as_ref().unwrap().uuid.uuid());
+    assert_eq!(Some(info.uuid), plan.partitions[1].fs().unwrap().uuid.uuid());
     assert_eq!(info.label, "root");
     assert!(info.free >= 64 << 20, "{info:?}");
     assert_eq!(root.read("etc/short link", 10).unwrap().unwrap(), crate::common::noise(1, 1));

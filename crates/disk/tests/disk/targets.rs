@@ -177,9 +177,9 @@ fn a_disk_gets_the_identifiers_of_its_plan() {
     let [swap, root] = &plan.partitions[..] else { panic!("{plan}") };
     let root_fs = Region::new(&image, plan.offset_of(root), plan.bytes_of(root));
     let reader = ext4::Reader::open(root_fs).unwrap();
-    assert_eq!(Some(reader.info().uuid), root.fs.as_ref().unwrap().uuid.uuid());
+    assert_eq!(Some(reader.info().uuid), root.fs().unwrap().uuid.uuid());
     assert_eq!(reader.read("/file", 100).unwrap().unwrap(), b"contents");
     let mut found = [0; 16];
     image.read_at(plan.offset_of(swap) + 1036, &mut found).unwrap();
-    assert_eq!(Some(Uuid::from_bytes(found)), swap.fs.as_ref().unwrap().uuid.uuid());
+    assert_eq!(Some(Uuid::from_bytes(found)), swap.fs().unwrap().uuid.uuid());
 }

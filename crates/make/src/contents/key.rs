@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cairn_store::to_hex;
 use sha2::{Digest, Sha256};
 
 /// Takes fields in their order. Each has a name and a length in front, so that no two lists of fields are one text.
@@ -25,7 +26,7 @@ impl Key {
 
     /// The hash in base 16.
     pub fn hex(self) -> String {
-        self.0.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        to_hex(&self.0.finalize())
     }
 }
 

@@ -1,20 +1,18 @@
 //! From a lock to the store path of a base, and the memory of which lock gave which base.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use cairn_machine::lock::Lock;
 use cairn_machine::model::Machine;
 use cairn_process::Report;
-use cairn_store::{PathInfo, Store, StorePath};
+use cairn_store::{PathInfo, Store, StorePath, put_in_cache, to_hex};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use super::extras::Extras;
 use super::repository::Repository;
-use super::resolve::hex;
 use super::{bootstrap, fetch, packages, request, secrets};
 use crate::etc::LIST_OF_DRAWN;
 
@@ -91,7 +89,7 @@ pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report:
 
     report.phase("adding the base to the store", None);
     let info = store.add(&format!("debian-{}-base", lock.debian().suite), scratch, &[])?;
-    remember(&memory, &bases, &info.path)?;
+    remember(&memory, &info.path)?;
     Ok(Base { info, kernel_release })
 }
 
@@ -130,7 +128,7 @@ pub fn adopt(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, base: 
     }
     let bases = cache.join("bases");
     fs::create_dir_all(&bases).map_err(Error::io("making the folder", &bases))?;
-    remember(&memory(lock, &Extras::of(machine), cache), &bases, base).map(|()| true)
+    remember(&memory(lock, &Extras::of(machine), cache), base).map(|()| true)
 }
 
 /// The file that remembers a base, named by all that the base depends on.
@@ -147,14 +145,11 @@ fn memory(lock: &Lock, extras: &Extras, cache: &Path) -> PathBuf {
         "locales": locales,
         "keyboard": extras.keyboard,
     });
-    cache.join("bases").join(hex(&Sha256::digest(inputs.to_string())))
+    cache.join("bases").join(to_hex(&Sha256::digest(inputs.to_string())))
 }
 
-fn remember(memory: &Path, bases: &Path, path: &StorePath) -> Result<(), Error> {
-    let mut file = tempfile::NamedTempFile::new_in(bases).map_err(Error::io("making a file in", bases))?;
-    writeln!(file, "{}", path.base_name()).map_err(Error::io("writing", file.path()))?;
-    file.persist(memory).map_err(|e| Error::io("writing", memory)(e.error))?;
-    Ok(())
+fn remember(memory: &Path, path: &StorePath) -> Result<(), Error> {
+    put_in_cache(memory, format!("{}\n", path.base_name()).as_bytes()).map_err(Error::io("writing", memory))
 }
 
 #[cfg(test)]

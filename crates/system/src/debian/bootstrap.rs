@@ -11,7 +11,8 @@ use cairn_process::{Report, Tool, ToolError};
 
 use super::error::Error;
 use super::extras::{Extras, NO_LOCALE, quoted};
-use super::repository::{INITRD, Repository};
+use super::repository::Repository;
+use super::stanza::INITRD;
 use super::unpack::{Stopped, Unpacked, unpack};
 use crate::etc::NEUTRAL_HOSTNAME;
 

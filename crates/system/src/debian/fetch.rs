@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use cairn_machine::lock::{Lock, LockedPackage};
 use cairn_machine::model::Machine;
 use cairn_process::{Report, ToolError};
+use cairn_store::to_hex;
 use sha2::{Digest, Sha256};
 
 use super::apt::{self, Apt};
@@ -15,7 +16,6 @@ use super::error::Error;
 use super::index::is_sha256;
 use super::mirror::Mirror;
 use super::request;
-use super::resolve::hex;
 use super::temporary::Temporary;
 
 /// How many files one run of apt's client gets; each takes about 300 bytes of its command line.
@@ -184,7 +184,7 @@ fn verify(package: &LockedPackage, path: &Path) -> Result<(), Error> {
             n => hash.update(&buffer[..n]),
         }
     }
-    let found = hex(&hash.finalize());
+    let found = to_hex(&hash.finalize());
     if found == package.sha256 { Ok(()) } else { Err(differs("its SHA-256", package.sha256.clone(), found)) }
 }
 
@@ -209,7 +209,7 @@ mod tests {
             architecture: "all".into(),
             filename: format!("pool/main/{name}_1.0_all.deb"),
             size: 3,
-            sha256: hex(&Sha256::digest("abc")),
+            sha256: to_hex(&Sha256::digest("abc")),
         }
     }
 

@@ -8,7 +8,7 @@ use cairn_machine::lock::LockedPackage;
 
 use super::apt::Chosen;
 use super::error::Error;
-use super::repository::INITRD;
+use super::stanza::{INITRD, field, stanzas};
 
 /// What the lists say, of all suites together.
 #[derive(Debug, Default)]
@@ -114,19 +114,6 @@ impl Index {
     pub(super) fn get(&self, chosen: &Chosen) -> Option<&LockedPackage> {
         self.entries.get(chosen)
     }
-}
-
-/// The stanzas of a deb822 text: what stands between empty lines.
-pub(super) fn stanzas(text: &str) -> impl Iterator<Item = &str> {
-    text.split("\n\n").map(|s| s.trim_matches('\n')).filter(|s| !s.is_empty())
-}
-
-/// The first line of a field.
-pub(super) fn field<'a>(stanza: &'a str, name: &str) -> Option<&'a str> {
-    stanza.lines().find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        key.eq_ignore_ascii_case(name).then(|| value.trim())
-    })
 }
 
 /// Whether this is 64 lowercase hex digits.

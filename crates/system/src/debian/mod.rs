@@ -41,6 +41,7 @@ mod resolve;
 mod rules;
 mod sbom;
 mod secrets;
+mod stanza;
 mod temporary;
 mod unpack;
 
@@ -48,8 +49,8 @@ pub use base::{Base, adopt, base, cached, is_known};
 pub use error::Error;
 pub use leftover::{DOWNLOADED, Leftover, leftover};
 pub use packages::Package;
-pub use repository::STAND_IN;
 pub use request::requested;
 pub use resolve::lock;
 pub use sbom::cyclonedx;
 pub use secrets::Secret;
+pub use stanza::STAND_IN;

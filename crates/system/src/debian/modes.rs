@@ -13,6 +13,8 @@
 //! the file has one) the `security.capability` attribute in hex. In a path, blanks, control characters, backslashes
 //! and `#` are written as in fstab(5): a backslash and three octal digits.
 
+use cairn_store::to_hex;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -55,7 +57,7 @@ impl fmt::Display for Modes {
         for (path, Mode { mode, uid, gid, capability }) in &self.0 {
             write!(f, "{mode:04o} {uid} {gid} {}", escape(path))?;
             if let Some(bytes) = capability {
-                write!(f, " {}", super::resolve::hex(bytes))?;
+                write!(f, " {}", to_hex(bytes))?;
             }
             writeln!(f)?;
         }

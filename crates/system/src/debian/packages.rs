@@ -8,8 +8,7 @@ use cairn_machine::lock::Lock;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::index::{field, stanzas};
-use super::repository::INITRD;
+use super::stanza::{INITRD, field, stanzas};
 
 /// One installed package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,32 +7,13 @@ use std::path::{Path, PathBuf};
 
 use cairn_machine::lock::{Lock, LockedPackage};
 use cairn_process::{Report, Tool};
+use cairn_store::to_hex;
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use super::fetch::title;
-use super::index::field;
-use super::resolve::hex;
+use super::stanza::{INITRD, field, initrd_stanza};
 use super::temporary::Temporary;
-
-/// A package of our own without files. Debian's kernel depends on a program that makes an initrd; Cairn makes it
-/// itself, from outside. With this stand-in, initramfs-tools and its eight helpers stay out of the machine, and no
-/// initrd is made only to be thrown away.
-pub(super) const INITRD: &str = STAND_IN.0;
-
-/// The name and version of that package: what dpkg lists in every machine besides the lock's packages.
-pub const STAND_IN: (&str, &str) = ("cairn-initrd", "1");
-
-/// The stand-in's control data, without the fields that say where its file is.
-pub(super) fn initrd_stanza() -> String {
-    format!(
-        "Package: {INITRD}\nVersion: {}\nArchitecture: all\nMaintainer: Cairn <cairn@localhost>\n\
-         Provides: linux-initramfs-tool\nSection: kernel\nPriority: optional\n\
-         Description: the initrd is made by Cairn\n \
-         Stands in for a program that makes an initrd on the machine itself.\n",
-        STAND_IN.1
-    )
-}
 
 /// The line of a sources.list for a folder with a list of packages in it. Its contents are checked by us, not signed.
 pub(super) fn source_line(dir: &Path) -> String {
@@ -87,7 +68,7 @@ impl Repository {
 
 /// mmdebstrap takes only those essential packages that come from the suite it makes.
 fn release(suite: &str, list: &str) -> String {
-    let (hash, size) = (hex(&Sha256::digest(list)), list.len());
+    let (hash, size) = (to_hex(&Sha256::digest(list)), list.len());
     format!("Codename: {suite}\nSuite: {suite}\nSHA256:\n {hash} {size} Packages\n")
 }
 
@@ -156,7 +137,7 @@ fn stand_in(dir: &Path, date: i64) -> Result<String, Error> {
         .run()?;
     let bytes = fs::read(&deb).map_err(Error::io("reading", &deb))?;
     open_up(&deb, 0o644)?;
-    let sha256 = hex(&Sha256::digest(&bytes));
+    let sha256 = to_hex(&Sha256::digest(&bytes));
     Ok(format!("{}Filename: ./{INITRD}.deb\nSize: {}\nSHA256: {sha256}\n\n", initrd_stanza(), bytes.len()))
 }
 

@@ -7,13 +7,14 @@ use std::path::Path;
 use cairn_machine::lock::{Lock, LockedDebian};
 use cairn_machine::model::Machine;
 use cairn_process::{Report, ToolError};
+use cairn_store::to_hex;
 use sha2::{Digest, Sha256};
 
 use super::apt::Apt;
 use super::error::Error;
-use super::index::{Index, field};
+use super::index::Index;
 use super::mirror::Mirror;
-use super::repository::{INITRD, initrd_stanza};
+use super::stanza::{INITRD, field, initrd_stanza};
 use super::{date, request};
 
 /// Resolves a machine's packages against its mirror.
@@ -33,7 +34,7 @@ pub fn lock(machine: &Machine, cache: &Path, report: &dyn Report) -> Result<Lock
     Mirror::check_keyring()?;
 
     let sources = mirror.sources(&source.suite, &source.components, architecture);
-    let dir = cache.join("apt").join(&hex(&Sha256::digest(&sources))[..16]);
+    let dir = cache.join("apt").join(&to_hex(&Sha256::digest(&sources))[..16]);
     fs::create_dir_all(&dir).map_err(Error::io("making the folder", &dir))?;
     let dir = dir.canonicalize().map_err(Error::io("finding", &dir))?;
     // One lock at a time: two apts in one folder would refuse each other with a message nobody expects.
@@ -133,15 +134,6 @@ fn lists_error(mirror: &Mirror, source: ToolError) -> Error {
     .find(|(words, _)| words.iter().any(|w| said.contains(w)))
     .map_or("it cannot be reached; check the network and `source.debian.mirror` in the machine file", |(_, hint)| hint);
     Error::Lists { mirror: mirror.main.clone(), hint, source }
-}
-
-/// Lowercase hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // Writing to a String cannot fail.
-        text
-    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cairn_store::to_hex;
 use sha2::{Digest, Sha256};
 
 use crate::verify::answer::Answer;
@@ -47,7 +48,7 @@ fn judge_file(path: &str, file: &ExpectedFile, stat: &str, link: Option<&str>, s
             return Check::equal(format!("file {path}"), format!("link to {target}"), have);
         }
         Content::Bytes(bytes) => {
-            let want: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+            let want: String = to_hex(&Sha256::digest(bytes));
             // Sixteen digits tell two files apart, and can be read.
             let short = |sum: &str| format!("sha256 {}", &sum[..sum.len().min(16)]);
             (short(&want), sum.map_or_else(|| link.map_or_else(|| kind(stat, sum), |l| format!("link to {l}")), short))
