@@ -40,6 +40,14 @@ impl<'a> MadeFrom<'a> {
         self.files.shown(&format!("{}/{FILE}", self.folder))
     }
 
+    /// Whether there is a machine file at all: a system that was not made from one has none.
+    ///
+    /// # Errors
+    /// What reading meets.
+    pub fn is_there(&self) -> Result<bool, ObserveError> {
+        Ok(self.files.kind(&format!("{}/{FILE}", self.folder))?.is_some())
+    }
+
     /// The machine file, with its hardware file, which every system has under one name.
     ///
     /// # Errors

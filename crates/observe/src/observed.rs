@@ -151,18 +151,22 @@ impl<'a> Observed<'a> {
         }))
     }
 
-    /// The seed of the installation: what the machine remembers, or, on one that never recorded it, what the oldest
-    /// generation's machine file says.
+    /// The seed of the installation: what the machine remembers, or, on one that never recorded it, what the machine file of the
+    /// oldest generation says that has one.
     ///
     /// # Errors
     /// See [`MadeFrom::checked`].
     pub fn seed(&self) -> Result<Uuid, ObserveError> {
         match self.record.as_ref().and_then(|record| record.seed) {
             Some(seed) => Ok(seed),
-            None => match self.usable.first() {
-                Some(oldest) => Ok(oldest.checked()?.seed()),
-                None => Err(ObserveError::Unfit("the machine has no generation".into())),
-            },
+            None => {
+                for generation in &self.usable {
+                    if generation.made_from.is_there()? {
+                        return Ok(generation.checked()?.seed());
+                    }
+                }
+                Err(ObserveError::Unfit("none of the machine's generations has a machine file".into()))
+            }
         }
     }
 

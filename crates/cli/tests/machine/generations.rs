@@ -116,6 +116,30 @@ fn what_is_gone_or_damaged_is_marked_and_the_rest_is_told() {
 }
 
 #[test]
+fn a_generation_needs_its_bootspec_and_nothing_else() {
+    let Some(made) = Made::mounted(&["one", "two"].map(SystemOf::named)) else { return };
+    let mut record = cairn_boot::Record::first(1);
+    record.booted_well(2);
+    made.record(&record);
+    // The first is like one that NixOS has made: neither base nor host name, and no machine file.
+    let system = made.store.real_path(&made.systems[0]);
+    fs::set_permissions(&system, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for name in ["base", "etc", "machine.yaml"] {
+        fs::remove_file(system.join(name)).unwrap();
+    }
+    let all = list(&made, &["--json"]).json();
+    assert_eq!(all["generations"][0]["problem"], Value::Null, "{all}");
+    made.run(&["boot", "repair"]).done();
+    made.run(&["boot", "check"]).done();
+    assert_eq!(made.entries(), ["1", "2"]);
+    made.run(&["rollback", "1"]).done();
+    // Without its bootspec it is none.
+    fs::remove_file(system.join("boot.json")).unwrap();
+    let ran = made.run(&["boot", "check"]);
+    assert!(ran.code == 1 && ran.out.contains("generation 1 cannot be booted: it has no boot.json"), "{}", ran.out);
+}
+
+#[test]
 fn a_damaged_record_is_a_note() {
     let made = three();
     fs::write(made.root().join("var/lib/cairn/boot.json"), "nonsense").unwrap();

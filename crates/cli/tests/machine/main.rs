@@ -5,6 +5,7 @@
 mod altered;
 mod boot;
 mod diff;
+mod faults;
 mod gc;
 mod generations;
 mod goldens;

@@ -78,7 +78,9 @@ fn an_upgrade_on_a_full_root_is_completed_once_there_is_room() {
             done += 1;
         } else {
             failed += 1;
-            assert_eq!(ran.code, 1, "{room}: {}", ran.err);
+            // By whether the generation had been made by then.
+            let code = if small.numbers() == [1] { 1 } else { 4 };
+            assert_eq!(ran.code, code, "{room}: {}", ran.err);
             assert!(ran.err.contains("`cairn gc --keep N`"), "{room}: {}", ran.err);
         }
         let entries = fs::read_dir(small.0.join("boot/loader/entries")).unwrap().count();
