@@ -11,6 +11,7 @@ mod signals;
 mod table;
 mod terminal;
 mod ui;
+mod words;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;

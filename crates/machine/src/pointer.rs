@@ -3,11 +3,7 @@
 use std::fmt::Display;
 
 /// The pointer to a key or item below another pointer. The root is the empty text.
-///
-/// ```
-/// use cairn_machine::pointer::child;
-/// assert_eq!(child(child("/files", "/etc/motd"), "mode"), "/files/~1etc~1motd/mode");
-/// ```
+/// `mode` of `/etc/motd` below `/files` is `/files/~1etc~1motd/mode`.
 pub fn child(parent: impl AsRef<str>, key: impl Display) -> String {
     let key = key.to_string().replace('~', "~0").replace('/', "~1");
     format!("{}/{key}", parent.as_ref())

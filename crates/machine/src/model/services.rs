@@ -137,17 +137,24 @@ impl std::fmt::Display for SysctlValue {
 }
 
 /// The full name of a unit: `.service` is added where the name has no kind.
-///
-/// ```
-/// use cairn_machine::model::unit_name;
-/// assert_eq!(unit_name("ssh"), "ssh.service");
-/// assert_eq!(unit_name("apt-daily.timer"), "apt-daily.timer");
-/// ```
+/// `ssh` is `ssh.service`, and `apt-daily.timer` is itself.
 pub fn unit_name(name: &str) -> String {
     const KINDS: [&str; 11] =
         ["service", "socket", "timer", "path", "mount", "automount", "swap", "target", "slice", "scope", "device"];
     match name.rsplit_once('.') {
         Some((_, kind)) if KINDS.contains(&kind) => name.to_owned(),
         _ => format!("{name}.service"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_without_a_kind_is_a_service() {
+        assert_eq!(unit_name("ssh"), "ssh.service");
+        assert_eq!(unit_name("apt-daily.timer"), "apt-daily.timer");
+        assert_eq!(unit_name("org.example.thing"), "org.example.thing.service");
     }
 }

@@ -13,10 +13,10 @@
 //! the file has one) the `security.capability` attribute in hex. In a path, blanks, control characters, backslashes
 //! and `#` are written as in fstab(5): a backslash and three octal digits.
 
-use cairn_store::to_hex;
-
 use std::collections::BTreeMap;
 use std::fmt;
+
+use cairn_store::to_hex;
 
 /// What is special about one path.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,5 @@
+//! Disk plans.
+
+mod edges;
+mod plan;
+mod properties;

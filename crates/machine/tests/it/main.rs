@@ -1,0 +1,11 @@
+//! What machine files may say, and what is said of those that say something else.
+
+mod common;
+mod damage;
+mod disks;
+mod documents;
+mod hostile;
+mod lock;
+mod mistakes;
+mod rules;
+mod views;
