@@ -20,8 +20,7 @@ pub fn grub(program: &str, args: &[&str], input: &str) -> Option<Output> {
     let mut child = match child {
         Ok(child) => child,
         Err(error) => {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "{program} (package grub-common): {error}");
-            eprintln!("skipped: {program} (package grub-common): {error}");
+            cairn_testkit::skip(format_args!("{program} (package grub-common): {error}"));
             return None;
         }
     };

@@ -125,8 +125,7 @@ mod tests {
     /// Nothing where nobody may mount.
     fn rescue() -> Option<(tempfile::TempDir, Root)> {
         if !nix::unistd::geteuid().is_root() || unshare(CloneFlags::CLONE_NEWNS).is_err() {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "cannot be skipped in CI: needs root, for mounts");
-            eprintln!("skipped: mounting takes root");
+            cairn_testkit::skip("mounting takes root");
             return None;
         }
         let none = None::<&str>;

@@ -109,8 +109,7 @@ fn looks(session: &mut Session, of: &[&str]) {
 fn in_memory(made: &Made) -> bool {
     let there = made.root().starts_with("/dev/shm");
     if !there {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "cannot be skipped in CI: needs /dev/shm");
-        eprintln!("SKIPPED: needs /dev/shm");
+        cairn_testkit::skip("needs /dev/shm");
     }
     there
 }

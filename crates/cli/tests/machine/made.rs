@@ -175,8 +175,7 @@ impl Made {
     /// cannot be done.
     pub fn mounted(systems: &[SystemOf]) -> Option<Made> {
         if !nix::unistd::geteuid().is_root() {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "cannot be skipped in CI: needs root, for mounts");
-            eprintln!("SKIPPED: needs root, for mounts");
+            cairn_testkit::skip("needs root, for mounts");
             return None;
         }
         let made = Made::with(systems);

@@ -15,8 +15,7 @@ struct Machine {
 impl Machine {
     fn new(name: &str) -> Option<Machine> {
         if !nix::unistd::geteuid().is_root() {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "cannot be skipped in CI: needs root, for owners");
-            eprintln!("skipped: needs root, for owners");
+            cairn_testkit::skip("needs root, for owners");
             return None;
         }
         let dir = std::env::temp_dir().join(format!("cairn-stage1-var-{name}-{}", std::process::id()));

@@ -133,8 +133,7 @@ mod tests {
     #[test]
     fn systemd_has_nothing_to_say_about_the_units() {
         if cairn_process::find("systemd-analyze").is_none() {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "cannot be skipped in CI: needs systemd-analyze");
-            eprintln!("skipped: systemd-analyze is not installed");
+            cairn_testkit::skip("systemd-analyze is not installed");
             return;
         }
         let dir = tempfile::tempdir().unwrap();

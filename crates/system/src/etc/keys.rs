@@ -107,8 +107,7 @@ mod tests {
         }
         match Tool::new("systemd-analyze", "systemd", "test").args(["verify", "--man=no"]).args(&files).run() {
             Err(missing @ ToolError::Missing { .. }) => {
-                assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
-                eprintln!("skipped: {missing}");
+                cairn_testkit::skip(missing);
             }
             other => other.unwrap(),
         }

@@ -18,8 +18,7 @@ fn there() -> bool {
     let wanted = ["usr/lib/grub/i386-pc/boot.img", "usr/lib/grub/x86_64-efi", "usr/bin/grub-mkimage"];
     let lacking: Vec<_> = wanted.iter().filter(|p| !Path::new("/").join(p).exists()).collect();
     if !lacking.is_empty() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "missing: {lacking:?}");
-        eprintln!("skipped: {lacking:?} (packages grub-common, grub-pc-bin, grub-efi-amd64-bin)");
+        cairn_testkit::skip(format_args!("{lacking:?} (packages grub-common, grub-pc-bin, grub-efi-amd64-bin)"));
     }
     lacking.is_empty()
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use cairn_process::Tool;
 use cairn_store::{PathInfo, Scratch, Store};
+pub use cairn_testkit::{skip, without_object};
 
 /// The path that Nix itself gave to [`leaf`]; see `fixtures/generate.sh`.
 pub const LEAF: &str = "/nix/store/jicldk2hzis2zgi4x52fr0wx78fkah44-leaf";
@@ -93,17 +94,6 @@ pub fn as_child(tool: Tool, name: &str, root: &Path) -> Tool {
 /// The store root that the parent gave; nothing when the test was started by hand (`--run-ignored`).
 pub fn child_root() -> Option<PathBuf> {
     std::env::var_os("CHILD_ROOT").map(PathBuf::from)
-}
-
-/// Says that a test has no object here: the file system or the Nix of this machine does not know what is tested.
-pub fn without_object(why: &str) {
-    eprintln!("SKIPPED: {why}");
-}
-
-/// Says that a test cannot be done here. In CI (`CI=true`) that is a failure.
-pub fn skip(why: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "cannot be skipped in CI: {why}");
-    eprintln!("SKIPPED: {why}");
 }
 
 pub fn is_root() -> bool {
