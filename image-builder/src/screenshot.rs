@@ -164,8 +164,7 @@ mod tests {
     fn another_program_reads_the_same_pixels() {
         // zlib of python is the judge where there is one.
         let Some(_) = cairn_process::find("python3") else {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "cannot be skipped in CI: needs python3");
-            eprintln!("skipped: no python3");
+            cairn_testkit::skip("needs python3");
             return;
         };
         let mut pixels = vec![0u8; 640 * 480 * 3];

@@ -13,8 +13,7 @@ fn qemu_img(folder: &Path, args: &[&str]) -> bool {
     match Tool::new("qemu-img", "qemu-utils", "make an image").args(args.iter().copied()).dir(folder).run() {
         Ok(()) => true,
         Err(missing @ ToolError::Missing { .. }) => {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
-            eprintln!("skipped: {missing}");
+            cairn_testkit::skip(missing);
             false
         }
         Err(error) => panic!("{error}"),

@@ -152,8 +152,7 @@ mod tests {
         let mut qemu = match tool.start(Stdio::piped(), Stdio::piped()) {
             Ok(qemu) => qemu,
             Err(missing @ ToolError::Missing { .. }) => {
-                assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
-                eprintln!("skipped: {missing}");
+                cairn_testkit::skip(missing);
                 return None;
             }
             Err(error) => panic!("{error}"),
