@@ -54,14 +54,14 @@ fn screen(cairn: &Cairn) -> Result<()> {
     // The prompt of the serial console comes together with the screen's.
     machine.wait_for("login:", BOOT)?;
     let scratch = machine.folder().join("screen.ppm");
-    machine.qmp.wait_for_text(&scratch, 0, 200, ANSWER)?;
+    machine.qmp()?.wait_for_text(&scratch, 0, 200, ANSWER)?;
     // "cairn" comes back on the screen, and then the words "Password:"; after the password the greeting.
     for more in [250, 400] {
-        let before = machine.qmp.lit(&scratch)?;
-        machine.qmp.type_text("cairn\n")?;
-        machine.qmp.wait_for_text(&scratch, before, more, ANSWER)?;
+        let before = machine.qmp()?.lit(&scratch)?;
+        machine.qmp()?.type_text("cairn\n")?;
+        machine.qmp()?.wait_for_text(&scratch, before, more, ANSWER)?;
     }
-    machine.qmp.type_text("tty >a; echo cairn | sudo -S sh -c 'cat a >/dev/ttyS0; id -un >/dev/ttyS0'\n")?;
+    machine.qmp()?.type_text("tty >a; echo cairn | sudo -S sh -c 'cat a >/dev/ttyS0; id -un >/dev/ttyS0'\n")?;
     machine.wait_for("/dev/tty1", ANSWER)?;
     machine.wait_for("root", ANSWER)
 }

@@ -1,0 +1,125 @@
+//! User-mode Linux: Debian's package `user-mode-linux`, a kernel that is an ordinary process. Its disk is the image, its serial
+//! line a socket, its memory a file.
+//!
+//! It has one processor and no firmware, and its kernel is none of Debian's. When its power is cut, what it has written is
+//! safe with the host.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Setup, modules};
+use crate::Cairn;
+use crate::command::{Cmd, Started};
+use crate::menu;
+
+/// The kernel's last word before a restart.
+pub const RESTARTS: &str = "reboot: Restarting system";
+/// The same before the end. There is no power to switch off, and what the kernel cannot switch off it halts.
+pub const SWITCHES_OFF: &str = "reboot: System halted";
+
+/// The program.
+const PROGRAM: &str = "linux.uml";
+/// Its name for itself. For a restart it would start itself again with the same menu entry, so this names nothing.
+const NAMELESS: &str = "linux.uml, which starts once";
+/// As much as an emulated machine has.
+const MEMORY: u64 = 1024 << 20;
+/// Where its memory is kept if there is room: it is asked for no writing back.
+const SHARED_MEMORY: &str = "/dev/shm";
+
+/// It uses `/usr/bin/uml_watchdog`, which no package has, as a watchdog, and complains a hundred times a second.
+const QUIET: &str = "systemd.watchdog_sec=off";
+
+/// The kernel's process, and those in which its processes run.
+#[derive(Debug)]
+pub struct Process(Started);
+
+impl Process {
+    /// Waits; `None` when it still runs after this time.
+    pub fn wait(&mut self, patience: Duration) -> Result<Option<ExitStatus>> {
+        self.0.wait(patience)
+    }
+}
+
+impl Drop for Process {
+    /// Its children do not end with it when it is killed. Stopped, it makes no more of them.
+    fn drop(&mut self) {
+        if !matches!(self.0.child.try_wait(), Ok(None)) {
+            return;
+        }
+        let Ok(id) = i32::try_from(self.0.child.id()) else { return };
+        let _ = kill(Pid::from_raw(id), Signal::SIGSTOP);
+        for child in children(id) {
+            let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+        }
+        let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+    }
+}
+
+/// The children of a process.
+fn children(of: i32) -> Vec<i32> {
+    let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let ids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let parent = |id: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // Number, name in brackets, state, parent. A name may have blanks and brackets.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<i32>().ok()
+    };
+    ids.filter(|id| parent(id) == Some(of)).collect()
+}
+
+/// Starts what the menu on the disk would start: the process, and its console.
+pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
+    let plain = setup.devices == super::VIRTIO && setup.processors == 1;
+    ensure!(
+        plain && !setup.watchdog && !setup.network && setup.log.is_none(),
+        "user-mode Linux has neither controllers, a second processor, a watchdog, a way into the network nor a log"
+    );
+    let entry = menu::picked(&setup.image, setup.firmware)?;
+    let initrd = folder.join("initrd");
+    let mut joined = File::create(&initrd)?;
+    // What is not compressed comes first.
+    std::io::copy(&mut File::open(modules::archive(&Cairn::find()?)?)?, &mut joined)?;
+    entry.initrds.iter().try_for_each(|bytes| std::io::copy(&mut bytes.as_slice(), &mut joined).map(drop))?;
+    drop(joined);
+
+    let image = setup.image.display();
+    let disk = if setup.persist {
+        format!("ubd0={image}")
+    } else {
+        // Made anew at each start.
+        let layer = folder.join("written");
+        let _ = std::fs::remove_file(&layer);
+        format!("ubd0={},{image}", layer.display())
+    };
+    let (console, its) = UnixStream::pair()?;
+    let mut kernel = Cmd::new(PROGRAM)
+        .called(NAMELESS)
+        .arg(format!("mem={}M", MEMORY >> 20))
+        .arg(format!("uml_dir={}", folder.join("uml").display()))
+        .arg(format!("initrd={}", initrd.display()))
+        .arg(disk)
+        // The serial line is the socket; screens there are none.
+        .args(["ssl0=fd:0,fd:1", "con=null"])
+        .args(entry.options.split_whitespace())
+        .arg(QUIET);
+    if room(SHARED_MEMORY).is_some_and(|room| room > 2 * MEMORY) {
+        kernel = kernel.env("TMPDIR", SHARED_MEMORY);
+    }
+    let end = || its.try_clone().map(OwnedFd::from).context("the console's other end");
+    let process = kernel.start_on(end()?.into(), end()?.into(), end()?.into())?;
+    Ok((Process(process), console))
+}
+
+/// Bytes that are free in a folder's file system.
+fn room(folder: &str) -> Option<u64> {
+    let free = nix::sys::statvfs::statvfs(folder).ok()?;
+    Some(free.blocks_available() * free.fragment_size())
+}
