@@ -12,6 +12,7 @@ mod modules;
 mod qemu;
 mod uml;
 
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -160,6 +161,28 @@ pub struct Machine {
     /// Where in `said` the words of the last start begin.
     began: usize,
     folder: TempDir,
+    transcript: Option<Transcript>,
+}
+
+/// All that is said, each line with the second at which it began: a file in the folder that `CAIRN_CONSOLES` names.
+#[derive(Debug)]
+struct Transcript {
+    file: File,
+    began: Instant,
+}
+
+impl Transcript {
+    fn begin() -> Result<Option<Transcript>> {
+        let Some(folder) = std::env::var_os("CAIRN_CONSOLES") else { return Ok(None) };
+        let (file, path) = tempfile::Builder::new().prefix("console-").suffix(".txt").tempfile_in(folder)?.keep()?;
+        println!("the console is in {}", path.display());
+        Ok(Some(Transcript { file, began: Instant::now() }))
+    }
+
+    fn write(&mut self, words: &str) -> Result<()> {
+        let second = self.began.elapsed().as_secs_f64();
+        Ok(self.file.write_all(words.replace('\n', &format!("\n[{second:.1}] ")).as_bytes())?)
+    }
 }
 
 #[derive(Debug)]
@@ -183,8 +206,16 @@ impl Machine {
             let (process, console) = uml::start(setup, folder.path())?;
             (Runs::Uml(process), console)
         };
-        let mut machine =
-            Machine { setup: setup.clone(), runs, console, said: String::new(), seen: 0, began: 0, folder };
+        let mut machine = Machine {
+            setup: setup.clone(),
+            runs,
+            console,
+            said: String::new(),
+            seen: 0,
+            began: 0,
+            folder,
+            transcript: Transcript::begin()?,
+        };
         machine.listen_with_patience()?;
         Ok(machine)
     }
@@ -259,7 +290,9 @@ impl Machine {
         match self.console.read(&mut buffer) {
             Ok(0) => self.goes_on(),
             Ok(n) => {
-                self.said.push_str(&String::from_utf8_lossy(&buffer[..n]));
+                let words = String::from_utf8_lossy(&buffer[..n]);
+                self.said.push_str(&words);
+                self.transcript.as_mut().map_or(Ok(()), |transcript| transcript.write(&words))?;
                 Ok(true)
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(true),

@@ -12,6 +12,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -34,6 +35,8 @@ const MEMORY: u64 = 1024 << 20;
 /// Where its memory is kept if there is room: it is asked for no writing back.
 const SHARED_MEMORY: &str = "/dev/shm";
 
+/// Old pairs of terminals, 512 of them, with all of which udev would be busy.
+const FEW_DEVICES: &str = "pty.legacy_count=0";
 /// It uses `/usr/bin/uml_watchdog`, which no package has, as a watchdog, and complains a hundred times a second.
 const QUIET: &str = "systemd.watchdog_sec=off";
 
@@ -109,13 +112,30 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
         // The serial line is the socket; screens there are none.
         .args(["ssl0=fd:0,fd:1", "con=null"])
         .args(entry.options.split_whitespace())
-        .arg(QUIET);
+        .args([FEW_DEVICES, QUIET]);
     if room(SHARED_MEMORY).is_some_and(|room| room > 2 * MEMORY) {
         kernel = kernel.env("TMPDIR", SHARED_MEMORY);
     }
     let end = || its.try_clone().map(OwnedFd::from).context("the console's other end");
-    let process = kernel.start_on(end()?.into(), end()?.into(), end()?.into())?;
+    let process = on_one_processor(|| kernel.start_on(end()?.into(), end()?.into(), end()?.into()))?;
     Ok((Process(process), console))
+}
+
+/// What is started by this stays on one of the processors: the kernel and its processes take turns at each system call, and to
+/// wake each other on another processor doubles what that costs.
+fn on_one_processor<T>(start: impl FnOnce() -> Result<T>) -> Result<T> {
+    let me = Pid::from_raw(0);
+    let all = sched_getaffinity(me)?;
+    let processors: Vec<usize> = (0..CpuSet::count()).filter(|n| all.is_set(*n) == Ok(true)).collect();
+    // nextest numbers what runs at the same time.
+    let slot = std::env::var("NEXTEST_TEST_GLOBAL_SLOT").ok().and_then(|slot| slot.parse().ok());
+    let slot = slot.unwrap_or(std::process::id() as usize);
+    let mut one = CpuSet::new();
+    one.set(processors[slot % processors.len()])?;
+    sched_setaffinity(me, &one)?;
+    let started = start();
+    sched_setaffinity(me, &all)?;
+    started
 }
 
 /// Bytes that are free in a folder's file system.

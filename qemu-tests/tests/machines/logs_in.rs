@@ -6,7 +6,7 @@ use anyhow::Result;
 use qemu_tests::hello::Hello;
 use qemu_tests::machine::{SATA, SCSI};
 use qemu_tests::scenario::QEMU;
-use qemu_tests::{Cairn, Machine, Scenario};
+use qemu_tests::{Cairn, Machine, Scenario, Setup};
 
 pub const SERIAL: Scenario = Scenario {
     name: "a user logs in on the serial console and becomes root by sudo, the disk on SATA",
@@ -33,7 +33,8 @@ pub fn log_in(machine: &mut Machine) -> Result<()> {
 
 fn serial(cairn: &Cairn) -> Result<()> {
     let hello = Hello::get(cairn)?;
-    let mut machine = Machine::boot(&hello.raw, SATA, false)?;
+    // Two processors, here alone.
+    let mut machine = Setup::new(&hello.raw).controller(SATA).processors(2).boot()?;
     log_in(&mut machine)?;
     // What is typed is echoed: the words that are waited for must be the shell's.
     machine.type_line("echo i-am-$(id -un)-of-$(id -gn)")?;
@@ -42,6 +43,8 @@ fn serial(cairn: &Cairn) -> Result<()> {
     machine.wait_for("root-is-1000-", ANSWER)?;
     machine.type_line("echo now-$(sudo -n id -u)-")?;
     machine.wait_for("now-0-", ANSWER)?;
+    machine.type_line("echo with-$(nproc)-")?;
+    machine.wait_for("with-2-", ANSWER)?;
     machine.type_line("echo state-$(systemctl is-system-running --wait)-")?;
     machine.wait_for("state-running-", ANSWER)?;
     machine.type_line("sudo -n poweroff")?;
