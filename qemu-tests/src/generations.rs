@@ -71,11 +71,10 @@ impl File {
             |items: &[&str], before: &str| -> String { items.iter().map(|item| format!("{before}{item}\n")).collect() };
         let script: String = lines(&self.early.iter().flat_map(|text| text.lines()).collect::<Vec<_>>(), "      ");
         let (units, files) = match self.early {
-            None => ("{}".into(), "{}".into()),
-            Some(_) => (
-                format!("\n    early.service: {{text: \"{UNIT}\"}}"),
-                format!("\n  /etc/early:\n    text: |\n{script}"),
-            ),
+            None => ("{}".into(), String::new()),
+            Some(_) => {
+                (format!("\n    early.service: {{text: \"{UNIT}\"}}"), format!("  /etc/early:\n    text: |\n{script}"))
+            }
         };
         include_str!("generations/machine.yaml")
             .replace("NAME", self.host)

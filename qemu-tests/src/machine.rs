@@ -134,10 +134,10 @@ impl Setup {
         self
     }
 
-    /// Writes go into the image, and each one into this log; see [`crate::replay`].
+    /// Writes go into the image, and each one into this log; see [`crate::replay`]. Two processors have them in flight.
     #[must_use]
     pub fn recorded(mut self, log: &Path) -> Setup {
-        (self.persist, self.log) = (true, Some(log.into()));
+        (self.persist, self.processors, self.log) = (true, 2, Some(log.into()));
         self.devices = vec![RECORDED_DISK.into()];
         self
     }
@@ -295,7 +295,11 @@ impl Machine {
                 self.transcript.as_mut().map_or(Ok(()), |transcript| transcript.write(&words))?;
                 Ok(true)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(true),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                // Of a kernel that crashed others may be left, which have the console still.
+                let Runs::Uml(process) = &mut self.runs else { return Ok(true) };
+                if process.wait(Duration::ZERO)?.is_some() { self.goes_on() } else { Ok(true) }
+            }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => self.goes_on(),
             Err(error) => Err(error).context("reading the console"),
         }

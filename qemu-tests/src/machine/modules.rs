@@ -72,7 +72,9 @@ fn make(from: &Path, release: &str, unit: &str, archive: &Path) -> Result<()> {
 
 /// The files of the modules that are wanted, and of all that these need. What is in no list is in the kernel itself.
 fn files(dependencies: &str) -> Result<BTreeSet<String>> {
-    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).trim_end_matches(".ko").replace('_', "-");
+    // `fat.ko`, or compressed.
+    let name =
+        |path: &str| path.rsplit('/').next().and_then(|file| file.split('.').next()).map(|n| n.replace('_', "-"));
     let mut found = BTreeSet::new();
     for line in dependencies.lines() {
         let (file, needs) = line.split_once(':').with_context(|| format!("no list of needs: {line}"))?;

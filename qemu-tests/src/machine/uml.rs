@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::Pid;
 
 use super::{Setup, modules};
@@ -42,40 +43,41 @@ const QUIET: &str = "systemd.watchdog_sec=off";
 
 /// The kernel's process, and those in which its processes run.
 #[derive(Debug)]
-pub struct Process(Started);
+pub struct Process {
+    kernel: Started,
+    /// An argument that no other kernel has, and all of its processes show.
+    mark: String,
+}
 
 impl Process {
     /// Waits; `None` when it still runs after this time.
     pub fn wait(&mut self, patience: Duration) -> Result<Option<ExitStatus>> {
-        self.0.wait(patience)
+        self.kernel.wait(patience)
     }
 }
 
 impl Drop for Process {
-    /// Its children do not end with it when it is killed. Stopped, it makes no more of them.
+    /// The others do not end with the kernel when it is killed. Stopped, it makes no more of them.
     fn drop(&mut self) {
-        if !matches!(self.0.child.try_wait(), Ok(None)) {
-            return;
+        if matches!(self.kernel.child.try_wait(), Ok(None)) {
+            let id = i32::try_from(self.kernel.child.id()).map(Pid::from_raw);
+            let _ = id.map(|id| kill(id, Signal::SIGSTOP));
         }
-        let Ok(id) = i32::try_from(self.0.child.id()) else { return };
-        let _ = kill(Pid::from_raw(id), Signal::SIGSTOP);
-        for child in children(id) {
-            let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+        for one in marked(&self.mark) {
+            let _ = kill(Pid::from_raw(one), Signal::SIGKILL);
         }
-        let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
     }
 }
 
-/// The children of a process.
-fn children(of: i32) -> Vec<i32> {
+/// The processes that have this argument.
+fn marked(mark: &str) -> Vec<i32> {
     let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
     let ids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let parent = |id: &i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // Number, name in brackets, state, parent. A name may have blanks and brackets.
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<i32>().ok()
+    let has = |id: &i32| {
+        let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|argument| argument == mark.as_bytes())
     };
-    ids.filter(|id| parent(id) == Some(of)).collect()
+    ids.filter(has).collect()
 }
 
 /// Starts what the menu on the disk would start: the process, and its console.
@@ -103,10 +105,13 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
         format!("ubd0={},{image}", layer.display())
     };
     let (console, its) = UnixStream::pair()?;
+    // Another one at each start, or the end of the last one would be that of the next.
+    let own = tempfile::Builder::new().prefix("uml-").tempdir_in(folder)?.keep();
+    let mark = format!("uml_dir={}", own.display());
     let mut kernel = Cmd::new(PROGRAM)
         .called(NAMELESS)
         .arg(format!("mem={}M", MEMORY >> 20))
-        .arg(format!("uml_dir={}", folder.join("uml").display()))
+        .arg(&mark)
         .arg(format!("initrd={}", initrd.display()))
         .arg(disk)
         // The serial line is the socket; screens there are none.
@@ -117,8 +122,8 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
         kernel = kernel.env("TMPDIR", SHARED_MEMORY);
     }
     let end = || its.try_clone().map(OwnedFd::from).context("the console's other end");
-    let process = on_one_processor(|| kernel.start_on(end()?.into(), end()?.into(), end()?.into()))?;
-    Ok((Process(process), console))
+    let kernel = on_one_processor(|| kernel.start_on(end()?.into(), end()?.into(), end()?.into()))?;
+    Ok((Process { kernel, mark }, console))
 }
 
 /// What is started by this stays on one of the processors: the kernel and its processes take turns at each system call, and to
@@ -138,8 +143,9 @@ fn on_one_processor<T>(start: impl FnOnce() -> Result<T>) -> Result<T> {
     started
 }
 
-/// Bytes that are free in a folder's file system.
+/// Bytes that are free in a folder's file system, if programs may be run in it.
 fn room(folder: &str) -> Option<u64> {
-    let free = nix::sys::statvfs::statvfs(folder).ok()?;
-    Some(free.blocks_available() * free.fragment_size())
+    let system = statvfs(folder).ok()?;
+    let runs = !system.flags().contains(FsFlags::ST_NOEXEC);
+    runs.then_some(system.blocks_available() * system.fragment_size())
 }

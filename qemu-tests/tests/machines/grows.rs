@@ -4,7 +4,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::disk::{extract, table};
+use qemu_tests::disk::{Partition, table};
 use qemu_tests::generations::{self, File as MachineFile, GRUB_MBR};
 use qemu_tests::hello::Hello;
 use qemu_tests::machine::NVME;
@@ -49,7 +49,7 @@ fn mbr(cairn: &Cairn) -> Result<()> {
     let disk = generations::disk(cairn, GRUB_MBR, &MachineFile::named("grows"), folder.path())?;
     let (label, before) = table(&disk)?;
     ensure!(label == "dos", "the label is {label}");
-    let starts = |list: &[qemu_tests::disk::Partition]| list.iter().map(|p| p.start).collect::<Vec<u64>>();
+    let starts = |list: &[Partition]| list.iter().map(|p| p.start).collect::<Vec<u64>>();
     for more in [1, 2] {
         let size = disk.metadata()?.len() + (more << 30);
         File::options().write(true).open(&disk)?.set_len(size)?;
@@ -62,9 +62,7 @@ fn mbr(cairn: &Cairn) -> Result<()> {
         ensure!(size - (root.start + root.size) < 2 << 20, "{now:?} leaves room on a disk of {size}");
         ensure!(bytes > root.size / 10 * 9, "the root file system has {bytes} bytes in {root:?}");
         ensure!(starts(&now) == starts(&before), "{before:?} has become {now:?}");
-        let copy = folder.path().join("root");
-        extract(&disk, root, &copy)?;
-        Cmd::new("e2fsck").arg("-fn").arg(&copy).run()?.must(0)?;
+        Cmd::new("e2fsck").arg("-fn").arg(format!("{}?offset={}", disk.display(), root.start)).run()?.must(0)?;
     }
     Ok(())
 }

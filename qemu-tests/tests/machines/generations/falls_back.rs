@@ -105,7 +105,7 @@ fn falls_back(guest: &mut Guest, faults: &[Fault]) -> Result<()> {
     let tells = "`cairn rollback 3` tries it again";
     guest.machine.type_line("systemctl reboot")?;
     let from = guest.machine.said.len();
-    guest.machine.wait_for(tells, Duration::from_secs(900))?;
+    guest.machine.wait_for(tells, Duration::from_secs(1800))?;
     let said = guest.machine.said[from..].to_string();
     guest.log_in()?;
     ensure!(guest.booted()? == (2, false), "it did not come back to the second generation");
