@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, bail};
 #[derive(Debug, Clone)]
 pub struct Cmd {
     program: OsString,
+    called: Option<OsString>,
     args: Vec<OsString>,
     envs: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
@@ -37,7 +39,7 @@ impl Cmd {
     /// A command; it may take ten minutes.
     pub fn new(program: impl Into<OsString>) -> Cmd {
         let deadline = Duration::from_secs(600);
-        Cmd { program: program.into(), args: Vec::new(), envs: Vec::new(), dir: None, deadline }
+        Cmd { program: program.into(), called: None, args: Vec::new(), envs: Vec::new(), dir: None, deadline }
     }
 
     /// Adds an argument.
@@ -68,6 +70,13 @@ impl Cmd {
         self
     }
 
+    /// What it is told that it is called.
+    #[must_use]
+    pub fn called(mut self, name: impl Into<OsString>) -> Cmd {
+        self.called = Some(name.into());
+        self
+    }
+
     /// How long it may take.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Cmd {
@@ -91,10 +100,18 @@ impl Cmd {
         self.spawn(Stdio::null(), Stdio::piped(), Stdio::piped())
     }
 
+    /// Starts with these as standard input, output and error.
+    pub fn start_on(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Started> {
+        self.spawn(stdin, stdout, stderr)
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the harness links no product crate; this is its own door")]
     fn spawn(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Started> {
         let mut command = Command::new(&self.program);
         command.args(&self.args).envs(self.envs.iter().map(|(k, v)| (k, v)));
+        if let Some(called) = &self.called {
+            command.arg0(called);
+        }
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }

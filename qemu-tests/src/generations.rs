@@ -1,5 +1,6 @@
 //! The machine whose generations are tried, in each of the ways in which a machine can boot.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cairn::repository;
@@ -32,15 +33,23 @@ pub const GRUB_GPT: Kind = Kind { layout: "bios", loader: "grub", firmware: Firm
 /// GRUB under BIOS on an MBR.
 pub const GRUB_MBR: Kind = Kind { layout: "mbr", loader: "grub", firmware: Firmware::Bios };
 
+/// Starts what one generation has for itself, as early as its root is there.
+const UNIT: &str = "[Unit]\\nDefaultDependencies=no\\nAfter=local-fs.target\\n[Service]\\nType=oneshot\\n\
+                    ExecStart=/bin/sh /etc/early\\n[Install]\\nWantedBy=sysinit.target\\n";
+/// Nobody meets these machines, and nobody looks at their sessions.
+const UNWANTED: &str = "systemd-networkd, systemd-networkd.socket, systemd-resolved, systemd-timesyncd, systemd-logind";
+
 /// The machine file: a host name, and what one generation has for itself.
 #[derive(Debug, Clone)]
 pub struct File {
     /// The host name.
     pub host: &'static str,
-    /// A unit that is started early, as a shell command.
-    pub early: Option<&'static str>,
+    /// What a unit does that is started early, as a script.
+    pub early: Option<String>,
     /// A check of a good boot.
     pub check: Option<&'static str>,
+    /// How often it is tried.
+    pub tries: usize,
     /// A kernel module that the initrd has, too.
     pub module: Option<&'static str>,
     /// Packages besides those that all have, and which make a base of its own.
@@ -52,7 +61,7 @@ pub struct File {
 impl File {
     /// A machine that has nothing but a name.
     pub const fn named(host: &'static str) -> File {
-        File { host, early: None, check: None, module: None, packages: &[], boot: &[] }
+        File { host, early: None, check: None, tries: 1, module: None, packages: &[], boot: &[] }
     }
 
     fn text(&self, kind: Kind) -> String {
@@ -60,11 +69,12 @@ impl File {
             self.check.map_or("[]".into(), |check| format!("[{{name: the wish of a test, command: '{check}'}}]"));
         let lines =
             |items: &[&str], before: &str| -> String { items.iter().map(|item| format!("{before}{item}\n")).collect() };
-        let unit = |command| {
-            format!(
-                "{{early.service: {{text: \"[Unit]\\nDefaultDependencies=no\\nAfter=local-fs.target\\n[Service]\\nType=oneshot\\n\
-                 ExecStart=/bin/sh -c '{command}'\\n[Install]\\nWantedBy=sysinit.target\\n\"}}}}"
-            )
+        let script: String = lines(&self.early.iter().flat_map(|text| text.lines()).collect::<Vec<_>>(), "      ");
+        let (units, files) = match self.early {
+            None => ("{}".into(), String::new()),
+            Some(_) => {
+                (format!("\n    early.service: {{text: \"{UNIT}\"}}"), format!("  /etc/early:\n    text: |\n{script}"))
+            }
         };
         include_str!("generations/machine.yaml")
             .replace("NAME", self.host)
@@ -78,7 +88,11 @@ impl File {
             // Linux on a PC has no use for one, but systemd-boot loads it, and boots no entry whose device tree it cannot load.
             .replace("DEVICE_TREE", if kind.grub() { "" } else { "  device_tree: board.dtb\n" })
             .replace("MODULES", self.module.unwrap_or_default())
-            .replace("UNITS", &self.early.map_or("{}".into(), unit))
+            .replace("TRIES", &self.tries.to_string())
+            // Who has other packages may have to fetch them.
+            .replace("UNWANTED", if self.packages.is_empty() { UNWANTED } else { "" })
+            .replace("UNITS", &units)
+            .replace("FILES", &files)
     }
 }
 
@@ -93,27 +107,32 @@ pub fn disk_with_two(cairn: &Cairn, kind: Kind, old: &File, new: &File, folder: 
 }
 
 fn build(cairn: &Cairn, kind: Kind, old: Option<&File>, new: &File, folder: &Path) -> Result<PathBuf> {
-    // One lock file for all that have the same packages.
+    // One lock file for all that have the same packages. Whoever is first makes their base, and the others wait for it.
+    let turn = fs::File::create(cairn.work.join("generations.turn"))?;
+    turn.lock().context("waiting for the others")?;
     let shared = cairn.work.join(format!("generations{}.lock", new.packages.join("-")));
     let put = |name: &str, file: &File| -> Result<PathBuf> {
         let source = folder.join(format!("{name}.yaml"));
-        std::fs::write(&source, file.text(kind))?;
+        fs::write(&source, file.text(kind))?;
         if shared.exists() {
-            std::fs::copy(&shared, folder.join(format!("{name}.lock")))?;
+            fs::copy(&shared, folder.join(format!("{name}.lock")))?;
         }
         Ok(source)
     };
-    std::fs::copy(repository().join("examples/hello.password"), folder.join("hello.password"))?;
-    std::fs::write(folder.join("board.dtb"), device_tree())?;
+    fs::copy(repository().join("examples/hello.password"), folder.join("hello.password"))?;
+    fs::write(folder.join("board.dtb"), device_tree())?;
     let mut command = cairn.cmd(["build", "--format", "raw"]).arg(put("new", new)?).arg("-o").arg(folder);
     if let Some(old) = old {
         command = command.arg("--after").arg(put("old", old)?);
     }
+    if shared.exists() {
+        turn.unlock()?;
+    }
     command.run()?.must(0)?;
     // Whole or not at all, when two scenarios do this at once.
     let mine = shared.with_extension(std::process::id().to_string());
-    std::fs::copy(folder.join("new.lock"), &mine)?;
-    std::fs::rename(&mine, &shared)?;
+    fs::copy(folder.join("new.lock"), &mine)?;
+    fs::rename(&mine, &shared)?;
     Ok(folder.join(format!("{}.raw", new.host)))
 }
 
@@ -133,6 +152,11 @@ pub fn start(kind: Kind, disk: &Path) -> Result<Guest> {
     Guest::start(&Setup::new(disk).firmware(kind.firmware).reboots().watchdog())
 }
 
+/// The same without the loader: user-mode Linux starts what is in its menu.
+pub fn start_uml(kind: Kind, disk: &Path) -> Result<Guest> {
+    Guest::start(&Setup::uml(disk).firmware(kind.firmware).reboots())
+}
+
 /// Puts a machine file onto the machine and upgrades to it: what `cairn upgrade` said.
 pub fn upgrade(guest: &mut Guest, kind: Kind, file: &File) -> Result<String> {
     edit(guest, kind, file)?;
@@ -142,7 +166,7 @@ pub fn upgrade(guest: &mut Guest, kind: Kind, file: &File) -> Result<String> {
 /// Puts a machine file onto the machine.
 pub fn edit(guest: &mut Guest, kind: Kind, file: &File) -> Result<()> {
     let copy = guest.machine.folder().join("machine.yaml");
-    std::fs::write(&copy, file.text(kind))?;
+    fs::write(&copy, file.text(kind))?;
     // A line of a terminal has room for 4095 bytes.
     let text = Cmd::new("base64").arg("-w0").arg(copy).ok()?;
     let edited = guest.run(&format!("echo {text} | base64 -d >/etc/cairn/machine.yaml"));

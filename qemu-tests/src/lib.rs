@@ -12,6 +12,7 @@ pub mod guest;
 pub mod hello;
 pub mod judge;
 pub mod machine;
+pub mod menu;
 pub mod qmp;
 pub mod replay;
 pub mod scenario;

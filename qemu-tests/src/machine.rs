@@ -1,25 +1,30 @@
-//! A small QEMU of the harness's own: firmware, a disk, the serial console on a socket, deadlines.
+//! A machine of the harness's own: a disk, a console on a socket, deadlines. There are two kinds.
 //!
-//! It shares nothing with `cairn run`, so that a mistake there cannot hide one here. Always emulated: a test's result
-//! must not depend on the host's KVM.
+//! QEMU emulates a whole one: what is about firmware, loaders, controllers and Debian's own kernel is tried there. It shares
+//! nothing with `cairn run`, so that a mistake there cannot hide one here. Always emulated: a test's result must not depend on
+//! the host's KVM.
+//!
+//! User-mode Linux is a kernel that runs as an ordinary process, without an emulator: what happens after a kernel has started is
+//! tried there, in a fraction of the time. It gets what the loader would have started, read from the disk's own menu at each
+//! start; what a loader counts and falls back to is not imitated.
 
+mod modules;
+mod qemu;
+mod uml;
+
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-use crate::command::{Cmd, Started};
+use crate::command::Started;
 use crate::qmp::Qmp;
 
-/// The emulator, with which Debian's kernel does not crash: `image-builder/src/qemu/machine.rs` says why.
-pub(crate) const EMULATED: [&str; 4] = ["-accel", "tcg,thread=single", "-cpu", "qemu64,-cx16"];
-
-/// A disk before `blklogwrites`. QEMU joins requests up to the 1024 buffers that one call of the system takes; with its
-/// header before them `blklogwrites` needs more, and the guest gets an I/O error.
-pub(crate) const RECORDED_DISK: &str = "virtio-blk-pci,request-merging=off";
+pub(crate) use qemu::{EMULATED, RECORDED_DISK};
 
 /// What a disk hangs on: QEMU's devices, the disk itself last.
 pub type Controller = &'static [&'static str];
@@ -34,21 +39,7 @@ pub const USB: Controller = &["qemu-xhci,id=x", "usb-kbd,bus=x.0", "usb-storage,
 /// A paravirtual SCSI bus.
 pub const SCSI: Controller = &["virtio-scsi-pci,id=s", "scsi-hd,bus=s.0"];
 
-/// A machine that runs; killed when it is dropped.
-#[derive(Debug)]
-pub struct Machine {
-    qemu: Started,
-    console: UnixStream,
-    /// All that the console said.
-    pub said: String,
-    /// What [`Machine::wait_for`] has already passed.
-    seen: usize,
-    /// Screen and keyboard.
-    pub qmp: Qmp,
-    folder: TempDir,
-}
-
-/// What starts the machine.
+/// What starts the machine. A kernel alone needs none: then it says for which one the menu is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Firmware {
     /// OVMF.
@@ -61,8 +52,10 @@ pub enum Firmware {
 #[derive(Debug, Clone)]
 pub struct Setup {
     image: PathBuf,
+    emulated: bool,
     firmware: Firmware,
     devices: Vec<String>,
+    processors: usize,
     persist: bool,
     reboots: bool,
     watchdog: bool,
@@ -71,18 +64,25 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// OVMF, a virtio disk; what is written is thrown away.
+    /// An emulated machine: OVMF, a virtio disk; what is written is thrown away.
     pub fn new(image: &Path) -> Setup {
         Setup {
             image: image.into(),
+            emulated: true,
             firmware: Firmware::Uefi,
             devices: VIRTIO.iter().map(ToString::to_string).collect(),
+            processors: 1,
             persist: false,
             reboots: false,
             watchdog: false,
             network: false,
             log: None,
         }
+    }
+
+    /// A kernel as a process, started from the menu that is on the disk; what is written is thrown away.
+    pub fn uml(image: &Path) -> Setup {
+        Setup { emulated: false, ..Setup::new(image) }
     }
 
     /// Another firmware.
@@ -96,6 +96,13 @@ impl Setup {
     #[must_use]
     pub fn controller(mut self, controller: Controller) -> Setup {
         self.devices = controller.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// More than one processor. All of them are emulated by one thread: none of this makes it faster.
+    #[must_use]
+    pub fn processors(mut self, processors: usize) -> Setup {
+        self.processors = processors;
         self
     }
 
@@ -127,10 +134,10 @@ impl Setup {
         self
     }
 
-    /// Writes go into the image, and each one into this log; see [`crate::replay`].
+    /// Writes go into the image, and each one into this log; see [`crate::replay`]. Two processors have them in flight.
     #[must_use]
     pub fn recorded(mut self, log: &Path) -> Setup {
-        (self.persist, self.log) = (true, Some(log.into()));
+        (self.persist, self.processors, self.log) = (true, 2, Some(log.into()));
         self.devices = vec![RECORDED_DISK.into()];
         self
     }
@@ -139,102 +146,90 @@ impl Setup {
     pub fn boot(&self) -> Result<Machine> {
         Machine::start(self)
     }
+}
 
-    /// QEMU's arguments for the disk.
-    fn disk(&self) -> Vec<String> {
-        let mut arguments = match &self.log {
-            None => {
-                let snapshot = if self.persist { "off" } else { "on" };
-                vec![
-                    "-drive".into(),
-                    format!("if=none,id=d,format=raw,snapshot={snapshot},file={}", self.image.display()),
-                ]
-            }
-            // The host's own disk need not hear of the guest's flushes: the log does.
-            Some(log) => [("f", "discard=unmap,", &self.image), ("l", "", log)]
-                .map(|(name, more, file)| {
-                    format!("driver=file,node-name={name},{more}cache.no-flush=on,filename={}", file.display())
-                })
-                .into_iter()
-                .chain(["driver=blklogwrites,node-name=d,file=f,log=l,log-sector-size=512".into()])
-                .flat_map(|node| ["-blockdev".into(), node])
-                .collect(),
-        };
-        let last = self.devices.len().saturating_sub(1);
-        for (n, device) in self.devices.iter().enumerate() {
-            let disk = if n == last { ",drive=d,bootindex=0" } else { "" };
-            arguments.extend(["-device".into(), format!("{device}{disk}")]);
-        }
-        arguments
+/// A machine that runs; killed when it is dropped.
+#[derive(Debug)]
+pub struct Machine {
+    setup: Setup,
+    runs: Runs,
+    console: UnixStream,
+    /// All that the console said.
+    pub said: String,
+    /// What [`Machine::wait_for`] has already passed.
+    seen: usize,
+    /// Where in `said` the words of the last start begin.
+    began: usize,
+    folder: TempDir,
+    transcript: Option<Transcript>,
+}
+
+/// All that is said, each line with the second at which it began: a file in the folder that `CAIRN_CONSOLES` names.
+#[derive(Debug)]
+struct Transcript {
+    file: File,
+    began: Instant,
+}
+
+impl Transcript {
+    fn begin() -> Result<Option<Transcript>> {
+        let Some(folder) = std::env::var_os("CAIRN_CONSOLES") else { return Ok(None) };
+        let (file, path) = tempfile::Builder::new().prefix("console-").suffix(".txt").tempfile_in(folder)?.keep()?;
+        println!("the console is in {}", path.display());
+        Ok(Some(Transcript { file, began: Instant::now() }))
+    }
+
+    fn write(&mut self, words: &str) -> Result<()> {
+        let second = self.began.elapsed().as_secs_f64();
+        Ok(self.file.write_all(words.replace('\n', &format!("\n[{second:.1}] ")).as_bytes())?)
     }
 }
 
-/// The code of OVMF and its empty variables.
-fn uefi() -> Result<(PathBuf, PathBuf)> {
-    let places = [
-        ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-        ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-        ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
-        ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
-    ];
-    let found = places.iter().find(|(code, vars)| Path::new(code).is_file() && Path::new(vars).is_file());
-    found.map(|(code, vars)| (code.into(), vars.into())).context("no OVMF: install the package ovmf")
+#[derive(Debug)]
+enum Runs {
+    Qemu { process: Started, qmp: Qmp },
+    Uml(uml::Process),
 }
 
 impl Machine {
-    /// Boots a raw image, throwing away what it writes unless `persist`.
+    /// Emulates a machine with a raw image, throwing away what it writes unless `persist`.
     pub fn boot(image: &Path, controller: Controller, persist: bool) -> Result<Machine> {
         Setup::new(image).controller(controller).persist(persist).boot()
     }
 
     fn start(setup: &Setup) -> Result<Machine> {
         let folder = tempfile::Builder::new().prefix("qemu-tests-").tempdir()?;
-        let listen = |name: &str| UnixListener::bind(folder.path().join(name));
-        let (console, control) = (listen("console")?, listen("control")?);
-        let socket = |name: &str| format!("path={}", folder.path().join(name).display());
-        let mut firmware = Vec::new();
-        if setup.firmware == Firmware::Uefi {
-            let (code, vars) = uefi()?;
-            let my_vars = folder.path().join("vars");
-            std::fs::copy(vars, &my_vars)?;
-            for (unit, readonly, file) in [(0, "on", &code), (1, "off", &my_vars)] {
-                let drive = format!("if=pflash,unit={unit},format=raw,readonly={readonly},file={}", file.display());
-                firmware.extend(["-drive".into(), drive]);
-            }
+        let (runs, console) = if setup.emulated {
+            let (process, console, qmp) = qemu::start(setup, folder.path())?;
+            (Runs::Qemu { process, qmp }, console)
+        } else {
+            let (process, console) = uml::start(setup, folder.path())?;
+            (Runs::Uml(process), console)
+        };
+        let mut machine = Machine {
+            setup: setup.clone(),
+            runs,
+            console,
+            said: String::new(),
+            seen: 0,
+            began: 0,
+            folder,
+            transcript: Transcript::begin()?,
+        };
+        machine.listen_with_patience()?;
+        Ok(machine)
+    }
+
+    fn listen_with_patience(&mut self) -> Result<()> {
+        Ok(self.console.set_read_timeout(Some(Duration::from_millis(200)))?)
+    }
+
+    /// Screen and keyboard, which an emulated machine has.
+    pub fn qmp(&mut self) -> Result<&mut Qmp> {
+        match &mut self.runs {
+            Runs::Qemu { qmp, .. } => Ok(qmp),
+            Runs::Uml(_) => bail!("this machine has neither screen nor keyboard"),
         }
-        let mut more: Vec<&str> = Vec::new();
-        if !setup.reboots {
-            more.push("-no-reboot");
-        }
-        if setup.watchdog {
-            more.extend(["-device", "i6300esb", "-watchdog-action", "reset"]);
-        }
-        let qemu = Cmd::new("qemu-system-x86_64")
-            .args(["-nodefaults", "-no-user-config", "-display", "none", "-device", "VGA"])
-            .args(more)
-            .args(["-machine", "q35,smm=off"])
-            .args(EMULATED)
-            .args(["-m", "1024", "-smp", "2", "-device", "virtio-rng-pci"])
-            .args([
-                "-netdev",
-                if setup.network { "user,id=n" } else { "user,id=n,restrict=on" },
-                "-device",
-                "virtio-net-pci,netdev=n,romfile=",
-            ])
-            .args(firmware)
-            .args(setup.disk())
-            .arg("-chardev")
-            .arg(format!("socket,id=c,{}", socket("console")))
-            .args(["-serial", "chardev:c"])
-            .arg("-chardev")
-            .arg(format!("socket,id=q,{}", socket("control")))
-            .args(["-mon", "chardev=q,mode=control"]);
-        let mut qemu = qemu.start()?;
-        let console = accept(&console, &mut qemu)?;
-        let control = accept(&control, &mut qemu)?;
-        console.set_read_timeout(Some(Duration::from_millis(200)))?;
-        let qmp = Qmp::connect(control)?;
-        Ok(Machine { qemu, console, said: String::new(), seen: 0, qmp, folder })
     }
 
     /// Waits until the console says this, after what was waited for before.
@@ -270,9 +265,17 @@ impl Machine {
                 bail!("the machine still runs after {patience:?}; the console's end:\n{}", self.tail());
             }
         }
-        match self.qemu.wait(Duration::from_secs(30))? {
+        let status = match &mut self.runs {
+            Runs::Qemu { process, .. } => process.wait(Duration::from_secs(30))?,
+            Runs::Uml(process) => {
+                let off = self.said[self.began..].contains(uml::SWITCHES_OFF);
+                ensure!(off, "the kernel ended without switching off; the console's end:\n{}", self.tail());
+                process.wait(Duration::from_secs(30))?
+            }
+        };
+        match status {
             Some(status) if status.success() => Ok(()),
-            other => bail!("QEMU ended with {other:?}"),
+            other => bail!("the machine's process ended with {other:?}"),
         }
     }
 
@@ -281,43 +284,43 @@ impl Machine {
         self.folder.path()
     }
 
-    /// Takes what the console says; false when it has been closed.
+    /// Takes what the console says; false when the machine has ended.
     fn listen(&mut self) -> Result<bool> {
         let mut buffer = [0; 4096];
         match self.console.read(&mut buffer) {
-            Ok(0) => Ok(false),
+            Ok(0) => self.goes_on(),
             Ok(n) => {
-                self.said.push_str(&String::from_utf8_lossy(&buffer[..n]));
+                let words = String::from_utf8_lossy(&buffer[..n]);
+                self.said.push_str(&words);
+                self.transcript.as_mut().map_or(Ok(()), |transcript| transcript.write(&words))?;
                 Ok(true)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(true),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                // Of a kernel that crashed others may be left, which have the console still.
+                let Runs::Uml(process) = &mut self.runs else { return Ok(true) };
+                if process.wait(Duration::ZERO)?.is_some() { self.goes_on() } else { Ok(true) }
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => self.goes_on(),
             Err(error) => Err(error).context("reading the console"),
         }
+    }
+
+    /// The console is closed. A kernel that restarts ends as a process, and starts with what is in the menu now.
+    fn goes_on(&mut self) -> Result<bool> {
+        let Runs::Uml(process) = &mut self.runs else { return Ok(false) };
+        process.wait(Duration::from_secs(30))?.context("the kernel has closed its console and runs on")?;
+        if !self.setup.reboots || !self.said[self.began..].contains(uml::RESTARTS) {
+            return Ok(false);
+        }
+        self.began = self.said.len();
+        let (process, console) = uml::start(&self.setup, self.folder.path()).context("restarting")?;
+        (self.runs, self.console) = (Runs::Uml(process), console);
+        self.listen_with_patience()?;
+        Ok(true)
     }
 
     fn tail(&self) -> String {
         let lines: Vec<&str> = self.said.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
-    }
-}
-
-fn accept(listener: &UnixListener, qemu: &mut Started) -> Result<UnixStream> {
-    listener.set_nonblocking(true)?;
-    loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nonblocking(false)?;
-                return Ok(stream);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error).context("waiting for QEMU"),
-        }
-        if let Some(status) = qemu.wait(Duration::from_millis(20))? {
-            let mut words = String::new();
-            if let Some(mut pipe) = qemu.child.stderr.take() {
-                let _ = pipe.read_to_string(&mut words);
-            }
-            bail!("QEMU ended with {status} before it began: {words}");
-        }
     }
 }

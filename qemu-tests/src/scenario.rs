@@ -16,8 +16,10 @@ pub struct Scenario {
     pub run: fn(&Cairn) -> anyhow::Result<()>,
 }
 
-/// What booting takes.
+/// What booting a whole machine takes.
 pub const QEMU: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap"];
+/// What a kernel as a process takes.
+pub const UML: &[&str] = &["linux.uml", "cpio", "sfdisk", "mmdebstrap"];
 /// What building takes.
 pub const BUILD: &[&str] = &["mmdebstrap"];
 

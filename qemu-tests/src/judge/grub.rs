@@ -5,4 +5,4 @@ mod run;
 mod verdict;
 
 pub use run::{End, Machine, Platform};
-pub use verdict::{judge, starts};
+pub use verdict::{judge, picked, starts};

@@ -214,12 +214,8 @@ pub fn judge(partitions: Partitions<'_>, known: &Known, hashes: &mut Hashes) -> 
             .collect();
         return Err(format!("no entry is there that booted before, whole and without a counter; listed: {names:?}"));
     }
-    let default = default_of(partitions.esp);
     for _ in 0..32 {
-        let picked = default
-            .as_deref()
-            .and_then(|pattern| menu.iter().position(|e| matches(pattern, &e.id) || matches(pattern, &e.file)))
-            .unwrap_or(0);
+        let picked = pick(partitions, &menu);
         let Some(entry) = menu.get(picked).cloned() else { return Err("the menu is empty".into()) };
         let start = partitions.start(&entry, hashes);
         let Some((left, done)) = entry.counter else {
@@ -247,6 +243,20 @@ pub fn judge(partitions: Partitions<'_>, known: &Known, hashes: &mut Hashes) -> 
         menu.sort_by(Entry::order);
     }
     Err("after 32 starts no good entry was picked".into())
+}
+
+/// What the entry that is picked names: its kernel, its initrds, its command line.
+pub fn picked(partitions: Partitions<'_>) -> Option<(String, Vec<String>, String)> {
+    let menu = menu(partitions);
+    let entry = menu.get(pick(partitions, &menu))?;
+    Some((entry.linux.clone(), entry.initrds.clone(), entry.options.clone()))
+}
+
+/// Which place of the menu is picked.
+fn pick(partitions: Partitions<'_>, menu: &[Entry]) -> usize {
+    let default = default_of(partitions.esp);
+    let named = |entry: &Entry, pattern: &str| matches(pattern, &entry.id) || matches(pattern, &entry.file);
+    default.and_then(|pattern| menu.iter().position(|entry| named(entry, &pattern))).unwrap_or(0)
 }
 
 fn default_of(esp: &Fat<'_>) -> Option<String> {

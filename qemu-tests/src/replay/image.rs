@@ -15,6 +15,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::log::{Entry, Log, SECTOR};
 use super::random::mix;
+use crate::disk::zero;
 
 /// Bytes that are kept or left out together when all of them are zero.
 const PAGE: usize = 64 << 10;
@@ -37,14 +38,14 @@ impl Base {
         for at in (0..bytes).step_by(PAGE) {
             let mut page = vec![0; PAGE.min(bytes - at)];
             file.read_exact_at(&mut page, range.start * SECTOR as u64 + at as u64)?;
-            pages.push(page.iter().any(|b| *b != 0).then(|| page.into_boxed_slice()));
+            pages.push((!zero(&page)).then(|| page.into_boxed_slice()));
         }
         Ok(Base { sectors: range.end - range.start, pages })
     }
 
     /// One that is made of these bytes.
     pub fn of(bytes: &[u8]) -> Base {
-        let page = |page: &[u8]| page.iter().any(|b| *b != 0).then(|| page.to_vec().into_boxed_slice());
+        let page = |page: &[u8]| (!zero(page)).then(|| page.to_vec().into_boxed_slice());
         Base { sectors: (bytes.len() / SECTOR) as u64, pages: bytes.chunks(PAGE).map(page).collect() }
     }
 

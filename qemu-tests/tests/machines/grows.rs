@@ -1,18 +1,25 @@
-//! A disk that was made larger after the build: the root takes the room. The disk is found on NVMe.
+//! A disk that was made larger after the build: the root takes the room. With a GPT it is found on NVMe.
 
 use std::fs::File;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use qemu_tests::disk::{Partition, table};
+use qemu_tests::generations::{self, File as MachineFile, GRUB_MBR};
 use qemu_tests::hello::Hello;
 use qemu_tests::machine::NVME;
-use qemu_tests::scenario::QEMU;
 use qemu_tests::{Cairn, Cmd, Machine, Scenario};
 
 pub const SCENARIO: Scenario = Scenario {
     name: "the root grows into an NVMe disk that was made larger, and the table is whole again",
-    needs: QEMU,
+    needs: &["qemu-system-x86_64", "qemu-img", "mmdebstrap", "sgdisk"],
     run,
+};
+
+pub const MBR: Scenario = Scenario {
+    name: "the root grows twice into a disk with an MBR that was made larger, and starts at its old place",
+    needs: &["linux.uml", "cpio", "sfdisk", "mmdebstrap", "e2fsck"],
+    run: mbr,
 };
 
 fn run(cairn: &Cairn) -> Result<()> {
@@ -34,5 +41,28 @@ fn run(cairn: &Cairn) -> Result<()> {
     machine.wait_for_end(Duration::from_secs(120))?;
     let table = Cmd::new("sgdisk").arg("-v").arg(&disk).run()?;
     ensure!(table.must(0)?.stdout.contains("No problems found"), "{table}");
+    Ok(())
+}
+
+fn mbr(cairn: &Cairn) -> Result<()> {
+    let folder = tempfile::tempdir_in(&cairn.work)?;
+    let disk = generations::disk(cairn, GRUB_MBR, &MachineFile::named("grows"), folder.path())?;
+    let (label, before) = table(&disk)?;
+    ensure!(label == "dos", "the label is {label}");
+    let starts = |list: &[Partition]| list.iter().map(|p| p.start).collect::<Vec<u64>>();
+    for more in [1, 2] {
+        let size = disk.metadata()?.len() + (more << 30);
+        File::options().write(true).open(&disk)?.set_len(size)?;
+        let mut guest = generations::start_uml(GRUB_MBR, &disk)?;
+        let said = guest.run("df -B1 --output=size / | tail -n 1")?;
+        let bytes: u64 = said.trim().parse().with_context(|| format!("'{said}' is no size"))?;
+        guest.power_off()?;
+        let now = table(&disk)?.1;
+        let root = now.last().context("no partition")?;
+        ensure!(size - (root.start + root.size) < 2 << 20, "{now:?} leaves room on a disk of {size}");
+        ensure!(bytes > root.size / 10 * 9, "the root file system has {bytes} bytes in {root:?}");
+        ensure!(starts(&now) == starts(&before), "{before:?} has become {now:?}");
+        Cmd::new("e2fsck").arg("-fn").arg(format!("{}?offset={}", disk.display(), root.start)).run()?.must(0)?;
+    }
     Ok(())
 }

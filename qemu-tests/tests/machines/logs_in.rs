@@ -6,7 +6,7 @@ use anyhow::Result;
 use qemu_tests::hello::Hello;
 use qemu_tests::machine::{SATA, SCSI};
 use qemu_tests::scenario::QEMU;
-use qemu_tests::{Cairn, Machine, Scenario};
+use qemu_tests::{Cairn, Machine, Scenario, Setup};
 
 pub const SERIAL: Scenario = Scenario {
     name: "a user logs in on the serial console and becomes root by sudo, the disk on SATA",
@@ -33,7 +33,8 @@ pub fn log_in(machine: &mut Machine) -> Result<()> {
 
 fn serial(cairn: &Cairn) -> Result<()> {
     let hello = Hello::get(cairn)?;
-    let mut machine = Machine::boot(&hello.raw, SATA, false)?;
+    // Two processors, here alone.
+    let mut machine = Setup::new(&hello.raw).controller(SATA).processors(2).boot()?;
     log_in(&mut machine)?;
     // What is typed is echoed: the words that are waited for must be the shell's.
     machine.type_line("echo i-am-$(id -un)-of-$(id -gn)")?;
@@ -42,6 +43,8 @@ fn serial(cairn: &Cairn) -> Result<()> {
     machine.wait_for("root-is-1000-", ANSWER)?;
     machine.type_line("echo now-$(sudo -n id -u)-")?;
     machine.wait_for("now-0-", ANSWER)?;
+    machine.type_line("echo with-$(nproc)-")?;
+    machine.wait_for("with-2-", ANSWER)?;
     machine.type_line("echo state-$(systemctl is-system-running --wait)-")?;
     machine.wait_for("state-running-", ANSWER)?;
     machine.type_line("sudo -n poweroff")?;
@@ -54,14 +57,14 @@ fn screen(cairn: &Cairn) -> Result<()> {
     // The prompt of the serial console comes together with the screen's.
     machine.wait_for("login:", BOOT)?;
     let scratch = machine.folder().join("screen.ppm");
-    machine.qmp.wait_for_text(&scratch, 0, 200, ANSWER)?;
+    machine.qmp()?.wait_for_text(&scratch, 0, 200, ANSWER)?;
     // "cairn" comes back on the screen, and then the words "Password:"; after the password the greeting.
     for more in [250, 400] {
-        let before = machine.qmp.lit(&scratch)?;
-        machine.qmp.type_text("cairn\n")?;
-        machine.qmp.wait_for_text(&scratch, before, more, ANSWER)?;
+        let before = machine.qmp()?.lit(&scratch)?;
+        machine.qmp()?.type_text("cairn\n")?;
+        machine.qmp()?.wait_for_text(&scratch, before, more, ANSWER)?;
     }
-    machine.qmp.type_text("tty >a; echo cairn | sudo -S sh -c 'cat a >/dev/ttyS0; id -un >/dev/ttyS0'\n")?;
+    machine.qmp()?.type_text("tty >a; echo cairn | sudo -S sh -c 'cat a >/dev/ttyS0; id -un >/dev/ttyS0'\n")?;
     machine.wait_for("/dev/tty1", ANSWER)?;
     machine.wait_for("root", ANSWER)
 }

@@ -28,6 +28,7 @@ const ALL: &[Scenario] = &[
     shares_blocks::XFS,
     shares_blocks::BTRFS,
     grows::SCENARIO,
+    grows::MBR,
     logs_in::SERIAL,
     logs_in::SCREEN,
     own_var::SCENARIO,

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use qemu_tests::hello::Hello;
-use qemu_tests::machine::Firmware;
-use qemu_tests::scenario::QEMU;
+use qemu_tests::scenario::UML;
 use qemu_tests::{Cairn, Guest, Scenario, Setup};
 
 pub const SCENARIO: Scenario = Scenario {
     name: "folders of /var that are moved, linked or removed and members whom nobody knows survive a restart",
-    needs: QEMU,
+    needs: UML,
     run,
 };
 
@@ -36,7 +35,7 @@ fn run(cairn: &Cairn) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let disk = folder.path().join("disk.raw");
     hello.copy(&disk)?;
-    let mut guest = Guest::start(&Setup::new(&disk).firmware(Firmware::Uefi).reboots())?;
+    let mut guest = Guest::start(&Setup::uml(&disk).reboots())?;
     guest.until("systemctl is-system-running", "the first boot is not whole", BOOT)?;
     guest.run("grep -q '^base /nix/store/' /var/lib/cairn/given && test -e /var/lib/pam/seen")?;
     guest.run(DONE)?;

@@ -42,6 +42,14 @@ pub fn starts(fat: &Fat<'_>, prefix: &str, platform: Platform, hashes: &mut Hash
     shown.each_item().iter().filter_map(|(id, end)| Some((id.clone(), start(fat, hashes, end).ok()?))).collect()
 }
 
+/// What starts by itself: a kernel, its initrds, its command line.
+pub fn picked(fat: &Fat<'_>, prefix: &str, platform: Platform) -> Result<(String, Vec<String>, String), String> {
+    match Machine::new(fat, prefix, platform).start(&early(prefix)) {
+        End::Boot(kernel, initrds, options) => Ok((kernel, initrds, options)),
+        end => Err(format!("{end:?}")),
+    }
+}
+
 /// The verdict: `Err` says what is wrong.
 pub fn judge(
     fat: &Fat<'_>,

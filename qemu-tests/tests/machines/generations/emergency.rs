@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use qemu_tests::generations::{self, File, SYSTEMD_BOOT};
-use qemu_tests::scenario::QEMU;
+use qemu_tests::scenario::UML;
 use qemu_tests::{Cairn, Machine, Scenario, Setup};
 
 pub const SCENARIO: Scenario = Scenario {
     name: "a boot that fails gives no shell, unless it is asked for: systemd-boot under UEFI",
-    needs: QEMU,
+    needs: UML,
     run,
 };
 
@@ -31,7 +31,7 @@ fn run(cairn: &Cairn) -> Result<()> {
 fn one(cairn: &Cairn, boot: &'static [&'static str], shell: bool) -> Result<()> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
     let disk = generations::disk(cairn, SYSTEMD_BOOT, &File { boot, ..File::named("first") }, folder.path())?;
-    let mut machine = Setup::new(&disk).boot()?;
+    let mut machine = Setup::uml(&disk).boot()?;
     if !shell {
         return machine.wait_for("the root account is locked", BOOT);
     }

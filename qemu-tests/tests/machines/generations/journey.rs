@@ -1,9 +1,10 @@
-//! Upgrade, restart, roll back, restart: each time the machine is the one that was asked for, with its own state.
+//! Upgrade, restart, roll back, restart: each time the machine is the one that was asked for, with its own state. What the loader
+//! has to do for that is tried in `falls_back`.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use qemu_tests::scenario::QEMU;
+use qemu_tests::scenario::UML;
 use qemu_tests::{Cairn, Guest, Scenario};
 
 use super::agreed::{self, marked};
@@ -11,22 +12,22 @@ use qemu_tests::generations::{self, File, GRUB_GPT, GRUB_MBR, GRUB_UEFI, Kind, S
 
 pub const ON_SYSTEMD_BOOT: Scenario = Scenario {
     name: "upgrade, restart, roll back, restart: systemd-boot under UEFI",
-    needs: QEMU,
+    needs: UML,
     run: |cairn| run(cairn, SYSTEMD_BOOT),
 };
 pub const ON_GRUB_UEFI: Scenario = Scenario {
     name: "upgrade, restart, roll back, restart: GRUB under UEFI",
-    needs: QEMU,
+    needs: UML,
     run: |cairn| run(cairn, GRUB_UEFI),
 };
 pub const ON_GRUB_GPT: Scenario = Scenario {
     name: "upgrade, restart, roll back, restart: GRUB under BIOS on GPT",
-    needs: QEMU,
+    needs: UML,
     run: |cairn| run(cairn, GRUB_GPT),
 };
 pub const ON_GRUB_MBR: Scenario = Scenario {
     name: "upgrade, restart, roll back, restart: GRUB under BIOS on MBR",
-    needs: QEMU,
+    needs: UML,
     run: |cairn| run(cairn, GRUB_MBR),
 };
 
@@ -48,7 +49,7 @@ pub fn good(guest: &mut Guest, number: u64) -> Result<()> {
 fn run(cairn: &Cairn, kind: Kind) -> Result<()> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
     let disk = generations::disk(cairn, kind, &File::named("first"), folder.path())?;
-    let mut guest = generations::start(kind, &disk)?;
+    let mut guest = generations::start_uml(kind, &disk)?;
     good(&mut guest, 1)?;
     guest.run("echo root:changed | chpasswd; echo a >/var/lib/mine; echo b >/home/cairn/mine")?;
     let state = guest.run(STATE)?;

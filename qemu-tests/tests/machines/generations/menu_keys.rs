@@ -43,7 +43,7 @@ fn run(cairn: &Cairn, kind: Kind) -> Result<()> {
     machine.wait_for("second, generation 2", Duration::from_secs(300))?;
     for key in keys(kind) {
         std::thread::sleep(Duration::from_millis(500));
-        machine.qmp.press(key)?;
+        machine.qmp()?.press(key)?;
     }
     let mut guest = Guest::of(machine);
     guest.log_in()?;

@@ -17,6 +17,8 @@ use qemu_tests::Scenario;
 /// What every run has.
 pub const CHOSEN: &[Scenario] = &[
     journey::ON_SYSTEMD_BOOT,
+    journey::ON_GRUB_MBR,
+    emergency::SCENARIO,
     falls_back::A_HANG_AND_NO_INIT_SYSTEMD_BOOT,
     falls_back::A_PANIC_AND_A_CHECK_GRUB_MBR,
     menu_keys::ON_GRUB_UEFI,
@@ -27,7 +29,6 @@ pub const CHOSEN: &[Scenario] = &[
 pub const REST: &[Scenario] = &[
     journey::ON_GRUB_UEFI,
     journey::ON_GRUB_GPT,
-    journey::ON_GRUB_MBR,
     falls_back::A_PANIC_AND_A_CHECK_SYSTEMD_BOOT,
     falls_back::A_HANG_AND_NO_INIT_GRUB_MBR,
     falls_back::ALL_FOUR_GRUB_UEFI,
@@ -38,7 +39,6 @@ pub const REST: &[Scenario] = &[
     damaged::SYSTEMD_BOOT_ALL,
     damaged::GRUB_GPT_ALL,
     damaged::GRUB_UEFI_ALL,
-    emergency::SCENARIO,
     packages::ON_SYSTEMD_BOOT,
     hundred::ON_SYSTEMD_BOOT,
     hundred::ON_GRUB_GPT,

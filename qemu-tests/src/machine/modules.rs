@@ -1,0 +1,88 @@
+//! What user-mode Linux needs besides the generation's own initrd: its modules, loaded before the root is put together. After
+//! that they are out of reach, since `/usr` is the base's.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use crate::{Cairn, Cmd};
+
+/// The root is an overlay; the boot partition is FAT, with the names that the kernel wants for it by itself and those that
+/// fstab says, and it is mounted when somebody looks.
+const MODULES: [&str; 8] =
+    ["overlay", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8", "autofs4", "fuse"];
+/// The indices by which modprobe finds them.
+const INDICES: [&str; 4] = ["modules.dep.bin", "modules.builtin.bin", "modules.symbols.bin", "modules.softdep"];
+
+const UNIT: &str = "\
+[Unit]
+Description=Load What User-Mode Linux Needs
+DefaultDependencies=no
+Before=sysinit.target cairn-assemble.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/modprobe -a MODULES
+";
+
+/// The archive for the kernel, uncompressed; made once.
+pub fn archive(cairn: &Cairn) -> Result<PathBuf> {
+    let release = Cmd::new("linux.uml").arg("--version").ok()?.trim().to_string();
+    let from = PathBuf::from("/usr/lib/uml/modules").join(&release);
+    let unit = UNIT.replace("MODULES", &MODULES.join(" "));
+    let built = std::fs::metadata(from.join("modules.dep.bin"))
+        .with_context(|| format!("no modules for user-mode Linux {release}"))?
+        .modified()?;
+    let print = format!("{:x}", Sha256::digest(format!("{release}{unit}{INDICES:?}{built:?}")));
+    let archive = cairn.work.join(format!("uml-{}.cpio", &print[..16]));
+    let turn = File::create(cairn.work.join("uml.turn"))?;
+    turn.lock().context("waiting for the others")?;
+    if !archive.exists() {
+        make(&from, &release, &unit, &archive)?;
+    }
+    Ok(archive)
+}
+
+fn make(from: &Path, release: &str, unit: &str, archive: &Path) -> Result<()> {
+    let tree = tempfile::tempdir()?;
+    let put = |path: &str| -> Result<PathBuf> {
+        let to = tree.path().join(path);
+        std::fs::create_dir_all(to.parent().context("no folder")?)?;
+        Ok(to)
+    };
+    let units = "etc/systemd/system";
+    std::fs::write(put(&format!("{units}/user-mode-linux.service"))?, unit)?;
+    let wants = put(&format!("{units}/sysinit.target.requires/user-mode-linux.service"))?;
+    std::os::unix::fs::symlink("../user-mode-linux.service", wants)?;
+    let to = format!("usr/lib/modules/{release}");
+    let files = files(&std::fs::read_to_string(from.join("modules.dep"))?)?;
+    for file in files.iter().map(String::as_str).chain(INDICES) {
+        std::fs::copy(from.join(file), put(&format!("{to}/{file}"))?).with_context(|| format!("copying {file}"))?;
+    }
+    // Whole or not at all.
+    let new = archive.with_extension("new");
+    let list = "find . -mindepth 1 | LC_ALL=C sort | cpio --quiet --owner 0:0 -o -H newc >\"$0\"";
+    Cmd::new("sh").args(["-c", list]).arg(&new).dir(tree.path()).ok()?;
+    Ok(std::fs::rename(new, archive)?)
+}
+
+/// The files of the modules that are wanted, and of all that these need. What is in no list is in the kernel itself.
+fn files(dependencies: &str) -> Result<BTreeSet<String>> {
+    // `fat.ko`, or compressed.
+    let name =
+        |path: &str| path.rsplit('/').next().and_then(|file| file.split('.').next()).map(|n| n.replace('_', "-"));
+    let mut found = BTreeSet::new();
+    for line in dependencies.lines() {
+        let (file, needs) = line.split_once(':').with_context(|| format!("no list of needs: {line}"))?;
+        if MODULES.iter().any(|module| name(module) == name(file)) {
+            // All of them, those of a need as well.
+            found.extend(needs.split_whitespace().chain([file]).map(str::to_string));
+        }
+    }
+    ensure!(!found.is_empty(), "user-mode Linux has none of the modules {MODULES:?}");
+    Ok(found)
+}

@@ -1,0 +1,125 @@
+//! QEMU: firmware, a disk on any controller, the serial console and the control socket.
+
+use std::io::{ErrorKind, Read};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Firmware, Setup};
+use crate::command::{Cmd, Started};
+use crate::qmp::Qmp;
+
+/// The emulator, with which Debian's kernel does not crash: `image-builder/src/qemu/machine.rs` says why.
+pub(crate) const EMULATED: [&str; 4] = ["-accel", "tcg,thread=single", "-cpu", "qemu64,-cx16"];
+
+/// A disk before `blklogwrites`. QEMU joins requests up to the 1024 buffers that one call of the system takes; with its
+/// header before them `blklogwrites` needs more, and the guest gets an I/O error.
+pub(crate) const RECORDED_DISK: &str = "virtio-blk-pci,request-merging=off";
+
+/// QEMU's arguments for the disk.
+fn disk(setup: &Setup) -> Vec<String> {
+    let mut arguments = match &setup.log {
+        None => {
+            let snapshot = if setup.persist { "off" } else { "on" };
+            vec!["-drive".into(), format!("if=none,id=d,format=raw,snapshot={snapshot},file={}", setup.image.display())]
+        }
+        // The host's own disk need not hear of the guest's flushes: the log does.
+        Some(log) => [("f", "discard=unmap,", &setup.image), ("l", "", log)]
+            .map(|(name, more, file)| {
+                format!("driver=file,node-name={name},{more}cache.no-flush=on,filename={}", file.display())
+            })
+            .into_iter()
+            .chain(["driver=blklogwrites,node-name=d,file=f,log=l,log-sector-size=512".into()])
+            .flat_map(|node| ["-blockdev".into(), node])
+            .collect(),
+    };
+    let last = setup.devices.len().saturating_sub(1);
+    for (n, device) in setup.devices.iter().enumerate() {
+        let disk = if n == last { ",drive=d,bootindex=0" } else { "" };
+        arguments.extend(["-device".into(), format!("{device}{disk}")]);
+    }
+    arguments
+}
+
+/// The code of OVMF and its empty variables.
+fn uefi() -> Result<(PathBuf, PathBuf)> {
+    let places = [
+        ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+        ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+        ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+        ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+    ];
+    let found = places.iter().find(|(code, vars)| Path::new(code).is_file() && Path::new(vars).is_file());
+    found.map(|(code, vars)| (code.into(), vars.into())).context("no OVMF: install the package ovmf")
+}
+
+/// Starts it: the process, its serial console, its control socket.
+pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)> {
+    let listen = |name: &str| UnixListener::bind(folder.join(name));
+    let (console, control) = (listen("console")?, listen("control")?);
+    let socket = |name: &str| format!("path={}", folder.join(name).display());
+    let mut firmware = Vec::new();
+    if setup.firmware == Firmware::Uefi {
+        let (code, vars) = uefi()?;
+        let my_vars = folder.join("vars");
+        std::fs::copy(vars, &my_vars)?;
+        for (unit, readonly, file) in [(0, "on", &code), (1, "off", &my_vars)] {
+            let drive = format!("if=pflash,unit={unit},format=raw,readonly={readonly},file={}", file.display());
+            firmware.extend(["-drive".into(), drive]);
+        }
+    }
+    let mut more: Vec<&str> = Vec::new();
+    if !setup.reboots {
+        more.push("-no-reboot");
+    }
+    if setup.watchdog {
+        more.extend(["-device", "i6300esb", "-watchdog-action", "reset"]);
+    }
+    let qemu = Cmd::new("qemu-system-x86_64")
+        .args(["-nodefaults", "-no-user-config", "-display", "none", "-device", "VGA"])
+        .args(more)
+        .args(["-machine", "q35,smm=off"])
+        .args(EMULATED)
+        .args(["-m", "1024", "-smp", &setup.processors.to_string(), "-device", "virtio-rng-pci"])
+        .args([
+            "-netdev",
+            if setup.network { "user,id=n" } else { "user,id=n,restrict=on" },
+            "-device",
+            "virtio-net-pci,netdev=n,romfile=",
+        ])
+        .args(firmware)
+        .args(disk(setup))
+        .arg("-chardev")
+        .arg(format!("socket,id=c,{}", socket("console")))
+        .args(["-serial", "chardev:c"])
+        .arg("-chardev")
+        .arg(format!("socket,id=q,{}", socket("control")))
+        .args(["-mon", "chardev=q,mode=control"]);
+    let mut process = qemu.start()?;
+    let console = accept(&console, &mut process)?;
+    let control = accept(&control, &mut process)?;
+    Ok((process, console, Qmp::connect(control)?))
+}
+
+fn accept(listener: &UnixListener, qemu: &mut Started) -> Result<UnixStream> {
+    listener.set_nonblocking(true)?;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false)?;
+                return Ok(stream);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error).context("waiting for QEMU"),
+        }
+        if let Some(status) = qemu.wait(Duration::from_millis(20))? {
+            let mut words = String::new();
+            if let Some(mut pipe) = qemu.child.stderr.take() {
+                let _ = pipe.read_to_string(&mut words);
+            }
+            bail!("QEMU ended with {status} before it began: {words}");
+        }
+    }
+}
