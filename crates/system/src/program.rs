@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use cairn_store::{EntryKind, Store, StorePath, to_hex};
@@ -45,39 +46,90 @@ pub struct Carried {
     pub sha256: String,
 }
 
-/// Brings the program into the store, after holding it against the base.
+/// Brings the program into the store, after holding it against the base. A file that was brought there before, and that nobody has
+/// changed since, is not read again.
 ///
 /// # Errors
 /// [`SystemError::Program`] for one that does not run there.
 pub fn add(program: Program<'_>, store: &Store, base: &Path, cache: &Path) -> Result<Carried, SystemError> {
-    let (path, file) = match program {
-        Program::Added(path) => (Some(path.clone()), store.real_path(path).join(INSIDE)),
-        Program::File(file) => (None, file.to_path_buf()),
-    };
-    let bytes = fs::read(&file).map_err(SystemError::io("reading the program", &file))?;
-    check(&file, &bytes, base)?;
-    let path = match path {
-        Some(path) => path,
-        None => {
-            let hash = to_hex(&Sha256::digest(&bytes));
-            let name = format!("cairn-{}", env!("CARGO_PKG_VERSION"));
-            // The same bytes are another path under another name.
-            let memory = Memory::new(cache, "programs", &format!("{name}-{hash}"));
-            match memory.path(store)? {
-                Some(path) => path,
-                None => {
-                    let path = into_store(&name, &bytes, store)?;
-                    memory.remember(&path)?;
-                    path
-                }
-            }
+    match program {
+        Program::Added(path) => {
+            let file = store.real_path(path).join(INSIDE);
+            check(&file, &read(&file)?, base)?;
+            carried(store, path.clone())
         }
-    };
-    carried(store, path)
+        Program::File(file) => {
+            let seen = Seen::at(file).map_err(SystemError::io("looking at the program", file))?;
+            let memory = Memory::new(cache, "programs", &seen.key(base));
+            if let Some(path) = memory.path(store)? {
+                return carried(store, path);
+            }
+            // Made before the program is read, so its time is that of the reading's begin.
+            let begun = store.scratch()?;
+            let begun = Seen::at(begun.path()).map_err(SystemError::io("looking at", begun.path()))?;
+            let bytes = read(file)?;
+            check(file, &bytes, base)?;
+            let path = add_bytes(&bytes, store, cache)?;
+            if seen.long_before(&begun) && Seen::at(file).is_ok_and(|now| now == seen) {
+                memory.remember(&path)?;
+            }
+            carried(store, path)
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, SystemError> {
+    fs::read(file).map_err(SystemError::io("reading the program", file))
+}
+
+fn add_bytes(bytes: &[u8], store: &Store, cache: &Path) -> Result<StorePath, SystemError> {
+    let hash = to_hex(&Sha256::digest(bytes));
+    let name = format!("cairn-{}", env!("CARGO_PKG_VERSION"));
+    // The same bytes are another path under another name.
+    let memory = Memory::new(cache, "programs", &format!("{name}-{hash}"));
+    if let Some(path) = memory.path(store)? {
+        return Ok(path);
+    }
+    let path = into_store(&name, bytes, store)?;
+    memory.remember(&path)?;
+    Ok(path)
+}
+
+/// Which file it is, and when it was changed last: whoever writes to it changes that, and no program can put it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Seen {
+    fn at(path: &Path) -> std::io::Result<Seen> {
+        let meta = fs::metadata(path)?;
+        Ok(Seen {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        })
+    }
+
+    /// Whether a write since would be seen: a clock has ticked, and two file systems need not agree on the second.
+    fn long_before(&self, now: &Seen) -> bool {
+        self.changed.0 + 10 < now.changed.0
+    }
+
+    /// What is remembered of it: that it runs on this base, which is a path of the store and never changes.
+    fn key(&self, base: &Path) -> String {
+        let base = base.file_name().unwrap_or_default().to_string_lossy();
+        to_hex(&Sha256::digest(format!("1 {} {base} {self:?}", env!("CARGO_PKG_VERSION"))))
+    }
 }
 
 fn into_store(name: &str, bytes: &[u8], store: &Store) -> Result<StorePath, SystemError> {
-    use std::os::unix::fs::PermissionsExt;
     let scratch = store.scratch()?;
     let target = scratch.path().join(INSIDE);
     let folder = target.parent().unwrap_or(scratch.path());
@@ -224,6 +276,40 @@ mod tests {
         assert_eq!(add(Program::File(own), &store, base.path(), &cache).unwrap(), first);
         store.remove(&first.path).unwrap();
         assert_eq!(add(Program::File(own), &store, base.path(), &cache).unwrap(), first);
+    }
+
+    /// How often the program is remembered by when it was changed.
+    fn seen(cache: &Path) -> usize {
+        fs::read_dir(cache.join("programs")).unwrap().filter(|f| f.as_ref().unwrap().file_name().len() == 64).count()
+    }
+
+    #[test]
+    fn a_program_is_read_again_when_it_is_another_or_was_changed_just_now() {
+        let (base, dir) = (own_base(), tempfile::tempdir().unwrap());
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let cache = dir.path().join("cache");
+        let new = dir.path().join("new");
+        fs::copy("/bin/sh", &new).unwrap();
+        let first = add(Program::File(&new), &store, base.path(), &cache).unwrap();
+        assert_eq!(seen(&cache), 0, "a change within the same tick would not be seen");
+        // This one has been there for long.
+        assert_eq!(add(Program::File(Path::new("/bin/sh")), &store, base.path(), &cache).unwrap(), first);
+        assert_eq!(seen(&cache), 1);
+        // On another base it is held against that one.
+        let empty = tempfile::tempdir().unwrap();
+        add(Program::File(Path::new("/bin/sh")), &store, empty.path(), &cache).unwrap_err();
+        let old = Seen::at(Path::new("/bin/sh")).unwrap();
+        for other in [
+            Seen { device: 0, ..old.clone() },
+            Seen { inode: 0, ..old.clone() },
+            Seen { size: 0, ..old.clone() },
+            Seen { modified: (old.modified.0, old.modified.1 + 1), ..old.clone() },
+            Seen { changed: (old.changed.0, old.changed.1 + 1), ..old.clone() },
+        ] {
+            assert_ne!(other.key(base.path()), old.key(base.path()));
+        }
+        let later = |seconds| Seen { changed: (old.changed.0 + seconds, old.changed.1), ..old.clone() };
+        assert!(!old.long_before(&later(10)) && old.long_before(&later(11)));
     }
 
     #[test]
