@@ -27,6 +27,16 @@ pub const RESTARTS: &str = "reboot: Restarting system";
 /// The same before the end. There is no power to switch off, and what the kernel cannot switch off it halts.
 pub const SWITCHES_OFF: &str = "reboot: System halted";
 
+/// There is neither a network nor anybody who sits there; each of these costs seconds at every start, or at the login.
+const UNWANTED: [&str; 6] = [
+    "systemd-logind.service",
+    "systemd-networkd.service",
+    "systemd-networkd.socket",
+    "systemd-networkd-persistent-storage.service",
+    "systemd-resolved.service",
+    "systemd-timesyncd.service",
+];
+
 /// The program.
 const PROGRAM: &str = "linux.uml";
 /// Its name for itself. For a restart it would start itself again with the same menu entry, so this names nothing.
@@ -117,7 +127,8 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
         // The serial line is the socket; screens there are none.
         .args(["ssl0=fd:0,fd:1", "con=null"])
         .args(entry.options.split_whitespace())
-        .args([FEW_DEVICES, QUIET]);
+        .args([FEW_DEVICES, QUIET])
+        .args(UNWANTED.map(|unit| format!("systemd.mask={unit}")));
     if room(SHARED_MEMORY).is_some_and(|room| room > 2 * MEMORY) {
         kernel = kernel.env("TMPDIR", SHARED_MEMORY);
     }
