@@ -41,7 +41,7 @@ pub const KINDS: [Kind; 2] = [
 
 /// What is done, boot after boot. A new generation has the kernel module that is named in its initrd, or else the initrd
 /// of the one before.
-pub const SESSIONS: [&[&str]; 3] = [
+pub const SESSIONS: [&[&str]; 6] = [
     &["edit 2 loop", "cairn upgrade", "cairn boot check"],
     // The second generation was on trial, and has booted well. Others come, one is chosen back, old ones go.
     &[
@@ -55,6 +55,19 @@ pub const SESSIONS: [&[&str]; 3] = [
     ],
     // The fourth has booted well.
     &["cairn rollback", "edit 5", "cairn upgrade", "cairn gc --keep 2", "cairn boot check"],
+    // Two upgrades before a start: the second takes the first one's place on trial. Then neither is wanted.
+    &["edit 6 brd", "cairn upgrade", "edit 7", "cairn upgrade", "cairn rollback 5", "cairn boot check"],
+    // What is old goes before something new comes, which is given up at once, and goes too.
+    &["cairn gc --keep 1", "edit 8 zram", "cairn upgrade", "cairn rollback 5", "cairn gc --keep 1", "cairn boot check"],
+    // A repair with nothing to repair; the same again, which is no new generation.
+    &[
+        "edit 9 null_blk",
+        "cairn upgrade",
+        "cairn boot repair",
+        "cairn upgrade",
+        "cairn gc --keep 2",
+        "cairn boot check",
+    ],
 ];
 
 /// A command of a session as the machine's shell takes it.
@@ -174,8 +187,8 @@ pub struct Booted {
     pub outcome: Result<(String, u64)>,
 }
 
-/// Boots the states beside each name that goes, and others up to `sample`; those that came up in an earlier run in this
-/// folder are not booted again.
+/// Boots `sample` states beside names that go, or, where there are fewer, beside other changes; those that came up in an earlier
+/// run in this folder are not booted again.
 ///
 /// # Errors
 /// When a state cannot be rebuilt.
@@ -204,16 +217,21 @@ pub fn boot(kind: &Kind, all: &[Judged], sample: usize, folder: &Path) -> Result
     Ok(booted)
 }
 
-/// The states on both sides of each deletion; then those beside other changes of names, spread over all, up to `sample`.
+/// States on both sides of deletions, spread over all of them; if those are fewer than `sample`, others beside other changes of names.
 fn places(all: &[Judged], sample: usize) -> Vec<Place<'_>> {
     let turns = all.iter().flat_map(|judged| judged.verdicts.turns.iter().map(move |turn| (judged, turn)));
     let (gone, others): (Vec<_>, Vec<_>) = turns.partition(|(_, turn)| turn.gone);
-    let (mut places, others) = (sides(gone), sides(others));
-    let more = sample.saturating_sub(places.len());
-    // An odd step takes both sides in turn.
-    let step = (others.len() / more.max(1)).max(1) | 1;
-    places.extend(others.into_iter().step_by(step).take(more));
+    let mut places = spread(sides(gone), sample);
+    let more = sample - places.len();
+    places.extend(spread(sides(others), more));
     places
+}
+
+/// So many of them, from everywhere; all where there are no more.
+fn spread<T>(all: Vec<T>, count: usize) -> Vec<T> {
+    let total = all.len();
+    let chosen = |n: usize| total <= count || n * count / total != (n + 1) * count / total;
+    all.into_iter().enumerate().filter(|(n, _)| chosen(*n)).map(|(_, one)| one).collect()
 }
 
 fn sides<'a>(turns: Vec<(&'a Judged, &'a Turn)>) -> Vec<Place<'a>> {

@@ -5,20 +5,25 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use qemu_tests::Cairn;
-use qemu_tests::replay::campaign::{self, Judged, KINDS, SESSIONS};
+use qemu_tests::replay::campaign::{self, Judged, KINDS, Kind, SESSIONS};
 use qemu_tests::replay::record::{Kernel, Task, record};
+use qemu_tests::replay::report::Figures;
 use qemu_tests::replay::script::Hasty;
 use qemu_tests::replay::states::{Thorough, walk};
 use qemu_tests::replay::{cases, primitive, report};
 
-const USAGE: &str = "usage: torture sequences STORE [CASE...] | machines FOLDER SAMPLE [KIND...] | requests STORE CASE HABIT | \
+const USAGE: &str = "usage: torture sequences STORE [CASE...] | machines FOLDER SAMPLE [KIND...] | page FOLDER | requests STORE CASE HABIT | \
 aftermath STORE CASE HABIT STEP...";
+
+/// The file of a kind's figures, in its folder.
+const FIGURES: &str = "figures.json";
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["sequences", store, ref names @ ..] => sequences(Path::new(store), names),
         ["machines", folder, sample, ref names @ ..] => machines(Path::new(folder), sample.parse()?, names),
+        ["page", folder] => page(Path::new(folder)),
         ["requests", store, case, hasty] => requests(Path::new(store), case, hasty),
         ["aftermath", store, case, hasty, ref lines @ ..] => {
             aftermath(Path::new(store), case, hasty, &lines.join("\n"))
@@ -50,32 +55,38 @@ fn sequences(store: &Path, names: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Records, judges and boots whole machines; prints their tables.
+/// Records, judges and boots whole machines; their figures stay in their folders.
 fn machines(folder: &Path, sample: usize, names: &[&str]) -> Result<()> {
     let cairn = Cairn::find()?;
     // Every request may be cut between any two of its sectors.
     let how = Thorough { subsets: 200, seed: 3, torn: u64::MAX };
-    let (mut sessions, mut boots, mut bad) = (String::new(), String::new(), String::new());
-    let (mut states, mut well) = (0, true);
-    for kind in KINDS.iter().filter(|kind| names.is_empty() || names.contains(&kind.name)) {
+    let mut well = true;
+    for kind in kinds(names)? {
         let folder = folder.join(kind.name);
         let disk = campaign::image(&cairn, kind, &folder)?;
         let all = campaign::torture(kind, &disk, SESSIONS.len(), how, &folder)?;
-        sessions += &report::sessions(kind, &all);
-        bad += &report::examples(&all);
-        for Judged { verdicts, .. } in &all {
-            states += verdicts.count.states;
-            well &= verdicts.bad == (0, 0);
-        }
+        let (sessions, bad) = (report::sessions(kind, &all), report::examples(&all));
         eprintln!("{sessions}{bad}");
+        well &= all.iter().all(|Judged { verdicts, .. }| verdicts.bad == (0, 0));
+        let states = all.iter().map(|Judged { verdicts, .. }| verdicts.count.states as u64).sum();
         let booted = campaign::boot(kind, &all, sample, &folder)?;
         well &= booted.iter().all(|state| state.outcome.is_ok());
-        boots += &report::boots(kind, &booted);
+        Figures { states, sessions, bad, boots: report::boots(kind, &booted) }.write(&folder.join(FIGURES))?;
     }
-    let count = boots.lines().count();
-    println!("\n## Real upgrades, rollbacks and collections: {states} states\n\n{}{sessions}{bad}", report::SESSIONS);
-    println!("## Really booted: {count} of these states\n\n{}{}", report::BOOTS, boots.trim_end());
     ensure!(well, "not all is well");
+    Ok(())
+}
+
+fn kinds(names: &[&str]) -> Result<Vec<&'static Kind>> {
+    let unknown = names.iter().find(|name| !KINDS.iter().any(|kind| kind.name == **name));
+    ensure!(unknown.is_none(), "there is no kind of machine {unknown:?}");
+    Ok(KINDS.iter().filter(|kind| names.is_empty() || names.contains(&kind.name)).collect())
+}
+
+/// Prints the tables of all kinds of machines, out of what [`machines`] has left.
+fn page(folder: &Path) -> Result<()> {
+    let figures = KINDS.iter().map(|kind| Figures::read(&folder.join(kind.name).join(FIGURES)));
+    print!("{}", Figures::page(&figures.collect::<Result<Vec<_>>>()?));
     Ok(())
 }
 
