@@ -150,7 +150,7 @@ impl<'a> BootMenu<'a> {
     }
 
     /// Lets a generation boot at the next start, and only then. For GRUB that is a part of what is planned after this; whether
-    /// it is, for systemd-boot is told afterwards ([`super::firmware::once`]).
+    /// it is, for systemd-boot is told afterwards (`firmware::once`).
     pub fn once(&mut self, number: u64, record: &Record) -> anyhow::Result<bool> {
         if !self.menu(record).choice()?.kept.contains(&number) {
             let what = format!(

@@ -59,7 +59,7 @@ const CONTENTS: [(&str, Content); 10] = [
 /// What one state holds: for each path what stands there.
 #[derive(Debug)]
 pub struct Seen {
-    /// Paths (without a slash in front) and one of: a name of [`CONTENTS`], `empty`, `folder`, `other` (contents that
+    /// Paths (without a slash in front) and one of: a name of `CONTENTS`, `empty`, `folder`, `other` (contents that
     /// nobody wrote there), or what is wrong with it.
     pub files: BTreeMap<String, String>,
     /// Two paths that own the same clusters.

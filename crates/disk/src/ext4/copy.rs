@@ -37,7 +37,9 @@ pub(crate) fn len(entry: &Entry) -> u64 {
     }
 }
 
-/// Copies the data of all files into the file system at `offset` of the target.
+/// Copies the data of all files into the file system at `offset` of the target. This thread does the `rest` first, while the others
+/// copy already; what is written there must be elsewhere.
+#[expect(clippy::too_many_arguments, reason = "the plan's parts, and where and how they are written")]
 pub(crate) fn data(
     tree: &Tree,
     layout: &Layout,
@@ -46,6 +48,7 @@ pub(crate) fn data(
     offset: u64,
     threads: usize,
     report: &dyn Report,
+    rest: impl FnOnce() -> Result<(), DiskError>,
 ) -> Result<(), DiskError> {
     let shared = Shared {
         tree,
@@ -60,12 +63,13 @@ pub(crate) fn data(
         failed: Mutex::default(),
     };
     std::thread::scope(|scope| {
-        // This thread is one of them.
         for _ in 1..threads.min(files.len().div_ceil(BATCH)) {
             scope.spawn(|| shared.work());
         }
+        rest().inspect_err(|_| shared.stop.store(true, Ordering::Relaxed))?;
         shared.work();
-    });
+        Ok(())
+    })?;
     let mut failed = shared.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     failed.pop_first().map_or(Ok(()), |(_, error)| Err(error))
 }

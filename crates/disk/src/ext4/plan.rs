@@ -86,7 +86,7 @@ impl<'a> Ext4Plan<'a> {
         self.files.iter().fold(0, |sum: u64, (entry, _)| sum.saturating_add(len(*entry)))
     }
 
-    /// Writes the file system at `offset` of a target: all metadata, then the data by `threads` threads. Reports the
+    /// Writes the file system at `offset` of a target by `threads` threads, the metadata by the first of them. Reports the
     /// bytes of data as they are copied; the phase is the caller's.
     ///
     /// # Errors
@@ -99,6 +99,11 @@ impl<'a> Ext4Plan<'a> {
         threads: usize,
         report: &dyn Report,
     ) -> Result<(), DiskError> {
+        let metadata = || self.metadata(target, offset);
+        copy::data(self.tree, &self.layout, &self.files, target, offset, threads, report, metadata)
+    }
+
+    fn metadata(&self, target: &dyn Target, offset: u64) -> Result<(), DiskError> {
         let mut sink = Sink { target, offset, pending: Vec::new(), pending_at: 0, failed: None };
         let emitted = self.layout.writer(&mut sink).map(drop);
         let flushed = sink.flush();
@@ -106,8 +111,7 @@ impl<'a> Ext4Plan<'a> {
             return Err(DiskError::write(target.name(), at, error));
         }
         emitted.map_err(|source| DiskError::Ext4 { source })?;
-        flushed.map_err(|error| DiskError::write(target.name(), offset, error))?;
-        copy::data(self.tree, &self.layout, &self.files, target, offset, threads, report)
+        flushed.map_err(|error| DiskError::write(target.name(), offset, error))
     }
 }
 
