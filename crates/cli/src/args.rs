@@ -7,7 +7,7 @@ mod values;
 use std::path::PathBuf;
 
 use cairn_disk::image::Format;
-use cairn_observe::Place;
+use cairn_observe::Location;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::values::{formats, parse_age, parse_generation, parse_keep, parse_memory};
@@ -323,10 +323,10 @@ pub struct PlaceArgs {
 
 impl PlaceArgs {
     /// The place.
-    pub fn place(&self) -> Place {
+    pub fn location(&self) -> Location {
         match &self.image {
-            Some(image) => Place::Image(image.clone()),
-            None => Place::Root(self.root.clone()),
+            Some(image) => Location::Image(image.clone()),
+            None => Location::Root(self.root.clone()),
         }
     }
 }

@@ -7,7 +7,7 @@ use cairn_process::Report;
 
 use crate::error::DiskError;
 use crate::fat::FatContents;
-use crate::format::Place;
+use crate::format::Destination;
 use crate::partition_table;
 use crate::target::Target;
 use crate::tree::Tree;
@@ -49,7 +49,7 @@ pub fn apply(
         match &partition.volume {
             Some(Volume::FileSystem(fs)) => {
                 let at = partition.mount_point.as_deref().unwrap_or_default();
-                let place = Place {
+                let place = Destination {
                     target,
                     offset: plan.offset_of(partition),
                     bytes: plan.bytes_of(partition),

@@ -24,12 +24,12 @@ pub trait Format {
     ///
     /// # Errors
     /// See [`DiskError`].
-    fn write(&self, place: &Place<'_>, fs: &FsPlan, report: &dyn Report) -> Result<(), DiskError>;
+    fn write(&self, place: &Destination<'_>, fs: &FsPlan, report: &dyn Report) -> Result<(), DiskError>;
 }
 
 /// Where a file system goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct Destination<'a> {
     /// The disk, or the volume that it is in.
     pub target: &'a dyn Target,
     /// Where it begins, in bytes.
@@ -62,7 +62,7 @@ impl Format for Fat<'_> {
         Ok(self.0.map_or(0, FatContents::needed))
     }
 
-    fn write(&self, place: &Place<'_>, fs: &FsPlan, report: &dyn Report) -> Result<(), DiskError> {
+    fn write(&self, place: &Destination<'_>, fs: &FsPlan, report: &dyn Report) -> Result<(), DiskError> {
         report.phase(place.phase, None);
         let options = FatOptions {
             volume_id: fs.uuid.volume_id().unwrap_or_default(),
@@ -82,7 +82,7 @@ impl Format for Ext4<'_> {
         self.0.map_or(Ok(0), |tree| ext4::needed(tree, free))
     }
 
-    fn write(&self, place: &Place<'_>, fs: &FsPlan, report: &dyn Report) -> Result<(), DiskError> {
+    fn write(&self, place: &Destination<'_>, fs: &FsPlan, report: &dyn Report) -> Result<(), DiskError> {
         let empty = Tree::new();
         let options = Ext4Options {
             uuid: uuid(fs),
@@ -103,7 +103,7 @@ impl Format for Swap {
         Ok(0)
     }
 
-    fn write(&self, place: &Place<'_>, fs: &FsPlan, report: &dyn Report) -> Result<(), DiskError> {
+    fn write(&self, place: &Destination<'_>, fs: &FsPlan, report: &dyn Report) -> Result<(), DiskError> {
         report.phase(place.phase, None);
         swap::write(place.target, place.offset, place.bytes, uuid(fs), &fs.label)
     }

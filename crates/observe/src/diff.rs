@@ -11,7 +11,7 @@ use crate::generations::{Found, Reader, settings_of};
 use crate::links::{find, links};
 use crate::packages::{self, Change};
 use crate::settings::Setting;
-use crate::view::{Closures, Machine, ViewError};
+use crate::view::{Closures, View, ViewError};
 
 /// One side of the comparison.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,7 +53,7 @@ pub struct Diff {
 ///
 /// # Errors
 /// What reading meets; a refusal where one of them is not there.
-pub fn read(machine: &Machine<'_>, from: u64, to: u64, contents: bool) -> Result<Diff, ObserveError> {
+pub fn read(machine: &View<'_>, from: u64, to: u64, contents: bool) -> Result<Diff, ObserveError> {
     let files = &*machine.root;
     let (links, _) = links(files)?;
     let (from, to) = (find(&links, from)?, find(&links, to)?);

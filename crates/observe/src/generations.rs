@@ -18,15 +18,15 @@ use crate::own_sizes::own_sizes;
 use crate::packages::{self, Counts, Packages};
 use crate::running::{Bootable, running};
 use crate::system::{self, SystemFacts};
-use crate::view::{Closures, Files, Machine, Menu, ViewError};
+use crate::view::{Closures, Files, Menu, View, ViewError};
 use crate::{record, settings, time};
 
 /// Nobody writes a machine file of this size by hand, and read it takes some hundred times as much memory.
 pub const MOST_MACHINE_FILE: u64 = 1 << 20;
 
-/// One generation.
+/// One generation, as it is shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Generation {
+pub struct Row {
     /// Its number.
     pub number: u64,
     /// When its link was made, in seconds since 1970.
@@ -75,7 +75,7 @@ pub struct Changes {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Generations {
     /// By number.
-    pub generations: Vec<Generation>,
+    pub generations: Vec<Row>,
     /// What could not be found out, and what somebody should know.
     pub notes: Vec<String>,
 }
@@ -88,7 +88,7 @@ fn moment<S: Serializer>(date: &Option<i64>, serializer: S) -> Result<S::Ok, S::
 ///
 /// # Errors
 /// What reading meets.
-pub fn read(machine: &Machine<'_>) -> Result<Generations, ViewError> {
+pub fn read(machine: &View<'_>) -> Result<Generations, ViewError> {
     let files = &*machine.root;
     let mut notes = Vec::new();
     let (links, current) = links(files)?;
@@ -114,11 +114,11 @@ pub fn read(machine: &Machine<'_>) -> Result<Generations, ViewError> {
     let booted = booted(files, &links, &found)?;
     let next = next(&links, &found, record.as_ref(), booted, current);
     let record = record.unwrap_or_default();
-    let mut generations: Vec<Generation> = Vec::new();
+    let mut generations: Vec<Row> = Vec::new();
     for (i, (link, system)) in links.iter().zip(&found).enumerate() {
         let entry = menu.as_ref().map(|menu| menu.of(link.number, &link.system));
         let number = link.number;
-        generations.push(Generation {
+        generations.push(Row {
             number,
             date: link.time(files)?,
             system: link.system.clone(),
@@ -190,7 +190,7 @@ fn next(
 }
 
 /// The machine came up by itself in another generation than it was told to.
-fn fallback(generations: &[Generation]) -> Option<String> {
+fn fallback(generations: &[Row]) -> Option<String> {
     let booted = generations.iter().find(|g| g.booted)?;
     let failed = generations.iter().rev().find(|g| g.failed && g.number > booted.number)?;
     Some(format!("generation {} did not boot well; the machine came up in generation {}", failed.number, booted.number))

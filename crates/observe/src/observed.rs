@@ -22,7 +22,7 @@ use crate::links::links;
 use crate::made_from::MadeFrom;
 use crate::running::{self, running};
 use crate::system::{self, SystemFacts};
-use crate::view::{Files, Kind, Machine, ViewError};
+use crate::view::{Files, Kind, View, ViewError};
 use crate::words::numbers;
 
 /// Larger than any kernel or initrd.
@@ -32,7 +32,7 @@ const MOST_FILE: u64 = 1 << 30;
 #[derive(Debug)]
 pub struct Observed<'a> {
     /// Where it is, and its files.
-    pub machine: Machine<'a>,
+    pub machine: View<'a>,
     /// The generations that can be booted, by number.
     pub usable: Vec<Usable<'a>>,
     /// Those that cannot, and why.
@@ -84,7 +84,7 @@ impl<'a> Observed<'a> {
     ///
     /// # Errors
     /// See [`ObserveError`].
-    pub fn of(machine: Machine<'a>) -> Result<Observed<'a>, ObserveError> {
+    pub fn of(machine: View<'a>) -> Result<Observed<'a>, ObserveError> {
         let files = &machine.root;
         let (links, current) = links(&**files)?;
         let (mut usable, mut broken) = (Vec::new(), BTreeMap::new());

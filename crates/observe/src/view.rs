@@ -199,9 +199,9 @@ impl ViewError {
     }
 }
 
-/// A machine.
+/// A machine as it is looked at.
 #[derive(Debug)]
-pub struct Machine<'a> {
+pub struct View<'a> {
     /// What it is called in messages.
     pub name: PathBuf,
     /// The root file system.
@@ -214,7 +214,7 @@ pub struct Machine<'a> {
     pub disk: Option<&'a Disk>,
 }
 
-impl<'a> Machine<'a> {
+impl<'a> View<'a> {
     /// The boot partitions: those that can be read.
     ///
     /// # Errors
@@ -256,7 +256,7 @@ pub const MOST_GENERATIONS: usize = 4096;
 ///
 /// # Errors
 /// [`ViewError::NotAMachine`].
-pub fn folder(root: &std::path::Path) -> Result<Machine<'static>, ViewError> {
+pub fn folder(root: &std::path::Path) -> Result<View<'static>, ViewError> {
     let name = root.to_path_buf();
     let root = Root::open(root).map_err(|source| match source.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
@@ -269,5 +269,5 @@ pub fn folder(root: &std::path::Path) -> Result<Machine<'static>, ViewError> {
     if folder.kind(PROFILES)?.is_none() {
         return Err(not(format!("there is no {PROFILES} in it")));
     }
-    Ok(Machine { name, root: Rc::new(folder), folder: Some(root), in_image: Vec::new(), disk: None })
+    Ok(View { name, root: Rc::new(folder), folder: Some(root), in_image: Vec::new(), disk: None })
 }

@@ -12,7 +12,7 @@ use cairn_disk::{Region, Source};
 use cairn_observe::links::links;
 use cairn_observe::view::{Disk, ViewError};
 use cairn_observe::words::runs;
-use cairn_observe::{ObserveError, Place, look, record};
+use cairn_observe::{Location, ObserveError, look, record};
 use cairn_process::Refusal;
 use uuid::Uuid;
 
@@ -136,7 +136,7 @@ enum Inside {
 fn inside(path: &Path, seed: Uuid, cache: &Path) -> Result<Known, Inside> {
     let name = path.display();
     ImageFile::open(path).map_err(|e| Inside::Refused(format!("{:#}; it is left as it is", anyhow::Error::from(e))))?;
-    let found = look(&Place::Image(path.to_path_buf()), |machine| {
+    let found = look(&Location::Image(path.to_path_buf()), |machine| {
         let record = record::read(&*machine.root)?.unwrap_or_default();
         let host = machine.root.read("/nix/var/nix/profiles/system/etc/hostname", 1 << 10)?;
         let host = host.map(|host| String::from_utf8_lossy(&host).trim().to_string());

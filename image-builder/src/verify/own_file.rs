@@ -6,8 +6,8 @@ use anyhow::Context;
 use cairn_machine::Checked;
 use cairn_make::lock_file;
 use cairn_observe::inspect::inspect;
+use cairn_observe::look_into;
 use cairn_observe::made_from::load_own;
-use cairn_observe::place::look_into;
 use cairn_observe::view::{Disk, ViewError};
 
 use super::Expected;

@@ -23,7 +23,7 @@ pub fn run(args: BootArgs, ui: &Ui) -> anyhow::Result<Exit> {
 
 fn run_check(args: &BootCheckArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let cache = cache::folder().ok();
-    let found = look(&args.place.place(), |machine| check(&Observed::of(machine)?, cache.as_deref()))?;
+    let found = look(&args.place.location(), |machine| check(&Observed::of(machine)?, cache.as_deref()))?;
     let ok = found.problems.is_empty();
     for note in &found.notes {
         ui.report().note(note);

@@ -9,7 +9,7 @@ use crate::ui::Ui;
 use crate::words::diff::text;
 
 pub fn run(args: &DiffArgs, ui: &Ui) -> anyhow::Result<Exit> {
-    let found = look(&args.place.place(), |machine| read(&machine, args.from, args.to, args.files))?;
+    let found = look(&args.place.location(), |machine| read(&machine, args.from, args.to, args.files))?;
     if ui.json() {
         ui.object(&found)?;
     } else {

@@ -9,7 +9,7 @@ use crate::ui::Ui;
 use crate::words::generations::list;
 
 pub fn run(args: &GenerationsArgs, ui: &Ui) -> anyhow::Result<Exit> {
-    let found = look(&args.place.place(), |machine| Ok::<_, ObserveError>(read(&machine)?))?;
+    let found = look(&args.place.location(), |machine| Ok::<_, ObserveError>(read(&machine)?))?;
     if ui.json() {
         ui.object(&found)?;
         return Ok(Exit::Done);

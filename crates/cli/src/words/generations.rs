@@ -1,7 +1,7 @@
 //! The list of generations, in words.
 
 use cairn_layout::human;
-use cairn_observe::generations::{Changes, Generation};
+use cairn_observe::generations::{Changes, Row};
 use cairn_observe::time;
 
 use crate::table::table;
@@ -10,7 +10,7 @@ use crate::table::table;
 const NAMED: usize = 3;
 
 /// A table of them.
-pub fn list(generations: &[Generation]) -> String {
+pub fn list(generations: &[Row]) -> String {
     let dash = || "-".to_string();
     let rows: Vec<Vec<String>> = generations
         .iter()
@@ -49,7 +49,7 @@ fn changes(changes: &Changes) -> String {
     if parts.is_empty() { "-".into() } else { parts.join("; ") }
 }
 
-fn marks(g: &Generation) -> String {
+fn marks(g: &Row) -> String {
     let mut marks: Vec<String> = Vec::new();
     let mut mark = |is: bool, text: &str| {
         if is {

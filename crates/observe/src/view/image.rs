@@ -11,7 +11,7 @@ use cairn_disk::partition_table::{self, Table};
 use cairn_disk::{Budget, DiskError, Region, Source, fat, image};
 
 use super::fat_files::FatFiles;
-use super::{BootVolume, Files, Kind, Machine, PROFILES, ViewError};
+use super::{BootVolume, Files, Kind, PROFILES, View, ViewError};
 
 /// An image that is open for reading.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Disk {
     ///
     /// # Errors
     /// [`ViewError::NotAMachine`] when no file system in it has generations; a damaged one is told of then.
-    pub fn machine(&self) -> Result<Machine<'_>, ViewError> {
+    pub fn machine(&self) -> Result<View<'_>, ViewError> {
         let (mut root, mut boot, mut damaged) = (None, Vec::new(), None);
         for partition in &self.table.partitions {
             let region = Region::new(&*self.source, partition.offset, partition.bytes);
@@ -87,7 +87,7 @@ impl Disk {
             }
         }
         match (root, damaged) {
-            (Some(root), _) => Ok(Machine {
+            (Some(root), _) => Ok(View {
                 name: self.path.clone(),
                 root: Rc::new(root),
                 folder: None,

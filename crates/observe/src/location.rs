@@ -4,11 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use crate::ObserveError;
-use crate::view::{self, Disk, Machine};
+use crate::view::{self, Disk, View};
 
 /// Where a machine is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// Its root is this folder: `/`, or where it is mounted.
     Root(PathBuf),
     /// It is in this image.
@@ -19,10 +19,10 @@ pub enum Place {
 ///
 /// # Errors
 /// What opening meets, and what `look` says.
-pub fn look<T, E: From<ObserveError>>(place: &Place, look: impl FnOnce(Machine<'_>) -> Result<T, E>) -> Result<T, E> {
+pub fn look<T, E: From<ObserveError>>(place: &Location, look: impl FnOnce(View<'_>) -> Result<T, E>) -> Result<T, E> {
     match place {
-        Place::Root(root) => look(view::folder(root).map_err(ObserveError::from)?),
-        Place::Image(image) => {
+        Location::Root(root) => look(view::folder(root).map_err(ObserveError::from)?),
+        Location::Image(image) => {
             let disk = Disk::open(image).map_err(ObserveError::from)?;
             look_into(&disk, || look(disk.machine().map_err(ObserveError::from)?))
         }
