@@ -43,8 +43,11 @@ fn disk(setup: &Setup) -> Vec<String> {
     arguments
 }
 
-/// The code of OVMF and its empty variables.
+/// The code of OVMF and its empty variables: what `OVMF_CODE` and `OVMF_VARS` name, as for `cairn run`, or the machine's own.
 fn uefi() -> Result<(PathBuf, PathBuf)> {
+    if let (Some(code), Some(vars)) = (std::env::var_os("OVMF_CODE"), std::env::var_os("OVMF_VARS")) {
+        return Ok((code.into(), vars.into()));
+    }
     let places = [
         ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
         ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),

@@ -1,5 +1,6 @@
 //! `cairn run` shows the machine's console, leaves the image as it is, and takes the machine with it when it ends.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,9 @@ fn run(cairn: &Cairn) -> Result<()> {
     let disk = folder.path().join("run.raw");
     hello.copy(&disk)?;
     let before = Cmd::new("sha256sum").arg(&disk).ok()?;
-    let mut started = cairn.cmd(["run"]).arg(&disk).start()?;
+    // With the machine's own QEMU, where the tests have another.
+    let mut started =
+        cairn.cmd(["run"]).arg(&disk).env("PATH", own_path()?).env("OVMF_CODE", "").env("OVMF_VARS", "").start()?;
     let mut out = started.child.stdout.take().context("no standard output")?;
     let (tell, said) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -45,4 +48,11 @@ fn run(cairn: &Cairn) -> Result<()> {
     }
     ensure!(Cmd::new("sha256sum").arg(&disk).ok()? == before, "the image has changed");
     Ok(())
+}
+
+/// The search path without what `scripts/emulator` put into it.
+fn own_path() -> Result<OsString> {
+    let (path, other) = (std::env::var_os("PATH").context("no PATH")?, std::env::var_os("CAIRN_EMULATOR"));
+    let own = std::env::split_paths(&path).filter(|folder| Some(folder.as_os_str()) != other.as_deref());
+    Ok(std::env::join_paths(own)?)
 }

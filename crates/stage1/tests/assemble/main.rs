@@ -191,8 +191,9 @@ fn child_that_is_ended() {
             let case = format!("ended at {call} {count}");
             machine.fresh("size=64M");
             let tool = Tool::new("strace", "strace", "end the helper at any change");
-            let inject = format!("inject={call}:signal=SIGKILL:when={count}");
-            let (code, _) = machine.boot_under(tool.args(["-qq", "-o", "/dev/null", "-e", &inject]));
+            let (trace, inject) = (format!("trace={call}"), format!("inject={call}:signal=SIGKILL:when={count}"));
+            let options = ["-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+            let (code, _) = machine.boot_under(tool.args(options));
             machine.stop();
             ended += u32::from(code != Some(0));
             assert_eq!(machine.boot(), (Some(0), String::new()), "{case}");

@@ -206,7 +206,7 @@ pub fn calls(name: &str, root: &Path, kinds: &str) -> Vec<String> {
 fn traced(name: &str, root: &Path, kinds: &str) -> Vec<String> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let strace = Tool::new("strace", "strace", "see what a process does with the disk")
-        .args(["-f", "-qq", "-y", "-e", &format!("trace={kinds}"), "-e", "signal=none", "-o"])
+        .args(["-f", "--seccomp-bpf", "-qq", "-y", "-e", &format!("trace={kinds}"), "-e", "signal=none", "-o"])
         .arg(log.path())
         .arg(std::env::current_exe().unwrap());
     super::as_child(strace, name, root).run().unwrap();
