@@ -9,6 +9,9 @@ use super::topics::{Boot, Question};
 /// The port's name inside.
 pub(super) const PORT: &str = "cairn.verify";
 
+/// The first word from inside: it may be talked to now. What comes before it is the firmware's.
+pub(super) const READY: &str = "cairn-verify-is-ready";
+
 /// A command's standard output and error, and how it ended, as one line of JSON.
 const PRELUDE: &str = "\
 export LC_ALL=C.UTF-8 SYSTEMD_PAGER= SYSTEMD_COLORS=0
@@ -37,11 +40,13 @@ pub(super) fn script(questions: &[Question], boot: Boot) -> String {
 
 /// The strings for SMBIOS type 11, one for each file that is handed to QEMU.
 pub(super) fn credentials(script: &str, cards: &[Card]) -> Vec<String> {
-    // Type=exec: a oneshot would be waited for by the very state that the script waits for.
+    // Type=exec: a oneshot would be waited for by the very state that the script waits for. What is sent before the port is open
+    // in here may be read by the firmware: that of QEMU 10's time takes each port for a console of its own.
     let unit = format!(
         "[Unit]\nDescription=Questions of cairn verify\n\n[Service]\nType=exec\nStandardInput=null\n\
          ExecStart=/bin/sh -c 'until [ -e /dev/virtio-ports/{PORT} ]; do sleep 1; done; \
-         exec 3<>/dev/virtio-ports/{PORT}; head -c {} <&3 >/run/cairn-verify.sh; exec sh /run/cairn-verify.sh'\n",
+         exec 3<>/dev/virtio-ports/{PORT}; echo >&3; echo {READY} >&3; \
+         head -c {} <&3 >/run/cairn-verify.sh; exec sh /run/cairn-verify.sh'\n",
         script.len()
     );
     let dropin = "[Unit]\nWants=cairn-verify.service\n";

@@ -11,7 +11,7 @@ use cairn_process::Running;
 use super::answer::{Answer, Line};
 use super::cards::Card;
 use super::check::Check;
-use super::script::{PORT, credentials, script};
+use super::script::{PORT, READY, credentials, script};
 use super::topics::{Answers, Boot, Question};
 use crate::console;
 use crate::qemu::{Accel, Cause, Display, Drive, Event, Guest, Network, Port, QemuError, Qmp, Serial};
@@ -162,8 +162,8 @@ impl Session {
             serial_prompt: None,
             begin,
             kernel_at: None,
+            script: Some(script),
         };
-        talk.send(script.into_bytes())?;
         let (end, seconds) = talk.listen_to_the_end(hardware)?;
         let Talk { answers, picture, serial_prompt, kernel_at, .. } = talk;
         let length = console.len().map_err(QemuError::io("reading the console"))?;
@@ -207,10 +207,12 @@ struct Talk<'a> {
     serial_prompt: Option<bool>,
     begin: Instant,
     kernel_at: Option<f64>,
+    /// What is still to be sent, when the machine is ready for it.
+    script: Option<String>,
 }
 
 impl Talk<'_> {
-    /// Sends without waiting: the machine reads only when it has started.
+    /// Sends without waiting: how soon the machine reads is its affair.
     fn send(&self, bytes: Vec<u8>) -> Result<(), QemuError> {
         let mut port = self.port.try_clone().map_err(QemuError::io("using the port"))?;
         // Fails when the machine ends first, which is seen elsewhere.
@@ -226,6 +228,13 @@ impl Talk<'_> {
         loop {
             let mut done = false;
             for line in self.lines.read() {
+                if let Some(script) = self.script.take_if(|_| line == READY.as_bytes()) {
+                    self.send(script.into_bytes())?;
+                    continue;
+                }
+                if self.script.is_some() {
+                    continue;
+                }
                 match serde_json::from_slice(&line) {
                     Ok(Line::Answer { id, exit, out, err }) => {
                         self.answers.insert(id, Answer { exit, out: out.0, err: err.0 });
