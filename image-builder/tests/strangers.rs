@@ -45,8 +45,9 @@ fn an_image_that_names_other_files_is_used_by_nobody() {
             &["create", "-q", "-f", "qcow2", "-o", "data_file=d.raw,data_file_raw=on"],
             "its data file 'd.raw'",
         ),
+        // With LUKS qemu-img measures the processor first, and gives up when the kernel's clock has not moved meanwhile.
         (
-            "luks.qcow2",
+            "encrypted.qcow2",
             &[
                 "create",
                 "-q",
@@ -55,7 +56,7 @@ fn an_image_that_names_other_files_is_used_by_nobody() {
                 "-f",
                 "qcow2",
                 "-o",
-                "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
+                "encrypt.format=aes,encrypt.key-secret=s",
             ],
             "it is encrypted",
         ),
