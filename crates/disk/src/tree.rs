@@ -2,12 +2,17 @@
 //! and of the data on the disk, so the same tree gives the same bytes.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
 use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::DiskError;
+
+mod ahead;
+
+use ahead::Item;
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,27 +120,40 @@ impl Tree {
     /// [`DiskError::Tree`] when its directory is not there yet, its path is there already or not a path, a name has more
     /// than 255 bytes, a link has no target, or a hard link does not name an earlier file.
     pub fn push(&mut self, entry: Entry) -> Result<usize, DiskError> {
-        let parent = self.check(&entry).map_err(|why| DiskError::Tree { path: entry.path.clone(), why })?;
+        let parent = self.check_path(&entry).map_err(|why| DiskError::Tree { path: entry.path.clone(), why })?;
+        self.push_into(parent, entry)
+    }
+
+    /// Adds an entry whose path is one, into a directory that is known.
+    fn push_into(&mut self, parent: Option<usize>, entry: Entry) -> Result<usize, DiskError> {
         let index = self.entries.len();
-        self.index.insert(entry.path.clone(), index);
+        let refused = |why| Err(DiskError::Tree { path: entry.path.clone(), why });
+        if let Err(why) = self.check_node(&entry.node) {
+            return refused(why);
+        }
+        match self.index.entry(entry.path.clone()) {
+            MapEntry::Occupied(_) => return refused("it is there already"),
+            MapEntry::Vacant(place) => place.insert(index),
+        };
         self.entries.push(entry);
         self.parents.push(parent);
         Ok(index)
     }
 
-    fn check(&self, entry: &Entry) -> Result<Option<usize>, &'static str> {
-        if self.index.contains_key(&entry.path) {
-            return Err("it is there already");
-        }
-        match &entry.node {
+    fn check_node(&self, node: &Node) -> Result<(), &'static str> {
+        match node {
             Node::Symlink(target) if target.is_empty() || target.len() > 4095 || target.contains('\0') => {
-                return Err("a link's target has 1 to 4095 bytes");
+                Err("a link's target has 1 to 4095 bytes")
             }
             Node::Hardlink(to) if !matches!(self.entries.get(*to), Some(Entry { node: Node::File { .. }, .. })) => {
-                return Err("a hard link names an earlier file");
+                Err("a hard link names an earlier file")
             }
-            _ => {}
+            _ => Ok(()),
         }
+    }
+
+    /// The directory that an entry is to be in.
+    fn check_path(&self, entry: &Entry) -> Result<Option<usize>, &'static str> {
         if entry.path.is_empty() {
             let first = self.entries.is_empty() && entry.node == Node::Dir;
             return if first { Ok(None) } else { Err("the root is a directory and comes first") };
@@ -177,48 +195,44 @@ impl Tree {
     pub fn add_folder(&mut self, at: &str, folder: &Path, options: FolderOptions) -> Result<(), DiskError> {
         let mut links = HashMap::new();
         let metadata = folder.symlink_metadata().map_err(|source| read(folder, source))?;
-        if !at.is_empty() {
-            self.push(entry(at.to_string(), &metadata, options, Node::Dir))?;
-        }
-        let mut waiting = vec![(at.to_string(), folder.to_path_buf())];
-        while let Some((at, folder)) = waiting.pop() {
-            let mut names = Vec::new();
-            for item in folder.read_dir().map_err(|source| read(&folder, source))? {
-                let item = item.map_err(|source| read(&folder, source))?;
-                let name = item.file_name().into_string().map_err(|_| DiskError::Name { path: item.path() })?;
-                // By the name in the open folder: the whole path would be looked up anew for each.
-                let metadata = item.metadata().map_err(|error| read(&item.path(), error))?;
-                names.push((name, metadata));
-            }
-            names.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-            let mut folders = Vec::new();
-            for (name, metadata) in names {
-                let source = folder.join(&name);
-                let path = if at.is_empty() { name } else { format!("{at}/{name}") };
-                if metadata.is_dir() {
-                    folders.push((path.clone(), source.clone()));
+        let top = match at {
+            "" => None,
+            at => Some(self.push(entry(at.to_string(), &metadata, options, Node::Dir))?),
+        };
+        // Each folder that was met, where it is in the tree: its children come after all that are beside it.
+        let mut places = HashMap::from([(folder.to_path_buf(), (at.to_string(), top))]);
+        ahead::walk(folder, |folder, items| {
+            let (at, parent) = places.remove(folder).unwrap_or_default();
+            for item in items {
+                let source = folder.join(&item.name);
+                let Some(name) = item.name.to_str() else { return Err(DiskError::Name { path: source }) };
+                let path = if at.is_empty() { name.to_string() } else { format!("{at}/{name}") };
+                let within = item.metadata.is_dir().then(|| (source.clone(), path.clone()));
+                let index = self.add_one(parent, path, source, item, options, &mut links)?;
+                if let Some((source, path)) = within {
+                    places.insert(source, (path, Some(index)));
                 }
-                self.add_one(path, source, &metadata, options, &mut links)?;
             }
-            waiting.extend(folders.into_iter().rev());
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Adds one file, link or directory.
     fn add_one(
         &mut self,
+        parent: Option<usize>,
         path: String,
         source: PathBuf,
-        metadata: &Metadata,
+        item: Item,
         options: FolderOptions,
         links: &mut HashMap<(u64, u64), usize>,
-    ) -> Result<(), DiskError> {
+    ) -> Result<usize, DiskError> {
+        let Item { metadata, target, .. } = item;
         let kind = metadata.file_type();
         let node = if kind.is_dir() {
             Node::Dir
-        } else if kind.is_symlink() {
-            let target = source.read_link().map_err(|error| read(&source, error))?;
+        } else if let Some(target) = target {
+            let target = target.map_err(|error| read(&source, error))?;
             let target = target.into_os_string().into_string();
             Node::Symlink(target.map_err(|_| DiskError::Name { path: source })?)
         } else if kind.is_file() {
@@ -237,11 +251,11 @@ impl Tree {
             return Err(DiskError::Special { path: source, what });
         };
         let first_of_many = matches!(node, Node::File { .. }) && metadata.nlink() > 1;
-        let index = self.push(entry(path, metadata, options, node))?;
+        let index = self.push_into(parent, entry(path, &metadata, options, node))?;
         if first_of_many {
             links.insert((metadata.dev(), metadata.ino()), index);
         }
-        Ok(())
+        Ok(index)
     }
 }
 

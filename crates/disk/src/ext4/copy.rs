@@ -50,62 +50,84 @@ pub(crate) fn data(
     report: &dyn Report,
     rest: impl FnOnce() -> Result<(), DiskError>,
 ) -> Result<(), DiskError> {
+    // The kernel lets one thread at a time write into a file. So the threads do different things: this one copies what is large, and
+    // mostly writes; the others read many small files for each write.
+    let (large, small): (Vec<_>, Vec<_>) =
+        files.iter().copied().partition(|(entry, _)| len(&tree.entries()[*entry]) >= LARGE);
     let shared = Shared {
         tree,
         layout,
-        files,
+        large: Queue::new(&large, 1),
+        small: Queue::new(&small, BATCH),
         target,
         offset,
         report,
         kernel: Kernel::new(),
-        next: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
         failed: Mutex::default(),
     };
     std::thread::scope(|scope| {
         for _ in 1..threads.min(files.len().div_ceil(BATCH)) {
-            scope.spawn(|| shared.work());
+            scope.spawn(|| shared.work([&shared.small, &shared.large]));
         }
         rest().inspect_err(|_| shared.stop.store(true, Ordering::Relaxed))?;
-        shared.work();
+        shared.work([&shared.large, &shared.small]);
         Ok(())
     })?;
     let mut failed = shared.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     failed.pop_first().map_or(Ok(()), |(_, error)| Err(error))
 }
 
+/// Files that are taken by whoever is free, some at a time.
+struct Queue<'a> {
+    files: &'a [(usize, InodeHandle)],
+    batch: usize,
+    next: AtomicUsize,
+}
+
+impl<'a> Queue<'a> {
+    fn new(files: &'a [(usize, InodeHandle)], batch: usize) -> Queue<'a> {
+        Queue { files, batch, next: AtomicUsize::new(0) }
+    }
+
+    /// The next ones, if there are more.
+    fn take(&self) -> Option<&'a [(usize, InodeHandle)]> {
+        let first = self.next.fetch_add(self.batch, Ordering::Relaxed);
+        self.files.get(first..self.files.len().min(first + self.batch)).filter(|batch| !batch.is_empty())
+    }
+}
+
 struct Shared<'a> {
     tree: &'a Tree,
     layout: &'a Layout,
-    files: &'a [(usize, InodeHandle)],
+    large: Queue<'a>,
+    small: Queue<'a>,
     target: &'a dyn Target,
     offset: u64,
     report: &'a dyn Report,
     kernel: Kernel,
-    next: AtomicUsize,
     stop: AtomicBool,
     /// Failures by the order of the files, not of time: the first of them is told.
     failed: Mutex<BTreeMap<usize, DiskError>>,
 }
 
 impl Shared<'_> {
-    fn work(&self) {
+    /// Takes files until there are none, of one queue after the other.
+    fn work(&self, queues: [&Queue<'_>; 2]) {
         let mut buffer = Buffer { bytes: vec![0; BUFFER + 1], len: 0, at: 0 };
-        while !self.stop.load(Ordering::Relaxed) {
-            let first = self.next.fetch_add(BATCH, Ordering::Relaxed);
-            let Some(batch) = self.files.get(first..self.files.len().min(first + BATCH)).filter(|b| !b.is_empty())
-            else {
-                return;
-            };
-            let mut copied = 0;
+        // What was taken is done, whatever fails elsewhere: the first failure is among what was taken first.
+        let goes_on = || !self.stop.load(Ordering::Relaxed);
+        for batch in queues.into_iter().flat_map(|queue| std::iter::from_fn(move || goes_on().then(|| queue.take())?)) {
+            let (mut copied, mut at) = (0, 0);
             let done = batch.iter().try_for_each(|(entry, handle)| {
+                at = *entry;
                 let entry = &self.tree.entries()[*entry];
                 copied += len(entry);
                 self.file(entry, &self.layout.extents(*handle), &mut buffer)
             });
             if let Err(error) = done.and_then(|()| self.flush(&mut buffer)) {
                 self.stop.store(true, Ordering::Relaxed);
-                self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(first, error);
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(at, error);
                 return;
             }
             self.report.advance(copied);
@@ -305,12 +327,12 @@ mod tests {
         let shared = Shared {
             tree: &Tree::new(),
             layout: &layout,
-            files: &[],
+            large: Queue::new(&[], 1),
+            small: Queue::new(&[], 1),
             target: &target,
             offset: START,
             report: &Quiet,
             kernel: Kernel::new(),
-            next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             failed: Mutex::default(),
         };
