@@ -37,6 +37,6 @@ pub use plan::{PlanError, Shortage, Step, Update};
 pub use present::{FoundFile, Present, Space};
 pub use record::{RECORD_FILE, Record, RecordError};
 pub use set::{BootFile, BootSet, Content, Place, Role, SECTOR, SetError};
-pub use survey::{Partitions, fixed_paths, survey};
+pub use survey::{Loaded, Partitions, fixed_paths, survey, survey_of_running};
 pub use transaction::{ApplyError, Open, Target, apply};
 pub use volume::{Kind, ReadVolume, Volume};

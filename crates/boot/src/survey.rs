@@ -1,11 +1,12 @@
 //! Looks at boot partitions: what of this installation is there, whole or not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
 use crate::entry_name::{ENTRIES, EntryName};
+use crate::generation::{Artifact, Generation};
 use crate::installation::Installation;
 use crate::present::{FoundFile, Present};
 use crate::set::{BootSet, Place};
@@ -25,17 +26,51 @@ pub struct Partitions<'a> {
     pub boot: Option<&'a dyn ReadVolume>,
 }
 
+/// What is taken as read without being read again: the kernel, initrd and device tree that the loader has just brought a machine up
+/// with. It holds for the partition that the loader read them from.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded(BTreeMap<String, Artifact>);
+
+impl Loaded {
+    /// The files of the generation that runs.
+    pub fn of(installation: Installation, running: &Generation) -> Loaded {
+        let Generation { kernel, initrd, device_tree, .. } = running;
+        let kernel = [(installation.kernel(kernel), kernel.clone())];
+        let initrd = initrd.iter().map(|file| (installation.initrd(file), file.clone()));
+        let tree = device_tree.iter().map(|file| (installation.device_tree(file), file.clone()));
+        Loaded(kernel.into_iter().chain(initrd).chain(tree).collect())
+    }
+
+    /// What is in a file of this path and length, if that is known.
+    fn sha256(&self, path: &str, len: u64) -> Option<[u8; 32]> {
+        self.0.get(path).filter(|file| file.size == len).map(|file| file.sha256)
+    }
+}
+
 /// Looks at everything that is ours, and at the files of `fixed` (those that loader or firmware name). Contents of
 /// foreign files are not read.
 ///
 /// # Errors
 /// When a directory cannot be read. A file that cannot be read is told as such in the result.
 pub fn survey(partitions: Partitions<'_>, installation: Installation, fixed: &[String]) -> io::Result<Present> {
+    survey_of_running(partitions, installation, fixed, &Loaded::default())
+}
+
+/// The same, but for the files that the loader has read a moment ago.
+///
+/// # Errors
+/// See [`survey`].
+pub fn survey_of_running(
+    partitions: Partitions<'_>,
+    installation: Installation,
+    fixed: &[String],
+    loaded: &Loaded,
+) -> io::Result<Present> {
     let mut present = Present::default();
     let both = [(Place::Esp, partitions.esp), (Place::Boot, partitions.boot)];
     for (place, volume) in both.into_iter().filter_map(|(place, volume)| Some((place, volume?))) {
         present.space.insert(place, volume.space()?);
-        let mut look = Look { place, volume, installation, present: &mut present };
+        let mut look = Look { place, volume, installation, loaded, present: &mut present };
         for folder in [installation.folder(), installation.grub_folder(), installation.efi_folder(), ENTRIES.into()] {
             look.folder(&folder)?;
         }
@@ -57,6 +92,7 @@ struct Look<'a> {
     place: Place,
     volume: &'a dyn ReadVolume,
     installation: Installation,
+    loaded: &'a Loaded,
     present: &'a mut Present,
 }
 
@@ -127,7 +163,7 @@ impl Look<'_> {
     fn found(&mut self, path: String, len: u64) {
         // One that is longer is none that Cairn wrote, whatever is in it.
         let open = || self.volume.open(&path).and_then(|file| hash(file.take(MOST_FILE))).ok();
-        let sha256 = if len <= MOST_FILE { open() } else { None };
+        let sha256 = if len <= MOST_FILE { self.loaded.sha256(&path, len).or_else(open) } else { None };
         self.present.files.insert((self.place, path), FoundFile { len, sha256 });
     }
 

@@ -28,7 +28,7 @@ pub fn plan(session: &Session) -> anyhow::Result<Good> {
     let observed = &session.observed;
     let booted =
         observed.booted.context("what runs here is none of this machine's generations: nothing is recorded")?;
-    let menu = session.menu(&[])?;
+    let menu = session.menu(&[])?.as_loaded();
     let mut record = session.settled(&menu)?;
     let mut change = Change::default();
     if let Some(variant) = observed.variant.clone() {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_boot::{
-    BootFile, BootSet, EntryName, Generation, Installation, LoaderProgram, MemtestPrograms, Menu, Partitions as Both,
-    PlanError, Present, Record, Role, Update, settle, survey,
+    BootFile, BootSet, EntryName, Generation, Installation, Loaded, LoaderProgram, MemtestPrograms, Menu,
+    Partitions as Both, PlanError, Present, Record, Role, Update, settle, survey, survey_of_running,
 };
 use cairn_machine::Checked;
 use cairn_machine::model::Loader;
@@ -46,6 +46,8 @@ pub struct BootMenu<'a> {
     notes: Vec<String>,
     /// Why nobody knows what the loader's program is: neither can it be made, nor is it to be read.
     unknown: Option<String>,
+    /// What need not be read again ([`BootMenu::as_loaded`]).
+    loaded: Loaded,
     /// What was found on the boot partition, when these files with names that are not ours were looked at too. Kernels and
     /// initrds are read to the end for it, which is done once.
     found: RefCell<Option<(Vec<String>, Present)>>,
@@ -145,8 +147,20 @@ impl<'a> BootMenu<'a> {
             doubts,
             notes,
             unknown,
+            loaded: Loaded::default(),
             found: RefCell::default(),
         })
+    }
+
+    /// Takes kernel and initrd of the generation that runs as the loader has just read them, instead of reading them again at every
+    /// boot. Where the boot partition is there more than once, nobody knows from which one they came.
+    #[must_use]
+    pub fn as_loaded(mut self) -> BootMenu<'a> {
+        let running = self.generations.iter().find(|one| Some(one.number) == self.booted);
+        if let Some(running) = running.filter(|_| self.partitions.mirrors.is_empty()) {
+            self.loaded = Loaded::of(self.installation, running);
+        }
+        self
     }
 
     /// Lets a generation boot at the next start, and only then. For GRUB that is a part of what is planned after this; whether
@@ -189,8 +203,8 @@ impl<'a> BootMenu<'a> {
         {
             return Ok(present.clone());
         }
-        let present =
-            survey(self.partitions.both(), self.installation, &fixed).context("looking at the boot partition")?;
+        let present = survey_of_running(self.partitions.both(), self.installation, &fixed, &self.loaded);
+        let present = present.context("looking at the boot partition")?;
         *self.found.borrow_mut() = Some((fixed, present.clone()));
         Ok(present)
     }

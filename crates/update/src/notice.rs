@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::Context;
 use cairn_boot::Record;
 use cairn_observe::words::numbers;
+use cairn_process::Tool;
 use cairn_process::text::is_deceptive;
 
 /// What is shown; see the system's tmpfiles.d.
@@ -36,19 +37,31 @@ pub fn tell(booted: u64, failed: &[u64], record: &Record) -> anyhow::Result<()> 
         remove(Path::new(WHY))?;
     }
     let path = Path::new(NOTICE);
-    match text(booted, failed, why.as_ref()) {
-        None => remove(path),
+    let changed = match text(booted, failed, why.as_ref()) {
+        None => remove(path)?,
         Some(text) => {
             let folder = path.parent().unwrap_or(Path::new("/"));
-            std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text)).context("writing the notice")
+            std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text)).context("writing the notice")?;
+            true
         }
+    };
+    if changed {
+        show_again();
     }
+    Ok(())
 }
 
-fn remove(path: &Path) -> anyhow::Result<()> {
+/// The login prompts are there already, and what stands above them has changed. A machine without prompts is none the worse.
+fn show_again() {
+    let _ = Tool::new("agetty", "util-linux", "show the notice above the login prompts").arg("--reload").run();
+}
+
+/// Whether it was there.
+fn remove(path: &Path) -> anyhow::Result<bool> {
     match std::fs::remove_file(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(e).with_context(|| format!("removing {}", path.display())),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e).with_context(|| format!("removing {}", path.display())),
     }
 }
 

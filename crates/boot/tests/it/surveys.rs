@@ -81,6 +81,26 @@ fn a_partition_that_cannot_be_read_is_not_taken_for_an_empty_one() {
 }
 
 #[test]
+fn what_the_loader_has_just_read_is_not_read_again() {
+    let mut machine = Machine::new(ROOMY);
+    machine.update().unwrap();
+    let whole = machine.survey().unwrap();
+    let running = machine.generations[0].clone();
+    let kernel = paths(&whole).into_iter().find(|path| path.ends_with("-linux")).unwrap().to_string();
+    // Other bytes, and another length.
+    let damaged = |machine: &mut Machine, change: &dyn Fn(&mut Vec<u8>)| {
+        change(machine.volume.files.get_mut(&kernel).unwrap());
+        let both = Partitions { esp: Some(&machine.volume), boot: None };
+        let loaded = Loaded::of(installation(), &running);
+        survey_of_running(both, installation(), &[], &loaded).unwrap().files[&(Place::Esp, kernel.clone())]
+    };
+    let is = whole.files[&(Place::Esp, kernel.clone())];
+    assert_eq!(damaged(&mut machine, &|bytes| bytes[0] ^= 1), is);
+    assert_ne!(machine.survey().unwrap().files[&(Place::Esp, kernel.clone())], is);
+    assert_ne!(damaged(&mut machine, &|bytes| bytes.truncate(1)), is);
+}
+
+#[test]
 fn where_capitals_make_a_difference_a_name_in_capitals_is_another_s() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("loader/entries")).unwrap();

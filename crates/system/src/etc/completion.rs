@@ -12,7 +12,7 @@ use crate::error::SystemError;
 use crate::tree::Tree;
 use crate::units::{UnitFile, Units};
 
-const UP: &str = include_str!("completion/cairn-boot-check.service");
+const COMPLETE: &str = include_str!("completion/boot-complete.conf");
 const GOOD: &str = include_str!("completion/cairn-boot-good.service");
 const FAILED: &str = include_str!("completion/cairn-boot-failed.service");
 const EMERGENCY: &str = include_str!("completion/emergency.conf");
@@ -40,17 +40,19 @@ pub fn apply(tree: &mut Tree, boot: &Boot, units: &Units) -> Result<(), SystemEr
     tree.link(&format!("systemd/system-generators/{MASKED_GENERATOR}"), "/dev/null")?;
     tree.file("tmpfiles.d/cairn-notice.conf", NOTICE)?;
 
-    put(tree, "cairn-boot-check.service", UP)?;
     put(tree, "cairn-boot-good.service", GOOD)?;
     for (number, check) in (1..).zip(&boot.checks) {
         put(tree, &format!("cairn-boot-check-{number}.service"), &check_unit(number, &check.name))?;
     }
+    let on_trial = match boot.tries {
+        0 => String::new(),
+        _ => format!("OnFailure=cairn-boot-failed.service\nJobTimeoutSec={}\n", boot.deadline),
+    };
+    tree.file("systemd/system/boot-complete.target.d/cairn.conf", format!("{COMPLETE}{on_trial}"))?;
     if boot.tries == 0 {
         return Ok(());
     }
     put(tree, "cairn-boot-failed.service", FAILED)?;
-    let complete = format!("[Unit]\nOnFailure=cairn-boot-failed.service\nJobTimeoutSec={}\n", boot.deadline);
-    tree.file("systemd/system/boot-complete.target.d/cairn.conf", complete)?;
     tree.file("systemd/system/emergency.service.d/cairn.conf", EMERGENCY)?;
     let link = "systemd/system/emergency.target.wants/cairn-boot-failed.service";
     tree.link(link, "/etc/systemd/system/cairn-boot-failed.service")
@@ -105,7 +107,6 @@ mod tests {
         let tree = tree(&boot);
         let link = |path: &str| tree.get(&format!("systemd/system/{path}")).cloned();
         for (path, unit) in [
-            ("boot-complete.target.requires/cairn-boot-check.service", "cairn-boot-check.service"),
             ("boot-complete.target.requires/cairn-boot-check-1.service", "cairn-boot-check-1.service"),
             ("basic.target.wants/cairn-boot-good.service", "cairn-boot-good.service"),
             ("emergency.target.wants/cairn-boot-failed.service", "cairn-boot-failed.service"),
@@ -115,7 +116,7 @@ mod tests {
         let check = tree.text("systemd/system/cairn-boot-check-1.service").unwrap();
         assert!(check.contains("\nDescription=Boot Check: 100 %% sure\n"), "{check}");
         let late = tree.text("systemd/system/boot-complete.target.d/cairn.conf").unwrap();
-        assert!(late.ends_with("\nJobTimeoutSec=90\n"), "{late}");
+        assert!(late.contains("\nRequisite=default.target\n") && late.ends_with("\nJobTimeoutSec=90\n"), "{late}");
         let scripts: Vec<_> = scripts(&boot).collect();
         assert_eq!(scripts, [("lib/cairn/boot-checks/1".into(), "test \"$a\" = '%'\nexit 1\n".into())]);
     }
@@ -126,7 +127,8 @@ mod tests {
         assert!(tree.get("systemd/system/basic.target.wants/cairn-boot-good.service").is_some());
         let restarts = |(path, _): &(&str, &Node)| path.contains("failed") || path.contains("emergency");
         assert_eq!(tree.iter().filter(restarts).count(), 0);
-        assert_eq!(tree.get("systemd/system/boot-complete.target.d/cairn.conf"), None);
+        let complete = tree.text("systemd/system/boot-complete.target.d/cairn.conf").unwrap();
+        assert!(complete.contains("\nRequisite=default.target\n") && !complete.contains("OnFailure"), "{complete}");
     }
 
     /// systemd's own check, where it is installed, finds nothing wrong with the units.
@@ -142,7 +144,7 @@ mod tests {
         for (path, node) in tree(&boot).iter() {
             whole.put(&format!("etc/{path}"), node.clone(), crate::tree::FILE).unwrap();
         }
-        for program in ["lib/cairn/cairn-stage1", "bin/cairn", "bin/sh", "bin/true", "sbin/agetty"] {
+        for program in ["lib/cairn/cairn-stage1", "bin/cairn", "bin/sh"] {
             whole.put(&format!("usr/{program}"), Node::File(b"x".to_vec()), crate::tree::EXECUTABLE).unwrap();
         }
         whole.link("bin", "usr/bin").unwrap();

@@ -33,7 +33,7 @@ pub const COMFORT: [&str; 5] = ["usr/bin/journalctl", "usr/bin/dmesg", "usr/bin/
 pub const OPENED: [&str; 3] = ["libkmod.so.2", "libzstd.so.1", "liblzma.so.5"];
 
 /// Units below `usr/lib/systemd/system`.
-pub const UNITS: [&str; 52] = [
+pub const UNITS: [&str; 51] = [
     "basic.target",
     "emergency.service",
     "emergency.target",
@@ -42,7 +42,6 @@ pub const UNITS: [&str; 52] = [
     "halt.target",
     "initrd-cleanup.service",
     "initrd-fs.target",
-    "initrd-parse-etc.service",
     "initrd-root-device.target",
     "initrd-root-fs.target",
     "initrd-switch-root.service",
@@ -89,7 +88,11 @@ pub const UNITS: [&str; 52] = [
 ];
 
 /// Which of the units are started, by the target that wants them.
-pub const WANTS: [(&str, &str); 7] = [
+///
+/// `initrd-parse-etc.service`, which starts the end of the initrd elsewhere, looks for what the new root's fstab mounts before the
+/// switch. Cairn mounts all of that itself, so the end is wanted by what it comes after.
+pub const WANTS: [(&str, &str); 8] = [
+    ("initrd.target", "initrd-cleanup.service"),
     ("sockets.target", "systemd-journald-dev-log.socket"),
     ("sockets.target", "systemd-journald.socket"),
     ("sockets.target", "systemd-udevd-control.socket"),
@@ -131,17 +134,14 @@ pub const FILES: [(&str, &str); 9] = [
     ("etc/shadow", "root:*:::::::\n"),
     ("etc/systemd/system/emergency.service.d/cairn.conf", SHELL),
     ("etc/systemd/system/rescue.service.d/cairn.conf", SHELL),
-    // Nothing of the new root's fstab is mounted here, so nothing in it is looked for.
-    (
-        "etc/systemd/system/initrd-parse-etc.service.d/cairn.conf",
-        "[Service]\nExecStart=\nExecStart=systemctl --no-block start initrd-cleanup.service\n",
-    ),
-    // Only what may lead to a disk or a keyboard is looked at; the rest waits for the real system, which looks at
-    // everything. Under emulation this saves seconds.
+    // Nothing is switched to that is not whole.
+    ("etc/systemd/system/initrd-cleanup.service.d/cairn.conf", "[Unit]\nRequires=initrd-root-fs.target\n"),
+    // Only devices that may lead to a disk or a keyboard are looked at; the rest, and buses, drivers and modules themselves, wait
+    // for the real system, which looks at everything. Under emulation this saves seconds.
     (
         "etc/systemd/system/systemd-udev-trigger.service.d/cairn.conf",
-        "[Service]\nExecStart=\nExecStart=-/usr/bin/udevadm trigger --type=all --action=add \\\n\
-         --prioritized-subsystem=module,block --subsystem-nomatch=tty --subsystem-nomatch=mem --subsystem-nomatch=vc \\\n\
+        "[Service]\nExecStart=\nExecStart=-/usr/bin/udevadm trigger --type=devices --action=add \\\n\
+         --prioritized-subsystem=block --subsystem-nomatch=tty --subsystem-nomatch=mem --subsystem-nomatch=vc \\\n\
          --subsystem-nomatch=vtconsole --subsystem-nomatch=net --subsystem-nomatch=cpu --subsystem-nomatch=machinecheck \\\n\
          --subsystem-nomatch=memory --subsystem-nomatch=node --subsystem-nomatch=workqueue --subsystem-nomatch=bdi \\\n\
          --subsystem-nomatch=event_source --subsystem-nomatch=clocksource --subsystem-nomatch=clockevents \\\n\
@@ -183,7 +183,7 @@ DefaultDependencies=no
 AssertPathExists=/etc/initrd-release
 RequiresMountsFor=/sysroot
 After=sysroot.mount
-Before=initrd-root-fs.target initrd-parse-etc.service
+Before=initrd-root-fs.target
 OnFailure=emergency.target
 OnFailureJobMode=replace-irreversibly
 

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::modules::name_of;
+use super::modules::{name_of, plain};
 use super::pattern::underscores;
 
 const MAGIC: u32 = 0xB007_F457;
@@ -22,13 +22,15 @@ type Values<'a> = Vec<(u32, &'a str)>;
 /// Keys with their values.
 type Pairs<'a> = BTreeMap<&'a str, Values<'a>>;
 
-/// `modules.dep.bin` of the lines of `modules.dep` whose module `has` accepts.
+/// `modules.dep.bin` of the lines of `modules.dep` whose module `has` accepts, with the paths of plain modules.
 pub fn dependencies(dep: &str, has: &dyn Fn(&str) -> bool) -> Vec<u8> {
     let mut names = Vec::new();
     for (rank, line) in (0..).zip(dep.lines()) {
-        let name = name_of(line.split(':').next().unwrap_or_default());
+        let (path, needs) = line.split_once(':').unwrap_or((line, ""));
+        let name = name_of(path);
         if has(&name) {
-            names.push((name, rank, line));
+            let needs = needs.split_ascii_whitespace().map(|path| format!(" {}", plain(path)));
+            names.push((name, rank, format!("{}:{}", plain(path), needs.collect::<String>())));
         }
     }
     let mut pairs = Pairs::new();
@@ -167,8 +169,8 @@ mod tests {
     #[test]
     fn modules_that_are_there_are_found_and_others_are_not() {
         let index = dependencies(DEP, &|name| name != "cairn_net");
-        assert_eq!(find(&index, "cairn_disk"), ["kernel/a/cairn-disk.ko.xz: kernel/b/cairn.ko.xz"]);
-        assert_eq!(find(&index, "cairn"), ["kernel/b/cairn.ko.xz:"]);
+        assert_eq!(find(&index, "cairn_disk"), ["kernel/a/cairn-disk.ko: kernel/b/cairn.ko"]);
+        assert_eq!(find(&index, "cairn"), ["kernel/b/cairn.ko:"]);
         for absent in ["cairn_net", "cair", "cairn_", "cairn_disk2", "x", ""] {
             assert_eq!(find(&index, absent), Vec::<String>::new(), "{absent}");
         }
@@ -205,7 +207,7 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("lib/modules/6.0");
-        for file in ["kernel/a/cairn-disk.ko.xz", "kernel/b/cairn.ko.xz", "kernel/c/cairn_net.ko"] {
+        for file in ["kernel/a/cairn-disk.ko", "kernel/b/cairn.ko", "kernel/c/cairn_net.ko"] {
             std::fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
             std::fs::write(folder.join(file), "").unwrap();
         }
@@ -218,7 +220,7 @@ mod tests {
             String::from_utf8(tool.arg(dir.path()).arg(name).output().unwrap()).unwrap()
         };
         let blk = modprobe("cairn-disk");
-        let order = ["b/cairn.ko.xz", "a/cairn-disk.ko.xz"].map(|m| blk.find(m));
+        let order = ["b/cairn.ko", "a/cairn-disk.ko"].map(|m| blk.find(m));
         assert!(order.is_sorted() && order[0].is_some(), "{blk}");
         assert_eq!(modprobe("pci:v00001AF4d00001001sv00001AF4"), blk);
         assert_eq!(modprobe("my-disk"), blk);

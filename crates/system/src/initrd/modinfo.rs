@@ -1,5 +1,6 @@
-//! What a kernel module says about itself: the section `.modinfo` of its file, which may be compressed. Pure.
+//! A kernel module's file, which may be compressed, and what the module says about itself in its section `.modinfo`. Pure.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use super::elf;
@@ -11,20 +12,15 @@ const XZ_MEMORY: u32 = 128 << 10;
 /// The same for zstd, as a power of two.
 const ZSTD_WINDOW: u32 = 27;
 
-/// The firmware files that a module names, in their order; `None` if this is no kernel module, plain or compressed by xz or
-/// zstd. A name may have wildcards.
-pub fn firmware(file: &[u8]) -> Option<Vec<String>> {
-    let unpacked;
-    let module = if file.starts_with(b"\x7fELF") {
-        file
-    } else {
-        unpacked = unpack(file)?;
-        &unpacked
-    };
-    let info = elf::section(module, ".modinfo")?;
+/// The module itself and the firmware files that it names, in their order; `None` if this is no kernel module, plain or
+/// compressed by xz or zstd. A name may have wildcards.
+pub fn read(file: &[u8]) -> Option<(Cow<'_, [u8]>, Vec<String>)> {
+    let module = if file.starts_with(b"\x7fELF") { Cow::Borrowed(file) } else { Cow::Owned(unpack(file)?) };
+    let info = elf::section(&module, ".modinfo")?;
     let entries = info.split(|b| *b == 0);
     let named = entries.filter_map(|entry| std::str::from_utf8(entry.strip_prefix(b"firmware=")?).ok());
-    Some(named.map(str::to_string).collect())
+    let named = named.map(str::to_string).collect();
+    Some((module, named))
 }
 
 fn unpack(file: &[u8]) -> Option<Vec<u8>> {
@@ -81,13 +77,14 @@ pub mod tests {
     const XZ: &[u8] = include_bytes!("../../tests/modules/sample.ko.xz");
 
     #[test]
-    fn firmware_is_read_from_plain_and_compressed_modules() {
+    fn modules_and_their_firmware_are_read_from_plain_and_compressed_files() {
         let plain = sample(&["license=GPL", "firmware=a.bin", "depends=", "firmware=b/c.bin", "myfirmware=x"]);
-        let names = Some(vec!["a.bin".to_string(), "b/c.bin".to_string()]);
-        assert_eq!(firmware(&plain), names);
-        assert_eq!(firmware(&zstd::bulk::compress(&plain, 3).unwrap()), names);
-        assert_eq!(firmware(XZ), names);
-        assert_eq!(firmware(&sample(&["license=GPL"])), Some(vec![]));
+        for file in [&plain, &zstd::bulk::compress(&plain, 3).unwrap(), XZ] {
+            let (module, firmware) = read(file).unwrap();
+            assert_eq!(module, plain);
+            assert_eq!(firmware, ["a.bin", "b/c.bin"]);
+        }
+        assert_eq!(read(&sample(&["license=GPL"])).unwrap().1, Vec::<String>::new());
     }
 
     #[test]
@@ -97,12 +94,12 @@ pub mod tests {
         for bytes in
             [&b""[..], b"\x7fELF", b"\x1f\x8b\x08", &plain[..100], &packed[..packed.len() - 1], &XZ[..XZ.len() - 30]]
         {
-            assert_eq!(firmware(bytes), None);
+            assert_eq!(read(bytes), None);
         }
         for at in 0..XZ.len() {
             let mut bad = XZ.to_vec();
             bad[at] ^= 0x55;
-            let _ = firmware(&bad);
+            let _ = read(&bad);
         }
     }
 
@@ -113,6 +110,6 @@ pub mod tests {
         for _ in 0..(MOST >> 20) + 1 {
             std::io::Write::write_all(&mut encoder, &vec![0; 1 << 20]).unwrap();
         }
-        assert_eq!(firmware(&encoder.finish().unwrap()), None);
+        assert_eq!(read(&encoder.finish().unwrap()), None);
     }
 }

@@ -54,6 +54,11 @@ pub fn name_of(path: &str) -> String {
     underscores(file.split('.').next().unwrap_or(file))
 }
 
+/// The path of a module's file without what compressed it.
+pub fn plain(path: &str) -> &str {
+    [".xz", ".zst", ".gz"].iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path)
+}
+
 impl Modules {
     /// From the files' texts.
     pub fn parse(texts: &Texts) -> Modules {
