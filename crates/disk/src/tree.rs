@@ -74,6 +74,8 @@ pub struct Tree {
     entries: Vec<Entry>,
     /// The index of the directory that an entry is in.
     parents: Vec<Option<usize>>,
+    /// Where the name begins in an entry's path.
+    names: Vec<usize>,
     index: HashMap<String, usize>,
 }
 
@@ -109,6 +111,11 @@ impl Tree {
         self.parents.get(entry).copied().flatten()
     }
 
+    /// An entry's name in its directory; `""` for the root.
+    pub(crate) fn name(&self, entry: usize) -> &str {
+        &self.entries[entry].path[self.names[entry]..]
+    }
+
     /// The index of the entry with a path.
     pub fn find(&self, path: &str) -> Option<usize> {
         self.index.get(path).copied()
@@ -135,6 +142,8 @@ impl Tree {
             MapEntry::Occupied(_) => return refused("it is there already"),
             MapEntry::Vacant(place) => place.insert(index),
         };
+        // As long as the directory's path, and a slash.
+        self.names.push(parent.map_or(0, |parent| self.entries[parent].path.len() + 1));
         self.entries.push(entry);
         self.parents.push(parent);
         Ok(index)
@@ -200,17 +209,17 @@ impl Tree {
             at => Some(self.push(entry(at.to_string(), &metadata, options, Node::Dir))?),
         };
         // Each folder that was met, where it is in the tree: its children come after all that are beside it.
-        let mut places = HashMap::from([(folder.to_path_buf(), (at.to_string(), top))]);
-        ahead::walk(folder, |folder, items| {
-            let (at, parent) = places.remove(folder).unwrap_or_default();
+        let mut places = HashMap::from([(0, (at.to_string(), top))]);
+        ahead::walk(folder, |number, folder, items| {
+            let (at, parent) = places.remove(&number).unwrap_or_default();
             for item in items {
                 let source = folder.join(&item.name);
                 let Some(name) = item.name.to_str() else { return Err(DiskError::Name { path: source }) };
                 let path = if at.is_empty() { name.to_string() } else { format!("{at}/{name}") };
-                let within = item.metadata.is_dir().then(|| (source.clone(), path.clone()));
+                let within = item.folder.map(|number| (number, path.clone()));
                 let index = self.add_one(parent, path, source, item, options, &mut links)?;
-                if let Some((source, path)) = within {
-                    places.insert(source, (path, Some(index)));
+                if let Some((number, path)) = within {
+                    places.insert(number, (path, Some(index)));
                 }
             }
             Ok(())

@@ -2,16 +2,20 @@
 //! that, read and written otherwise; by several threads.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cairn_process::Report;
 use mkext4::{InodeHandle, Layout};
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, FallocateFlags, OFlag, fallocate};
+use nix::sys::stat::Mode;
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
 
 use crate::error::DiskError;
 use crate::ext4::BLOCK;
@@ -66,6 +70,7 @@ pub(crate) fn data(
         stop: AtomicBool::new(false),
         failed: Mutex::default(),
     };
+    shared.reserve(files);
     std::thread::scope(|scope| {
         for _ in 1..threads.min(files.len().div_ceil(BATCH)) {
             scope.spawn(|| shared.work([&shared.small, &shared.large]));
@@ -112,9 +117,29 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
+    /// Reserves the room of all data at once where the target is a file of ext4: a reservation for each block would otherwise be made
+    /// while all other threads wait to write. Other file systems may share blocks, which needs no room.
+    fn reserve(&self, files: &[(usize, InodeHandle)]) {
+        let Some(file) = self.target.file().filter(|file| is_on_ext4(file)) else { return };
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for (at, count) in files.iter().flat_map(|(_, handle)| self.layout.extents(*handle)) {
+            let end = at + count.next_multiple_of(BLOCK);
+            match ranges.last_mut() {
+                Some((_, last)) if *last == at => *last = end,
+                _ => ranges.push((at, end)),
+            }
+        }
+        for (at, end) in ranges {
+            let range = i64::try_from(self.offset + at).ok().zip(i64::try_from(end - at).ok());
+            // What cannot be reserved is told when it is written.
+            let _ = range.map(|(at, count)| fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, at, count));
+        }
+    }
+
     /// Takes files until there are none, of one queue after the other.
     fn work(&self, queues: [&Queue<'_>; 2]) {
         let mut buffer = Buffer { bytes: vec![0; BUFFER + 1], len: 0, at: 0 };
+        let mut folder = Folder::default();
         // What was taken is done, whatever fails elsewhere: the first failure is among what was taken first.
         let goes_on = || !self.stop.load(Ordering::Relaxed);
         for batch in queues.into_iter().flat_map(|queue| std::iter::from_fn(move || goes_on().then(|| queue.take())?)) {
@@ -123,7 +148,7 @@ impl Shared<'_> {
                 at = *entry;
                 let entry = &self.tree.entries()[*entry];
                 copied += len(entry);
-                self.file(entry, &self.layout.extents(*handle), &mut buffer)
+                self.file(entry, &self.layout.extents(*handle), &mut folder, &mut buffer)
             });
             if let Err(error) = done.and_then(|()| self.flush(&mut buffer)) {
                 self.stop.store(true, Ordering::Relaxed);
@@ -134,7 +159,13 @@ impl Shared<'_> {
         }
     }
 
-    fn file(&self, entry: &Entry, extents: &[(u64, u64)], buffer: &mut Buffer) -> Result<(), DiskError> {
+    fn file(
+        &self,
+        entry: &Entry,
+        extents: &[(u64, u64)],
+        folder: &mut Folder,
+        buffer: &mut Buffer,
+    ) -> Result<(), DiskError> {
         let Node::File { len, content } = &entry.node else { return Ok(()) };
         match content {
             Content::Bytes(bytes) if bytes.len() as u64 != *len => {
@@ -144,9 +175,7 @@ impl Shared<'_> {
             Content::Bytes(bytes) => self.bytes(bytes, extents, buffer),
             Content::Path(path) => {
                 let read = |source| DiskError::Read { path: path.clone(), source };
-                // No link is followed, and nothing waits for a pipe: it was a file when the tree was read.
-                let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-                let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(read)?;
+                let mut file = folder.open(path).map_err(read)?;
                 if let ([(at, _)], true) = (extents, *len < self.large_from()) {
                     return self.small(&mut file, path, *len, self.offset + at, buffer);
                 }
@@ -280,6 +309,42 @@ impl Shared<'_> {
         self.target
             .write_at(buffer.at, &buffer.bytes[..len])
             .map_err(|error| DiskError::write(self.target.name(), buffer.at, error))
+    }
+}
+
+fn is_on_ext4(file: &File) -> bool {
+    fstatfs(file).is_ok_and(|found| found.filesystem_type() == EXT4_SUPER_MAGIC)
+}
+
+/// The folder that the last file was in, open: most files lie beside the one before, and the whole path would be looked up anew for
+/// each.
+#[derive(Debug, Default)]
+struct Folder {
+    path: PathBuf,
+    open: Option<OwnedFd>,
+}
+
+impl Folder {
+    /// Opens a file. It was one when the tree was read: no link in its place is followed, and nothing waits for a pipe.
+    fn open(&mut self, path: &Path) -> io::Result<File> {
+        let bytes = path.as_os_str().as_bytes();
+        let Some(slash) = bytes.iter().rposition(|byte| *byte == b'/').filter(|slash| *slash > 0) else {
+            return Folder::file(AT_FDCWD, path.as_os_str());
+        };
+        let (folder, name) = (OsStr::from_bytes(&bytes[..slash]), OsStr::from_bytes(&bytes[slash + 1..]));
+        let open = match self.open.take().filter(|_| self.path.as_os_str() == folder) {
+            Some(open) => open,
+            None => {
+                folder.clone_into(self.path.as_mut_os_string());
+                nix::fcntl::open(folder, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?
+            }
+        };
+        Folder::file(self.open.insert(open).as_fd(), name)
+    }
+
+    fn file(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        Ok(nix::fcntl::openat(folder, name, flags, Mode::empty())?.into())
     }
 }
 

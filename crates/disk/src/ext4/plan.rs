@@ -131,7 +131,7 @@ fn declare(tree: &Tree, options: Options) -> mkext4::Result<Declared> {
             continue;
         }
         let parent = tree.parent(index).map_or(ROOT, |parent| handles[parent]);
-        let name = entry.path.rsplit_once('/').map_or(entry.path.as_str(), |(_, name)| name);
+        let name = tree.name(index);
         let handle = match &entry.node {
             Node::Dir => builder.mkdir(parent, name, meta(entry))?,
             Node::Symlink(target) => builder.symlink(parent, name, target, meta(entry))?,

@@ -54,7 +54,7 @@ impl Contents {
             if entry.path.is_empty() {
                 continue;
             }
-            let name = entry.path.rsplit_once('/').map_or(entry.path.as_str(), |(_, name)| name);
+            let name = tree.name(index);
             records[tree.parent(index).unwrap_or(root)] += record(name);
             inodes += 1;
             match &entry.node {
