@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result, ensure};
 use qemu_tests::hello::Hello;
-use qemu_tests::replay::campaign::{self, KINDS};
+use qemu_tests::replay::campaign::{self, Kind, SYSTEMD_BOOT, USER_MODE};
 use qemu_tests::replay::primitive::{Outcome, judge, report, script};
 use qemu_tests::replay::record::{Kernel, Task, record};
 use qemu_tests::replay::script::Hasty;
@@ -23,7 +23,12 @@ const SEQUENCES: Scenario = Scenario {
 const UPGRADE: Scenario = Scenario {
     name: "a real upgrade leaves a machine that boots, wherever the power goes",
     needs: &["qemu-system-x86_64", "mmdebstrap", "sfdisk", "cp"],
-    run: upgrade,
+    run: |cairn| upgrade(cairn, &SYSTEMD_BOOT),
+};
+const USER_MODE_UPGRADE: Scenario = Scenario {
+    name: "so does one in user-mode Linux, whose kernel writes down what it writes",
+    needs: &["linux.uml", "dmsetup", "losetup", "partx", "ldd", "cpio", "mmdebstrap", "sfdisk", "cp"],
+    run: |cairn| upgrade(cairn, &USER_MODE),
 };
 
 /// States of each sequence that another run begins with: one guest takes those of all.
@@ -31,7 +36,7 @@ const AGAIN_STATES: usize = 20;
 
 fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
-    libtest_mimic::run(&arguments, vec![SEQUENCES.trial(), UPGRADE.trial()]).exit();
+    libtest_mimic::run(&arguments, vec![SEQUENCES.trial(), UPGRADE.trial(), USER_MODE_UPGRADE.trial()]).exit();
 }
 
 fn sequences(cairn: &Cairn) -> Result<()> {
@@ -79,13 +84,13 @@ fn sequences(cairn: &Cairn) -> Result<()> {
     Ok(())
 }
 
-fn upgrade(cairn: &Cairn) -> Result<()> {
+fn upgrade(cairn: &Cairn, kind: &Kind) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("replay-").tempdir_in(&cairn.work)?;
     let disk = folder.path().join("disk.raw");
     Hello::get(cairn)?.copy(&disk)?;
     let how = Thorough { subsets: 200, seed: 3, torn: 16 };
-    let all = campaign::torture(&KINDS[0], &disk, 1, how, folder.path())?;
-    print!("{}{}{}", report::SESSIONS, report::sessions(&KINDS[0], &all), report::examples(&all));
+    let all = campaign::torture(kind, &disk, 1, how, folder.path())?;
+    print!("{}{}{}", report::SESSIONS, report::sessions(kind, &all), report::examples(&all));
     for judged in &all {
         ensure!(judged.verdicts.count.states > 2000, "{:?}: few states", judged.verdicts.count);
         ensure!(judged.verdicts.bad == (0, 0), "{:?}", judged.verdicts.examples);

@@ -19,7 +19,7 @@ use crate::cairn::{Cairn, repository};
 use crate::disk::partitions;
 use crate::judge::fat::Fat;
 use crate::judge::grub::Platform;
-use crate::machine::Firmware;
+use crate::machine::{Firmware, Setup};
 
 /// A kind of machine.
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +30,22 @@ pub struct Kind {
     pub example: &'static str,
     /// What it boots with, in turns.
     pub firmware: &'static [Firmware],
+    /// What it runs in while it is recorded.
+    pub machine: fn(&Path) -> Setup,
 }
+
+/// systemd-boot, all of it emulated.
+pub const SYSTEMD_BOOT: Kind =
+    Kind { name: "systemd-boot", example: "hello", firmware: &[Firmware::Uefi], machine: Setup::new };
+/// The same in user-mode Linux: another kernel writes, and another recorder than QEMU's writes down what.
+pub const USER_MODE: Kind = Kind { name: "user-mode", machine: Setup::uml, ..SYSTEMD_BOOT };
 
 /// The kinds that are tortured. GRUB's disk is hybrid: every state of it is judged for both firmwares, and one session is
 /// with the one, the next with the other.
-pub const KINDS: [Kind; 2] = [
-    Kind { name: "systemd-boot", example: "hello", firmware: &[Firmware::Uefi] },
-    Kind { name: "GRUB", example: "grub", firmware: &[Firmware::Uefi, Firmware::Bios] },
+pub const KINDS: [Kind; 3] = [
+    SYSTEMD_BOOT,
+    Kind { name: "GRUB", example: "grub", firmware: &[Firmware::Uefi, Firmware::Bios], machine: Setup::new },
+    USER_MODE,
 ];
 
 /// What is done, boot after boot. A new generation has the kernel module that is named in its initrd, or else the initrd
@@ -156,7 +165,7 @@ pub fn torture(kind: &Kind, disk: &Path, sessions: usize, how: Thorough, folder:
         let firmware = kind.firmware[(number - 1) % kind.firmware.len()];
         let session = match Session::kept(&folder)? {
             Some(session) => session,
-            None => record(firmware, disk, &commands, &folder)
+            None => record(&(kind.machine)(disk).firmware(firmware), &commands, &folder)
                 .with_context(|| format!("{}, session {number}", kind.name))?,
         };
         eprintln!("{}, session {number}: recorded in {} s", kind.name, began.elapsed().as_secs());

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::log::Log;
 use crate::guest::Guest;
-use crate::machine::{Firmware, Setup};
+use crate::machine::{MARK, Setup};
 
 /// Until `cairn boot good` has run, if it is to run at all, and all is on the disk.
 const SETTLED: &str = "systemctl is-system-running --wait >/dev/null; \
@@ -49,37 +50,64 @@ impl Session {
 const BEFORE: &str = "before.raw";
 const DONE: &str = "done";
 
-/// Boots `disk`, which is written to, runs the commands (each with a name for the report) as root, and switches the
-/// machine off.
+/// Boots this machine, whose disk is written to, runs the commands (each with a name for the report) as root, and switches
+/// the machine off.
 ///
 /// # Errors
-/// When the machine does not come up or a command fails.
-pub fn record(firmware: Firmware, disk: &Path, commands: &[(String, String)], folder: &Path) -> Result<Session> {
-    let (before, log) = (folder.join(BEFORE), folder.join("log"));
+/// When the machine does not come up or a command fails, or not all of it is in the log.
+pub fn record(machine: &Setup, commands: &[(String, String)], folder: &Path) -> Result<Session> {
+    let (before, log, disk) = (folder.join(BEFORE), folder.join("log"), machine.image());
     // What is there is from an attempt that did not come to its end.
     let (from, to) = if before.exists() { (before.as_path(), disk) } else { (disk, before.as_path()) };
     crate::Cmd::new("cp").args(["--reflink=auto", "--sparse=always"]).arg(from).arg(to).ok()?;
     File::create(&log)?;
-    let mut guest = Guest::start(&Setup::new(disk).firmware(firmware).recorded(&log))?;
+    let mut guest = Guest::start(&machine.clone().recorded(&log))?;
     let mut done = Vec::new();
-    guest.run(SETTLED)?;
-    done.push(("boot".into(), entries(&log)?));
+    settle(&mut guest, machine, "boot", &log, &mut done)?;
     for (name, command) in commands {
         if let Err(error) = guest.run(command) {
             let kernel = guest.run("dmesg | tail -n 30").unwrap_or_default();
             return Err(error.context(format!("{name} on the machine, whose kernel said at last:\n{kernel}")));
         }
-        guest.run(SETTLED)?;
-        done.push((name.clone(), entries(&log)?));
+        settle(&mut guest, machine, name, &log, &mut done)?;
     }
     guest.power_off()?;
+    if !machine.emulated() {
+        marked(&log, &mut done)?;
+    }
     done.push(("power off".into(), entries(&log)?));
     let session = Session { before, log, done };
     session.keep(folder)?;
     Ok(session)
 }
 
-/// How many entries a log has, as its superblock says; that is written at each flush.
+/// Waits until all is on the disk, and keeps how far the log is then.
+fn settle(guest: &mut Guest, machine: &Setup, name: &str, log: &Path, done: &mut Vec<(String, u64)>) -> Result<()> {
+    guest.run(SETTLED)?;
+    let far = if machine.emulated() {
+        entries(log)?
+    } else {
+        // A recorder in the guest is behind: its log can be asked at the end only.
+        guest.run(&format!("{MARK} {}", done.len()))?;
+        0
+    };
+    done.push((name.to_string(), far));
+    Ok(())
+}
+
+/// Looks for the places in a log whose marks are their numbers. One that is missing says that the recorder gave up.
+fn marked(log: &Path, done: &mut [(String, u64)]) -> Result<()> {
+    let log = Log::read(log, 0..0)?;
+    for (n, (name, far)) in done.iter_mut().enumerate() {
+        let mark = n.to_string();
+        let place = log.marks().find(|(word, _)| *word == mark);
+        *far = place.with_context(|| format!("the log does not say where '{name}' was over"))?.1;
+    }
+    Ok(())
+}
+
+/// How many entries a log has, as its superblock says. QEMU writes that at each flush; Linux at each mark, and with what need
+/// not be flushed.
 fn entries(log: &Path) -> Result<u64> {
     let mut header = [0; 24];
     File::open(log)?.read_exact(&mut header).context("the log has no superblock yet")?;
