@@ -141,8 +141,8 @@ fn boots(kind: &Kind, image: &Path, range: &Range<u64>) -> Result<Boots> {
 pub struct Judged {
     /// Its number, from 1.
     pub number: usize,
-    /// What it was with.
-    pub firmware: Firmware,
+    /// What it was with, if with any.
+    pub firmware: Option<Firmware>,
     /// What was recorded.
     pub session: Session,
     /// What was found.
@@ -163,9 +163,10 @@ pub fn torture(kind: &Kind, disk: &Path, sessions: usize, how: Thorough, folder:
         let commands: Vec<_> = commands.iter().map(|command| ((*command).to_string(), shell(command))).collect();
         let began = Instant::now();
         let firmware = kind.firmware[(number - 1) % kind.firmware.len()];
+        let machine = (kind.machine)(disk).firmware(firmware);
         let session = match Session::kept(&folder)? {
             Some(session) => session,
-            None => record(&(kind.machine)(disk).firmware(firmware), &commands, &folder)
+            None => record(&machine, range.clone(), &commands, &folder)
                 .with_context(|| format!("{}, session {number}", kind.name))?,
         };
         eprintln!("{}, session {number}: recorded in {} s", kind.name, began.elapsed().as_secs());
@@ -173,6 +174,7 @@ pub fn torture(kind: &Kind, disk: &Path, sessions: usize, how: Thorough, folder:
         let verdicts = judge(&session, range.clone(), &boots, how)?;
         let (states, took) = (verdicts.count.states, began.elapsed().as_secs());
         eprintln!("{}, session {number}: {states} states in {took} s, bad: {:?}", kind.name, verdicts.bad);
+        let firmware = machine.emulated().then_some(firmware);
         all.push(Judged { number, firmware, session, verdicts });
     }
     Ok(all)

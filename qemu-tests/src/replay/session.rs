@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
+use super::image::{Base, Image};
 use super::log::Log;
 use crate::guest::Guest;
 use crate::machine::{MARK, Setup};
@@ -14,6 +16,9 @@ use crate::machine::{MARK, Setup};
 const SETTLED: &str = "systemctl is-system-running --wait >/dev/null; \
                        while systemctl list-jobs --no-legend | grep -q cairn-boot; do sleep 1; done; \
                        sync; echo 3 >/proc/sys/vm/drop_caches; sync -d /boot";
+
+/// The boot partition as the end of a machine leaves it, while there still is somebody to say in a log that all of it is there.
+const LEFT: &str = "umount /boot && sync";
 
 /// A boot that was recorded.
 #[derive(Debug, Clone)]
@@ -41,6 +46,17 @@ impl Session {
         Ok(Some(Session { before: folder.join(BEFORE), log: folder.join("log"), done }))
     }
 
+    /// Whether the log, replayed on the disk before, makes these sectors what they are on the disk after.
+    fn tells_all(&self, after: &Path, partition: Range<u64>) -> Result<()> {
+        let log = Log::read(&self.log, partition.clone())?;
+        let mut image = Image::new(Base::read(&self.before, partition.clone())?, partition.start, &log);
+        log.entries.iter().for_each(|entry| image.apply(entry, |_| true));
+        let after = Image::new(Base::read(after, partition.clone())?, partition.start, &Log::default());
+        let other = (0..image.sectors()).find(|n| image.sector(*n) != after.sector(*n));
+        ensure!(other.is_none(), "sector {other:?} of the partition is not as the log says");
+        Ok(())
+    }
+
     fn keep(&self, folder: &Path) -> Result<()> {
         let lines = self.done.iter().map(|(what, number)| format!("{number} {what}\n"));
         Ok(std::fs::write(folder.join(DONE), lines.collect::<String>())?)
@@ -54,8 +70,8 @@ const DONE: &str = "done";
 /// the machine off.
 ///
 /// # Errors
-/// When the machine does not come up or a command fails, or not all of it is in the log.
-pub fn record(machine: &Setup, commands: &[(String, String)], folder: &Path) -> Result<Session> {
+/// When the machine does not come up or a command fails, or the log does not tell how `partition` came to what it is.
+pub fn record(machine: &Setup, partition: Range<u64>, commands: &[(String, String)], folder: &Path) -> Result<Session> {
     let (before, log, disk) = (folder.join(BEFORE), folder.join("log"), machine.image());
     // What is there is from an attempt that did not come to its end.
     let (from, to) = if before.exists() { (before.as_path(), disk) } else { (disk, before.as_path()) };
@@ -63,36 +79,38 @@ pub fn record(machine: &Setup, commands: &[(String, String)], folder: &Path) -> 
     File::create(&log)?;
     let mut guest = Guest::start(&machine.clone().recorded(&log))?;
     let mut done = Vec::new();
-    settle(&mut guest, machine, "boot", &log, &mut done)?;
+    guest.run(SETTLED)?;
+    done.push(("boot".into(), far(&mut guest, machine, 0, &log)?));
     for (name, command) in commands {
         if let Err(error) = guest.run(command) {
             let kernel = guest.run("dmesg | tail -n 30").unwrap_or_default();
             return Err(error.context(format!("{name} on the machine, whose kernel said at last:\n{kernel}")));
         }
-        settle(&mut guest, machine, name, &log, &mut done)?;
+        guest.run(SETTLED)?;
+        done.push((name.clone(), far(&mut guest, machine, done.len(), &log)?));
     }
-    guest.power_off()?;
-    if !machine.emulated() {
+    if machine.emulated() {
+        guest.power_off()?;
+        done.push(("power off".into(), entries(&log)?));
+    } else {
+        guest.run(LEFT)?;
+        done.push(("power off".into(), far(&mut guest, machine, done.len(), &log)?));
+        guest.power_off()?;
         marked(&log, &mut done)?;
     }
-    done.push(("power off".into(), entries(&log)?));
     let session = Session { before, log, done };
+    session.tells_all(disk, partition)?;
     session.keep(folder)?;
     Ok(session)
 }
 
-/// Waits until all is on the disk, and keeps how far the log is then.
-fn settle(guest: &mut Guest, machine: &Setup, name: &str, log: &Path, done: &mut Vec<(String, u64)>) -> Result<()> {
-    guest.run(SETTLED)?;
-    let far = if machine.emulated() {
-        entries(log)?
-    } else {
-        // A recorder in the guest is behind: its log can be asked at the end only.
-        guest.run(&format!("{MARK} {}", done.len()))?;
-        0
-    };
-    done.push((name.to_string(), far));
-    Ok(())
+/// How far the log is. A recorder in the guest is behind, and can be asked at the end only: it gets a mark with this number.
+fn far(guest: &mut Guest, machine: &Setup, number: usize, log: &Path) -> Result<u64> {
+    if machine.emulated() {
+        return entries(log);
+    }
+    guest.run(&format!("{MARK} {number}"))?;
+    Ok(0)
 }
 
 /// Looks for the places in a log whose marks are their numbers. One that is missing says that the recorder gave up.
@@ -106,8 +124,7 @@ fn marked(log: &Path, done: &mut [(String, u64)]) -> Result<()> {
     Ok(())
 }
 
-/// How many entries a log has, as its superblock says. QEMU writes that at each flush; Linux at each mark, and with what need
-/// not be flushed.
+/// How many entries QEMU's log has, as its superblock says; that is written at each flush.
 fn entries(log: &Path) -> Result<u64> {
     let mut header = [0; 24];
     File::open(log)?.read_exact(&mut header).context("the log has no superblock yet")?;
