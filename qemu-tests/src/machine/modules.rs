@@ -23,10 +23,12 @@ const UNIT: &str = "\
 Description=Load What User-Mode Linux Needs
 DefaultDependencies=no
 Before=sysinit.target cairn-assemble.service systemd-udev-trigger.service
+FailureAction=poweroff-force
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+StandardError=journal+console
 ExecStart=/usr/sbin/modprobe -a MODULES
 ";
 

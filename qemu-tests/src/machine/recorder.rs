@@ -15,18 +15,19 @@ use anyhow::{Context, Result};
 use crate::Cmd;
 use crate::command::find;
 
-/// What it needs of the kernel.
+/// What it needs of the kernel, besides what all machines do.
 pub const MODULES: [&str; 3] = ["dm-mod", "dm-log-writes", "loop"];
-/// The programs.
-pub const PROGRAMS: [&str; 4] = ["cp", "dmsetup", "losetup", "partx"];
+/// The programs, which are in packages that `scripts/setup` names.
+const PROGRAMS: [&str; 4] = ["cp", "dmsetup", "losetup", "partx"];
 /// Of more than this one udev would have to hear.
 pub const ONE_LOOP: &str = "loop.max_loop=1";
 /// With a word behind it: makes that the name of a place in the log. It comes after all that was flushed.
 pub const MARK: &str = "sh /run/recorder/mark";
 /// As large as a log may become; it takes the room of what is in it.
-pub const ROOM: u64 = 8 << 30;
+pub const ROOM: u64 = 4 << 30;
 
-/// The initrd does this once the modules are there. The disk is the first one, and its log the second.
+/// The initrd does this once the modules are there. The disk is the first one, and its log the second. It waits for no word of
+/// udev's, which comes later.
 pub const BEGIN: &str = "sh -e /recorder/begin";
 const SCRIPTS: [(&str, &str); 3] = [
     ("with", "with() { program=$1; shift; $here/loader --library-path $here $here/$program \"$@\"; }\n"),
