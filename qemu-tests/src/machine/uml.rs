@@ -97,6 +97,7 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
         plain && !setup.watchdog && !setup.network,
         "user-mode Linux has neither controllers, a second processor, a watchdog nor a way into the network"
     );
+    ensure!(setup.log.is_none() || !setup.reboots, "a recorder begins its log anew at each start");
     let entry = menu::picked(&setup.image, setup.firmware)?;
     let initrd = folder.join("initrd");
     let mut joined = File::create(&initrd)?;
@@ -123,6 +124,7 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
         vec![format!("ubd0={},{image}", layer.display())]
     };
     if let Some(log) = &setup.log {
+        // `d`: it is no layer over another disk, whatever it begins with.
         File::create(log)?.set_len(recorder::ROOM)?;
         disks.extend([format!("ubd1d={}", log.display()), recorder::ONE_LOOP.into()]);
     }
