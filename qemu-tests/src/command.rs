@@ -226,9 +226,14 @@ impl Drop for Started {
 
 /// Whether a program is on `PATH`, or where Debian keeps an administrator's programs.
 pub fn have(program: &str) -> bool {
+    find(program).is_some()
+}
+
+/// Where a program is.
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let admin = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(admin).any(|dir| dir.join(program).is_file())
+    std::env::split_paths(&path).chain(admin).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
 /// Two files hold the same bytes.

@@ -10,6 +10,7 @@
 
 mod modules;
 mod qemu;
+mod recorder;
 mod uml;
 
 use std::fs::File;
@@ -25,6 +26,7 @@ use crate::command::Started;
 use crate::qmp::Qmp;
 
 pub(crate) use qemu::{EMULATED, RECORDED_DISK};
+pub(crate) use recorder::MARK;
 
 /// What a disk hangs on: QEMU's devices, the disk itself last.
 pub type Controller = &'static [&'static str];
@@ -134,12 +136,25 @@ impl Setup {
         self
     }
 
-    /// Writes go into the image, and each one into this log; see [`crate::replay`]. Two processors have them in flight.
+    /// Writes go into the image, and each one into this log; see [`crate::replay`]. Two emulated processors have them in flight.
     #[must_use]
     pub fn recorded(mut self, log: &Path) -> Setup {
-        (self.persist, self.processors, self.log) = (true, 2, Some(log.into()));
-        self.devices = vec![RECORDED_DISK.into()];
+        (self.persist, self.log) = (true, Some(log.into()));
+        if self.emulated {
+            self.processors = 2;
+            self.devices = vec![RECORDED_DISK.into()];
+        }
         self
+    }
+
+    /// Its disk.
+    pub fn image(&self) -> &Path {
+        &self.image
+    }
+
+    /// Whether it is a whole machine, with firmware and a loader.
+    pub fn emulated(&self) -> bool {
+        self.emulated
     }
 
     /// Starts it.

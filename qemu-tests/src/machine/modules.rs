@@ -1,5 +1,5 @@
 //! What user-mode Linux needs besides the generation's own initrd: its modules, loaded before the root is put together. After
-//! that they are out of reach, since `/usr` is the base's.
+//! that they are out of reach, since `/usr` is the base's. A recorder comes with them, where there is to be one.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
+use super::recorder;
 use crate::{Cairn, Cmd};
 
 /// The root is an overlay; the boot partition is FAT, with the names that the kernel wants for it by itself and those that
@@ -21,68 +22,100 @@ const UNIT: &str = "\
 [Unit]
 Description=Load What User-Mode Linux Needs
 DefaultDependencies=no
-Before=sysinit.target cairn-assemble.service
+Before=sysinit.target cairn-assemble.service systemd-udev-trigger.service
+FailureAction=poweroff-force
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+StandardError=journal+console
 ExecStart=/usr/sbin/modprobe -a MODULES
 ";
 
 /// The archive for the kernel, uncompressed; made once.
 pub fn archive(cairn: &Cairn) -> Result<PathBuf> {
-    let release = Cmd::new("linux.uml").arg("--version").ok()?.trim().to_string();
-    let from = PathBuf::from("/usr/lib/uml/modules").join(&release);
+    let from = Modules::of_the_kernel()?;
     let unit = UNIT.replace("MODULES", &MODULES.join(" "));
-    let built = std::fs::metadata(from.join("modules.dep.bin"))
-        .with_context(|| format!("no modules for user-mode Linux {release}"))?
-        .modified()?;
-    let print = format!("{:x}", Sha256::digest(format!("{release}{unit}{INDICES:?}{built:?}")));
+    let built = std::fs::metadata(from.folder.join("modules.dep.bin"))?.modified()?;
+    let print = format!("{:x}", Sha256::digest(format!("{}{unit}{INDICES:?}{built:?}", from.release)));
     let archive = cairn.work.join(format!("uml-{}.cpio", &print[..16]));
     let turn = File::create(cairn.work.join("uml.turn"))?;
     turn.lock().context("waiting for the others")?;
     if !archive.exists() {
-        make(&from, &release, &unit, &archive)?;
+        let tree = tempfile::tempdir()?;
+        from.put(&MODULES, &unit, tree.path())?;
+        pack(tree.path(), &archive)?;
     }
     Ok(archive)
 }
 
-fn make(from: &Path, release: &str, unit: &str, archive: &Path) -> Result<()> {
+/// The same with a recorder, into this file: its programs may be others tomorrow.
+pub fn with_recorder(archive: &Path) -> Result<()> {
+    let modules: Vec<&str> = MODULES.into_iter().chain(recorder::MODULES).collect();
+    // The unit's last section says what it starts.
+    let unit = format!("{}ExecStart={}\n", UNIT.replace("MODULES", &modules.join(" ")), recorder::BEGIN);
     let tree = tempfile::tempdir()?;
-    let put = |path: &str| -> Result<PathBuf> {
-        let to = tree.path().join(path);
-        std::fs::create_dir_all(to.parent().context("no folder")?)?;
-        Ok(to)
-    };
-    let units = "etc/systemd/system";
-    std::fs::write(put(&format!("{units}/user-mode-linux.service"))?, unit)?;
-    let wants = put(&format!("{units}/sysinit.target.requires/user-mode-linux.service"))?;
-    std::os::unix::fs::symlink("../user-mode-linux.service", wants)?;
-    let to = format!("usr/lib/modules/{release}");
-    let files = files(&std::fs::read_to_string(from.join("modules.dep"))?)?;
-    for file in files.iter().map(String::as_str).chain(INDICES) {
-        std::fs::copy(from.join(file), put(&format!("{to}/{file}"))?).with_context(|| format!("copying {file}"))?;
+    Modules::of_the_kernel()?.put(&modules, &unit, tree.path())?;
+    recorder::put(tree.path())?;
+    pack(tree.path(), archive)
+}
+
+/// Where the kernel's modules are.
+struct Modules {
+    release: String,
+    folder: PathBuf,
+}
+
+impl Modules {
+    fn of_the_kernel() -> Result<Modules> {
+        let release = Cmd::new("linux.uml").arg("--version").ok()?.trim().to_string();
+        let folder = PathBuf::from("/usr/lib/uml/modules").join(&release);
+        ensure!(folder.is_dir(), "no modules for user-mode Linux {release}");
+        Ok(Modules { release, folder })
     }
-    // Whole or not at all.
+
+    /// Puts these modules, and the unit that loads them, into an initrd's tree.
+    fn put(&self, modules: &[&str], unit: &str, tree: &Path) -> Result<()> {
+        let put = |path: &str| -> Result<PathBuf> {
+            let to = tree.join(path);
+            std::fs::create_dir_all(to.parent().context("no folder")?)?;
+            Ok(to)
+        };
+        let units = "etc/systemd/system";
+        std::fs::write(put(&format!("{units}/user-mode-linux.service"))?, unit)?;
+        let wants = put(&format!("{units}/sysinit.target.requires/user-mode-linux.service"))?;
+        std::os::unix::fs::symlink("../user-mode-linux.service", wants)?;
+        let to = format!("usr/lib/modules/{}", self.release);
+        let files = files(&std::fs::read_to_string(self.folder.join("modules.dep"))?, modules)?;
+        for file in files.iter().map(String::as_str).chain(INDICES) {
+            let to = put(&format!("{to}/{file}"))?;
+            std::fs::copy(self.folder.join(file), to).with_context(|| format!("copying {file}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whole or not at all.
+fn pack(tree: &Path, archive: &Path) -> Result<()> {
     let new = archive.with_extension("new");
     let list = "find . -mindepth 1 | LC_ALL=C sort | cpio --quiet --owner 0:0 -o -H newc >\"$0\"";
-    Cmd::new("sh").args(["-c", list]).arg(&new).dir(tree.path()).ok()?;
+    Cmd::new("sh").args(["-c", list]).arg(&new).dir(tree).ok()?;
     Ok(std::fs::rename(new, archive)?)
 }
 
 /// The files of the modules that are wanted, and of all that these need. What is in no list is in the kernel itself.
-fn files(dependencies: &str) -> Result<BTreeSet<String>> {
+fn files(dependencies: &str, modules: &[&str]) -> Result<BTreeSet<String>> {
     // `fat.ko`, or compressed.
     let name =
         |path: &str| path.rsplit('/').next().and_then(|file| file.split('.').next()).map(|n| n.replace('_', "-"));
     let mut found = BTreeSet::new();
     for line in dependencies.lines() {
         let (file, needs) = line.split_once(':').with_context(|| format!("no list of needs: {line}"))?;
-        if MODULES.iter().any(|module| name(module) == name(file)) {
+        if modules.iter().any(|module| name(module) == name(file)) {
             // All of them, those of a need as well.
             found.extend(needs.split_whitespace().chain([file]).map(str::to_string));
         }
     }
-    ensure!(!found.is_empty(), "user-mode Linux has none of the modules {MODULES:?}");
+    ensure!(!found.is_empty(), "user-mode Linux has none of the modules {modules:?}");
     Ok(found)
 }

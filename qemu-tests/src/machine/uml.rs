@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::Pid;
 
-use super::{Setup, modules};
+use super::{Setup, modules, recorder};
 use crate::Cairn;
 use crate::command::{Cmd, Started};
 use crate::menu;
@@ -94,26 +94,40 @@ fn marked(mark: &str) -> Vec<i32> {
 pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
     let plain = setup.devices == super::VIRTIO && setup.processors == 1;
     ensure!(
-        plain && !setup.watchdog && !setup.network && setup.log.is_none(),
-        "user-mode Linux has neither controllers, a second processor, a watchdog, a way into the network nor a log"
+        plain && !setup.watchdog && !setup.network,
+        "user-mode Linux has neither controllers, a second processor, a watchdog nor a way into the network"
     );
+    ensure!(setup.log.is_none() || !setup.reboots, "a recorder begins its log anew at each start");
     let entry = menu::picked(&setup.image, setup.firmware)?;
     let initrd = folder.join("initrd");
     let mut joined = File::create(&initrd)?;
+    let archive = match setup.log {
+        None => modules::archive(&Cairn::find()?)?,
+        Some(_) => {
+            let archive = folder.join("recorder.cpio");
+            modules::with_recorder(&archive)?;
+            archive
+        }
+    };
     // What is not compressed comes first.
-    std::io::copy(&mut File::open(modules::archive(&Cairn::find()?)?)?, &mut joined)?;
+    std::io::copy(&mut File::open(archive)?, &mut joined)?;
     entry.initrds.iter().try_for_each(|bytes| std::io::copy(&mut bytes.as_slice(), &mut joined).map(drop))?;
     drop(joined);
 
     let image = setup.image.display();
-    let disk = if setup.persist {
-        format!("ubd0={image}")
+    let mut disks = if setup.persist {
+        vec![format!("ubd0={image}")]
     } else {
         // Made anew at each start.
         let layer = folder.join("written");
         let _ = std::fs::remove_file(&layer);
-        format!("ubd0={},{image}", layer.display())
+        vec![format!("ubd0={},{image}", layer.display())]
     };
+    if let Some(log) = &setup.log {
+        // `d`: it is no layer over another disk, whatever it begins with.
+        File::create(log)?.set_len(recorder::ROOM)?;
+        disks.extend([format!("ubd1d={}", log.display()), recorder::ONE_LOOP.into()]);
+    }
     let (console, its) = UnixStream::pair()?;
     // Another one at each start, or the end of the last one would be that of the next.
     let own = tempfile::Builder::new().prefix("uml-").tempdir_in(folder)?.keep();
@@ -123,7 +137,7 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
         .arg(format!("mem={}M", MEMORY >> 20))
         .arg(&mark)
         .arg(format!("initrd={}", initrd.display()))
-        .arg(disk)
+        .args(disks)
         // The serial line is the socket; screens there are none.
         .args(["ssl0=fd:0,fd:1", "con=null"])
         .args(entry.options.split_whitespace())

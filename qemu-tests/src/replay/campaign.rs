@@ -19,7 +19,7 @@ use crate::cairn::{Cairn, repository};
 use crate::disk::partitions;
 use crate::judge::fat::Fat;
 use crate::judge::grub::Platform;
-use crate::machine::Firmware;
+use crate::machine::{Firmware, Setup};
 
 /// A kind of machine.
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +30,22 @@ pub struct Kind {
     pub example: &'static str,
     /// What it boots with, in turns.
     pub firmware: &'static [Firmware],
+    /// What it runs in while it is recorded.
+    pub machine: fn(&Path) -> Setup,
 }
+
+/// systemd-boot, all of it emulated.
+pub const SYSTEMD_BOOT: Kind =
+    Kind { name: "systemd-boot", example: "hello", firmware: &[Firmware::Uefi], machine: Setup::new };
+/// The same in user-mode Linux: another kernel writes, and another recorder than QEMU's writes down what.
+pub const USER_MODE: Kind = Kind { name: "user-mode", machine: Setup::uml, ..SYSTEMD_BOOT };
 
 /// The kinds that are tortured. GRUB's disk is hybrid: every state of it is judged for both firmwares, and one session is
 /// with the one, the next with the other.
-pub const KINDS: [Kind; 2] = [
-    Kind { name: "systemd-boot", example: "hello", firmware: &[Firmware::Uefi] },
-    Kind { name: "GRUB", example: "grub", firmware: &[Firmware::Uefi, Firmware::Bios] },
+pub const KINDS: [Kind; 3] = [
+    SYSTEMD_BOOT,
+    Kind { name: "GRUB", example: "grub", firmware: &[Firmware::Uefi, Firmware::Bios], machine: Setup::new },
+    USER_MODE,
 ];
 
 /// What is done, boot after boot. A new generation has the kernel module that is named in its initrd, or else the initrd
@@ -70,8 +79,15 @@ pub const SESSIONS: [&[&str]; 6] = [
     ],
 ];
 
+/// What no update does, and the judge must find: for a moment no generation's initrd is whole.
+pub const SPOILS: &str = "write the initrds anew";
+
 /// A command of a session as the machine's shell takes it.
 fn shell(command: &str) -> String {
+    if command == SPOILS {
+        return "for file in /boot/cairn/*/*-initrd; do cp $file /tmp && cp /tmp/${file##*/} $file || exit; done"
+            .into();
+    }
     let Some(edit) = command.strip_prefix("edit ") else { return format!("{command} -q 2>&1") };
     let (n, module) = edit.split_once(' ').unwrap_or((edit, ""));
     let file = "/etc/cairn/machine.yaml";
@@ -132,31 +148,32 @@ fn boots(kind: &Kind, image: &Path, range: &Range<u64>) -> Result<Boots> {
 pub struct Judged {
     /// Its number, from 1.
     pub number: usize,
-    /// What it was with.
-    pub firmware: Firmware,
+    /// What it was with, if with any.
+    pub firmware: Option<Firmware>,
     /// What was recorded.
     pub session: Session,
     /// What was found.
     pub verdicts: Verdicts,
 }
 
-/// Records and judges the first `sessions` of [`SESSIONS`] on a machine of this kind, whose image is written to.
+/// Records and judges these sessions on a machine of this kind, whose image is written to.
 ///
 /// # Errors
 /// When the machine does not do as it should, or its first state is bad.
-pub fn torture(kind: &Kind, disk: &Path, sessions: usize, how: Thorough, folder: &Path) -> Result<Vec<Judged>> {
+pub fn torture(kind: &Kind, disk: &Path, sessions: &[&[&str]], how: Thorough, folder: &Path) -> Result<Vec<Judged>> {
     let range = range(disk)?;
     let boots = boots(kind, disk, &range)?;
     let mut all = Vec::new();
-    for (number, commands) in (1..).zip(&SESSIONS[..sessions]) {
+    for (number, commands) in (1..).zip(sessions) {
         let folder = folder.join(format!("session-{number}"));
         std::fs::create_dir_all(&folder)?;
         let commands: Vec<_> = commands.iter().map(|command| ((*command).to_string(), shell(command))).collect();
         let began = Instant::now();
         let firmware = kind.firmware[(number - 1) % kind.firmware.len()];
+        let machine = (kind.machine)(disk).firmware(firmware);
         let session = match Session::kept(&folder)? {
             Some(session) => session,
-            None => record(firmware, disk, &commands, &folder)
+            None => record(&machine, range.clone(), &commands, &folder)
                 .with_context(|| format!("{}, session {number}", kind.name))?,
         };
         eprintln!("{}, session {number}: recorded in {} s", kind.name, began.elapsed().as_secs());
@@ -164,6 +181,7 @@ pub fn torture(kind: &Kind, disk: &Path, sessions: usize, how: Thorough, folder:
         let verdicts = judge(&session, range.clone(), &boots, how)?;
         let (states, took) = (verdicts.count.states, began.elapsed().as_secs());
         eprintln!("{}, session {number}: {states} states in {took} s, bad: {:?}", kind.name, verdicts.bad);
+        let firmware = machine.emulated().then_some(firmware);
         all.push(Judged { number, firmware, session, verdicts });
     }
     Ok(all)

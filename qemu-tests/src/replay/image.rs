@@ -148,9 +148,11 @@ impl Image {
 
     /// Applies the sectors of a request that `which` chooses, by their place in the request.
     pub fn apply(&mut self, entry: &Entry, which: impl Fn(u64) -> bool) {
-        for n in 0..entry.sectors {
-            let place = (entry.sector + n).checked_sub(self.start).filter(|place| *place < self.base.sectors);
-            let Some(place) = place else { continue };
+        // A log may say that it discards more than any disk has.
+        let from = self.start.saturating_sub(entry.sector);
+        let to = (self.start + self.base.sectors).saturating_sub(entry.sector).min(entry.sectors);
+        for n in from..to {
+            let place = entry.sector + n - self.start;
             let held = match entry.data {
                 Some(data) => self.writes.held[data / SECTOR + n as usize],
                 None if entry.discard => ZEROS,
@@ -261,8 +263,11 @@ mod tests {
     fn what_lies_outside_is_left_alone() {
         let mut log = Log::default();
         log.write(9, &[[1; SECTOR], [2; SECTOR], [3; SECTOR]].concat());
+        log.entries.push(Entry { sector: 1, sectors: u64::MAX - 1, discard: true, ..Entry::default() });
         let mut image = Image::new(Base::of(&[9; SECTOR]), 10, &log);
         image.apply(&log.entries[0], |_| true);
         assert_eq!((image.sectors(), image.sector(0)[0], image.sector(1)[0]), (1, 2, 0));
+        image.apply(&log.entries[1], |_| true);
+        assert_eq!(image.sector(0)[0], 0);
     }
 }

@@ -1,7 +1,8 @@
-//! The log of a disk's writes: the format of Linux's dm-log-writes, as QEMU's `blklogwrites` writes it.
+//! The log of a disk's writes: the format of Linux's dm-log-writes, as that and QEMU's `blklogwrites` write it.
 //!
 //! A superblock in the first sector, then entries: one sector of header, and the data unless the entry is a discard.
-//! QEMU logs a request when it has been done, so the order is that of completion.
+//! QEMU logs a request when it has been done, so the order is that of completion. Linux keeps what is done until it is flushed:
+//! then it comes into the log in that order, with the flush behind it. What was not done when the flush began comes later.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -18,6 +19,8 @@ const FLUSH: u64 = 1;
 const FUA: u64 = 2;
 const DISCARD: u64 = 4;
 const MARK: u64 = 8;
+/// A file system's own structures: nothing that a disk would know.
+const METADATA: u64 = 16;
 
 /// What was recorded, in order.
 #[derive(Debug, Clone, Default)]
@@ -93,7 +96,7 @@ impl Log {
         from.read_exact(&mut header)?;
         let number = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().unwrap_or_default());
         let (sector, sectors, flags, text) = (number(0), number(8), number(16), number(24));
-        if flags & !(FLUSH | FUA | DISCARD | MARK) != 0 {
+        if flags & !(FLUSH | FUA | DISCARD | MARK | METADATA) != 0 {
             bail!("unknown flags {flags:#x}");
         }
         let mut entry = Entry {
@@ -106,15 +109,16 @@ impl Log {
             ..Entry::default()
         };
         if flags & MARK != 0 {
-            let text = header.get(32..32 + text as usize).context("a mark that is longer than its sector")?;
+            let text = header[32..].get(..text as usize).context("a mark that is longer than its sector")?;
             entry.mark = Some(String::from_utf8_lossy(text).trim_end_matches('\0').to_string());
             self.entries.push(entry);
             return Ok(at + size);
         }
-        let bytes = if entry.discard { 0 } else { sectors * size };
-        let end = at + size + bytes;
+        let last = sector.checked_add(sectors).context("sectors that no disk has")?;
+        let bytes = if entry.discard { 0 } else { sectors.saturating_mul(size) };
+        let end = at.saturating_add(size).saturating_add(bytes);
         ensure!(end <= length, "the log ends inside of it");
-        let inside = sector < range.end && range.start < sector + sectors;
+        let inside = sector < range.end && range.start < last;
         if inside && bytes > 0 {
             let start = self.data.len();
             self.data.resize(start + bytes as usize, 0);
@@ -128,6 +132,11 @@ impl Log {
             self.entries.push(entry);
         }
         Ok(end)
+    }
+
+    /// The marks, each with how many entries of the whole log there are up to it.
+    pub fn marks(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.entries.iter().filter_map(|entry| Some((entry.mark.as_deref()?, entry.number + 1)))
     }
 
     /// Writes to this sector are marks: the guest writes a name there, past everything else.
@@ -188,14 +197,15 @@ pub(crate) mod tests {
     #[test]
     fn every_kind_of_entry_is_read() {
         let (a, b) = ([1; SECTOR], [2; 2 * SECTOR]);
-        let made = bytes(&[(7, 0, &a), (0, FLUSH, &[]), (20, FUA, &b), (3, DISCARD, &[0; 5]), (0, MARK, b"here")]);
+        let made =
+            bytes(&[(7, METADATA, &a), (0, FLUSH, &[]), (20, FUA, &b), (3, DISCARD, &[0; 5]), (0, MARK, b"here")]);
         let log = Log::parse(Cursor::new(&made), made.len() as u64, 0..100).unwrap();
         assert_eq!(log.entries.len(), 5);
         assert_eq!((log.entries[0].sector, log.entries[0].sectors, log.entries[0].data), (7, 1, Some(0)));
         assert!(log.entries[1].flush && log.entries[1].data.is_none());
         assert!(log.entries[2].fua && log.entries[2].sectors == 2);
         assert!(log.entries[3].discard && log.entries[3].sectors == 5 && log.entries[3].data.is_none());
-        assert_eq!(log.entries[4].mark.as_deref(), Some("here"));
+        assert_eq!(log.marks().collect::<Vec<_>>(), [("here", 5)]);
         assert_eq!(log.data, [&a[..], &b].concat());
     }
 
@@ -214,8 +224,15 @@ pub(crate) mod tests {
         assert!(format!("{:#}", read(&[0; SECTOR])).contains("no log"));
         assert!(format!("{:#}", read(&made[..3 * SECTOR - 1])).contains("ends inside of it"));
         assert!(format!("{:#}", read(&made[..SECTOR])).contains("entry 0 of 1"));
-        let mut strange = made;
-        strange[SECTOR + 16] = 0x40;
-        assert!(format!("{:#}", read(&strange)).contains("unknown flags"));
+        let strange = |at: usize, bytes: &[u8]| {
+            let mut strange = made.clone();
+            strange[SECTOR + at..][..bytes.len()].copy_from_slice(bytes);
+            format!("{:#}", read(&strange))
+        };
+        assert!(strange(16, &[0x40]).contains("unknown flags"));
+        // Numbers that add up to more than there are.
+        assert!(strange(0, &[0xff; 16]).contains("no disk"));
+        assert!(strange(8, &(1u64 << 60).to_le_bytes()).contains("ends inside of it"));
+        assert!(strange(16, &[[8, 0, 0, 0, 0, 0, 0, 0], [0xff; 8]].concat()).contains("longer than its sector"));
     }
 }

@@ -54,7 +54,7 @@ pub fn sessions(kind: &Kind, all: &[Judged]) -> String {
             told,
             "| {}, {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             kind.name,
-            firmware(*with),
+            with.map_or("no firmware", firmware),
             done.join(", "),
             verdicts.requests,
             count.epochs,

@@ -41,6 +41,8 @@ pub struct Verdicts {
     pub bad: (usize, usize),
     /// How many are bad while the firmware writes, before the system does: a loader that counts by renaming.
     pub firmware: usize,
+    /// How many are bad, by what was being done.
+    pub during: BTreeMap<String, usize>,
     /// The first bad ones, described.
     pub examples: Vec<String>,
     /// States in which two names own the same clusters; in which a name leads to free clusters; in which clusters are
@@ -138,6 +140,8 @@ pub fn judge(session: &Session, partition: Range<u64>, boots: &Boots, how: Thoro
                 (false, true) => verdicts.bad.0 += 1,
                 (false, false) => verdicts.bad.1 += 1,
             }
+            let step = session.done.iter().find(|(_, far)| number <= *far).map_or("afterwards", |(what, _)| what);
+            *verdicts.during.entry(step.to_string()).or_default() += 1;
             if verdicts.examples.len() < 20 {
                 verdicts.examples.push(format!("{place} {why}: {moment}, {number} entries of the whole log"));
             }

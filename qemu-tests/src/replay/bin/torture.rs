@@ -64,7 +64,7 @@ fn machines(folder: &Path, sample: usize, names: &[&str]) -> Result<()> {
     for kind in kinds(names)? {
         let folder = folder.join(kind.name);
         let disk = campaign::image(&cairn, kind, &folder)?;
-        let all = campaign::torture(kind, &disk, SESSIONS.len(), how, &folder)?;
+        let all = campaign::torture(kind, &disk, &SESSIONS, how, &folder)?;
         let (sessions, bad) = (report::sessions(kind, &all), report::examples(&all));
         eprintln!("{sessions}{bad}");
         well &= all.iter().all(|Judged { verdicts, .. }| verdicts.bad == (0, 0));
