@@ -13,6 +13,7 @@ use crate::tree::Tree;
 use crate::units::{UnitFile, Units};
 
 const COMPLETE: &str = include_str!("completion/boot-complete.conf");
+const OVER: &str = include_str!("completion/cairn-trial-over.service");
 const GOOD: &str = include_str!("completion/cairn-boot-good.service");
 const FAILED: &str = include_str!("completion/cairn-boot-failed.service");
 const EMERGENCY: &str = include_str!("completion/emergency.conf");
@@ -40,6 +41,7 @@ pub fn apply(tree: &mut Tree, boot: &Boot, units: &Units) -> Result<(), SystemEr
     tree.link(&format!("systemd/system-generators/{MASKED_GENERATOR}"), "/dev/null")?;
     tree.file("tmpfiles.d/cairn-notice.conf", NOTICE)?;
 
+    put(tree, "cairn-trial-over.service", OVER)?;
     put(tree, "cairn-boot-good.service", GOOD)?;
     for (number, check) in (1..).zip(&boot.checks) {
         put(tree, &format!("cairn-boot-check-{number}.service"), &check_unit(number, &check.name))?;
