@@ -320,7 +320,10 @@ fn platform(architecture: Architecture) -> String {
 
 /// What the menu calls the system: "Debian GNU/Linux 13 (trixie), Linux 6.12…".
 fn label(base: &Path, release: &str) -> String {
-    let text = fs::read_to_string(base.join("usr/lib/os-release")).unwrap_or_default();
+    // Links stay in the base.
+    let found =
+        crate::tree::resolve_in(base, "usr/lib/os-release").and_then(|path| fs::read_to_string(base.join(path)).ok());
+    let text = found.unwrap_or_default();
     let name = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME=")).map(|n| n.trim_matches('"').to_string());
     format!("{}, Linux {release}", name.unwrap_or_else(|| "Debian GNU/Linux".into()))
 }

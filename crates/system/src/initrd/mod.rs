@@ -21,7 +21,7 @@ use cairn_machine::names::RelPath;
 
 use crate::error::SystemError;
 use crate::etc::manager;
-use crate::tree::{is_absence, resolve_in};
+use crate::tree::{exists_in, find_in, is_absence, resolve_in};
 use cpio::{Archive, Entry};
 pub(crate) use kernel::modules_of;
 pub use modules::{Closure, Modules, Texts};
@@ -98,7 +98,7 @@ pub fn build(base: &Path, kernel_release: &str, wanted: &Wanted) -> Result<Vec<u
 pub(crate) fn library_in(base: &Path, name: &str, first: &[String]) -> Option<String> {
     let folders = first.iter().map(|f| f.trim_matches('/')).chain(LIBRARY_FOLDERS);
     let below = folders.filter_map(|f| RelPath::new(format!("{f}/{name}")).ok());
-    below.map(RelPath::into_string).find(|path| base.join(path).exists())
+    below.map(RelPath::into_string).find(|path| exists_in(base, path))
 }
 
 struct Initrd<'a> {
@@ -115,7 +115,14 @@ impl Initrd<'_> {
     /// was not there yet.
     fn copy(&mut self, path: &str) -> Result<Option<Vec<u8>>, SystemError> {
         // Names of libraries and modules stand in files of the base.
-        let source = self.base.join(RelPath::new(path).map_err(SystemError::name(path))?);
+        let path = RelPath::new(path).map_err(SystemError::name(path))?.into_string();
+        let (path, named) = (path.as_str(), self.base.join(&path));
+        // Links on the way stay in the base: one that leads out would bring a file of the machine that builds.
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some(folder) = find_in(self.base, folder).map_err(SystemError::io("reading", &named))? else {
+            return Ok(None);
+        };
+        let source = self.base.join(folder).join(name);
         let meta = match source.symlink_metadata() {
             Err(error) if is_absence(&error) => return Ok(None),
             meta => meta.map_err(SystemError::io("reading", &source))?,
@@ -231,6 +238,25 @@ mod tests {
         let needs = elf::needs(STAGE1).expect("an ELF file");
         assert_eq!(needs.libraries, Vec::<String>::new());
         assert_eq!(needs.interpreter, None);
+    }
+
+    #[test]
+    fn nothing_comes_from_outside_of_the_base() {
+        let dir = tempfile::tempdir().unwrap();
+        let (base, outside) = (dir.path().join("base"), dir.path().join("outside"));
+        for folder in [&base.join("usr"), &base.join("real"), &outside] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        fs::write(outside.join("secret"), "secret").unwrap();
+        fs::write(base.join("real/own"), "own").unwrap();
+        std::os::unix::fs::symlink(&outside, base.join("usr/out")).unwrap();
+        std::os::unix::fs::symlink("../../outside", base.join("usr/up")).unwrap();
+        std::os::unix::fs::symlink("/real", base.join("usr/in")).unwrap();
+        let mut initrd = Initrd { base: &base, archive: Archive::default() };
+        for path in ["usr/out/secret", "usr/up/secret"] {
+            assert_eq!(initrd.copy(path).unwrap(), None, "{path}");
+        }
+        assert_eq!(initrd.copy("usr/in/own").unwrap(), Some(b"own".to_vec()));
     }
 
     #[test]
