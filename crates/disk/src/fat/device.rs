@@ -1,7 +1,7 @@
 //! The device that `fatfs` writes through: a region of the target that is zero at first.
 //!
 //! `fatfs` writes its tables four bytes at a time and formats by writing zeros. Small writes therefore collect in pages in
-//! memory, zeros are not written where there are zeros already, and data that follows data is written in large pieces.
+//! memory, zeros are not written where there are zeros already, and data that follows data is written, and read, in large pieces.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -9,20 +9,33 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use crate::target::Target;
 
 const PAGE: u64 = 4096;
-/// Writes from this size on are data; `fatfs` writes its own structures in smaller pieces.
+/// Writes and reads from this size on are data; `fatfs` writes and reads its own structures in smaller pieces.
 const DATA: usize = 1024;
 const PIECE: usize = 1 << 20;
+/// How much is read at once where data is read.
+const WINDOW: u64 = 128 << 10;
 
 pub(super) struct Device<'a> {
     target: &'a dyn Target,
     start: u64,
     len: u64,
     at: u64,
-    pages: BTreeMap<u64, Box<[u8; PAGE as usize]>>,
+    pages: BTreeMap<u64, Page>,
     piece: Vec<u8>,
     piece_at: u64,
+    /// What was read last of data, as it is on the target.
+    window: Vec<u8>,
+    window_at: u64,
+    /// A page that is zeros on the target: formatting asks eight times for each.
+    zeros: Option<u64>,
     /// The first error of a write, which `fatfs` passes on in words of its own, or only logs.
     failed: Option<(u64, io::Error)>,
+}
+
+/// Bytes that are in memory, and whether they are other ones than on the target.
+struct Page {
+    bytes: Box<[u8; PAGE as usize]>,
+    changed: bool,
 }
 
 impl<'a> Device<'a> {
@@ -34,7 +47,19 @@ impl<'a> Device<'a> {
 
     /// A region with a volume in it.
     pub(super) fn existing(target: &'a dyn Target, start: u64, len: u64) -> Device<'a> {
-        Device { target, start, len, at: 0, pages: BTreeMap::new(), piece: Vec::new(), piece_at: 0, failed: None }
+        Device {
+            target,
+            start,
+            len,
+            at: 0,
+            pages: BTreeMap::new(),
+            piece: Vec::new(),
+            piece_at: 0,
+            window: Vec::new(),
+            window_at: 0,
+            zeros: None,
+            failed: None,
+        }
     }
 
     pub(super) fn take_failure(&mut self) -> Option<(u64, io::Error)> {
@@ -44,10 +69,10 @@ impl<'a> Device<'a> {
     /// Writes everything that was collected.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.write_piece()?;
-        for (page, bytes) in std::mem::take(&mut self.pages) {
-            if bytes.iter().any(|b| *b != 0) || !self.is_zero(page)? {
-                let len = usize::try_from(PAGE.min(self.len - page)).unwrap_or_default();
-                self.write_through(page, &bytes[..len])?;
+        for (at, page) in std::mem::take(&mut self.pages) {
+            if page.changed && (page.bytes.iter().any(|b| *b != 0) || !self.is_zero(at)?) {
+                let len = usize::try_from(PAGE.min(self.len - at)).unwrap_or_default();
+                self.write_through(at, &page.bytes[..len])?;
             }
         }
         Ok(())
@@ -68,6 +93,8 @@ impl<'a> Device<'a> {
     }
 
     fn write_through(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.window.clear();
+        self.zeros = None;
         let at = self.start + at;
         self.target.write_at(at, bytes).map_err(|error| {
             let kind = error.kind();
@@ -84,10 +111,10 @@ impl<'a> Device<'a> {
         self.write_through(self.piece_at, &piece)?;
         // A page that was read before has the data too.
         let end = self.piece_at + piece.len() as u64;
-        for (page, bytes) in self.pages.range_mut(self.piece_at / PAGE * PAGE..end) {
-            let (from, to) = (self.piece_at.max(*page), end.min(page + PAGE));
+        for (at, page) in self.pages.range_mut(self.piece_at / PAGE * PAGE..end) {
+            let (from, to) = (self.piece_at.max(*at), end.min(at + PAGE));
             let source = &piece[index(from - self.piece_at)..index(to - self.piece_at)];
-            bytes[index(from - page)..index(to - page)].copy_from_slice(source);
+            page.bytes[index(from - at)..index(to - at)].copy_from_slice(source);
         }
         self.piece = piece;
         self.piece.clear();
@@ -95,19 +122,43 @@ impl<'a> Device<'a> {
     }
 
     /// The page with a place in it.
-    fn page(&mut self, at: u64) -> io::Result<&mut [u8; PAGE as usize]> {
+    fn page(&mut self, at: u64) -> io::Result<&mut Page> {
         let page = at / PAGE * PAGE;
-        let piece_end = self.piece_at + self.piece.len() as u64;
-        if self.piece_at < page + PAGE && page < piece_end {
+        if self.waits(page) {
             self.write_piece()?;
         }
         if !self.pages.contains_key(&page) {
             let mut bytes = Box::new([0; PAGE as usize]);
             let len = index(PAGE.min(self.len.saturating_sub(page)));
             self.target.read_at(self.start + page, &mut bytes[..len])?;
-            self.pages.insert(page, bytes);
+            self.pages.insert(page, Page { bytes, changed: false });
         }
-        self.pages.get_mut(&page).map(Box::as_mut).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.pages.get_mut(&page).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Whether something of this page is in the piece that waits to be written.
+    fn waits(&self, page: u64) -> bool {
+        self.piece_at < page + PAGE && page < self.piece_at + self.piece.len() as u64
+    }
+
+    /// Reads data of one page that is not in memory, and what follows it at once.
+    fn read_data(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let end = at + buffer.len() as u64;
+        // Whether it waits is asked first: writing it out empties the window.
+        if self.waits(at / PAGE * PAGE) {
+            self.write_piece()?;
+        }
+        if at < self.window_at || self.window_at + (self.window.len() as u64) < end {
+            self.window.resize(index(WINDOW.min(self.len - at)), 0);
+            self.window_at = at;
+            if let Err(error) = self.target.read_at(self.start + at, &mut self.window) {
+                self.window.clear();
+                return Err(error);
+            }
+        }
+        let from = index(at - self.window_at);
+        buffer.copy_from_slice(&self.window[from..from + buffer.len()]);
+        Ok(())
     }
 }
 
@@ -119,7 +170,11 @@ impl Read for Device<'_> {
             return Ok(0);
         }
         let from = index(at % PAGE);
-        buffer[..count].copy_from_slice(&self.page(at)?[from..from + count]);
+        if count >= DATA && !self.pages.contains_key(&(at / PAGE * PAGE)) {
+            self.read_data(at, &mut buffer[..count])?;
+        } else {
+            buffer[..count].copy_from_slice(&self.page(at)?.bytes[from..from + count]);
+        }
         self.at += count as u64;
         Ok(count)
     }
@@ -145,11 +200,12 @@ impl Write for Device<'_> {
         let count = index(left.min(PAGE - at % PAGE)).min(bytes.len());
         let from = index(at % PAGE);
         let page = at / PAGE * PAGE;
-        let piece_end = self.piece_at + self.piece.len() as u64;
-        let touched = self.pages.contains_key(&page) || (self.piece_at < page + PAGE && page < piece_end);
+        let touched = self.pages.contains_key(&page) || self.waits(page);
         // Zeros onto what was never written: it is zero. Reading the page would cost as much as formatting does.
         if touched || bytes[..count].iter().any(|b| *b != 0) || !self.is_zero(page)? {
-            self.page(at)?[from..from + count].copy_from_slice(&bytes[..count]);
+            let page = self.page(at)?;
+            page.changed = true;
+            page.bytes[from..from + count].copy_from_slice(&bytes[..count]);
         }
         self.at += count as u64;
         Ok(count)
@@ -163,10 +219,15 @@ impl Write for Device<'_> {
 
 impl Device<'_> {
     fn is_zero(&mut self, page: u64) -> io::Result<bool> {
+        if self.zeros == Some(page) {
+            return Ok(true);
+        }
         let mut bytes = [0; PAGE as usize];
         let len = index(PAGE.min(self.len.saturating_sub(page)));
         self.target.read_at(self.start + page, &mut bytes[..len])?;
-        Ok(bytes.iter().all(|b| *b == 0))
+        let zero = bytes.iter().all(|b| *b == 0);
+        self.zeros = zero.then_some(page);
+        Ok(zero)
     }
 }
 
@@ -270,9 +331,9 @@ mod tests {
         assert_eq!(bytes[end - 4..end + 1], [2, 2, 3, 5, 0xee]);
     }
 
-    /// How often something is written, and how much at most.
+    /// What is written, and what is read.
     #[derive(Debug)]
-    struct Counting(MemoryTarget, Mutex<Vec<(u64, usize)>>);
+    struct Counting(MemoryTarget, Mutex<Vec<(u64, usize)>>, Mutex<Vec<(u64, usize)>>);
 
     use std::sync::Mutex;
 
@@ -282,6 +343,7 @@ mod tests {
         }
 
         fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+            self.2.lock().unwrap().push((offset, buffer.len()));
             self.0.read_at(offset, buffer)
         }
     }
@@ -307,7 +369,7 @@ mod tests {
 
     #[test]
     fn data_goes_out_in_large_pieces_and_zeros_where_something_was() {
-        let target = Counting(MemoryTarget::new(4 << 20, 0xee), Mutex::default());
+        let target = Counting(MemoryTarget::new(4 << 20, 0xee), Mutex::default(), Mutex::default());
         let mut device = Device::new(&target, 4096, 3 << 20).unwrap();
         // Zeros onto zeros are nothing to write.
         device.put(0, &[0; 600]).unwrap();
@@ -324,6 +386,31 @@ mod tests {
         device.put((2 << 20) + 65_536, &[0; 4]).unwrap();
         device.finish().unwrap();
         assert_eq!(*target.1.lock().unwrap(), [((2 << 20) + 4096, 4096)]);
+    }
+
+    #[test]
+    fn data_is_read_in_large_pieces_and_what_was_only_read_is_not_written() {
+        let target = Counting(MemoryTarget::new(1 << 20, 7), Mutex::default(), Mutex::default());
+        let mut device = Device::existing(&target, 0, 303_104);
+        let mut clusters = vec![0; 303_104];
+        for cluster in clusters.chunks_mut(4096) {
+            device.read_exact(cluster).unwrap();
+        }
+        assert!(clusters.iter().all(|b| *b == 7));
+        assert_eq!(device.get::<4>(9000).unwrap(), [7; 4]);
+        assert_eq!(
+            *target.2.lock().unwrap(),
+            // As much as a window; what is left; the page of the four bytes.
+            [(0, 131_072), (131_072, 131_072), (262_144, 40_960), (8192, 4096)]
+        );
+        device.finish().unwrap();
+        assert_eq!(*target.1.lock().unwrap(), []);
+        // Formatting looks at a page once, and not for each of its sectors.
+        let mut device = Device::existing(&target, 0, 303_104);
+        target.zeros(0, 8192).unwrap();
+        target.2.lock().unwrap().clear();
+        (0..16).for_each(|n| device.put(n * 512, &[0; 512]).unwrap());
+        assert_eq!(*target.2.lock().unwrap(), [(0, 4096), (4096, 4096)]);
     }
 
     #[test]
