@@ -4,7 +4,11 @@ use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
+use nix::sys::stat::{FileStat, SFlag};
+
+use crate::beside::Beside;
 use crate::canonical::below;
 use crate::fingerprint::{self, Fingerprint, Stamp};
 use crate::folders::Part;
@@ -100,36 +104,38 @@ impl Store {
         let listing = self.listing_of(path, record)?;
         let top = self.real_path(path);
         let count = listing.entries().len();
-        // Before anything in them is looked at.
-        if let Some(what) = misplaced(&top, &listing) {
-            return Err(self.damaged(path, what));
-        }
-        let all = || (0..count).collect();
+        // Before anything in them is read. Where stamps hold, nothing is.
+        let placed = || misplaced(&top, &listing).map_or(Ok(()), |what| Err(self.damaged(path, what)));
         Ok(match known {
             Some(Fingerprint::Stamps(stamps)) if stamps.len() == count => {
-                let look = |index: &usize| {
+                let look = |beside: &mut Beside<'_>, index: &usize| {
                     let entry = &listing.entries()[*index];
-                    let meta = fs::symlink_metadata(below(&top, &entry.path));
+                    let meta = beside.look(&entry.path);
                     let holds = meta.is_ok_and(|meta| is_kind(entry, &meta) && stamps[*index].still_holds(&meta));
                     (!holds).then_some(*index)
                 };
-                let indices = in_two_halves(count, look);
+                let indices = in_two_halves(count, || Beside::new(&top), look);
+                if !indices.is_empty() {
+                    placed()?;
+                }
                 Suspects { listing, stamps: Some(stamps), indices, new: false }
             }
             Some(Fingerprint::AsListed) => {
+                placed()?;
                 let children = children(&listing);
-                let look = |index: &usize| {
+                let look = |(): &mut (), index: &usize| {
                     let entry = &listing.entries()[*index];
                     Some((*index, first_look(&below(&top, &entry.path), entry, &children, now)))
                 };
-                let looks = in_two_halves(count, look);
+                let looks = in_two_halves(count, || (), look);
                 let indices = looks.iter().filter(|(_, stamp)| stamp.is_none()).map(|(index, _)| *index).collect();
                 // Those that did not look right get their stamps when they have been read.
                 let stamps = looks.into_iter().map(|(_, stamp)| stamp.unwrap_or(Stamp::NONE)).collect();
                 Suspects { listing, stamps: Some(stamps), indices, new: true }
             }
             _ => {
-                let indices = all();
+                placed()?;
+                let indices = (0..count).collect();
                 Suspects { listing, stamps: None, indices, new: true }
             }
         })
@@ -170,7 +176,7 @@ impl Store {
 
 /// What is to be looked at more closely.
 struct Suspects {
-    listing: Listing,
+    listing: Arc<Listing>,
     stamps: Option<Vec<Stamp>>,
     /// Of entries, ascending.
     indices: Vec<usize>,
@@ -185,15 +191,24 @@ impl Suspects {
 }
 
 /// Does `look` for each index, on two threads when there are many, and gives what it gave in order.
-fn in_two_halves<T: Send>(count: usize, look: impl Fn(&usize) -> Option<T> + Sync) -> Vec<T> {
+/// Each thread has a `with` of its own.
+fn in_two_halves<W, T: Send>(
+    count: usize,
+    with: impl Fn() -> W + Sync,
+    look: impl Fn(&mut W, &usize) -> Option<T> + Sync,
+) -> Vec<T> {
     let all: Vec<usize> = (0..count).collect();
+    let some = |indices: &[usize]| {
+        let mut with = with();
+        indices.iter().filter_map(|index| look(&mut with, index)).collect::<Vec<T>>()
+    };
     if count < TWO_THREADS {
-        return all.iter().filter_map(look).collect();
+        return some(&all);
     }
     let (left, right) = all.split_at(count / 2);
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| right.iter().filter_map(&look).collect::<Vec<T>>());
-        let mut found: Vec<T> = left.iter().filter_map(&look).collect();
+        let other = scope.spawn(|| some(right));
+        let mut found = some(left);
         found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         found
     })
@@ -213,12 +228,13 @@ pub(crate) fn misplaced(top: &Path, listing: &Listing) -> Option<String> {
     None
 }
 
-fn is_kind(entry: &Entry, meta: &Metadata) -> bool {
-    match entry.kind {
-        EntryKind::Directory => meta.is_dir(),
-        EntryKind::File { .. } => meta.is_file(),
-        EntryKind::Symlink { .. } => meta.is_symlink(),
-    }
+fn is_kind(entry: &Entry, meta: &FileStat) -> bool {
+    let kind = match entry.kind {
+        EntryKind::Directory => SFlag::S_IFDIR,
+        EntryKind::File { .. } => SFlag::S_IFREG,
+        EntryKind::Symlink { .. } => SFlag::S_IFLNK,
+    };
+    SFlag::from_bits_truncate(meta.st_mode) & SFlag::S_IFMT == kind
 }
 
 /// How many names each folder has.
@@ -322,7 +338,7 @@ mod tests {
     fn two_halves_are_the_whole_in_order() {
         for count in [0, 1, TWO_THREADS - 1, TWO_THREADS, TWO_THREADS + 1] {
             let expected: Vec<usize> = (0..count).filter(|n| n % 3 != 1).collect();
-            assert_eq!(in_two_halves(count, |n| (n % 3 != 1).then_some(*n)), expected, "{count}");
+            assert_eq!(in_two_halves(count, || (), |(), n| (n % 3 != 1).then_some(*n)), expected, "{count}");
         }
     }
 }

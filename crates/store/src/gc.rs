@@ -268,7 +268,7 @@ impl Store {
             }
             let Ok(listing) = self.listing(&path) else { continue };
             let mut changed = false;
-            for (stamp, entry) in stamps.iter_mut().zip(&listing) {
+            for (stamp, entry) in stamps.iter_mut().zip(listing.iter()) {
                 let Some(before) = staying.get(&stamp.ino) else { continue };
                 let Ok(meta) = fs::symlink_metadata(self.real_entry(&path, entry)) else { continue };
                 if let Some(renewed) = stamp.renewed(before, &Stamp::new(&meta, i128::MAX))

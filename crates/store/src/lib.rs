@@ -20,6 +20,7 @@
 //! [`MachineStore::collect_garbage`] removes what nobody needs. The order of an upgrade is that of this list, with
 //! [`Store::sync`] before anything names a path.
 
+mod beside;
 pub mod binary_cache;
 mod cache;
 mod canonical;
@@ -47,6 +48,7 @@ mod path;
 mod plain;
 pub mod profile;
 mod publish;
+mod recent;
 mod record;
 mod references;
 mod roots;

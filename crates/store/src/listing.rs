@@ -4,7 +4,6 @@
 //! `d PATH`, `f SIZE SHA256 PATH`, `x SIZE SHA256 PATH` (executable), `l PATH<tab>TARGET`. A backslash, a line feed
 //! and a tab in a name are written `\\`, `\n` and `\t`. The top of the tree has the empty path.
 
-use std::collections::HashSet;
 use std::fmt::Write;
 
 use crate::info::{from_hex, to_hex};
@@ -122,8 +121,8 @@ impl<'a> IntoIterator for &'a Listing {
     }
 }
 
-/// Whether each entry is in a folder that was listed before it, once and under a name that a file can have: joined to the top,
-/// none leads out of it.
+/// Whether each entry is in a folder that was listed before it, in the order of the names, so once, and under a name that a file can
+/// have: joined to the top, none leads out of it.
 fn is_tree(entries: &[Entry]) -> bool {
     let Some((top, rest)) = entries.split_first() else { return false };
     let is_folder = |entry: &Entry| entry.kind == EntryKind::Directory;
@@ -132,21 +131,20 @@ fn is_tree(entries: &[Entry]) -> bool {
         EntryKind::Symlink { target } => !target.is_empty() && !target.contains('\0'),
         EntryKind::Directory | EntryKind::File { .. } => true,
     };
-    let mut within: Vec<&str> = if is_folder(top) { vec![""] } else { Vec::new() };
-    let mut seen = HashSet::with_capacity(entries.len());
+    // The folders that the entry is in, and the last name in each.
+    let mut within: Vec<(&str, &str)> = if is_folder(top) { vec![("", "")] } else { Vec::new() };
     top.path.is_empty()
         && target_is_well(top)
         && rest.iter().all(|entry| {
             let (parent, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
             // What holds an entry follows it without a gap.
-            while within.last().is_some_and(|folder| *folder != parent) {
-                within.pop();
-            }
-            let fits = !within.is_empty() && is_name(name) && !entry.path.starts_with('/') && target_is_well(entry);
+            while within.pop_if(|(folder, _)| *folder != parent).is_some() {}
+            let follows = within.last_mut().is_some_and(|(_, last)| std::mem::replace(last, name) < name);
+            let fits = follows && is_name(name) && !entry.path.starts_with('/') && target_is_well(entry);
             if is_folder(entry) {
-                within.push(&entry.path);
+                within.push((&entry.path, ""));
             }
-            fits && seen.insert(&*entry.path)
+            fits
         })
 }
 
@@ -214,8 +212,8 @@ mod tests {
     fn every_kind_and_every_awkward_name_comes_back() {
         let listing = Listing::new(vec![
             entry("", EntryKind::Directory),
-            entry("a b", EntryKind::File { size: 0, executable: false, sha256: [7; 32] }),
             entry("a\nb\t\\n", EntryKind::File { size: u64::MAX, executable: true, sha256: [255; 32] }),
+            entry("a b", EntryKind::File { size: 0, executable: false, sha256: [7; 32] }),
             entry("l\t", EntryKind::Symlink { target: "../x\ty\\\n".to_string() }),
             entry("ü", EntryKind::Directory),
         ]);
@@ -260,6 +258,10 @@ mod tests {
             assert_eq!(listing(&format!("d {path}\n")), None, "{path:?}");
         }
         assert_eq!(listing(&file(&"x".repeat(300))), None);
+        assert!(listing(&format!("d a/b\n{}{}", file("a/b/x"), file("a/c"))).is_some());
+        for (first, second) in [("a/b", "a/b"), ("a/c", "a/b"), ("b", "a/b")] {
+            assert_eq!(listing(&format!("{}{}", file(first), file(second))), None, "{first}, then {second}");
+        }
         assert_eq!(listing("l a/l\t/etc\nd a/l/x\n"), None, "below a link");
         assert_eq!(listing("l a/l\t\n"), None, "a link to nothing");
         assert_eq!(Listing::parse(&format!("{HEADER}d a\n")), None, "no top");

@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cairn_root::{Folder, Root};
 use nix::fcntl::{Flock, FlockArg};
@@ -14,6 +15,7 @@ use crate::folders::{Folders, OWN_DIR, Part};
 use crate::info::to_hex;
 use crate::lock::wait_for;
 use crate::missing::remove_file;
+use crate::recent::Recent;
 use crate::record::{self, Record, recorded_path};
 use crate::scratch::remove_all_dead;
 use crate::source;
@@ -28,6 +30,7 @@ use crate::{Entry, EntryKind, Listing, PathInfo, STORE_DIR, Scratch, StoreError,
 pub struct Store {
     disk: Root,
     folders: Folders,
+    recent: Recent,
     /// Nothing at all is changed.
     looks: bool,
     /// A machine lives on it: what is added is on the disk before it counts, and what is there already is shared.
@@ -75,12 +78,14 @@ impl Store {
             root: disk.path().to_path_buf(),
             why: "there is no folder nix/store in it".to_string(),
         })?;
-        Ok(Store { disk: disk.clone(), folders, looks: true, machine: false, live: false })
+        let recent = Recent::default();
+        Ok(Store { disk: disk.clone(), folders, recent, looks: true, machine: false, live: false })
     }
 
     pub(crate) fn open_as(disk: &Root, machine: bool) -> Result<Store, StoreError> {
         let live = machine && disk.is_host();
-        let store = Store { disk: disk.clone(), folders: Folders::made(disk)?, looks: false, machine, live };
+        let (folders, recent) = (Folders::made(disk)?, Recent::default());
+        let store = Store { disk: disk.clone(), folders, recent, looks: false, machine, live };
         // A store that is only read (somebody else's, a medium) has nothing to lock and nothing to tidy.
         if let Ok(tmp) = store.changed(Part::Tmp) {
             remove_all_dead(tmp, || store.lock());
@@ -153,7 +158,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Missing`], [`StoreError::Damaged`], [`StoreError::Io`].
-    pub fn listing(&self, path: &StorePath) -> Result<Listing, StoreError> {
+    pub fn listing(&self, path: &StorePath) -> Result<Arc<Listing>, StoreError> {
         let record = self.valid(path)?;
         self.listing_of(path, &record)
     }
@@ -164,6 +169,9 @@ impl Store {
     /// As [`Store::listing`].
     pub fn listed(&self, path: &StorePath, inside: &str) -> Result<Option<Entry>, StoreError> {
         let record = self.valid(path)?;
+        if let Some(listing) = self.recent.get(&record.listing) {
+            return Ok(listing.get(inside).cloned());
+        }
         let damaged = || self.damaged(path, format!("{} was changed", self.listing_file(path).display()));
         let text = self.listing_text(path, &record)?;
         let mut found = None;
@@ -191,9 +199,14 @@ impl Store {
     }
 
     /// The same for a path whose record is at hand.
-    pub(crate) fn listing_of(&self, path: &StorePath, record: &Record) -> Result<Listing, StoreError> {
+    pub(crate) fn listing_of(&self, path: &StorePath, record: &Record) -> Result<Arc<Listing>, StoreError> {
+        if let Some(listing) = self.recent.get(&record.listing) {
+            return Ok(listing);
+        }
         let damaged = || self.damaged(path, format!("{} was changed", self.listing_file(path).display()));
-        Listing::parse(&self.listing_text(path, record)?).ok_or_else(damaged)
+        let listing = Listing::parse(&self.listing_text(path, record)?).map(Arc::new).ok_or_else(damaged)?;
+        self.recent.keep(&record.listing, &listing);
+        Ok(listing)
     }
 
     /// The text of the listing, which is what it was when the path was added.

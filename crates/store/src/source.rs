@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cairn_root::Root;
 
@@ -95,7 +96,7 @@ impl CopySource {
     }
 
     /// The file in which a tree differs from the listing, where there is one.
-    pub(crate) fn listing(&self, path: &StorePath) -> Option<crate::Listing> {
+    pub(crate) fn listing(&self, path: &StorePath) -> Option<Arc<crate::Listing>> {
         self.store.listing(path).ok()
     }
 

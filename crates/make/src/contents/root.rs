@@ -82,7 +82,9 @@ fn add_path(
 ) -> Result<(), RootError> {
     let real = store.real_path(&info.path);
     let top = format!("nix/store/{}", info.path.base_name());
-    for entry in store.listing(&info.path)?.iter() {
+    let listing = store.listing(&info.path)?;
+    tree.reserve(listing.entries().len());
+    for entry in listing.iter() {
         let path = if entry.path.is_empty() { top.clone() } else { format!("{top}/{}", entry.path) };
         match &entry.kind {
             EntryKind::Directory => push(tree, path, 0o555, STORE_MTIME, Node::Dir)?,

@@ -138,7 +138,7 @@ fn records_are_read_without_the_store() {
     assert_eq!(recorded_path(json.path.rsplit('/').next().unwrap()), Some(info.path.clone()));
     assert_eq!(recorded_path("lock"), None);
     let (read, list) = read_record(&json.bytes, &listing.bytes).unwrap();
-    assert_eq!((read, list), (info.clone(), store.listing(&info.path).unwrap()));
+    assert_eq!((read, &list), (info.clone(), &*store.listing(&info.path).unwrap()));
     assert_eq!(read_record(&json.bytes, b"cairn-listing 1\nd \n"), None);
     assert_eq!(read_record(b"{}", &listing.bytes), None);
 }

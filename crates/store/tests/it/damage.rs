@@ -307,7 +307,7 @@ fn another_kind_is_found_whatever_the_stamps_say() {
             make(&bin.join(name));
         });
         let mut text = String::from("cairn-fingerprint 1\n");
-        for entry in &store.listing(&info.path).unwrap() {
+        for entry in store.listing(&info.path).unwrap().iter() {
             let meta = store.real_entry(&info.path, entry).symlink_metadata().unwrap();
             let size = if meta.is_dir() { 0 } else { meta.size() };
             let time = |s: i64, ns: i64| i128::from(s) * 1_000_000_000 + i128::from(ns);

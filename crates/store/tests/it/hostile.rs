@@ -320,7 +320,7 @@ fn a_folder_in_a_tree_that_became_a_link_is_found_whatever_the_stamps_say() {
     symlink(&victim, &share).unwrap();
     // The stranger has written down what there is.
     let mut text = String::from("cairn-fingerprint 1\n");
-    for entry in &store.listing(&leaf).unwrap() {
+    for entry in store.listing(&leaf).unwrap().iter() {
         let meta = store.real_entry(&leaf, entry).symlink_metadata().unwrap();
         let size = if meta.is_dir() { 0 } else { meta.size() };
         let time = |s: i64, ns: i64| i128::from(s) * 1_000_000_000 + i128::from(ns);

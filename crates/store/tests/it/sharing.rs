@@ -42,7 +42,7 @@ fn used(store: &Store, paths: &[&StorePath]) -> u64 {
     let mut seen = BTreeSet::new();
     let mut bytes = 0;
     for path in paths {
-        for entry in &store.listing(path).unwrap() {
+        for entry in store.listing(path).unwrap().iter() {
             let meta = fs::symlink_metadata(store.real_entry(path, entry)).unwrap();
             if meta.is_file() && seen.insert(meta.ino()) {
                 bytes += meta.blocks() * 512;
@@ -54,7 +54,7 @@ fn used(store: &Store, paths: &[&StorePath]) -> u64 {
 
 /// That each entry is as a store path must be.
 fn canonical(store: &Store, path: &StorePath) {
-    for entry in &store.listing(path).unwrap() {
+    for entry in store.listing(path).unwrap().iter() {
         let meta = fs::symlink_metadata(store.real_entry(path, entry)).unwrap();
         assert_eq!((meta.mtime(), meta.mtime_nsec()), (1, 0), "{}", entry.path);
         let mode = if matches!(entry.kind, EntryKind::File { executable: false, .. }) { 0o444 } else { 0o555 };
