@@ -106,18 +106,26 @@ fn write(wanted: &Wanted<'_>, report: &dyn Report) -> anyhow::Result<Vec<PathBuf
     Ok(places.formats.iter().map(|format| places.path(*format)).collect())
 }
 
+fn write_raw(wanted: &Wanted<'_>, new: &NewFile, raw: &Path, report: &dyn Report) -> anyhow::Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let disk = (wanted.plan)()?;
+    image::write_raw(&disk, new, raw, threads, report)?;
+    // It has as many parts as the disk has files. Nobody waits until all of them are given back.
+    let _ = std::thread::Builder::new().spawn(move || drop(disk));
+    Ok(())
+}
+
 fn make(wanted: &Wanted<'_>, missing: &[Format], report: &dyn Report) -> anyhow::Result<()> {
     let places = &wanted.places;
     let path = |format| places.path(format);
     let raw = path(Format::Raw);
     // Names that are taken by something else are found before the work begins.
     let outputs = missing.iter().map(|f| Ok((*f, NewFile::create(&path(*f))?))).collect::<anyhow::Result<Vec<_>>>()?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let own;
     let written;
     let source = match outputs.iter().find(|(format, _)| *format == Format::Raw) {
         Some((_, new)) => {
-            image::write_raw(&(wanted.plan)()?, new, &raw, threads, report)?;
+            write_raw(wanted, new, &raw, report)?;
             new.file()
         }
         None if is_there(&raw, wanted) => {
@@ -127,7 +135,7 @@ fn make(wanted: &Wanted<'_>, missing: &[Format], report: &dyn Report) -> anyhow:
         None => {
             // It gets no name, so whatever stands under this one is of no importance.
             own = NewFile::create(&path(Format::Qcow2))?;
-            image::write_raw(&(wanted.plan)()?, &own, &raw, threads, report)?;
+            write_raw(wanted, &own, &raw, report)?;
             own.file()
         }
     };

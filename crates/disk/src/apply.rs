@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cairn_layout::{DiskPlan, Volume};
-use cairn_process::Report;
+use cairn_layout::{DiskPlan, FsPlan, PlannedPartition, Volume};
+use cairn_process::{Quiet, Report};
 
 use crate::error::DiskError;
 use crate::fat::FatContents;
@@ -29,10 +29,11 @@ impl std::fmt::Debug for Contents<'_> {
 
 /// Writes a whole disk. The partition table comes last: a disk that was not finished does not look as if it were.
 ///
-/// `epoch` is the time of everything that has none of its own. `threads` copy the files.
+/// `epoch` is the time of everything that has none of its own. `threads` copy the files. While trees are planned and copied, a thread
+/// of its own writes the other file systems, unless there is to be one thread only: the bytes are the same.
 ///
 /// # Errors
-/// See [`DiskError`]. The target then holds something unfinished.
+/// See [`DiskError`]: the one of the first partition that failed. The target then holds something unfinished.
 pub fn apply(
     plan: &DiskPlan,
     contents: &Contents<'_>,
@@ -44,24 +45,40 @@ pub fn apply(
     if target.len() < plan.bytes() {
         return Err(DiskError::TooSmall { what: "the target", size: target.len(), needed: plan.bytes() });
     }
-    for partition in &plan.partitions {
-        // From the outside in; a file system is the innermost.
-        match &partition.volume {
-            Some(Volume::FileSystem(fs)) => {
-                let at = partition.mount_point.as_deref().unwrap_or_default();
-                let place = Destination {
-                    target,
-                    offset: plan.offset_of(partition),
-                    bytes: plan.bytes_of(partition),
-                    sector_size: plan.sector_size,
-                    epoch,
-                    threads,
-                    phase: &format!("writing {}", partition.label),
-                };
-                crate::format::format(fs.format, contents, at).write(&place, fs, report)?;
-            }
-            None => {}
+    // From the outside in; a file system is the innermost.
+    let file_systems: Vec<_> = plan
+        .partitions
+        .iter()
+        .filter_map(|partition| partition.volume.as_ref().map(|Volume::FileSystem(fs)| (partition, fs)))
+        .enumerate()
+        .collect();
+    let at = |partition: &PlannedPartition| partition.mount_point.clone().unwrap_or_default();
+    let phase = |partition: &PlannedPartition| format!("writing {}", partition.label);
+    let write = |(partition, fs): (&PlannedPartition, &FsPlan), report: &dyn Report| {
+        let place = Destination {
+            target,
+            offset: plan.offset_of(partition),
+            bytes: plan.bytes_of(partition),
+            sector_size: plan.sector_size,
+            epoch,
+            threads,
+            phase: &phase(partition),
+        };
+        crate::format::format(fs.format, contents, &at(partition)).write(&place, fs, report)
+    };
+    let has_tree = |(_, (partition, _)): &(usize, (&PlannedPartition, _))| contents.trees.contains_key(&at(partition));
+    let (here, aside): (Vec<_>, Vec<_>) = file_systems.into_iter().partition(|one| threads == 1 || has_tree(one));
+    // What fails, by the order of the partitions.
+    let failed = |(number, one), report: &dyn Report| write(one, report).map_err(|error| (number, error));
+    std::thread::scope(|scope| {
+        for (_, (partition, _)) in &aside {
+            report.phase(&phase(partition), None);
         }
-    }
+        let aside = scope.spawn(move || aside.into_iter().try_for_each(|one| failed(one, &Quiet)));
+        let here = here.into_iter().try_for_each(|one| failed(one, report));
+        let aside = aside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let errors = [here.err(), aside.err()];
+        errors.into_iter().flatten().min_by_key(|(number, _)| *number).map_or(Ok(()), |(_, error)| Err(error))
+    })?;
     partition_table::write(plan, target)
 }

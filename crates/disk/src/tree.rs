@@ -52,7 +52,7 @@ pub enum Node {
 /// Where a file's bytes come from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
-    /// A file on this machine.
+    /// A file on this machine: an absolute path with no link on the way, so that none is followed that comes there later.
     Path(PathBuf),
     /// These bytes.
     Bytes(Vec<u8>),
@@ -121,6 +121,14 @@ impl Tree {
         self.index.get(path).copied()
     }
 
+    /// Makes room for so many entries more, which are then added without a pause.
+    pub fn reserve(&mut self, more: usize) {
+        self.entries.reserve(more);
+        self.parents.reserve(more);
+        self.names.reserve(more);
+        self.index.reserve(more);
+    }
+
     /// Adds an entry and gives its index.
     ///
     /// # Errors
@@ -174,7 +182,11 @@ impl Tree {
         if parent.is_empty() {
             return if entry.path.starts_with('/') { Err("a path has no leading slash") } else { Ok(None) };
         }
-        match self.find(parent) {
+        // Most lie beside the one before, or in it.
+        let last = self.entries.len().checked_sub(1);
+        let mut near = [last.and_then(|last| self.parent(last)), last].into_iter().flatten();
+        let near = near.find(|index| self.entries[*index].path == parent);
+        match near.or_else(|| self.find(parent)) {
             Some(index) if self.entries[index].node == Node::Dir => Ok(Some(index)),
             Some(_) => Err("what it is in is not a directory"),
             None => Err("its directory is not there"),
@@ -203,6 +215,8 @@ impl Tree {
     /// [`DiskError::Name`], [`DiskError::Special`], [`DiskError::Read`]; see also [`Tree::push`].
     pub fn add_folder(&mut self, at: &str, folder: &Path, options: FolderOptions) -> Result<(), DiskError> {
         let mut links = HashMap::new();
+        // The folder may be named by links; within it none is followed, now or when its files are read.
+        let folder = &folder.canonicalize().map_err(|source| read(folder, source))?;
         let metadata = folder.symlink_metadata().map_err(|source| read(folder, source))?;
         let top = match at {
             "" => None,

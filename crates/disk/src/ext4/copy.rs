@@ -1,5 +1,4 @@
-//! Files' data into their places: shared where the file system can share blocks, copied by the kernel where it can do
-//! that, read and written otherwise; by several threads.
+//! Files' data into their places: shared where the file system can share blocks, read and written otherwise; by several threads.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,19 +12,19 @@ use std::sync::{Mutex, PoisonError};
 
 use cairn_process::Report;
 use mkext4::{InodeHandle, Layout};
-use nix::fcntl::{AT_FDCWD, FallocateFlags, OFlag, fallocate};
+use nix::fcntl::{AT_FDCWD, FallocateFlags, OFlag, OpenHow, ResolveFlag, fallocate, openat2};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
 
 use crate::error::DiskError;
 use crate::ext4::BLOCK;
-use crate::kernel::Kernel;
+use crate::share::Sharing;
 use crate::target::Target;
 use crate::tree::{Content, Entry, Node, Tree};
 
 /// A thread's buffer: small files that lie side by side are written with one call.
 const BUFFER: usize = 1 << 20;
-/// Files from this size on are left to the kernel; below, a read into the buffer is quicker than two calls more.
+/// Files from this size on are read and written piece by piece; below, several fit the buffer.
 const LARGE: u64 = 256 << 10;
 /// Where blocks can be shared the calls save room, not only time: on xfs and btrfs this size leaves a quarter of a Debian
 /// system to be written, in the time that LARGE takes.
@@ -66,7 +65,7 @@ pub(crate) fn data(
         target,
         offset,
         report,
-        kernel: Kernel::new(),
+        sharing: Sharing::new(),
         stop: AtomicBool::new(false),
         failed: Mutex::default(),
     };
@@ -110,7 +109,7 @@ struct Shared<'a> {
     target: &'a dyn Target,
     offset: u64,
     report: &'a dyn Report,
-    kernel: Kernel,
+    sharing: Sharing,
     stop: AtomicBool,
     /// Failures by the order of the files, not of time: the first of them is told.
     failed: Mutex<BTreeMap<usize, DiskError>>,
@@ -190,11 +189,11 @@ impl Shared<'_> {
 
     /// The size from which on a file is a large one.
     fn large_from(&self) -> u64 {
-        let shares = self.target.file().is_some() && self.kernel.may_share();
+        let shares = self.target.file().is_some() && self.sharing.is_possible();
         if shares { WORTH_SHARING } else { LARGE }
     }
 
-    /// A large file: by the kernel if it can, and what it leaves by ourselves.
+    /// A large file: shared where that can be, and what is left by ourselves.
     fn large(
         &self,
         file: &mut File,
@@ -208,7 +207,7 @@ impl Shared<'_> {
         for &(at, count) in extents {
             let at = self.offset + at;
             let done = match self.target.file() {
-                Some(out) => self.kernel.copy(file, from, out, at, count),
+                Some(out) => self.sharing.share(file, from, out, at, count),
                 None => Ok(0),
             };
             let done = done.map_err(|error| DiskError::write(self.target.name(), at, error))?;
@@ -336,7 +335,9 @@ impl Folder {
             Some(open) => open,
             None => {
                 folder.clone_into(self.path.as_mut_os_string());
-                nix::fcntl::open(folder, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?
+                // Paths of a tree have no links on the way. One that is there now was put there since the tree was read.
+                let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
+                openat2(AT_FDCWD, folder, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS))?
             }
         };
         Folder::file(self.open.insert(open).as_fd(), name)
@@ -397,7 +398,7 @@ mod tests {
             target: &target,
             offset: START,
             report: &Quiet,
-            kernel: Kernel::new(),
+            sharing: Sharing::new(),
             stop: AtomicBool::new(false),
             failed: Mutex::default(),
         };

@@ -43,8 +43,8 @@ pub fn write(
     fill(target, offset, len, &files, options)
 }
 
-/// What goes onto a new volume.
-pub trait FatContents {
+/// What goes onto a new volume. A thread of its own may put it there.
+pub trait FatContents: Sync {
     /// The least size of a volume for it, in bytes.
     fn needed(&self) -> u64;
 
@@ -55,7 +55,7 @@ pub trait FatContents {
     fn put(&self, volume: &mut FatVolume<'_>) -> Result<(), DiskError>;
 }
 
-impl<T: AsRef<[FatFile]>> FatContents for T {
+impl<T: AsRef<[FatFile]> + Sync> FatContents for T {
     fn needed(&self) -> u64 {
         size::needed(self.as_ref())
     }

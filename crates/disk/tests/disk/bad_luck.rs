@@ -78,6 +78,33 @@ fn a_file_that_changes_while_it_is_copied_is_told() {
     }
 }
 
+/// Somebody puts a link to his own files in the place of a folder, after its files were looked at.
+#[test]
+fn a_folder_that_becomes_a_link_is_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |path: &str| dir.path().join(path);
+    for folder in ["tree/a/b", "elsewhere/b"] {
+        std::fs::create_dir_all(at(folder)).unwrap();
+        std::fs::write(at(folder).join("file"), "5 B.\n").unwrap();
+    }
+    // The tree itself may be named by a link.
+    std::os::unix::fs::symlink("tree", at("link")).unwrap();
+    let mut tree = Tree::new();
+    tree.add_folder("", &at("link"), cairn_disk::tree::FolderOptions::default()).unwrap();
+    let plan = plan(&tree);
+    let write = || {
+        let image = FileTarget::new(tempfile::tempfile().unwrap(), "the image", plan.bytes()).unwrap();
+        let contents = Contents { trees: BTreeMap::from([("/".to_string(), &tree)]), ..Contents::default() };
+        apply(&plan, &contents, EPOCH, &image, 2, &Quiet)
+    };
+    write().unwrap();
+    std::fs::rename(at("tree/a"), at("tree/gone")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", at("tree/a")).unwrap();
+    let error = write().unwrap_err();
+    let named = dir.path().canonicalize().unwrap().join("tree/a/b/file");
+    assert_eq!(error.to_string(), format!("reading {}", named.display()));
+}
+
 #[test]
 fn a_file_that_vanishes_is_named() {
     let mut tree = Tree::new();

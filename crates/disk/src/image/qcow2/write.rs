@@ -14,8 +14,7 @@ use super::Qcow2Error;
 use super::layout::{CLUSTER, CLUSTER_BITS, COPIED, HEADER, Layout, PER_L2};
 
 /// Writes a raw image into `out`, a new and empty file; messages call the two by their paths, which they need not have
-/// yet. Blocks are shared where the file system can do that, and copied by the kernel otherwise. Reports bytes; the phase
-/// is the caller's.
+/// yet. Blocks are shared where the file system can do that. Reports bytes; the phase is the caller's.
 ///
 /// # Errors
 /// [`Qcow2Error::Full`], [`Qcow2Error::Write`], [`Qcow2Error::Read`].
