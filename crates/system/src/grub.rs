@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use cairn_process::{Tool, ToolError};
 
+use crate::tree::{read_in, resolve_in};
+
 /// Where a base has its libraries, and the loader of its programs. (The usual path of the loader, below `/lib64`, is a
 /// link that may be absolute, and would lead out of the base.)
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
@@ -115,12 +117,13 @@ pub enum GrubError {
 /// # Errors
 /// See [`GrubError`].
 pub fn core_image(base: &Path, platform: Platform, early: &EarlyScript<'_>) -> Result<Vec<u8>, GrubError> {
-    let there = |path: String, package| {
-        let full = base.join(&path);
-        if full.exists() { Ok(full) } else { Err(GrubError::BaseLacks { base: base.to_path_buf(), path, package }) }
+    let there = |path: String, package| match resolve_in(base, &path) {
+        Some(real) => Ok(base.join(real)),
+        None => Err(GrubError::BaseLacks { base: base.to_path_buf(), path, package }),
     };
     let modules = there(platform.folder(), platform.package())?;
     let mkimage = there(MKIMAGE.into(), "grub-common")?;
+    let libraries = there(LIBRARIES.into(), "libc6")?;
     let loader = there(format!("{LIBRARIES}/{DYNAMIC_LOADER}"), "libc6")?;
 
     let scratch = tempfile::tempdir().map_err(io_error("making", Path::new("a temporary folder")))?;
@@ -137,7 +140,7 @@ pub fn core_image(base: &Path, platform: Platform, early: &EarlyScript<'_>) -> R
     Tool::new(loader, "grub-common", "make GRUB's image")
         .clean_env()
         .arg("--library-path")
-        .arg(base.join(LIBRARIES))
+        .arg(libraries)
         .arg(mkimage)
         .args(["--format", platform.format()])
         .arg("--directory")
@@ -163,11 +166,9 @@ pub fn core_image(base: &Path, platform: Platform, early: &EarlyScript<'_>) -> R
 pub fn boot_sector(base: &Path) -> Result<[u8; BOOT_SECTOR], GrubError> {
     let path = format!("{}/boot.img", Platform::Bios.folder());
     let full = base.join(&path);
-    match fs::read(&full) {
-        Ok(bytes) => bytes.try_into().map_err(|_| GrubError::BootSector(full)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(GrubError::BaseLacks { base: base.to_path_buf(), path, package: Platform::Bios.package() })
-        }
+    match read_in(base, &path) {
+        Ok(Some(bytes)) => bytes.try_into().map_err(|_| GrubError::BootSector(full)),
+        Ok(None) => Err(GrubError::BaseLacks { base: base.to_path_buf(), path, package: Platform::Bios.package() }),
         Err(source) => Err(GrubError::Io { doing: "reading", path: full, source }),
     }
 }
@@ -185,4 +186,28 @@ fn archive(early: &EarlyScript<'_>) -> io::Result<Vec<u8>> {
 fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> GrubError {
     let path = path.to_path_buf();
     move |source| GrubError::Io { doing, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_boot_sector_is_the_base_s_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("base").join(Platform::Bios.folder());
+        fs::create_dir_all(&folder).unwrap();
+        let (base, sector) = (dir.path().join("base"), folder.join("boot.img"));
+        assert!(matches!(boot_sector(&base), Err(GrubError::BaseLacks { package: "grub-pc-bin", .. })));
+        fs::write(dir.path().join("outside"), [7; BOOT_SECTOR]).unwrap();
+        symlink(dir.path().join("outside"), &sector).unwrap();
+        assert!(matches!(boot_sector(&base), Err(GrubError::BaseLacks { .. })), "a link that leads out");
+        fs::remove_file(&sector).unwrap();
+        fs::write(&sector, [8; BOOT_SECTOR]).unwrap();
+        assert_eq!(boot_sector(&base).unwrap(), [8; BOOT_SECTOR]);
+        fs::write(&sector, [8; BOOT_SECTOR - 1]).unwrap();
+        assert!(matches!(boot_sector(&base), Err(GrubError::BootSector(_))));
+    }
 }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::error::SystemError;
 use crate::initrd::elf;
 use crate::memory::Memory;
-use crate::tree::resolve_in;
+use crate::tree::{read_in, resolve_in};
 
 /// Where the program is in its store path.
 pub const INSIDE: &str = "bin/cairn";
@@ -169,8 +169,7 @@ fn check(file: &Path, program: &[u8], base: &Path) -> Result<(), SystemError> {
                         without it";
             return refused(format!("needs the library {library}, which none of the base's packages has"), help);
         };
-        let real = base.join(path);
-        let bytes = fs::read(&real).map_err(SystemError::io("reading", &real))?;
+        let bytes = read_in(base, &path).map_err(SystemError::io("reading", base.join(&path)))?.unwrap_or_default();
         let provided = elf::provides(&bytes).unwrap_or_default();
         let wanted = needs.versions.iter().filter(|(of, _)| of == library).map(|(_, version)| version.as_str());
         let lacking = wanted.filter(|version| !provided.contains(*version)).min_by_key(|v| Reverse(numbers(v)));

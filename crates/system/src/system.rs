@@ -37,6 +37,7 @@ use crate::etc::{self, EtcInput, Mount};
 use crate::initrd::{self, Wanted, WantedModules};
 use crate::memory::{Memory, present};
 use crate::program::{self, Carried, Program};
+use crate::tree::read_in;
 use crate::{bootjson, special, usr};
 
 /// The name of the file with the hash of what the initrd was made from.
@@ -165,7 +166,6 @@ fn make(
 
     let (initrd, initrd_inputs) = initrd(input, &base, report)?;
     report.phase("making the system", None);
-    let modules = initrd::modules_of(&base, &input.base.kernel_release)?;
     let etc = etc::build(&EtcInput {
         checked,
         base: &base,
@@ -174,7 +174,7 @@ fn make(
         sources: input.sources,
         named: input.named,
         files: input.files,
-        modules: &modules,
+        kernel_release: &input.base.kernel_release,
     })?;
     let scratch = store.scratch()?;
     etc.write(scratch.path())?;
@@ -320,10 +320,8 @@ fn platform(architecture: Architecture) -> String {
 
 /// What the menu calls the system: "Debian GNU/Linux 13 (trixie), Linux 6.12…".
 fn label(base: &Path, release: &str) -> String {
-    // Links stay in the base.
-    let found =
-        crate::tree::resolve_in(base, "usr/lib/os-release").and_then(|path| fs::read_to_string(base.join(path)).ok());
-    let text = found.unwrap_or_default();
+    let found = read_in(base, "usr/lib/os-release").ok().flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&found);
     let name = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME=")).map(|n| n.trim_matches('"').to_string());
     format!("{}, Linux {release}", name.unwrap_or_else(|| "Debian GNU/Linux".into()))
 }

@@ -344,6 +344,11 @@ pub(crate) fn find_in(base: &Path, path: &str) -> io::Result<Option<String>> {
     Ok(Some(done.join("/")))
 }
 
+/// Reads a file of the base. What packages have in it may be links to anywhere: none of them brings a file of the machine that builds.
+pub(crate) fn read_in(base: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
+    find_in(base, path)?.map(|real| fs::read(base.join(real))).transpose()
+}
+
 /// True if the error says that nothing is there, or that nothing can be by that name.
 pub(crate) fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
@@ -365,6 +370,30 @@ mod tests {
         assert_eq!(tree.get("a/b"), None, "a file on the way goes");
         tree.link("a", "x").unwrap();
         assert_eq!(tree.iter().count(), 1);
+    }
+
+    #[test]
+    fn no_link_of_a_base_leads_out_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (base, outside) = (dir.path().join("base"), dir.path().join("outside"));
+        fs::create_dir_all(base.join("usr/share")).unwrap();
+        fs::create_dir_all(&outside).unwrap();
+        fs::write(outside.join("file"), "secret").unwrap();
+        fs::write(base.join("usr/share/file"), "its own").unwrap();
+        let link = |name: &str, to: &Path| std::os::unix::fs::symlink(to, base.join(name)).unwrap();
+        link("out", &outside);
+        link("up", Path::new("../outside"));
+        link("file-out", &outside.join("file"));
+        link("file-up", Path::new("../outside/file"));
+        for path in ["out/file", "up/file", "file-out", "file-up", "../outside/file", "nothing"] {
+            assert_eq!(read_in(&base, path).unwrap(), None, "{path}");
+        }
+        link("in", Path::new("/usr/share"));
+        link("file-in", Path::new("/../../usr/share/file"));
+        for path in ["in/file", "file-in", "usr/share/file"] {
+            assert_eq!(read_in(&base, path).unwrap().as_deref(), Some(&b"its own"[..]), "{path}");
+        }
+        assert!(read_in(&base, "usr/share").is_err(), "a folder is no file");
     }
 
     #[test]

@@ -11,13 +11,15 @@ use crate::tree::Tree;
 
 /// Puts `sysctl.d`, `modules-load.d` and `modprobe.d`.
 ///
+/// `modules` gives those that the kernel has, which takes a while: it is asked only where some are wanted.
+///
 /// # Errors
-/// When a module to load is not among the kernel's.
+/// When a module to load is not among the kernel's, and what `modules` says.
 pub fn apply(
     tree: &mut Tree,
     machine: &Machine,
     hardware: Option<&Hardware>,
-    modules: &Modules,
+    modules: &dyn Fn() -> Result<Modules, SystemError>,
 ) -> Result<(), SystemError> {
     // ping is neither setuid nor has it capabilities: every user may open its kind of socket.
     tree.file("sysctl.d/50-cairn.conf", "net.ipv4.ping_group_range = 0 2147483647\n")?;
@@ -37,7 +39,9 @@ pub fn apply(
     let hardware = hardware.map(|h| &h.kernel_modules[..]).unwrap_or_default();
     let hardware = hardware.iter().map(|name| ("/hardware".to_string(), name));
     let mut load = String::new();
-    for (pointer, name) in own.chain(hardware) {
+    let mut all = own.chain(hardware).peekable();
+    let modules = all.peek().map(|_| modules()).transpose()?.unwrap_or_default();
+    for (pointer, name) in all {
         if !modules.has(name) {
             let help = nearest(name, modules.names()).map(|n| format!("did you mean {n}?"));
             return Err(SystemError::refused_with(pointer, format!("the kernel has no module {name}"), help));

@@ -1,13 +1,12 @@
 //! Units that draw, at the first boot, what packages would have drawn while they were installed.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use super::enable_if_any;
 use crate::drawn::{self, Drawn, Made};
 use crate::error::SystemError;
-use crate::tree::Tree;
+use crate::tree::{Tree, read_in};
 use crate::units::{UnitFile, Units};
 
 /// The base's file with the names of what was left out, one on each line.
@@ -19,7 +18,8 @@ pub(crate) const LIST: &str = "drawn";
 /// # Errors
 /// See [`Tree::file`].
 pub fn apply(tree: &mut Tree, base: &Path) -> Result<(), SystemError> {
-    let list = fs::read_to_string(base.join(LIST)).unwrap_or_default();
+    let list = read_in(base, LIST).ok().flatten().unwrap_or_default();
+    let list = String::from_utf8_lossy(&list);
     for drawn in list.lines().filter_map(|name| drawn::ALL.iter().find(|d| d.name == name)) {
         let Some(made) = &drawn.made else { continue };
         let name = format!("cairn-draw-{}.service", drawn.name);
@@ -58,6 +58,8 @@ fn unit(drawn: &Drawn, made: &Made) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

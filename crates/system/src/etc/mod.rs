@@ -30,9 +30,9 @@ use cairn_machine::install::BadWord;
 use cairn_machine::model::FileSystem;
 
 use crate::error::SystemError;
-use crate::initrd::Modules;
+use crate::initrd::modules_of;
 use crate::special::Special;
-use crate::tree::{Node, Tree, exists_in};
+use crate::tree::{Node, Tree, exists_in, resolve_in};
 use crate::units::{NotEnabled, UnitFile, UnitLink, Units};
 
 /// A file system that the running machine mounts, besides the root; or swap space.
@@ -63,8 +63,8 @@ pub struct EtcInput<'a> {
     pub named: &'a BTreeMap<String, Vec<u8>>,
     /// The machine file, hardware file and lock, by the names that they have in a system.
     pub files: &'a BTreeMap<&'a str, Vec<u8>>,
-    /// The kernel's modules.
-    pub modules: &'a Modules,
+    /// The release of the base's kernel.
+    pub kernel_release: &'a str,
 }
 
 /// Makes the whole tree.
@@ -73,9 +73,15 @@ pub struct EtcInput<'a> {
 /// [`SystemError::Refused`] with its place in the machine file, and what reading the base gives.
 pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
     let machine = &input.checked.machine;
-    let mut tree = Tree::read(&input.base.join("etc"), "etc/", input.special)?;
+    let etc = resolve_in(input.base, "etc").ok_or_else(|| SystemError::BaseLacks {
+        base: input.base.into(),
+        path: "etc".into(),
+        reason: "every machine begins with",
+    })?;
+    let mut tree = Tree::read(&input.base.join(etc), "etc/", input.special)?;
     let has = |path: &str| exists_in(input.base, path);
     let units = units(input)?;
+    let modules = || modules_of(input.base, input.kernel_release);
 
     quiet::clean(&mut tree)?;
     quiet::mask_units(&mut tree, &units)?;
@@ -84,7 +90,7 @@ pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
     locale::apply(&mut tree, machine, &has)?;
     network::apply(&mut tree, machine, &units)?;
     fstab::apply(&mut tree, input.mounts)?;
-    kernel::apply(&mut tree, machine, input.checked.hardware.as_ref(), input.modules)?;
+    kernel::apply(&mut tree, machine, input.checked.hardware.as_ref(), &modules)?;
     ssh::apply(&mut tree, machine, &has, &units)?;
     let ids = accounts::apply(&mut tree, machine, &has)?;
     completion::apply(&mut tree, &machine.boot, &units)?;
@@ -105,7 +111,8 @@ fn units(input: &EtcInput<'_>) -> Result<Units, SystemError> {
     for (below, folder) in
         [("usr/lib/systemd/system", "/usr/lib/systemd/system"), ("etc/systemd/system", "/etc/systemd/system")]
     {
-        let path = input.base.join(below);
+        let Some(real) = resolve_in(input.base, below) else { continue };
+        let path = input.base.join(real);
         let Ok(entries) = fs::read_dir(&path) else { continue };
         for entry in entries {
             let entry = entry.map_err(SystemError::io("reading", &path))?;

@@ -2,7 +2,6 @@
 //! indices of just these.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use cairn_machine::nearest;
 
@@ -10,7 +9,7 @@ use super::cpio::Entry;
 use super::modules::Modules;
 use super::{Initrd, Wanted, contents, firmware, index, kernel, modinfo, modules, sets};
 use crate::error::SystemError;
-use crate::tree::find_in;
+use crate::tree::{find_in, read_in};
 
 impl Initrd<'_> {
     pub(super) fn modules(&mut self, release: &str, wanted: &Wanted) -> Result<(), SystemError> {
@@ -49,9 +48,8 @@ impl Initrd<'_> {
         let source = self.base.join(path);
         // An index with `..` would lead anywhere.
         let inside = !path.split('/').any(|part| part == "..");
-        let real = find_in(self.base, path).map_err(SystemError::io("reading", &source))?.filter(|_| inside);
-        let real = self.base.join(real.ok_or_else(|| self.lacks(path, "modules.dep names"))?);
-        let bytes = fs::read(&real).map_err(SystemError::io("reading", &real))?;
+        let bytes = read_in(self.base, path).map_err(SystemError::io("reading", &source))?.filter(|_| inside);
+        let bytes = bytes.ok_or_else(|| self.lacks(path, "modules.dep names"))?;
         let what = "a kernel module, plain or compressed by xz or zstd";
         let (module, named) = modinfo::read(&bytes).ok_or(SystemError::Malformed { path: source, what })?;
         self.archive.put(modules::plain(path), Entry::File(module.into_owned(), false))?;
@@ -92,6 +90,7 @@ fn names(modules: &Modules, release: &str, wanted: &Wanted) -> Result<BTreeSet<S
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::Path;
 

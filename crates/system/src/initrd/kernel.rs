@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::modules::{Modules, Texts};
 use crate::error::SystemError;
-use crate::tree::{find_in, is_absence};
+use crate::tree::{is_absence, read_in};
 
 /// The folder of a kernel's modules, relative to the base.
 pub fn folder(release: &str) -> String {
@@ -53,12 +53,7 @@ pub fn texts(base: &Path, release: &str) -> Result<Texts, SystemError> {
 
 /// A file of the base, links followed inside it. Names of modules and devices are ASCII; their authors' may be anything.
 fn text(base: &Path, path: &str) -> Result<Option<String>, SystemError> {
-    let whole = base.join(path);
-    let read = || match find_in(base, path)? {
-        Some(real) => fs::read(base.join(real)).map(Some),
-        None => Ok(None),
-    };
-    let bytes = read().map_err(SystemError::io("reading", &whole))?;
+    let bytes = read_in(base, path).map_err(SystemError::io("reading", base.join(path)))?;
     Ok(bytes.map(|b| String::from_utf8_lossy(&b).into_owned()))
 }
 

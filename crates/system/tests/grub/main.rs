@@ -1,7 +1,6 @@
 //! GRUB's images, made of the GRUB that this machine has: `/` is as good a base as any.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use cairn_system::grub::{EarlyScript, GrubError, Platform, boot_sector, core_image};
@@ -23,6 +22,24 @@ fn there() -> bool {
     lacking.is_empty()
 }
 
+/// What the program is linked with; a base has its own.
+const LIBRARIES: [&str; 8] = [
+    "ld-linux-x86-64",
+    "libc.so",
+    "liblzma.so",
+    "libdevmapper.so",
+    "libselinux.so",
+    "libudev.so",
+    "libm.so",
+    "libpcre2-8.so",
+];
+
+fn copy(base: &Path, path: &str) {
+    let (from, to) = (Path::new("/").join(path), base.join(path));
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(from, to).unwrap();
+}
+
 #[test]
 fn the_same_base_gives_the_same_bytes_wherever_it_lies() {
     if !there() {
@@ -31,10 +48,20 @@ fn the_same_base_gives_the_same_bytes_wherever_it_lies() {
     // A base at another place.
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path().join("some where/else");
-    for path in ["usr/lib/grub", "usr/bin", "usr/lib/x86_64-linux-gnu"] {
-        let at = base.join(path);
-        fs::create_dir_all(at.parent().unwrap()).unwrap();
-        symlink(Path::new("/").join(path), at).unwrap();
+    for platform in ["i386-pc", "x86_64-efi"] {
+        let folder = format!("usr/lib/grub/{platform}");
+        for file in fs::read_dir(Path::new("/").join(&folder)).unwrap().map(Result::unwrap) {
+            if file.file_type().unwrap().is_file() {
+                copy(&base, &format!("{folder}/{}", file.file_name().into_string().unwrap()));
+            }
+        }
+    }
+    copy(&base, "usr/bin/grub-mkimage");
+    for library in fs::read_dir("/usr/lib/x86_64-linux-gnu").unwrap() {
+        let name = library.unwrap().file_name().into_string().unwrap();
+        if LIBRARIES.iter().any(|library| name.starts_with(library)) {
+            copy(&base, &format!("usr/lib/x86_64-linux-gnu/{name}"));
+        }
     }
     for (platform, begins) in [(Platform::Bios, &[0x52, 0x56][..]), (Platform::Efi, b"MZ")] {
         let here = core_image(Path::new("/"), platform, &EARLY).unwrap();
