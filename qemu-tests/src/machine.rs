@@ -9,6 +9,7 @@
 //! start; what a loader counts and falls back to is not imitated.
 
 mod modules;
+mod processor_state;
 mod qemu;
 mod recorder;
 mod uml;

@@ -19,7 +19,7 @@ pub struct Scenario {
 /// What booting a whole machine takes.
 pub const QEMU: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap"];
 /// What a kernel as a process takes.
-pub const UML: &[&str] = &["linux.uml", "cpio", "sfdisk", "mmdebstrap"];
+pub const UML: &[&str] = &["linux.uml", "cc", "cpio", "sfdisk", "mmdebstrap"];
 /// What building takes.
 pub const BUILD: &[&str] = &["mmdebstrap"];
 

@@ -28,7 +28,7 @@ const UPGRADE: Scenario = Scenario {
 };
 const USER_MODE_UPGRADE: Scenario = Scenario {
     name: "an upgrade that its own kernel logs leaves a machine that boots, wherever the power goes",
-    needs: &["linux.uml", "dmsetup", "losetup", "partx", "ldd", "cpio", "mmdebstrap", "sfdisk", "cp"],
+    needs: &["linux.uml", "cc", "dmsetup", "losetup", "partx", "ldd", "cpio", "mmdebstrap", "sfdisk", "cp"],
     run: upgrade_in_user_mode,
 };
 

@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::Pid;
 
-use super::{Setup, modules, recorder};
+use super::{Setup, modules, processor_state, recorder};
 use crate::Cairn;
 use crate::command::{Cmd, Started};
 use crate::menu;
@@ -99,10 +99,11 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
     );
     ensure!(setup.log.is_none() || !setup.reboots, "a recorder begins its log anew at each start");
     let entry = menu::picked(&setup.image, setup.firmware)?;
+    let cairn = Cairn::find()?;
     let initrd = folder.join("initrd");
     let mut joined = File::create(&initrd)?;
     let archive = match setup.log {
-        None => modules::archive(&Cairn::find()?)?,
+        None => modules::archive(&cairn)?,
         Some(_) => {
             let archive = folder.join("recorder.cpio");
             modules::with_recorder(&archive)?;
@@ -134,6 +135,7 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
     let mark = format!("uml_dir={}", own.display());
     let mut kernel = Cmd::new(PROGRAM)
         .called(NAMELESS)
+        .env("LD_PRELOAD", processor_state::library(&cairn.work)?)
         .arg(format!("mem={}M", MEMORY >> 20))
         .arg(&mark)
         .arg(format!("initrd={}", initrd.display()))

@@ -18,7 +18,7 @@ pub const SCENARIO: Scenario = Scenario {
 
 pub const MBR: Scenario = Scenario {
     name: "the root grows twice into a disk with an MBR that was made larger, and starts at its old place",
-    needs: &["linux.uml", "cpio", "sfdisk", "mmdebstrap", "e2fsck"],
+    needs: &["linux.uml", "cc", "cpio", "sfdisk", "mmdebstrap", "e2fsck"],
     run: mbr,
 };
 

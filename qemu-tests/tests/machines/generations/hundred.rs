@@ -19,7 +19,7 @@ pub const ON_GRUB_GPT: Scenario = Scenario {
     run: |cairn| run(cairn, GRUB_GPT),
 };
 
-const NEEDS: &[&str] = &["linux.uml", "cpio", "sfdisk", "qemu-system-x86_64", "qemu-img", "mmdebstrap"];
+const NEEDS: &[&str] = &["linux.uml", "cc", "cpio", "sfdisk", "qemu-system-x86_64", "qemu-img", "mmdebstrap"];
 
 const MANY: usize = 100;
 
