@@ -104,8 +104,8 @@ pub fn read(machine: &View<'_>) -> Result<Generations, ViewError> {
         }
     };
     if menu.is_none() && notes.is_empty() {
-        notes
-            .push("the boot partition is not mounted, or only root may read it: what is in the menu is unknown".into());
+        let unknown = "what is in the menu is unknown: the boot partition is not mounted, or only root may read it (sudo helps then)";
+        notes.push(unknown.into());
     }
     let mut closures = Closures::new(files);
     let sizes = own_sizes(files, machine.folder.as_ref(), &mut closures, &links)?;
