@@ -15,9 +15,13 @@ use super::extras::Extras;
 use super::repository::Repository;
 use super::{bootstrap, fetch, packages, request, secrets};
 use crate::etc::LIST_OF_DRAWN;
+use crate::tree::read_in;
 
 /// Counts the changes of this recipe that give another base from the same packages.
 const RECIPE: u32 = 2;
+
+/// Where dpkg writes what is installed.
+const STATUS: &str = "var/lib/dpkg/status";
 
 /// A base in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,8 +68,8 @@ pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report:
     let unpacked = bootstrap::bootstrap(lock, &repository, &extras, &dir, report)?;
     drop(repository);
 
-    let status = dir.join("var/lib/dpkg/status");
-    let status = fs::read(&status).map_err(Error::io("reading", status))?;
+    let status = read_in(&dir, STATUS).map_err(Error::io("reading", dir.join(STATUS)))?;
+    let status = status.ok_or_else(|| Error::Tree { what: format!("there is no {STATUS} in it") })?;
     let packages = packages::installed(&String::from_utf8_lossy(&status), lock)?;
     let packages = serde_json::to_string_pretty(&packages).map_err(|e| Error::Tree { what: e.to_string() })?;
     report.phase("looking for secrets", None);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::modules::{Modules, Texts};
 use crate::error::SystemError;
-use crate::tree::{is_absence, read_in};
+use crate::tree::{is_absence, read_in, resolve_in};
 
 /// The folder of a kernel's modules, relative to the base.
 pub fn folder(release: &str) -> String {
@@ -33,7 +33,7 @@ pub fn texts(base: &Path, release: &str) -> Result<Texts, SystemError> {
         |name: &str, reason| SystemError::BaseLacks { base: base.into(), path: format!("{folder}/{name}"), reason };
     let (dep, alias) = (read("modules.dep")?, read("modules.alias")?);
     // A kernel may have everything built in; but modules of which nothing is known are found by nobody.
-    if dep.is_none() && has_modules(&base.join(&folder))? {
+    if dep.is_none() && resolve_in(base, &folder).map_or(Ok(false), |real| has_modules(&base.join(real)))? {
         return Err(lacks("modules.dep", "depmod makes of the modules there: it has not been run on them"));
     }
     let dep = dep.unwrap_or_default();

@@ -59,7 +59,8 @@ pub(super) fn find(dir: &Path, modes: &Modes) -> Result<Vec<Secret>, Error> {
     let owned = Owned::read(dir)?;
     let mut suspects = Vec::new();
     for top in TOPS {
-        if dir.join(top).is_dir() {
+        // One that is a link leads out of the base, or to what another of them holds.
+        if fs::symlink_metadata(dir.join(top)).is_ok_and(|meta| meta.is_dir()) {
             suspect(dir, modes, &owned, top, false, &mut suspects)?;
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::words;
 use crate::debian::error::Error;
+use crate::tree::{find_in, read_in, resolve_in};
 
 /// dpkg's lists, scripts and templates.
 pub(super) const INFO: &str = "var/lib/dpkg/info";
@@ -21,7 +22,8 @@ impl Owned {
             paths.extend(String::from_utf8_lossy(&text).lines().map(below_usr));
         }
         // What is diverted has another name: `from`, `to` and the package, a line each.
-        let diversions = fs::read_to_string(dir.join("var/lib/dpkg/diversions")).unwrap_or_default();
+        let diversions = read_in(dir, "var/lib/dpkg/diversions").ok().flatten().unwrap_or_default();
+        let diversions = String::from_utf8_lossy(&diversions);
         let lines: Vec<&str> = diversions.lines().collect();
         for [from, to, _] in lines.as_chunks::<3>().0 {
             if paths.contains(&below_usr(from)) {
@@ -60,9 +62,10 @@ impl Owned {
             if drawn.is_empty() {
                 break;
             }
-            let file = dir.join(path);
-            // Only what is in the base is here; of folders and links others know.
-            if fs::symlink_metadata(&file).is_ok_and(|m| m.is_file()) {
+            // Only what is in the base is here, wherever links in it lead.
+            let Some(real) = resolve_in(dir, path) else { continue };
+            let file = dir.join(real);
+            if file.is_file() {
                 let bytes = fs::read(&file).map_err(Error::io("reading", file))?;
                 take(&bytes, drawn);
             }
@@ -80,7 +83,12 @@ fn below_usr(path: &str) -> String {
 
 /// Files of dpkg's with these endings: package and contents, sorted.
 pub(super) fn info(dir: &Path, endings: &[&str]) -> Result<Vec<(String, Vec<u8>)>, Error> {
-    let folder = dir.join(INFO);
+    let Some(folder) = find_in(dir, INFO).map_err(Error::io("reading", dir.join(INFO)))? else {
+        return Err(Error::Tree {
+            what: format!("there is no {INFO} in it, where dpkg writes what is in each package"),
+        });
+    };
+    let folder = dir.join(folder);
     let mut found = Vec::new();
     for entry in fs::read_dir(&folder).map_err(Error::io("reading", &folder))? {
         let entry = entry.map_err(Error::io("reading", &folder))?;

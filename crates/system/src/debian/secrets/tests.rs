@@ -127,3 +127,23 @@ fn a_file_that_was_diverted_is_its_packages() {
     sample.put("etc/foo/real.diverted", 0o600, b"206f5e27863aa\n");
     assert_eq!(sample.found(), []);
 }
+
+/// What lies elsewhere on the machine that builds is neither looked at nor counted as known.
+#[test]
+fn no_link_leads_out_of_the_base() {
+    let outside = tempfile::tempdir().unwrap();
+    let key = "-----BEGIN PRIVATE KEY-----\nTgDwrQEqQFGhTgDwrQEqQFGh\n-----END PRIVATE KEY-----\n";
+    fs::create_dir_all(outside.path().join("share")).unwrap();
+    fs::write(outside.path().join("share/known"), "TgDwrQEqQFGh\n").unwrap();
+    fs::write(outside.path().join("host.key"), key).unwrap();
+    let mut sample = Sample::new(&[], "");
+    std::os::unix::fs::symlink(outside.path(), sample.dir.path().join("etc")).unwrap();
+    assert_eq!(sample.found(), [], "a key of the host's");
+    fs::remove_file(sample.dir.path().join("etc")).unwrap();
+    // A package's list names a file behind such a link: its words are not the package's.
+    sample.put("etc/foo/foo.conf", 0o640, b"password = TgDwrQEqQFGh\n");
+    sample.put("var/lib/dpkg/info/foo.list", 0o644, b"/usr/share/known\n");
+    fs::create_dir_all(sample.dir.path().join("usr")).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("share"), sample.dir.path().join("usr/share")).unwrap();
+    assert_eq!(sample.found().len(), 1);
+}
