@@ -17,12 +17,34 @@ pub struct Parameters {
     pub generation: Option<u64>,
     /// `cairn.trial`: the generation has not booted well yet.
     pub trial: bool,
+    /// The root is a file system that is named by its UUID and mounted read-write, and nothing is said that only the initrd's
+    /// systemd knows (`rd.`, `rootflags=`, `fsck.`, …).
+    pub plain: bool,
 }
+
+/// The beginnings of what only the initrd's systemd knows.
+const NOT_PLAIN: [&str; 14] = [
+    "rd.",
+    "root",
+    "fsck.",
+    "mount.",
+    "usr",
+    "luks",
+    "resume",
+    "noresume",
+    "iscsi",
+    "nfs",
+    "systemd.volatile",
+    "systemd.verity",
+    "systemd.machine_id",
+    "systemd.image",
+];
 
 impl Parameters {
     /// From the text of /proc/cmdline.
     pub fn parse(line: &str) -> Parameters {
-        let mut found = Parameters::default();
+        let mut found = Parameters { plain: !line.contains('"'), ..Parameters::default() };
+        let mut writable = false;
         for word in line.split_ascii_whitespace() {
             let (name, value) = word.split_once('=').map_or((word, None), |(n, v)| (n, Some(v.trim_matches('"'))));
             match (name, value) {
@@ -30,12 +52,15 @@ impl Parameters {
                 ("--", None) => break,
                 ("init", Some(value)) => found.init = Some(value.into()),
                 ("root", Some(value)) => found.root = Some(value.into()),
+                ("rw", None) => writable = true,
+                ("ro", None) => writable = false,
                 ("cairn.grow", value) => found.grow = Some(!matches!(value, Some("0" | "no" | "false" | "off"))),
                 ("cairn.trial", _) => found.trial = true,
                 ("cairn.generation", Some(value)) => found.generation = value.parse().ok(),
-                _ => {}
+                (name, _) => found.plain &= !NOT_PLAIN.iter().any(|begin| name.starts_with(begin)),
             }
         }
+        found.plain &= writable && found.root_uuid().is_some();
         found
     }
 
@@ -54,6 +79,16 @@ impl Parameters {
             }
             _ => Err(Error::new(format!("init={init} names no system; it must be init=/nix/store/…/init"))),
         }
+    }
+
+    /// The UUID of the root's file system, if it is named by one, as udev and blkid write those of Linux's own file systems.
+    pub fn root_uuid(&self) -> Option<&str> {
+        let uuid = self.root.as_deref()?.strip_prefix("UUID=")?;
+        let right = |(at, c): (usize, char)| match at {
+            8 | 13 | 18 | 23 => c == '-',
+            _ => c.is_ascii_digit() || ('a'..='f').contains(&c),
+        };
+        (uuid.len() == 36 && uuid.char_indices().all(right)).then_some(uuid)
     }
 
     /// The node of the root file system's device, as `root=` names it; `None` for what is no device.
@@ -86,6 +121,24 @@ mod tests {
         assert_eq!((trial.generation, trial.trial, p.trial), (Some(7), true, false));
         assert_eq!(Parameters::parse("cairn.grow=0").grow, Some(false));
         assert_eq!(Parameters::parse("quiet").grow, None);
+    }
+
+    #[test]
+    fn only_a_root_that_needs_no_more_than_to_be_mounted_is_plain() {
+        let root = "root=UUID=f650f992-ff11-5947-9cfb-0cde8ce86d33";
+        let plain = |line: &str| Parameters::parse(line).plain;
+        assert!(plain(&format!(
+            "{root} rw quiet systemd.show_status=yes gpt panic=10 cairn.trial init=/nix/store/a/init"
+        )));
+        assert!(plain(&format!("ro {root} rw systemd.unit=rescue.target -- rd.break")));
+        for line in ["", "rw", "root=/dev/vda2 rw", "root=UUID=ABC rw", "root=LABEL=x rw", &root.to_uppercase(), root] {
+            assert!(!plain(line), "{line}");
+        }
+        for word in
+            ["ro", "rd.break", "rootflags=noatime", "rootwait", "fsck.mode=force", "rd.luks.uuid=1", "x=\"a b\""]
+        {
+            assert!(!plain(&format!("{root} rw {word}")), "{word}");
+        }
     }
 
     #[test]

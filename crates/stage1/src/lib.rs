@@ -1,5 +1,6 @@
-//! The helper of the boot. In the initrd, `grow` enlarges the partition and its file system when the disk has grown,
-//! and `assemble` makes the root file system out of store paths. `trial`, `good` and `failed` see to a generation that
+//! The helper of the boot. It is the initrd's first process ([`init`]), which does all that a plain root needs and leaves the rest
+//! to systemd. There, `grow` enlarges the partition and its file system when the disk has grown, and `assemble` makes the root
+//! file system out of store paths. `trial`, `good` and `failed` see to a generation that
 //! has not proved itself yet, there and in the running system.
 //!
 //! One static binary instead of a script: under emulation the script's forks took ten seconds, this takes a fraction
@@ -14,6 +15,7 @@ pub mod cmdline;
 mod error;
 mod folder;
 pub mod grow;
+pub mod init;
 mod notes;
 mod root;
 pub mod trial;
@@ -30,12 +32,13 @@ pub use root::Root;
 /// Does what one of the commands says.
 pub fn run(command: &str) -> ExitCode {
     let result = match command {
+        "root" => parameters().and_then(|p| init::prepare(&p)),
         "grow" => parameters().and_then(|p| grow::run(&p)),
-        "assemble" => parameters().and_then(|p| assemble::run(&p, Path::new("/sysroot"))),
+        "assemble" => parameters().and_then(|p| assemble::run(&p, Path::new(init::NEW_ROOT))),
         "trial" => trial::begin(),
         "good" => trial::good(),
         "failed" => parameters().and_then(|p| trial::failed(&p)),
-        _ => Err(Error::new("usage: cairn-stage1 grow|assemble|trial|good|failed")),
+        _ => Err(Error::new("usage: cairn-stage1 root|grow|assemble|trial|good|failed")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -18,32 +19,30 @@ const MODULES: [&str; 8] =
 /// The indices by which modprobe finds them.
 const INDICES: [&str; 4] = ["modules.dep.bin", "modules.builtin.bin", "modules.symbols.bin", "modules.softdep"];
 
-const UNIT: &str = "\
-[Unit]
-Description=Load What User-Mode Linux Needs
-DefaultDependencies=no
-Before=sysinit.target cairn-assemble.service systemd-udev-trigger.service
-FailureAction=poweroff-force
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-StandardError=journal+console
-ExecStart=/usr/sbin/modprobe -a MODULES
+/// The first process, which becomes the initrd's own.
+pub const INIT: &str = "/user-mode-linux";
+const SCRIPT: &str = "\
+#!/bin/sh -e
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs -o mode=0755 tmpfs /run
+modprobe -a MODULES
 ";
+const GO_ON: &str = "exec /init \"$@\"\n";
 
 /// The archive for the kernel, uncompressed; made once.
 pub fn archive(cairn: &Cairn) -> Result<PathBuf> {
     let from = Modules::of_the_kernel()?;
-    let unit = UNIT.replace("MODULES", &MODULES.join(" "));
+    let script = format!("{}{GO_ON}", SCRIPT.replace("MODULES", &MODULES.join(" ")));
     let built = std::fs::metadata(from.folder.join("modules.dep.bin"))?.modified()?;
-    let print = format!("{:x}", Sha256::digest(format!("{}{unit}{INDICES:?}{built:?}", from.release)));
+    let print = format!("{:x}", Sha256::digest(format!("{}{script}{INDICES:?}{built:?}", from.release)));
     let archive = cairn.work.join(format!("uml-{}.cpio", &print[..16]));
     let turn = File::create(cairn.work.join("uml.turn"))?;
     turn.lock().context("waiting for the others")?;
     if !archive.exists() {
         let tree = tempfile::tempdir()?;
-        from.put(&MODULES, &unit, tree.path())?;
+        from.put(&MODULES, &script, tree.path())?;
         pack(tree.path(), &archive)?;
     }
     Ok(archive)
@@ -52,10 +51,9 @@ pub fn archive(cairn: &Cairn) -> Result<PathBuf> {
 /// The same with a recorder, into this file: its programs may be others tomorrow.
 pub fn with_recorder(archive: &Path) -> Result<()> {
     let modules: Vec<&str> = MODULES.into_iter().chain(recorder::MODULES).collect();
-    // The unit's last section says what it starts.
-    let unit = format!("{}ExecStart={}\n", UNIT.replace("MODULES", &modules.join(" ")), recorder::BEGIN);
+    let script = format!("{}{}\n{GO_ON}", SCRIPT.replace("MODULES", &modules.join(" ")), recorder::BEGIN);
     let tree = tempfile::tempdir()?;
-    Modules::of_the_kernel()?.put(&modules, &unit, tree.path())?;
+    Modules::of_the_kernel()?.put(&modules, &script, tree.path())?;
     recorder::put(tree.path())?;
     pack(tree.path(), archive)
 }
@@ -74,17 +72,16 @@ impl Modules {
         Ok(Modules { release, folder })
     }
 
-    /// Puts these modules, and the unit that loads them, into an initrd's tree.
-    fn put(&self, modules: &[&str], unit: &str, tree: &Path) -> Result<()> {
+    /// Puts these modules, and the script that loads them, into an initrd's tree.
+    fn put(&self, modules: &[&str], script: &str, tree: &Path) -> Result<()> {
         let put = |path: &str| -> Result<PathBuf> {
             let to = tree.join(path);
             std::fs::create_dir_all(to.parent().context("no folder")?)?;
             Ok(to)
         };
-        let units = "etc/systemd/system";
-        std::fs::write(put(&format!("{units}/user-mode-linux.service"))?, unit)?;
-        let wants = put(&format!("{units}/sysinit.target.requires/user-mode-linux.service"))?;
-        std::os::unix::fs::symlink("../user-mode-linux.service", wants)?;
+        let init = tree.join(INIT.trim_start_matches('/'));
+        std::fs::write(&init, script)?;
+        std::fs::set_permissions(&init, std::fs::Permissions::from_mode(0o755))?;
         let to = format!("usr/lib/modules/{}", self.release);
         let files = files(&std::fs::read_to_string(self.folder.join("modules.dep"))?, modules)?;
         for file in files.iter().map(String::as_str).chain(INDICES) {

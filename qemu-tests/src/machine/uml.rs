@@ -139,6 +139,7 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
         .arg(format!("mem={}M", MEMORY >> 20))
         .arg(&mark)
         .arg(format!("initrd={}", initrd.display()))
+        .arg(format!("rdinit={}", modules::INIT))
         .args(disks)
         // The serial line is the socket; screens there are none.
         .args(["ssl0=fd:0,fd:1", "con=null"])

@@ -117,6 +117,7 @@ fn boots(cairn: &Cairn, kernel: &Kernel, bus: &Bus) -> Result<()> {
     let mut machine = Machine::boot(&image(cairn, kernel)?, bus.controller, false)?;
     machine.wait_for("here: ", Duration::from_secs(600))?;
     machine.wait_for(", all told", Duration::from_secs(60))?;
+    ensure!(!machine.said.contains("takes over"), "the first process has not found the root:\n{}", machine.said);
     let said = machine.said.rsplit("here: ").next().and_then(|s| s.split(", all told").next()).unwrap_or_default();
     let words: Vec<&str> = said.split_whitespace().collect();
     let release = words.first().copied().unwrap_or_default();

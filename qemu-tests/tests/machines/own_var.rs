@@ -46,7 +46,7 @@ fn run(cairn: &Cairn) -> Result<()> {
     guest.until("systemctl is-system-running", "the machine is not whole after the restart", BOOT)?;
     let (_, seen) = guest.ask(SEEN)?;
     ensure!(seen == left, "it was left like this:\n{left}\nand is like this:\n{seen}");
-    let (_, said) = guest.ask("journalctl -b -o cat -u cairn-assemble.service | grep -v Assemble")?;
+    let (_, said) = guest.ask("journalctl -b -o cat -t cairn-stage1")?;
     ensure!(!said.contains("cairn-stage1"), "nothing of this is worth a word at every boot:\n{said}");
     guest.run("test -d /srv/log/journal/$(cat /etc/machine-id)")?;
     guest.power_off()

@@ -103,12 +103,7 @@ fn good_generations(text: &str) -> Option<BTreeSet<u64>> {
 
 /// Mounts a `/var` of its own, if the system's fstab has one: the machine's state lies there.
 pub fn mount_var(root: &Root, system: &Path) -> Result<(), Error> {
-    let Ok(etc) = root.link(&system.join("etc")) else { return Ok(()) };
-    let fstab = match root.text(&etc.join("fstab")) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        text => text.context("reading the system's fstab")?,
-    };
-    let Some((device, kind)) = var_device(&fstab) else { return Ok(()) };
+    let Some((device, kind)) = own_var(root, system)? else { return Ok(()) };
     for _ in 0..VAR_PATIENCE {
         if device.exists() {
             break;
@@ -123,6 +118,15 @@ pub fn mount_var(root: &Root, system: &Path) -> Result<(), Error> {
         .mount(&device, &at)
         .with_context(|| format!("mounting {} at /var", device.display()))?;
     Ok(())
+}
+
+/// The device of a `/var` of its own, and the kind of file system on it, if the system's fstab has one.
+pub fn own_var(root: &Root, system: &Path) -> Result<Option<(PathBuf, String)>, Error> {
+    let Ok(etc) = root.link(&system.join("etc")) else { return Ok(None) };
+    match root.text(&etc.join("fstab")) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => Ok(var_device(&text.context("reading the system's fstab")?)),
+    }
 }
 
 /// The device of a `/var` of its own that an fstab(5) names, and the kind of file system on it.

@@ -25,7 +25,9 @@ use crate::error::{Context, Error};
 use crate::notes::Notes;
 use crate::root::Root;
 use apply::{Boot, apply};
+pub(crate) use facts::own_var;
 pub use facts::var_device;
+pub(crate) use plan::SPECIAL;
 pub use plan::STATE;
 
 /// Runs the whole plan below `root`, where the root file system is mounted read-write.

@@ -62,7 +62,7 @@ pub const STATE: &str = "/var/lib/cairn";
 pub const UPPER: &str = "/var/lib/cairn/etc/upper";
 const WORK: &str = "/var/lib/cairn/etc/work";
 /// The special layer, in the initrd's `/run`.
-const SPECIAL: &str = "/run/cairn/special";
+pub const SPECIAL: &str = "/run/cairn/special";
 
 /// Folders of the root file system that no package makes.
 const FOLDERS: [(&str, u32); 19] = [

@@ -1,4 +1,4 @@
-//! How large an ext4 file system is, by its superblock. Pure.
+//! What an ext4 file system's superblock says (kernel, `filesystems/ext4/super.rst`). Pure.
 
 /// Where the superblock lies on the partition.
 pub const SUPERBLOCK_OFFSET: u64 = 1024;
@@ -11,11 +11,27 @@ pub const WORTH_GROWING: u64 = 8 << 20;
 const MAGIC: u16 = 0xEF53;
 const FEATURE_64BIT: u32 = 0x80;
 
+/// A superblock as it lies on the disk.
+pub type Superblock = [u8; SUPERBLOCK_LENGTH];
+
+fn u16_at(superblock: &Superblock, at: usize) -> u16 {
+    u16::from_le_bytes([superblock[at], superblock[at + 1]])
+}
+
+/// The file system's UUID, as udev writes it; `None` for what is no ext2, ext3 or ext4.
+pub fn uuid(superblock: &Superblock) -> Option<String> {
+    if u16_at(superblock, 0x38) != MAGIC {
+        return None;
+    }
+    let digits: String = superblock[0x68..0x78].iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &digits[part]);
+    Some(parts.join("-"))
+}
+
 /// The file system's size in bytes; `None` for what is no ext2, ext3 or ext4.
-pub fn size(superblock: &[u8; SUPERBLOCK_LENGTH]) -> Option<u64> {
-    let u16_at = |at: usize| u16::from_le_bytes([superblock[at], superblock[at + 1]]);
+pub fn size(superblock: &Superblock) -> Option<u64> {
     let u32_at = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| superblock[at + i]));
-    if u16_at(0x38) != MAGIC {
+    if u16_at(superblock, 0x38) != MAGIC {
         return None;
     }
     let high = if u32_at(0x60) & FEATURE_64BIT != 0 { u32_at(0x150) } else { 0 };
@@ -26,6 +42,17 @@ pub fn size(superblock: &[u8; SUPERBLOCK_LENGTH]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_uuid_is_written_as_udev_does() {
+        let mut block = [0; SUPERBLOCK_LENGTH];
+        assert_eq!(uuid(&block), None);
+        block[0x38..0x3A].copy_from_slice(&MAGIC.to_le_bytes());
+        for (at, byte) in (0x68..0x78).zip(0xA0_u8..) {
+            block[at] = byte;
+        }
+        assert_eq!(uuid(&block).unwrap(), "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf");
+    }
 
     #[test]
     fn the_size_is_blocks_times_block_size() {

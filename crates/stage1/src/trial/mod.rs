@@ -31,9 +31,10 @@ const RECORD: &str = "boot-failed";
 /// Long enough to see what went wrong, for whoever sits before the machine.
 const MOMENT: Duration = Duration::from_secs(5);
 
-/// Begins a trial.
+/// Begins a trial. It may have begun before: what was changed then is to be taken back, too.
 pub fn begin() -> Result<(), Error> {
-    let changed = kernel::tighten(Path::new("/proc/sys/kernel"));
+    let before = fs::read_to_string(CHANGED).unwrap_or_default();
+    let changed = before + &kernel::tighten(Path::new("/proc/sys/kernel"));
     replace(Path::new(CHANGED), &changed).with_context(|| format!("writing {CHANGED}"))
 }
 

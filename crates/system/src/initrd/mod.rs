@@ -1,5 +1,5 @@
-//! The initrd: a small systemd made of the base's own files, with the modules that reach the root file system and the
-//! helper that puts the root together. No network, no chroot, no tool: files in, one archive out, always the same.
+//! The initrd: the helper that puts the root together, the modules that reach the root file system, and a small systemd made of
+//! the base's own files for all that the helper does not do by itself. No network, no chroot, no tool: files in, one archive out, always the same.
 
 mod contents;
 mod cpio;
@@ -225,7 +225,7 @@ impl Initrd<'_> {
         }
         // systemd calls a system tainted that has none.
         self.archive.put("var/run", Entry::Link("../run".into()))?;
-        self.archive.put("init", Entry::Link("usr/lib/systemd/systemd".into()))
+        self.archive.put("init", Entry::Link("usr/lib/cairn/cairn-stage1".into()))
     }
 }
 

@@ -109,6 +109,9 @@ fn falls_back(guest: &mut Guest, faults: &[Fault]) -> Result<()> {
     // Each of its tries, also one of which nothing is left, and the one that came after them.
     let starts = guest.machine.said[from..].matches("Booting initrd of").count();
     ensure!(starts == faults.len() + 1, "{starts} starts for {} tries and what came after", faults.len());
+    // What is missing the first process sees, and systemd sees it again and ends the try.
+    let left = guest.machine.said[from..].contains("systemd takes over");
+    ensure!(left == faults.iter().any(|fault| fault.name == NO_INIT.name), "systemd in the initrd: {left}");
     guest.log_in()?;
     ensure!(guest.booted()? == (2, false), "it did not come back to the second generation");
     let tried = guest.run(&format!("cat {TRIED}"))?;

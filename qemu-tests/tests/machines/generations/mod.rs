@@ -7,6 +7,7 @@ mod agreed;
 mod damaged;
 mod emergency;
 mod falls_back;
+mod first_process;
 mod hundred;
 mod journey;
 mod menu_keys;
@@ -19,6 +20,7 @@ pub const CHOSEN: &[Scenario] = &[
     journey::ON_SYSTEMD_BOOT,
     journey::ON_GRUB_MBR,
     emergency::SCENARIO,
+    first_process::SCENARIO,
     falls_back::A_HANG_AND_NO_INIT_SYSTEMD_BOOT,
     falls_back::A_PANIC_AND_A_CHECK_GRUB_MBR,
     menu_keys::ON_GRUB_UEFI,
