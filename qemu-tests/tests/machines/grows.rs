@@ -56,6 +56,10 @@ fn mbr(cairn: &Cairn) -> Result<()> {
         let mut guest = generations::start_uml(GRUB_MBR, &disk)?;
         let said = guest.run("df -B1 --output=size / | tail -n 1")?;
         let bytes: u64 = said.trim().parse().with_context(|| format!("'{said}' is no size"))?;
+        let told = guest.run("journalctl -b -o cat -t cairn-stage1")?;
+        let growing = ["growing partition 2 of /dev/ubda", "growing the file system on /dev/ubda2 to "];
+        ensure!(told.lines().zip(growing).filter(|(line, words)| line.contains(words)).count() == 2, "{told}");
+        ensure!(told.lines().count() == 2, "{told}");
         guest.power_off()?;
         let now = table(&disk)?.1;
         let root = now.last().context("no partition")?;

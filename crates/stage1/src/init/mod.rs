@@ -20,14 +20,14 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::process::{ChildStdout, ExitCode, Stdio};
 
-use cairn_process::Tool;
+use cairn_process::{Tool, ToolError};
+use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::execv;
 
 use crate::cmdline::Parameters;
 use crate::error::{Context, Error};
-use crate::notes;
 pub(crate) use root::prepare;
 use say::Say;
 use watchdog::Watchdog;
@@ -45,11 +45,11 @@ pub fn run() -> ExitCode {
         Ok(Some(parameters)) => switch::to(NEW_ROOT, parameters.init.as_deref().unwrap_or_default()),
         Ok(None) => hand_over(),
         Err(error) => {
-            eprintln!("cairn-stage1: {}; systemd takes over", notes::clean(&error.to_string()));
+            say::tell(&format!("cairn-stage1: {error}; systemd takes over"));
             hand_over()
         }
     };
-    eprintln!("cairn-stage1: {}", notes::clean(&error.to_string()));
+    say::tell(&format!("cairn-stage1: {error}"));
     ExitCode::FAILURE
 }
 
@@ -60,11 +60,16 @@ fn ready() -> Result<Option<Parameters>, Error> {
     if !parameters.plain {
         return Ok(None);
     }
-    let tool = Tool::new(HELPER, "cairn", "put the root together").arg("root");
+    // The kernel gives no PATH.
+    let tool = Tool::new(HELPER, "cairn", "put the root together").arg("root").env("PATH", "/usr/bin:/usr/sbin");
     let mut child = tool.start(Stdio::null(), Stdio::piped()).context("starting the work")?;
     attend(child.take_stdout(), &mut Say::default(), &mut Watchdog::default());
-    child.wait().context("putting the root together")?;
-    Ok(Some(parameters))
+    match child.wait() {
+        Ok(()) => Ok(Some(parameters)),
+        // Why, it has said itself.
+        Err(ToolError::Failed { status, .. }) => Err(Error::new(format!("the root is not ready ({status})"))),
+        Err(error) => Err(error).context("waiting for the work"),
+    }
 }
 
 /// Passes on what the child says, until it has no more to say.
@@ -74,7 +79,7 @@ fn attend(said: Option<ChildStdout>, say: &mut Say, watchdog: &mut Watchdog) {
     loop {
         watchdog.stroke();
         let mut one = [PollFd::new(said.as_fd(), PollFlags::POLLIN)];
-        if !matches!(poll(&mut one, PollTimeout::from(watchdog::PACE)), Ok(1..)) {
+        if matches!(poll(&mut one, PollTimeout::from(watchdog::PACE)), Ok(0) | Err(Errno::EINTR)) {
             continue;
         }
         match said.read(&mut buffer) {

@@ -16,7 +16,6 @@ const LONGEST: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Say {
     line: Vec<u8>,
-    asked: bool,
 }
 
 impl Say {
@@ -24,7 +23,7 @@ impl Say {
     pub fn pass_on(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if *byte == b'\n' || self.line.len() == LONGEST {
-                self.tell();
+                self.end();
             }
             if *byte != b'\n' {
                 self.line.push(*byte);
@@ -32,21 +31,24 @@ impl Say {
         }
     }
 
-    fn tell(&mut self) {
-        let line = clean(&String::from_utf8_lossy(&std::mem::take(&mut self.line)));
-        eprintln!("{line}");
-        if !std::mem::replace(&mut self.asked, true) {
-            let _ = fs::write(UNLIMITED, "on");
-        }
-        let log = OpenOptions::new().write(true).open("/dev/kmsg");
-        let _ = log.and_then(|mut log| log.write_all(format!("{PRIORITY}{line}\n").as_bytes()));
+    fn end(&mut self) {
+        tell(&String::from_utf8_lossy(&std::mem::take(&mut self.line)));
     }
+}
+
+/// Says a line. That it cannot be said is no reason to end: this is the first process.
+pub fn tell(line: &str) {
+    let line = clean(line);
+    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = fs::write(UNLIMITED, "on");
+    let log = OpenOptions::new().write(true).open("/dev/kmsg");
+    let _ = log.and_then(|mut log| log.write_all(format!("{PRIORITY}{line}\n").as_bytes()));
 }
 
 impl Drop for Say {
     fn drop(&mut self) {
         if !self.line.is_empty() {
-            self.tell();
+            self.end();
         }
     }
 }

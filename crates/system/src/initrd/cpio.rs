@@ -15,6 +15,8 @@ pub enum Entry {
     Link(String),
     /// A folder with its permissions.
     Folder(u32),
+    /// A character device, for everybody to read and write: its major and minor number.
+    Device(u32, u32),
 }
 
 /// An archive in memory. Paths are relative.
@@ -66,25 +68,26 @@ impl Archive {
         let mut out = Vec::new();
         // A folder sorts before what is in it: its path is a prefix.
         for (number, (path, entry)) in (1..).zip(&all) {
-            let (mode, data): (u32, &[u8]) = match entry {
-                Entry::File(bytes, executable) => (if *executable { 0o100_755 } else { 0o100_644 }, bytes),
-                Entry::Link(target) => (0o120_777, target.as_bytes()),
-                Entry::Folder(mode) => (0o040_000 | mode, &[]),
+            let (mode, device, data): (u32, _, &[u8]) = match entry {
+                Entry::File(bytes, executable) => (if *executable { 0o100_755 } else { 0o100_644 }, (0, 0), bytes),
+                Entry::Link(target) => (0o120_777, (0, 0), target.as_bytes()),
+                Entry::Folder(mode) => (0o040_000 | mode, (0, 0), &[]),
+                Entry::Device(major, minor) => (0o020_666, (*major, *minor), &[]),
             };
-            record(&mut out, number, mode, path, data);
+            record(&mut out, (number, mode, device), path, data);
         }
-        record(&mut out, 0, 0, "TRAILER!!!", &[]);
+        record(&mut out, (0, 0, (0, 0)), "TRAILER!!!", &[]);
         // The kernel wants archives to end on a multiple of four; 512 is what cpio itself does.
         out.resize(out.len().next_multiple_of(512), 0);
         out
     }
 }
 
-fn record(out: &mut Vec<u8>, number: u32, mode: u32, path: &str, data: &[u8]) {
+fn record(out: &mut Vec<u8>, (number, mode, device): (u32, u32, (u32, u32)), path: &str, data: &[u8]) {
     let links = if mode & 0o170_000 == 0o040_000 { 2 } else { 1 };
     // An initrd is far below 4 GiB; the format has no more than eight digits.
     let (size, name_size) = (data.len() as u32, path.len() as u32 + 1);
-    let fields = [number, mode, 0, 0, links, TIME, size, 0, 0, 0, 0, name_size, 0];
+    let fields = [number, mode, 0, 0, links, TIME, size, 0, 0, device.0, device.1, name_size, 0];
     out.extend_from_slice(b"070701");
     for field in fields {
         out.extend_from_slice(format!("{field:08X}").as_bytes());
@@ -110,6 +113,7 @@ mod tests {
         archive.put("usr/bin/x", Entry::File(b"12345".to_vec(), true)).unwrap();
         archive.put("bin", Entry::Link("usr/bin".into())).unwrap();
         archive.put("tmp", Entry::Folder(0o1777)).unwrap();
+        archive.put("zero", Entry::Device(1, 5)).unwrap();
         let bytes = archive.bytes();
         let text = String::from_utf8_lossy(&bytes);
         let names: Vec<usize> = ["bin\0", "tmp\0", "usr\0", "usr/bin\0", "usr/bin/x\0", "TRAILER!!!\0"]
@@ -118,6 +122,8 @@ mod tests {
             .collect();
         assert!(names.is_sorted());
         assert!(text.starts_with("070701000000010000A1FF0000000000000000000000010000000100000007"));
+        let zero = text.find("00000000zero\0").unwrap();
+        assert!(text[..zero].ends_with("000000010000000500000005"), "numbers of the device and the length of its name");
         assert_eq!(bytes.len() % 512, 0);
         assert_eq!(bytes, archive.bytes());
     }

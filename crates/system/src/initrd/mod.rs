@@ -223,6 +223,8 @@ impl Initrd<'_> {
         for path in ["dev", "run", "sysroot", "var/tmp"] {
             self.archive.put(path, Entry::Folder(0o755))?;
         }
+        // For the first process on a machine whose console does not work: the kernel then gives it nothing to write to.
+        self.archive.put("dev/null", Entry::Device(1, 3))?;
         // systemd calls a system tainted that has none.
         self.archive.put("var/run", Entry::Link("../run".into()))?;
         self.archive.put("init", Entry::Link("usr/lib/cairn/cairn-stage1".into()))
