@@ -28,6 +28,12 @@ pub fn uuid(superblock: &Superblock) -> Option<String> {
     Some(parts.join("-"))
 }
 
+/// Whether all of it will be read by the next check: something was wrong with it, or it has no journal and was not unmounted.
+pub fn is_suspect(superblock: &Superblock) -> bool {
+    // s_state: 1 is "unmounted cleanly", 2 "errors detected".
+    u16_at(superblock, 0x3A) & 3 != 1
+}
+
 /// The file system's size in bytes; `None` for what is no ext2, ext3 or ext4.
 pub fn size(superblock: &Superblock) -> Option<u64> {
     let u32_at = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| superblock[at + i]));
@@ -44,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_uuid_is_written_as_udev_does() {
+    fn the_uuid_is_written_as_udev_does_and_the_state_is_read() {
         let mut block = [0; SUPERBLOCK_LENGTH];
         assert_eq!(uuid(&block), None);
         block[0x38..0x3A].copy_from_slice(&MAGIC.to_le_bytes());
@@ -52,6 +58,11 @@ mod tests {
             block[at] = byte;
         }
         assert_eq!(uuid(&block).unwrap(), "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf");
+        let suspect = [0, 1, 2, 3, 5].map(|state| {
+            block[0x3A] = state;
+            is_suspect(&block)
+        });
+        assert_eq!(suspect, [true, false, true, true, false]);
     }
 
     #[test]

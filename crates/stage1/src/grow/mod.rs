@@ -68,11 +68,7 @@ pub fn run(parameters: &Parameters) -> Result<(), Error> {
 }
 
 fn grow_file_system(partition: &Device) -> Result<(), Error> {
-    let file = File::open(&partition.node).with_context(|| format!("opening {}", partition.node.display()))?;
-    let mut block = [0; ext4::SUPERBLOCK_LENGTH];
-    file.read_exact_at(&mut block, ext4::SUPERBLOCK_OFFSET)
-        .with_context(|| format!("reading {}", partition.node.display()))?;
-    let Some(size) = ext4::size(&block) else { return Ok(()) };
+    let Some(size) = ext4::size(&superblock(&partition.node)?) else { return Ok(()) };
     if partition.size < size.saturating_add(ext4::WORTH_GROWING) {
         return Ok(());
     }
@@ -82,8 +78,19 @@ fn grow_file_system(partition: &Device) -> Result<(), Error> {
     Tool::new("resize2fs", "e2fsprogs", "grow the file system").arg(&partition.node).run().context("growing")
 }
 
+fn superblock(node: &Path) -> Result<ext4::Superblock, Error> {
+    let file = File::open(node).with_context(|| format!("opening {}", node.display()))?;
+    let mut block = [0; ext4::SUPERBLOCK_LENGTH];
+    file.read_exact_at(&mut block, ext4::SUPERBLOCK_OFFSET).with_context(|| format!("reading {}", node.display()))?;
+    Ok(block)
+}
+
 /// Checks a file system as fsck -p does.
 pub fn check(node: &Path) -> Result<(), Error> {
+    // That may take minutes, in which nothing else is seen.
+    if ext4::is_suspect(&superblock(node)?) {
+        println!("cairn-stage1: checking the file system on {}", node.display());
+    }
     fsck(node, &["-p"])
 }
 

@@ -227,6 +227,7 @@ impl Initrd<'_> {
         self.archive.put("dev/null", Entry::Device(1, 3))?;
         // systemd calls a system tainted that has none.
         self.archive.put("var/run", Entry::Link("../run".into()))?;
+        // Only because no root is stacked yet: a member of a RAID may look like a plain file system. Such a root takes systemd here.
         self.archive.put("init", Entry::Link("usr/lib/cairn/cairn-stage1".into()))
     }
 }
