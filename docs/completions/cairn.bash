@@ -28,6 +28,9 @@ _cairn() {
             cairn,diff)
                 cmd="cairn__subcmd__diff"
                 ;;
+            cairn,disks)
+                cmd="cairn__subcmd__disks"
+                ;;
             cairn,gc)
                 cmd="cairn__subcmd__gc"
                 ;;
@@ -80,7 +83,7 @@ _cairn() {
 
     case "${cmd}" in
         cairn)
-            opts="-q -h -V --quiet --help --version init check lock build run verify inspect generations diff upgrade rollback gc boot hardware schema generate-docs"
+            opts="-q -h -V --quiet --help --version init check lock build run verify inspect generations diff upgrade rollback gc boot hardware disks schema generate-docs"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -280,6 +283,27 @@ _cairn() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cairn__subcmd__disks)
+            opts="-q -h -V --json --root --quiet --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
                     fi
                     return 0
                     ;;

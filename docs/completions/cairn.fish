@@ -41,6 +41,7 @@ complete -c cairn -n "__fish_cairn_needs_command" -f -a "rollback" -d 'Boot anot
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "gc" -d 'Remove what nothing refers to'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "boot" -d 'Look after the boot partition'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "hardware" -d 'Find out which drivers this computer needs, for a hardware file'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "disks" -d 'List this computer\'s disks: what they are, what is on them, what uses it'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "schema" -d 'Print the JSON Schema of machine files, for editors'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "generate-docs" -d 'Write man pages, completions, the schema and the command reference'
 complete -c cairn -n "__fish_cairn_using_subcommand init" -l hostname -d 'The machine\'s host name [default: the file\'s name, or `machine`]' -r
@@ -161,6 +162,11 @@ complete -c cairn -n "__fish_cairn_using_subcommand hardware" -l root -d 'Look a
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand disks" -l root -d 'Look at the `sys`, `run/udev` and `proc` below this folder, and at no disk' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand disks" -l json -d 'Print one JSON object: the list `devices`'
+complete -c cairn -n "__fish_cairn_using_subcommand disks" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand disks" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand disks" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -l hardware -d 'The schema of hardware files instead'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -s h -l help -d 'Print help'

@@ -1,3 +1,4 @@
-//! The installer. So far its first step: finding out which hardware it stands on.
+//! The installer. So far its first steps: finding out which hardware it stands on, and which disks there are.
 
+pub mod disks;
 pub mod hardware;

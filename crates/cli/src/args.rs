@@ -7,6 +7,7 @@ mod values;
 use std::path::PathBuf;
 
 use cairn_disk::image::Format;
+use cairn_installer::disks::Selector;
 use cairn_observe::Location;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -120,6 +121,11 @@ pub enum Command {
     /// Reads /sys and prints YAML; needs no privilege. A machine file includes the
     /// result by `hardware: hardware.yaml`.
     Hardware(HardwareArgs),
+    /// List this computer's disks: what they are, what is on them, what uses it.
+    ///
+    /// Reads only. As root it looks into the disks themselves; for others it tells
+    /// what udev has noted of them. With a selector it shows which disk that means.
+    Disks(DisksArgs),
     /// Print the JSON Schema of machine files, for editors.
     Schema(SchemaArgs),
     /// Write man pages, completions, the schema and the command reference.
@@ -149,6 +155,7 @@ impl Command {
             Command::Verify(args) => of(args.json),
             Command::Inspect(args) => of(args.json),
             Command::Generations(args) => of(args.json),
+            Command::Disks(args) => of(args.json),
             Command::Diff(args) => of(args.json),
             Command::Upgrade(args) => of(args.json),
             Command::Rollback(args) => of(args.json),
@@ -506,6 +513,22 @@ pub struct HardwareArgs {
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
     /// Look at the `sys` and `proc` below this folder.
+    #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
+    pub root: PathBuf,
+}
+
+/// `cairn disks`.
+#[derive(Debug, Args)]
+pub struct DisksArgs {
+    /// Show the one disk that this means, and fail if it means none or several:
+    /// `/dev/disk/by-id/…`, `only`, or one or more of serial, wwn, id, model,
+    /// transport and size with `=` and a value, such as `model=Samsung,size=400G..600G`.
+    #[arg(value_name = "SELECTOR")]
+    pub selector: Option<Selector>,
+    /// Print one JSON object: the list `devices`.
+    #[arg(long)]
+    pub json: bool,
+    /// Look at the `sys`, `run/udev` and `proc` below this folder, and at no disk.
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
     pub root: PathBuf,
 }

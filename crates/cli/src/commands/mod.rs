@@ -4,6 +4,7 @@ pub mod boot;
 pub mod build;
 pub mod check;
 pub mod diff;
+pub mod disks;
 pub mod gc;
 pub mod generations;
 pub mod hardware;

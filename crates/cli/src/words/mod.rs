@@ -1,4 +1,5 @@
 //! What was found, in words for people. Pure.
 
 pub mod diff;
+pub mod disks;
 pub mod generations;

@@ -45,7 +45,7 @@ fn generated_files_are_up_to_date() {
 }
 
 /// What `cairn --help` lists.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "init",
     "check",
     "lock",
@@ -60,6 +60,7 @@ const COMMANDS: [&str; 15] = [
     "gc",
     "boot",
     "hardware",
+    "disks",
     "schema",
 ];
 
