@@ -1,6 +1,7 @@
 //! Partition tables: GPT with its copy and protective MBR, and MBR. Whatever is written, the code for a BIOS in the
 //! disk's first 440 bytes stays.
 
+pub mod beside;
 mod gpt;
 mod mbr;
 

@@ -4,6 +4,7 @@ mod altered;
 mod common;
 
 mod bad_luck;
+mod beside;
 mod ext4;
 mod fat;
 mod hostile;
