@@ -6,6 +6,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use cairn_disk::ext4::{Ext4Options, Ext4Plan, Ext4Size};
 use cairn_disk::fat::{FatFile, FatOptions};
+use cairn_disk::partition_table::beside::Beside;
 use cairn_disk::{BootCode, Content, Entry, FileTarget, Node, Region, Tree, ext4, fat, partition_table};
 use cairn_layout::SectorSize;
 use cairn_process::Quiet;
@@ -56,6 +57,26 @@ fn table(input: &[u8]) {
             let _ = Region::new(&disk, partition.offset, partition.bytes);
         }
         let _ = table.core_image_area();
+    }
+    for sector in [SectorSize::B512, SectorSize::B4096] {
+        if let Ok(Some(table)) = Beside::read(&disk, sector) {
+            beside(table, sector.bytes(), cairn_disk::Source::len(&disk));
+        }
+    }
+}
+
+/// What is written beside others lies on the disk, and in nobody's partition.
+fn beside(mut table: Beside, sector: u64, disk: u64) {
+    let others: Vec<_> = table.partitions().map(|(_, one)| (one.first, one.last)).collect();
+    if let Some((first, last)) = table.free().last().copied() {
+        let (kind, id) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let _ = table.add(&partition_table::beside::Entry { kind, id, first, last, attributes: 0, name: "new".into() });
+    }
+    for (offset, bytes) in table.writes().concat() {
+        let end = offset + bytes.len() as u64;
+        assert!(end <= disk, "{offset} {end}");
+        let upon = |(first, last): &(u64, u64)| first * sector < end && offset < (last + 1) * sector;
+        assert!(!others.iter().any(upon), "{offset} {end} {others:?}");
     }
 }
 
