@@ -163,7 +163,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s q -l quiet -d '
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand disks" -l root -d 'Look at the `sys`, `run/udev` and `proc` below this folder, and at no disk' -r -f -a "(__fish_complete_directories)"
-complete -c cairn -n "__fish_cairn_using_subcommand disks" -l json -d 'Print one JSON object: the list `devices`'
+complete -c cairn -n "__fish_cairn_using_subcommand disks" -l json -d 'Print one JSON object: the lists `devices` and `notes`'
 complete -c cairn -n "__fish_cairn_using_subcommand disks" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand disks" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand disks" -s V -l version -d 'Print version'

@@ -8,6 +8,7 @@
 
 mod contents;
 mod facts;
+mod hidden;
 mod identity;
 mod select;
 mod stack;
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 pub use contents::{Contents, Signature};
 pub use facts::type_words;
+pub use hidden::hidden;
 pub use identity::{Identity, name_of};
 pub use select::{Candidate, Obstacle, Selector, SelectorError, Unselected, Wish, candidates};
 pub use stack::Stack;

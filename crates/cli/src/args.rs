@@ -525,7 +525,7 @@ pub struct DisksArgs {
     /// transport and size with `=` and a value, such as `model=Samsung,size=400G..600G`.
     #[arg(value_name = "SELECTOR")]
     pub selector: Option<Selector>,
-    /// Print one JSON object: the list `devices`.
+    /// Print one JSON object: the lists `devices` and `notes`.
     #[arg(long)]
     pub json: bool,
     /// Look at the `sys`, `run/udev` and `proc` below this folder, and at no disk.

@@ -5,7 +5,7 @@ mod tree;
 
 use std::path::PathBuf;
 
-use cairn_installer::disks::{Kind, LookError, Stack, Use, look};
+use cairn_installer::disks::{Kind, LookError, Stack, Use, hidden, look};
 use tree::{NVME, SATA, Tree, USB, VIRTIO, named};
 
 const GIB: u64 = 1 << 30;
@@ -208,6 +208,31 @@ fn a_folder_without_sysfs_is_refused() {
         let error = look(&path).unwrap_err();
         assert!(matches!(error, LookError::NoSys(_)), "{error:?}");
         assert!(error.to_string().contains("is /sys mounted?"), "{error}");
+    }
+}
+
+#[test]
+fn disks_that_cannot_be_seen_are_told_with_what_helps() {
+    let mut tree = Tree::new();
+    tree.pci("0000:00:17.0", ("0x010601", "0x8086", "0x282a"), Some("ahci"));
+    tree.pci("0000:00:0e.0", ("0x010400", "0x8086", "0x467f"), None);
+    tree.pci("0000:00:01.0", ("0x010700", "0x1000", "0x0097"), None);
+    tree.pci("0000:00:02.0", ("0x010400", "0x1000", "0x005d"), Some("megaraid_sas"));
+    tree.pci("0000:00:03.0", ("0x010400", "0x103c", "0x323b"), Some("hpsa"));
+    tree.pci("0000:00:04.0", ("0x020000", "0x8086", "0x1502"), None);
+    tree.disk("pci0000:00/0000:00:03.0/host1/target1:1:0/1:1:0:0", "sda", GIB, &[]);
+    assert_eq!(hidden(tree.path()).len(), 3);
+    std::fs::write(tree.path().join("sys/devices/pci0000:00/0000:00:17.0/remapped_nvme"), "2\n").unwrap();
+    let said = hidden(tree.path());
+    let expected = [
+        ("0000:00:01.0 (1000:0097)", "has no driver"),
+        ("0000:00:02.0 (1000:005d)", "make a volume"),
+        ("0000:00:0e.0", "\"VMD\""),
+        ("0000:00:17.0", "2 NVMe disks are hidden"),
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:#?}");
+    for (text, (place, words)) in said.iter().zip(expected) {
+        assert!(text.contains(place) && text.contains(words), "{text}");
     }
 }
 

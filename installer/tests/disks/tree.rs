@@ -100,6 +100,20 @@ impl Tree {
         }
     }
 
+    /// A device on PCI, with attributes and perhaps a driver.
+    pub fn pci(&self, address: &str, (class, vendor, device): (&str, &str, &str), driver: Option<&str>) {
+        let folder = Path::new("sys/devices/pci0000:00").join(address);
+        for (name, text) in [("class", class), ("vendor", vendor), ("device", device)] {
+            self.put(folder.join(name), &format!("{text}\n"));
+        }
+        if let Some(driver) = driver {
+            symlink(format!("../../../bus/pci/drivers/{driver}"), self.path().join(&folder).join("driver")).unwrap();
+        }
+        let bus = self.path().join("sys/bus/pci/devices");
+        fs::create_dir_all(&bus).unwrap();
+        symlink(format!("../../../devices/pci0000:00/{address}"), bus.join(address)).unwrap();
+    }
+
     fn number(&self, name: &str) -> String {
         fs::read_to_string(self.path().join("sys/class/block").join(name).join("dev")).unwrap().trim().to_string()
     }
