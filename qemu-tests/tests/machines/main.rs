@@ -2,6 +2,7 @@
 
 mod bad_luck;
 mod builds_agree;
+mod disks;
 mod generations;
 mod grows;
 mod interrupted;
@@ -32,6 +33,7 @@ const ALL: &[Scenario] = &[
     logs_in::SERIAL,
     logs_in::SCREEN,
     own_var::SCENARIO,
+    disks::SCENARIO,
     run_shows_it::SCENARIO,
     interrupted::IMAGE,
     interrupted::BASE,
