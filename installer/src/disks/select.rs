@@ -194,13 +194,14 @@ fn obstacle(stack: Stack<'_>, device: &Device) -> Option<Obstacle> {
         return Some(Obstacle::Empty);
     }
     let whole = stack.whole(device);
-    let system = whole.iter().flat_map(|one| &one.uses).find_map(|one| match one {
-        Use::Mounted(at) if !FOR_A_LOOK.iter().any(|folder| at.starts_with(folder)) => {
-            Some(Obstacle::System(at.clone()))
-        }
-        Use::Swap => Some(Obstacle::Swap),
-        Use::Mounted(_) => None,
+    let uses = || whole.iter().flat_map(|one| &one.uses);
+    let mounted = uses().filter_map(|one| match one {
+        Use::Mounted(at) if !FOR_A_LOOK.iter().any(|folder| at.starts_with(folder)) => Some(at),
+        _ => None,
     });
+    // `/` says more than what is below it.
+    let system = mounted.min_by_key(|at| at.components().count()).map(|at| Obstacle::System(at.clone()));
+    let system = system.or_else(|| uses().any(|one| *one == Use::Swap).then_some(Obstacle::Swap));
     let path =
         || stack.upon(device).find(|one| one.kind == Kind::Multipath).map(|one| Obstacle::PathOf(one.name.clone()));
     let path = (device.kind == Kind::Disk).then(path).flatten();

@@ -23,6 +23,7 @@ fn computer() -> Vec<Device> {
     tree.link("ata-Samsung_S1", "sdb");
     tree.partition("sdc", "sdc1", (1, 2048, 1 << 20));
     tree.upon(&["sdc1"], "dm-0", GIB, &[("dm/uuid", "LVM-x")]);
+    tree.mount("sdc1", "/boot");
     tree.mount("dm-0", "/");
     tree.disk(USB, "sdd", 16 * GIB, &[("removable", "1")]);
     tree.mount("sdd", "/run/live/medium");
