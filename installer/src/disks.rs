@@ -15,11 +15,11 @@ mod stack;
 mod sysfs;
 mod usage;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use cairn_root::Root;
 use serde::Serialize;
+
+use crate::hardware::{ObserveError, open};
 
 pub use contents::{Contents, Signature};
 pub use facts::type_words;
@@ -123,35 +123,12 @@ pub enum Kind {
     Memory,
 }
 
-/// Why disks could not be looked at.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LookError {
-    /// There is no sysfs below the folder.
-    #[error("there is no sysfs at {}; is /sys mounted?", .0.display())]
-    NoSys(PathBuf),
-    /// Something could not be read.
-    #[error("reading {}", .path.display())]
-    Read {
-        /// What.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
 /// Looks at the devices of the computer that `root` shows; `/` is this one. Memory and loop devices without a file are left out.
 ///
 /// # Errors
-/// See [`LookError`]. A device that vanishes while it is looked at is no error.
-pub fn look(root: &Path) -> Result<Vec<Device>, LookError> {
-    let missing = || LookError::NoSys([root, Path::new("sys")].iter().collect());
-    let root = &match Root::open(root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
-        other => other.map_err(|source| LookError::Read { path: root.to_path_buf(), source })?,
-    };
-    // sysfs, procfs and devtmpfs are what is to be looked at, on this computer.
-    let root = &if root.is_host() { root.with_mounts() } else { root.clone() };
+/// See [`ObserveError`]. A device that vanishes while it is looked at is no error.
+pub fn look(root: &Path) -> Result<Vec<Device>, ObserveError> {
+    let root = &open(root)?;
     let mut devices = sysfs::devices(root)?;
     let uses = usage::Uses::read(root);
     let names = identity::Names::read(root);

@@ -12,4 +12,5 @@ mod findings;
 mod observe;
 
 pub use findings::{Findings, findings};
+pub(crate) use observe::open;
 pub use observe::{Driver, Node, ObserveError, Observed, PciDevice, UsbInterface, observe};

@@ -17,7 +17,6 @@ const VMD: [u32; 10] = [0x201d, 0x28c0, 0x467f, 0x4c3d, 0xa77f, 0x7d0b, 0xad0b, 
 /// What is odd about the storage controllers of the computer that `root` shows: a sentence each, with what to do.
 pub fn hidden(root: &Path) -> Vec<String> {
     let Ok(root) = Root::open(root) else { return Vec::new() };
-    let root = if root.is_host() { root.with_mounts() } else { root };
     let names = root.names(DEVICES).ok().flatten().unwrap_or_default();
     let mut names: Vec<String> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
     names.sort();

@@ -100,7 +100,6 @@ impl<'r> Names<'r> {
 /// The name of the device that a node or link in `/dev` leads to, on the computer that `root` shows.
 pub fn name_of(root: &Path, node: &Path) -> Option<String> {
     let root = Root::open(root).ok()?;
-    let root = if root.is_host() { root.with_mounts() } else { root };
     let mut at = node.to_path_buf();
     // udev's links lead to a node at once; a link to such a link is somebody's own.
     for _ in 0..LINKS_AT_MOST {

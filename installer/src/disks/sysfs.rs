@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use cairn_root::Root;
 
-use super::{Contents, Device, Identity, Kind, LookError, Partition};
+use super::{Contents, Device, Identity, Kind, Partition};
+use crate::hardware::ObserveError;
 
 /// An attribute has a page at most.
 const MOST: u64 = 64 << 10;
@@ -14,9 +15,9 @@ const CLASS: &str = "sys/class/block";
 const UNIT: u64 = 512;
 
 /// The devices there are, by name, numbers by their value: sda2 before sda10.
-pub fn devices(root: &Root) -> Result<Vec<Device>, LookError> {
-    let read = |source| LookError::Read { path: root.shown(CLASS), source };
-    let names = root.names(CLASS).map_err(read)?.ok_or_else(|| LookError::NoSys(root.shown("sys")))?;
+pub fn devices(root: &Root) -> Result<Vec<Device>, ObserveError> {
+    let read = |source| ObserveError::Read { path: root.shown(CLASS), source };
+    let names = root.names(CLASS).map_err(read)?.ok_or_else(|| ObserveError::NoSys(root.shown("sys")))?;
     let mut devices: Vec<Device> = names.into_iter().filter_map(|name| device(root, name)).collect();
     devices.sort_by_cached_key(|device| natural(&device.name));
     Ok(devices)

@@ -79,7 +79,7 @@ impl<'r> Uses<'r> {
         mount.device == device.number || member()
     }
 
-    /// The number of the device that a loop device's file lies on; its name comes later.
+    /// The name of the device that a loop device's file lies on.
     fn below(&self, device: &Device) -> Option<String> {
         let file = PathBuf::from(sysfs::attribute(self.root, &device.name, "loop/backing_file")?);
         // Of two mounts on one folder the later one counts.

@@ -98,12 +98,7 @@ pub enum ObserveError {
 /// # Errors
 /// See [`ObserveError`]. A device that vanishes while it is looked at is no error.
 pub fn observe(root: &Path) -> Result<Observed, ObserveError> {
-    let root = &match Root::open(root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(ObserveError::NoSys([root, Path::new("sys")].iter().collect()));
-        }
-        other => other.map_err(|source| ObserveError::Read { path: root.to_path_buf(), source })?,
-    };
+    let root = &open(root)?;
     let read = |source| ObserveError::Read { path: root.shown("sys/devices"), source };
     // Device paths are compared with this one, so it must be what the links resolve to.
     let Some(devices) = root.inside("sys/devices").map_err(read)? else {
@@ -125,6 +120,16 @@ pub fn observe(root: &Path) -> Result<Observed, ObserveError> {
             .is_some_and(|f| f.split_ascii_whitespace().any(|f| f == "hypervisor")),
         cpu_vendor: cpu_field(&cpu, "vendor_id").map(str::to_string),
     })
+}
+
+/// Opens the computer that a folder shows.
+pub(crate) fn open(root: &Path) -> Result<Root, ObserveError> {
+    match Root::open(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(ObserveError::NoSys([root, Path::new("sys")].iter().collect()))
+        }
+        other => other.map_err(|source| ObserveError::Read { path: root.to_path_buf(), source }),
+    }
 }
 
 fn pci(root: &Root, folder: &str) -> Result<Vec<PciDevice>, ObserveError> {

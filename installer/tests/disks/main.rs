@@ -5,7 +5,8 @@ mod tree;
 
 use std::path::PathBuf;
 
-use cairn_installer::disks::{Kind, LookError, Stack, Use, hidden, look};
+use cairn_installer::disks::{Kind, Stack, Use, hidden, look};
+use cairn_installer::hardware::ObserveError;
 use tree::{NVME, SATA, Tree, USB, VIRTIO, named};
 
 const GIB: u64 = 1 << 30;
@@ -206,7 +207,7 @@ fn a_folder_without_sysfs_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path().to_path_buf(), folder.path().join("gone")] {
         let error = look(&path).unwrap_err();
-        assert!(matches!(error, LookError::NoSys(_)), "{error:?}");
+        assert!(matches!(error, ObserveError::NoSys(_)), "{error:?}");
         assert!(error.to_string().contains("is /sys mounted?"), "{error}");
     }
 }
