@@ -42,6 +42,7 @@ complete -c cairn -n "__fish_cairn_needs_command" -f -a "gc" -d 'Remove what not
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "boot" -d 'Look after the boot partition'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "hardware" -d 'Find out which drivers this computer needs, for a hardware file'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "disks" -d 'List this computer\'s disks: what they are, what is on them, what uses it'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "install" -d 'Install a machine onto a disk'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "schema" -d 'Print the JSON Schema of machine files, for editors'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "generate-docs" -d 'Write man pages, completions, the schema and the command reference'
 complete -c cairn -n "__fish_cairn_using_subcommand init" -l hostname -d 'The machine\'s host name [default: the file\'s name, or `machine`]' -r
@@ -167,6 +168,23 @@ complete -c cairn -n "__fish_cairn_using_subcommand disks" -l json -d 'Print one
 complete -c cairn -n "__fish_cairn_using_subcommand disks" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand disks" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand disks" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l disk -d 'The disk, as for `cairn disks`: `/dev/disk/by-id/…`, `serial=…`, `only`, …' -r
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l into -d 'What the machine gets of it' -r -f -a "whole\t'All of it; what is on it goes'
+free\t'Its free space, and what --replace and --keep name'
+again\t'The places that it had before: what it boots from, its root and swap are made anew; /home and other data of its own stay'"
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l replace -d 'Put a partition of the machine in the place of one that is there, whose contents go: `root=3`. May be given more than once' -r
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l keep -d 'Use a partition that is there as it is: `home=5`. May be given more than once' -r
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l spare -d 'Leave a partition of somebody else\'s where it is when all others go. May be given more than once' -r
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l plan -d 'Write the plan into this file, and do nothing else' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l apply -d 'Carry out the plan in this file, if the disk and the machine file are what they were' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l undo -d 'Bring back what the installation with this receipt has overwritten' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l yes-erase -d 'Contents of the disk may go: its serial number, or another name of its own' -r
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l receipt -d 'Where to keep what is overwritten [default: a new file in /var/lib/cairn/receipts]' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l elsewhere -d 'The disk will be started in another computer: hold nothing against this one\'s hardware and firmware, and leave its firmware\'s menu alone'
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l json -d 'Print one JSON object: the plan, and what was done'
+complete -c cairn -n "__fish_cairn_using_subcommand install" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand install" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand install" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -l hardware -d 'The schema of hardware files instead'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -s h -l help -d 'Print help'

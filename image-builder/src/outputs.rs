@@ -87,7 +87,7 @@ pub fn write_images(
     let (name, seed) = (&checked.machine.hostname, checked.seed());
     let places = Places { folder, name, formats, seed, rules, cache };
     let key = machine.contents().key();
-    write(&Wanted { places, newest: machine.count(), key: &key, plan: &|| machine.plan(None) }, report)
+    write(&Wanted { places, newest: machine.count(), key: &key, plan: &|| machine.plan() }, report)
 }
 
 fn write(wanted: &Wanted<'_>, report: &dyn Report) -> anyhow::Result<Vec<PathBuf>> {

@@ -1,4 +1,5 @@
-//! The installer. So far its first steps: finding out which hardware it stands on, and which disks there are.
+//! The installer: which hardware it stands on, which disks there are, and a system onto one of them.
 
 pub mod disks;
 pub mod hardware;
+pub mod install;

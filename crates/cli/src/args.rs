@@ -2,6 +2,7 @@
 //!
 //! Parsing here looks at nothing but the words themselves; files are opened by the commands.
 
+mod install;
 mod values;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use cairn_installer::disks::Selector;
 use cairn_observe::Location;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::install::{InstallArgs, Into};
 use self::values::{formats, parse_age, parse_generation, parse_keep, parse_memory};
 
 /// Makes one machine file into a system: in a disk image, in QEMU, and on the
@@ -126,6 +128,19 @@ pub enum Command {
     /// Reads only. As root it looks into the disks themselves; for others it tells
     /// what udev has noted of them. With a selector it shows which disk that means.
     Disks(DisksArgs),
+    /// Install a machine onto a disk.
+    ///
+    /// The same machine as in an image, from the same machine file, on a disk that
+    /// exists: all of it, its free space, or partitions that are there. What becomes of
+    /// each partition is shown first; what is not named stays as it is, unless the whole
+    /// disk is taken. Contents go only when somebody types what the disk calls itself,
+    /// or gives it by --yes-erase.
+    ///
+    /// With --plan nothing is written but the plan, which --apply carries out later if
+    /// the disk is then still what it was. What is overwritten before the contents
+    /// are (table, headers, signatures, boot code, the firmware's entries) is kept in a
+    /// receipt, with which --undo brings it back.
+    Install(InstallArgs),
     /// Print the JSON Schema of machine files, for editors.
     Schema(SchemaArgs),
     /// Write man pages, completions, the schema and the command reference.
@@ -156,6 +171,7 @@ impl Command {
             Command::Inspect(args) => of(args.json),
             Command::Generations(args) => of(args.json),
             Command::Disks(args) => of(args.json),
+            Command::Install(args) => of(args.json),
             Command::Diff(args) => of(args.json),
             Command::Upgrade(args) => of(args.json),
             Command::Rollback(args) => of(args.json),

@@ -103,6 +103,9 @@ pub fn tell(asked: Exit) {
     };
     // Where the terminal is gone nobody reads it; that is no reason to fail.
     let _ = writeln!(std::io::stderr(), "cairn: {why}");
+    if let Some(left) = cairn_process::left() {
+        let _ = writeln!(std::io::stderr(), "{}", cairn_process::text::plain(&left));
+    }
 }
 
 fn leave() -> ! {

@@ -68,6 +68,24 @@ impl Ui {
         }
     }
 
+    /// Says something that belongs to the conversation and not to the data; it ends its lines itself.
+    pub fn talk(&self, text: impl Display) {
+        self.progress.finish();
+        // Where the terminal is gone nobody reads it; that is no reason to fail.
+        let _ = io::stderr().write_all(plain(&text.to_string()).as_bytes());
+    }
+
+    /// Asks somebody at the terminal; `None` where nobody is there.
+    pub fn ask(&self, question: impl Display) -> anyhow::Result<Option<String>> {
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            return Ok(None);
+        }
+        self.talk(question);
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).context("reading from the terminal")?;
+        Ok(Some(line))
+    }
+
     /// Prints one JSON object, indented.
     pub fn object(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(value).context("writing the answer as JSON")?;

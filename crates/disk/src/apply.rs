@@ -29,15 +29,44 @@ impl std::fmt::Debug for Contents<'_> {
 
 /// Writes a whole disk. The partition table comes last: a disk that was not finished does not look as if it were.
 ///
-/// `epoch` is the time of everything that has none of its own. `threads` copy the files. While trees are planned and copied, a thread
-/// of its own writes the other file systems, unless there is to be one thread only: the bytes are the same.
+/// `epoch` is the time of everything that has none of its own. `threads` copy the files.
 ///
 /// # Errors
-/// See [`DiskError`]: the one of the first partition that failed. The target then holds something unfinished.
+/// See [`file_systems`].
 pub fn apply(
     plan: &DiskPlan,
     contents: &Contents<'_>,
     epoch: i64,
+    target: &dyn Target,
+    threads: usize,
+    report: &dyn Report,
+) -> Result<(), DiskError> {
+    file_systems(plan, contents, epoch, Fill::Partition, target, threads, report)?;
+    partition_table::write(plan, target)
+}
+
+/// How large the file systems are that could be smaller than their partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fill {
+    /// As large as their partitions.
+    Partition,
+    /// As large as their contents need, and somewhat larger: on a real disk, where each byte of an inode table has to be written, they
+    /// grow when they are on it.
+    Contents,
+}
+
+/// Writes the file systems of a plan's partitions, and nothing else.
+///
+/// While trees are planned and copied, a thread of its own writes the other file systems, unless there is to be one thread only: the
+/// bytes are the same.
+///
+/// # Errors
+/// See [`DiskError`]: the one of the first partition that failed. The target then holds something unfinished.
+pub fn file_systems(
+    plan: &DiskPlan,
+    contents: &Contents<'_>,
+    epoch: i64,
+    fill: Fill,
     target: &dyn Target,
     threads: usize,
     report: &dyn Report,
@@ -61,6 +90,7 @@ pub fn apply(
             bytes: plan.bytes_of(partition),
             sector_size: plan.sector_size,
             epoch,
+            fill,
             threads,
             phase: &phase(partition),
         };
@@ -79,6 +109,5 @@ pub fn apply(
         let aside = aside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let errors = [here.err(), aside.err()];
         errors.into_iter().flatten().min_by_key(|(number, _)| *number).map_or(Ok(()), |(_, error)| Err(error))
-    })?;
-    partition_table::write(plan, target)
+    })
 }

@@ -5,6 +5,7 @@ use cairn_machine::model::FileSystem;
 use cairn_process::Report;
 use uuid::Uuid;
 
+use crate::apply::Fill;
 use crate::error::DiskError;
 use crate::ext4::{self, Ext4Options, Ext4Plan, Ext4Size};
 use crate::fat::{self, FatContents, FatFile, FatOptions};
@@ -40,6 +41,8 @@ pub struct Destination<'a> {
     pub sector_size: SectorSize,
     /// The time of everything that has none of its own, in seconds since 1970.
     pub epoch: i64,
+    /// How large the file system is, where it could be smaller than its place.
+    pub fill: Fill,
     /// So many threads copy files.
     pub threads: usize,
     /// What the work is called.
@@ -70,10 +73,17 @@ impl Format for Fat<'_> {
             epoch: place.epoch,
             sector_size: place.sector_size,
         };
+        if place.fill == Fill::Partition {
+            let failed = |source| DiskError::write(place.target.name(), place.offset, source);
+            place.target.zeros(place.offset, place.bytes).map_err(failed)?;
+        }
         let nothing: [FatFile; 0] = [];
         fat::fill(place.target, place.offset, place.bytes, self.0.unwrap_or(&nothing), &options)
     }
 }
+
+/// What is free in a file system that will grow: enough for a machine on which it did not.
+const ROOM_TO_START_WITH: u64 = 64 << 20;
 
 struct Ext4<'c>(Option<&'c Tree>);
 
@@ -84,13 +94,14 @@ impl Format for Ext4<'_> {
 
     fn write(&self, place: &Destination<'_>, fs: &FsPlan, report: &dyn Report) -> Result<(), DiskError> {
         let empty = Tree::new();
-        let options = Ext4Options {
-            uuid: uuid(fs),
-            label: fs.label.clone(),
-            epoch: place.epoch,
-            size: Ext4Size::Fixed(place.bytes),
+        let tree = self.0.unwrap_or(&empty);
+        let bytes = match place.fill {
+            Fill::Partition => place.bytes,
+            Fill::Contents => ext4::needed(tree, ROOM_TO_START_WITH)?.min(place.bytes),
         };
-        let ext4 = Ext4Plan::new(self.0.unwrap_or(&empty), &options)?;
+        let size = Ext4Size::Fixed(bytes);
+        let options = Ext4Options { uuid: uuid(fs), label: fs.label.clone(), epoch: place.epoch, size };
+        let ext4 = Ext4Plan::new(tree, &options)?;
         report.phase(place.phase, Some(ext4.data_bytes()));
         ext4.write(place.target, place.offset, place.threads, report)
     }

@@ -20,11 +20,14 @@ pub mod target;
 pub mod tree;
 
 mod apply;
+mod block;
 mod boot_code;
 mod device;
 mod error;
+mod withheld;
 
-pub use apply::{Contents, apply};
+pub use apply::{Contents, Fill, apply, file_systems};
+pub use block::BlockTarget;
 pub use boot_code::{BootCode, CodeProblem, CodeUpdate, Compared};
 pub use budget::{Budget, Limits, Spent};
 pub use device::DiskDevice;
@@ -33,3 +36,4 @@ pub use share::copy_range;
 pub use source::{FileSource, Metered, Region, Source};
 pub use target::{FileTarget, MemoryTarget, Target};
 pub use tree::{Content, Entry, Node, Tree};
+pub use withheld::{HEAD, Withheld};

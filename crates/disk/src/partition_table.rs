@@ -7,7 +7,7 @@ mod mbr;
 
 use std::fmt;
 
-use cairn_layout::{DiskPlan, PartUuid, SectorSize};
+use cairn_layout::{DiskPlan, PartUuid, PlannedPartition, SectorSize};
 use cairn_machine::model::TableKind;
 use uuid::Uuid;
 
@@ -33,6 +33,11 @@ pub fn write(plan: &DiskPlan, target: &dyn Target) -> Result<(), DiskError> {
         TableKind::Gpt => gpt::write(plan, target),
         TableKind::Mbr => mbr::write(plan, target),
     }
+}
+
+/// The attributes that a planned partition has in a GPT.
+fn attributes(planned: &PlannedPartition) -> u64 {
+    if planned.grow { GROW_FILE_SYSTEM } else { 0 }
 }
 
 /// The code for a BIOS that is on a disk.

@@ -123,7 +123,7 @@ fn of(disk: &Disk, partition: &Partition, index: usize, ordinal: usize, seed: Uu
             }
         })
     });
-    let guid = derive(seed, &name);
+    let guid = partition.id.unwrap_or_else(|| derive(seed, &name));
     let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
     Ok(PartitionIds {
         kind: partition.kind,

@@ -10,6 +10,7 @@ mod error;
 mod format_rules;
 mod ids;
 mod kinds;
+pub mod onto;
 mod plan;
 mod planner;
 mod share;

@@ -12,7 +12,7 @@ use crate::ids::{self, PartitionIds};
 use crate::kinds;
 use crate::plan::{DiskPlan, PlannedPartition};
 use crate::share::{self, Claim};
-use crate::units::{ALIGNMENT, Lba, SectorSize, human, need};
+use crate::units::{ALIGNMENT, Lba, SectorSize, Sectors, human, need};
 
 /// The least bytes that the contents of each partition need, file system and all (`cairn_disk::fat::needed`,
 /// `cairn_disk::ext4::needed`). Room to leave free is in it already ([`free_to_leave`]). What is not named needs nothing
@@ -60,22 +60,8 @@ pub fn plan_with_sectors(
     size: Option<Size>,
     sector: SectorSize,
 ) -> Result<DiskPlan, PlanError> {
-    let partitions = ids::partitions(disk)?;
     let table = disk.table();
-    check_table(disk, table, sector)?;
-    let ids = ids::identifiers(disk, seed)?;
-    let named = disk.layout.is_some();
-    let claims = partitions
-        .iter()
-        .zip(&ids)
-        .enumerate()
-        .map(|(i, (partition, ids))| {
-            check(partition, ids, i, partitions.len())?;
-            check_in_table(partition, ids, i, table)?;
-            claim(partition, ids, i, needs, named)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-
+    let (ids, claims) = claims(disk, seed, needs, sector)?;
     let given = size.or(disk.size);
     let total = match given {
         Some(given) => given.bytes() / sector.bytes() * sector.bytes(),
@@ -90,18 +76,9 @@ pub fn plan_with_sectors(
     let planned = ids.into_iter().zip(&sizes).enumerate().map(|(i, (ids, units))| {
         let first = next;
         next += units;
-        PlannedPartition {
-            number: u32::try_from(i + 1).unwrap_or(u32::MAX),
-            kind: ids.kind,
-            type_guid: kinds::type_guid(ids.kind, ids.mount_point.as_deref()),
-            guid: ids.guid,
-            label: ids.label,
-            first_lba: Lba(sector.count(first * ALIGNMENT).0),
-            sectors: sector.count(units * ALIGNMENT),
-            grow: disk.grows(i),
-            volume: ids.volume,
-            mount_point: ids.mount_point,
-        }
+        let number = u32::try_from(i + 1).unwrap_or(u32::MAX);
+        let place = (Lba(sector.count(first * ALIGNMENT).0), sector.count(units * ALIGNMENT));
+        planned(ids, number, place, disk.grows(i))
     });
     let partitions = planned.collect();
     Ok(DiskPlan {
@@ -111,6 +88,43 @@ pub fn plan_with_sectors(
         sectors: sector.count(total),
         partitions,
     })
+}
+
+/// What each partition of a disk is and asks for, in their order; everything that can be wrong with them wherever they come to lie.
+pub(crate) fn claims(
+    disk: &Disk,
+    seed: Uuid,
+    needs: &Needs,
+    sector: SectorSize,
+) -> Result<(Vec<PartitionIds>, Vec<Claim>), PlanError> {
+    let partitions = ids::partitions(disk)?;
+    let table = disk.table();
+    check_table(disk, table, sector)?;
+    let ids = ids::identifiers(disk, seed)?;
+    let named = disk.layout.is_some();
+    let claims = partitions.iter().zip(&ids).enumerate().map(|(i, (partition, ids))| {
+        check(partition, ids, i, partitions.len())?;
+        check_in_table(partition, ids, i, table)?;
+        claim(partition, ids, i, needs, named)
+    });
+    let claims = claims.collect::<Result<Vec<_>, _>>()?;
+    Ok((ids, claims))
+}
+
+/// A partition under its number, in its place.
+pub(crate) fn planned(ids: PartitionIds, number: u32, place: (Lba, Sectors), grow: bool) -> PlannedPartition {
+    PlannedPartition {
+        number,
+        kind: ids.kind,
+        type_guid: kinds::type_guid(ids.kind, ids.mount_point.as_deref()),
+        guid: ids.guid,
+        label: ids.label,
+        first_lba: place.0,
+        sectors: place.1,
+        grow,
+        volume: ids.volume,
+        mount_point: ids.mount_point,
+    }
 }
 
 /// How far an MBR reaches: 32 bits for the number of a sector.

@@ -41,7 +41,7 @@ impl SourceFile {
 pub fn check(main: &SourceFile, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> Result<Checked, Problems> {
     let (place, structure, refused) = read_as(main, schema::machine())?;
     let mut found: Vec<Finding> = refused.into_iter().map(Finding::Error).collect();
-    let machine: Machine = typed(&place, &structure.value)?;
+    let mut machine: Machine = typed(&place, &structure.value)?;
     sort(&place, &structure, rules::machine(&machine), &mut found);
     found.extend(structure.problems.into_iter().map(Finding::Error));
 
@@ -73,6 +73,15 @@ pub fn check(main: &SourceFile, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, St
     if let Some(mut problems) = Problems::new(errors) {
         problems.sort_by_key(main_first);
         return Err(problems);
+    }
+    // They are facts of the hardware; whoever reads the disk finds them there.
+    for (name, id) in hardware.iter().flat_map(|hardware: &Hardware| &hardware.partitions) {
+        let root_disk = machine.root_disk().map(|(name, _)| name.to_string());
+        if let Some(disk) = root_disk.and_then(|disk| machine.disks.get_mut(&disk))
+            && let Some(index) = disk.named(name)
+        {
+            disk.give_id(index, *id);
+        }
     }
     let mut warnings = Problems::new(warnings).map(Problems::into_vec).unwrap_or_default();
     warnings.sort_by_key(main_first);

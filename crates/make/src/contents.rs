@@ -14,12 +14,10 @@ use cairn_boot::plan::Situation;
 use cairn_boot::{BootSet, Installation, Place, PlanError, Present, Role, Space};
 use cairn_disk::fat::{FatContents, FatFile};
 use cairn_disk::format::format;
-use cairn_disk::{BootCode, Content, DiskError, Target, Tree, apply};
-use cairn_layout::{
-    BootPlaces, DiskPlan, Needs, PlanError as LayoutError, SectorSize, free_to_leave, plan_with_sectors,
-};
+use cairn_disk::{BootCode, Content, DiskError, Fill, Target, Tree, apply, file_systems};
+use cairn_layout::onto::{DiskThere, Onto, OntoError, Wish, onto};
+use cairn_layout::{BootPlaces, DiskPlan, Needs, PlanError as LayoutError, free_to_leave, plan};
 use cairn_machine::model::{Disk, FileSystem, PartitionKind};
-use cairn_machine::size::Size;
 use cairn_process::Report;
 use uuid::Uuid;
 
@@ -27,6 +25,9 @@ use key::Key;
 
 /// How many more generations the boot partition must have room for.
 const SPARE_GENERATIONS: usize = 3;
+
+/// Where a machine keeps what it knows of how it was made, below its root.
+pub const LOGS: &str = "var/log/cairn";
 
 /// A part of what decides a disk's bytes that no input names: raise it when the writers change what they write.
 const RECIPE: u32 = 3;
@@ -48,22 +49,16 @@ pub struct Contents<'a> {
     pub root: RootContents<'a>,
 }
 
-/// A disk that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RealDisk {
-    /// Its size.
-    pub size: Size,
-    /// Its sectors.
-    pub sector: SectorSize,
-}
-
 /// Why there are no contents.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContentsError {
     /// The disk cannot be laid out like this; [`LayoutError::pointer`] says where in the machine file.
     #[error(transparent)]
-    Plan(#[from] LayoutError),
+    Plan(LayoutError),
+    /// It cannot be laid out on the disk that is there.
+    #[error(transparent)]
+    Onto(OntoError),
     /// The root file system.
     #[error(transparent)]
     Root(#[from] RootError),
@@ -78,11 +73,28 @@ pub enum ContentsError {
     NoBootPartition,
 }
 
+impl From<LayoutError> for ContentsError {
+    fn from(error: LayoutError) -> ContentsError {
+        ContentsError::Plan(error)
+    }
+}
+
+impl From<OntoError> for ContentsError {
+    fn from(error: OntoError) -> ContentsError {
+        match error {
+            OntoError::Plan(error) => ContentsError::Plan(error),
+            error => ContentsError::Onto(error),
+        }
+    }
+}
+
 /// A planned disk: nothing is written yet, and nothing but the writing can fail.
 #[derive(Debug)]
 pub struct NewDisk {
     /// The disk.
     pub plan: DiskPlan,
+    /// What becomes of what is there, on a disk that exists.
+    pub onto: Option<Onto>,
     root: Tree,
     boot: BTreeMap<String, NewBootPartition>,
     boot_code: Option<BootCode>,
@@ -136,27 +148,52 @@ impl Contents<'_> {
 }
 
 impl NewDisk {
-    /// Plans a disk: trees, sizes, places. A real one decides size and sectors; else the disk is as large as it must be.
+    /// Plans a disk that is as large as it must be: trees, sizes, places.
     ///
     /// # Errors
     /// Everything that can be wrong before the first byte is written; see [`ContentsError`].
-    pub fn plan(contents: &Contents<'_>, real: Option<RealDisk>) -> Result<NewDisk, ContentsError> {
+    pub fn plan(contents: &Contents<'_>) -> Result<NewDisk, ContentsError> {
+        NewDisk::plan_on(contents, None)
+    }
+
+    /// Plans the same onto a disk that exists.
+    ///
+    /// # Errors
+    /// As [`NewDisk::plan`].
+    pub fn plan_onto(contents: &Contents<'_>, there: &DiskThere, wish: &Wish) -> Result<NewDisk, ContentsError> {
+        NewDisk::plan_on(contents, Some((there, wish)))
+    }
+
+    fn plan_on(contents: &Contents<'_>, there: Option<(&DiskThere, &Wish)>) -> Result<NewDisk, ContentsError> {
         let root = root::tree(&contents.root)?;
         let places = BootPlaces::of(contents.disk).ok_or(ContentsError::NoBootPartition)?;
         let mut boot = BTreeMap::new();
         for (at, set) in sets(&places, contents.boot) {
             boot.insert(at, new_boot_partition(contents, &set)?);
         }
-        let (size, sector) = (real.map(|disk| disk.size), real.map_or(SectorSize::B512, |disk| disk.sector));
-        let free = free_to_leave(contents.disk, size);
+        // A disk that exists has its size; a machine needs some room there too.
+        let free = if there.is_some() { contents.disk.free } else { free_to_leave(contents.disk, None) };
         let all = parts(&boot, &root);
         let needed = |kind, at: &str| format(kind, &all, at).needed(free.bytes());
         let first = needed(FileSystem::Vfat, &places.first)?;
         let second = places.second.as_ref().map_or(Ok(0), |at| needed(FileSystem::Vfat, at))?;
         let (esp, xbootldr) = if contents.disk.has(PartitionKind::Esp) { (first, second) } else { (0, first) };
         let needs = Needs { esp, xbootldr, root: needed(FileSystem::Ext4, "/")?, ..Needs::default() };
-        let plan = plan_with_sectors(contents.disk, contents.seed, &needs, size, sector)?;
-        Ok(NewDisk { plan, root, boot, boot_code: contents.boot_code.cloned(), epoch: contents.root.epoch })
+        let (disk, seed) = (contents.disk, contents.seed);
+        let onto = there.map(|(there, wish)| onto(disk, seed, &needs, there, wish)).transpose()?;
+        let plan = match &onto {
+            Some(onto) => onto.plan.clone(),
+            None => plan(disk, seed, &needs, None)?,
+        };
+        Ok(NewDisk { plan, onto, root, boot, boot_code: contents.boot_code.cloned(), epoch: contents.root.epoch })
+    }
+
+    /// Adds something that the machine is to know of how it was made: `name` in [`LOGS`].
+    ///
+    /// # Errors
+    /// When there is one of this name.
+    pub fn log(&mut self, name: &str, text: &str) -> Result<(), DiskError> {
+        root::log(&mut self.root, &format!("{LOGS}/{name}"), text, self.epoch)
     }
 
     /// Writes it all.
@@ -165,10 +202,37 @@ impl NewDisk {
     /// A file of the store that has changed meanwhile, or what the system says.
     pub fn write(&self, target: &dyn Target, threads: usize, report: &dyn Report) -> Result<(), DiskError> {
         apply(&self.plan, &parts(&self.boot, &self.root), self.epoch, target, threads, report)?;
-        if let (Some(code), Some(area)) = (&self.boot_code, self.plan.core_image_area()) {
-            code.write(target, area)?;
+        self.write_boot_code(target)
+    }
+
+    /// Writes the file systems only, as large as their contents need: on a disk that exists they grow when they are on it.
+    ///
+    /// # Errors
+    /// As [`NewDisk::write`].
+    pub fn write_file_systems(
+        &self,
+        target: &dyn Target,
+        threads: usize,
+        report: &dyn Report,
+    ) -> Result<(), DiskError> {
+        let parts = parts(&self.boot, &self.root);
+        file_systems(&self.plan, &parts, self.epoch, Fill::Contents, target, threads, report)
+    }
+
+    /// Whether the disk gets something that a BIOS starts.
+    pub fn has_boot_code(&self) -> bool {
+        self.boot_code.is_some() && self.plan.core_image_area().is_some()
+    }
+
+    /// Writes what a BIOS starts, if there is something.
+    ///
+    /// # Errors
+    /// As [`NewDisk::write`].
+    pub fn write_boot_code(&self, target: &dyn Target) -> Result<(), DiskError> {
+        match (&self.boot_code, self.plan.core_image_area()) {
+            (Some(code), Some(area)) => code.write(target, area),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -13,7 +13,8 @@ pub mod prepared;
 pub mod problems;
 pub mod recipe;
 
-pub use contents::{Contents, ContentsError, NewDisk, RealDisk};
+pub use contents::{Contents, ContentsError, LOGS, NewDisk};
+pub use machine_file::MachineFile;
 pub use named_files::{NamedFiles, Passwords};
 pub use prepared::{Prepared, prepare};
 pub use recipe::{Kit, Made, Workshop, adopt_seed, make};

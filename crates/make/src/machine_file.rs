@@ -6,12 +6,58 @@ use cairn_machine::{Checked, Problem, Problems, SourceFile, check};
 
 use crate::plain_file::{self, TEXT, Unread};
 
+/// A machine file, and what of it is another text than on the disk: an installation knows the hardware better than the files do.
+#[derive(Debug, Clone)]
+pub struct MachineFile {
+    /// Where it is; what it names is beside it.
+    pub path: PathBuf,
+    /// Its text, where that is not the file's.
+    pub text: Option<Vec<u8>>,
+    /// The text of the hardware file that it includes, where that is not the file's.
+    pub hardware: Option<Vec<u8>>,
+}
+
+impl From<&Path> for MachineFile {
+    fn from(path: &Path) -> MachineFile {
+        MachineFile { path: path.to_path_buf(), text: None, hardware: None }
+    }
+}
+
+impl MachineFile {
+    /// Its text.
+    ///
+    /// # Errors
+    /// What reading meets.
+    pub fn text(&self) -> Result<Vec<u8>, Unread> {
+        self.text.clone().map_or_else(|| plain_file::read(&self.path, TEXT), Ok)
+    }
+
+    /// The text of the hardware file that it includes by this name.
+    ///
+    /// # Errors
+    /// What reading meets.
+    pub fn hardware(&self, name: &str) -> Result<Vec<u8>, Unread> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        self.hardware.clone().map_or_else(|| plain_file::read(&folder.join(name), TEXT), Ok)
+    }
+
+    /// Checks it with the hardware file that it includes.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn load(&self) -> Result<Checked, Problems> {
+        let name = self.path.display().to_string();
+        let bytes = self.text().map_err(|e| unreadable(&name, &e))?;
+        check(&SourceFile { name, bytes }, &mut |file| self.hardware(file).map_err(|e| e.to_string()))
+    }
+}
+
 /// Reads and checks a machine file with the hardware file that it includes.
 ///
 /// # Errors
 /// All that is wrong with it.
 pub fn load(path: &Path) -> Result<Checked, Problems> {
-    load_read(path, plain_file::read(path, TEXT))
+    MachineFile::from(path).load()
 }
 
 /// The same for a file that is looked at once and that nothing is made of: it may come through a pipe.

@@ -8,6 +8,7 @@ use cairn_machine::lock::Lock;
 use cairn_machine::names::shown;
 use cairn_machine::{Checked, FilePurpose, Problem, Problems, device_tree, password_hash};
 
+use crate::machine_file::MachineFile;
 use crate::plain_file;
 
 /// The hashes of first passwords by user: what else than the store goes onto a new disk.
@@ -91,16 +92,14 @@ fn is_history(purpose: &FilePurpose, exists: &dyn Fn(&str) -> bool) -> bool {
 /// # Errors
 /// What reading meets.
 pub fn made_from(
-    machine_file: &Path,
+    file: &MachineFile,
     checked: &Checked,
     lock: &Lock,
 ) -> anyhow::Result<BTreeMap<&'static str, Vec<u8>>> {
-    let read =
-        |path: &Path| plain_file::read(path, plain_file::TEXT).with_context(|| format!("reading {}", path.display()));
-    let mut files = BTreeMap::from([("machine.yaml", read(machine_file)?)]);
+    let text = file.text().with_context(|| format!("reading {}", file.path.display()))?;
+    let mut files = BTreeMap::from([("machine.yaml", text)]);
     if let Some(hardware) = &checked.machine.hardware {
-        let folder = machine_file.parent().unwrap_or(Path::new(""));
-        files.insert("hardware.yaml", read(&folder.join(hardware))?);
+        files.insert("hardware.yaml", file.hardware(hardware).with_context(|| format!("reading {hardware}"))?);
     }
     // As cairn writes it, so that a comment in the lock file makes no other system.
     files.insert("machine.lock", lock.to_yaml().into_bytes());

@@ -7,18 +7,20 @@ use anyhow::Context;
 use cairn_boot::bootspec::Bootable;
 use cairn_boot::{BootSet, Generation, Installation, Menu, Present, Record, own_files};
 use cairn_disk::BootCode;
-use cairn_layout::{BootPlaces, disk_seed, identifiers};
+use cairn_layout::onto::{DiskThere, Wish};
+use cairn_layout::{BootPlaces, PartitionIds, disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::model::Disk;
 use cairn_process::Report;
 use cairn_store::{PathInfo, Store, StorePath, profile};
 use uuid::Uuid;
 
-use crate::contents::{Contents, NewDisk, RealDisk, RootContents};
+use crate::contents::{Contents, ContentsError, NewDisk, RootContents};
+use crate::machine_file::MachineFile;
 use crate::named_files::{NamedFiles, Passwords};
 use crate::plain_file::{self, BOOT_FILE};
 use crate::recipe::{Kit, Made, Workshop, adopt_seed, make, the_disk};
-use crate::{loader, lock_file, machine_file, problems};
+use crate::{loader, lock_file, problems};
 
 /// A machine as far as it can be made without writing an image.
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub struct Prepared {
     links: Vec<profile::Link>,
     boot: BootSet,
     boot_code: Option<BootCode>,
+    program: String,
     disk: Disk,
     disk_name: String,
     disk_seed: Uuid,
@@ -43,12 +46,12 @@ pub struct Prepared {
 ///
 /// # Errors
 /// What the steps say, with its place in the machine file.
-pub fn prepare(files: &[&Path], kit: &Kit, report: &dyn Report) -> anyhow::Result<Prepared> {
+pub fn prepare(files: &[MachineFile], kit: &Kit, report: &dyn Report) -> anyhow::Result<Prepared> {
     let cache = &kit.cache;
     let store = Store::open(cache)?;
     let workshop = Workshop { store: &store, kit };
     // All that is wrong with any of the files is known before anything is made.
-    let checked = files.iter().map(|file| Ok((*file, machine_file::load(file)?)));
+    let checked = files.iter().map(|file| Ok((file, file.load()?)));
     let mut checked = checked.collect::<anyhow::Result<Vec<_>>>()?;
     if let Some(seed) = checked.first().map(|(_, first)| first.seed()) {
         checked.iter_mut().skip(1).try_for_each(|(_, checked)| adopt_seed(checked, seed))?;
@@ -56,8 +59,8 @@ pub fn prepare(files: &[&Path], kit: &Kit, report: &dyn Report) -> anyhow::Resul
     same_machine(&checked)?;
     let mut made: Vec<Made> = Vec::new();
     for (file, checked) in checked {
-        let named = NamedFiles::read(file, &checked, &|_| false)?;
-        let lock = lock_file::for_build(file, &checked, cache, report)?;
+        let named = NamedFiles::read(&file.path, &checked, &|_| false)?;
+        let lock = lock_file::for_build(&file.path, &checked, cache, report)?;
         let base = cairn_system::debian::base(&lock, &checked.machine, &store, cache, report)
             .map_err(|e| lock_file::placed(&checked, e))?;
         made.push(make(file, (checked, named, lock), base, &workshop, report)?);
@@ -72,7 +75,7 @@ pub fn prepare(files: &[&Path], kit: &Kit, report: &dyn Report) -> anyhow::Resul
     links.extend(numbered().map(|(number, made)| profile::generation_link(number, &made.system.info.path)));
     links.push(profile::current_link(made.len() as u64));
     // What was there before counts as good; the newest one has yet to show that it is.
-    let folder = files.last().and_then(|file| file.parent()).unwrap_or(Path::new(""));
+    let folder = files.last().and_then(|file| file.path.parent()).unwrap_or(Path::new(""));
     let mut record = Record { seed: Some(newest.checked.seed()), ..Record::first(1) };
     for number in 2..=made.len() as u64 {
         record.try_next(number);
@@ -95,6 +98,7 @@ pub fn prepare(files: &[&Path], kit: &Kit, report: &dyn Report) -> anyhow::Resul
     };
     let boot = boot_set(&loader, folder, newest, &generations, &record)?;
     let boot_code = loader.boot_code(&newest.checked)?;
+    let program = loader.program(&newest.checked)?.own_path(Installation::of_seed(newest.checked.seed()));
     let passwords = made.iter().flat_map(|made| made.named.passwords.clone()).collect();
     let mount_points: BTreeSet<String> = made.iter().flat_map(|made| made.mount_points.clone()).collect();
     Ok(Prepared {
@@ -107,6 +111,7 @@ pub fn prepare(files: &[&Path], kit: &Kit, report: &dyn Report) -> anyhow::Resul
         links,
         boot,
         boot_code,
+        program,
         disk,
         disk_name,
         disk_seed,
@@ -114,7 +119,7 @@ pub fn prepare(files: &[&Path], kit: &Kit, report: &dyn Report) -> anyhow::Resul
 }
 
 /// Refuses machine files whose disks would have other identifiers: they are not one machine.
-fn same_machine(all: &[(&Path, Checked)]) -> anyhow::Result<()> {
+fn same_machine(all: &[(&MachineFile, Checked)]) -> anyhow::Result<()> {
     let of = |checked: &Checked| -> anyhow::Result<_> {
         let (name, disk) = the_disk(checked)?;
         let ids = identifiers(&disk, disk_seed(checked.seed(), &name));
@@ -130,7 +135,7 @@ fn same_machine(all: &[(&Path, Checked)]) -> anyhow::Result<()> {
         } else {
             continue;
         };
-        let message = format!("this is not the machine of {}: {what}", first.0.display());
+        let message = format!("this is not the machine of {}: {what}", first.0.path.display());
         let help = format!(
             "generations of one machine share its disk: give both files `seed: {}` and the same `disks`",
             first.1.seed()
@@ -211,6 +216,11 @@ impl Prepared {
         self.made.len() as u64
     }
 
+    /// The boot loader's own program, by its path on the EFI system partition.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
     /// What goes onto the disk.
     pub fn contents(&self) -> Contents<'_> {
         let Made { checked, lock, .. } = self.newest();
@@ -232,12 +242,31 @@ impl Prepared {
         }
     }
 
-    /// Plans the disk, as large as it must be, or a real one.
+    /// Plans the disk, as large as it must be.
     ///
     /// # Errors
     /// What is wrong, with its place in the machine file.
-    pub fn plan(&self, real: Option<RealDisk>) -> anyhow::Result<NewDisk> {
-        let checked = &self.newest().checked;
-        NewDisk::plan(&self.contents(), real).map_err(|e| problems::of_contents(checked, &self.disk_name, e))
+    pub fn plan(&self) -> anyhow::Result<NewDisk> {
+        NewDisk::plan(&self.contents()).map_err(|e| self.placed(e))
+    }
+
+    /// Plans the disk onto one that exists.
+    ///
+    /// # Errors
+    /// What is wrong: with its place in the machine file, or as a refusal where it is about the disk that is there.
+    pub fn plan_onto(&self, there: &DiskThere, wish: &Wish) -> anyhow::Result<NewDisk> {
+        NewDisk::plan_onto(&self.contents(), there, wish).map_err(|e| self.placed(e))
+    }
+
+    fn placed(&self, error: ContentsError) -> anyhow::Error {
+        problems::of_contents(&self.newest().checked, &self.disk_name, error)
+    }
+
+    /// The disk's partitions, as far as they are known without a disk: what they are, and by what they are found.
+    ///
+    /// # Errors
+    /// As [`Prepared::plan`].
+    pub fn partitions(&self) -> anyhow::Result<Vec<PartitionIds>> {
+        identifiers(&self.disk, self.disk_seed).map_err(|e| self.placed(e.into()))
     }
 }

@@ -3,6 +3,7 @@
 use cairn_layout::PlanError;
 use cairn_machine::Checked;
 use cairn_machine::pointer::child;
+use cairn_process::Refusal;
 use cairn_system::SystemError;
 
 use crate::contents::ContentsError;
@@ -36,6 +37,8 @@ pub fn of_contents(checked: &Checked, disk: &str, error: ContentsError) -> anyho
     match error {
         ContentsError::Plan(error) => of_plan(checked, disk, error),
         ContentsError::NoBootPartition => checked.problem(&child("/disks", disk), error.to_string(), None).into(),
+        // It is about the disk that is there, and nothing of it was touched.
+        ContentsError::Onto(error) => Refusal(error.to_string()).into(),
         other => other.into(),
     }
 }

@@ -14,6 +14,7 @@ use cairn_system::debian::Base;
 use cairn_system::{Mount, Program, System, SystemInput};
 use uuid::Uuid;
 
+use crate::machine_file::MachineFile;
 use crate::named_files::{self, NamedFiles};
 use crate::{loader, problems};
 
@@ -63,7 +64,7 @@ pub struct Workshop<'a> {
 /// # Errors
 /// What the steps say, with its place in the machine file.
 pub fn make(
-    file: &Path,
+    file: &MachineFile,
     (checked, named, lock): (Checked, NamedFiles, Lock),
     base: Base,
     workshop: &Workshop<'_>,

@@ -6,6 +6,7 @@
 
 mod children;
 mod ending;
+mod left;
 mod report;
 mod running;
 pub mod text;
@@ -13,6 +14,7 @@ mod tool;
 
 pub use children::{children_clean_up, stop_children};
 pub use ending::{AfterWrite, Refusal, Usage};
+pub use left::{left, set_left};
 pub use report::{Quiet, Report};
 pub use running::Running;
 pub use tool::{Tool, ToolError, find};

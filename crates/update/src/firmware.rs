@@ -111,7 +111,7 @@ impl FirmwarePlan {
             Change::Remove(number) => {
                 Some(format!("the firmware's menu has an entry of this machine's (Boot{number:04X})"))
             }
-            Change::Order(_) | Change::Forget(_) | Change::Once(_) => None,
+            Change::Order(_) | Change::Next(_) | Change::Forget(_) | Change::Once(_) => None,
         };
         let mut words: Vec<String> = self.changes.iter().filter_map(entry).collect();
         if words.is_empty() && !self.changes.is_empty() {

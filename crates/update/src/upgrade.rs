@@ -163,7 +163,7 @@ fn make_elsewhere(
     let base = debian::base(&lock, &checked.machine, &own, &kit.cache, report)
         .map_err(|error| lock_file::placed(&checked, error))?;
     let workshop = Workshop { store: &own, kit };
-    let made = cairn_make::make(file, (checked, named, lock), base, &workshop, report)?;
+    let made = cairn_make::make(&file.into(), (checked, named, lock), base, &workshop, report)?;
     brought::copy(&CopySource::open(&kit.cache)?, &made.system.info.path, root, store, report)?;
     Ok(made)
 }
@@ -212,7 +212,7 @@ fn make_here(
             )?
         }
     };
-    cairn_make::make(file, (checked, named, lock), base, &Workshop { store, kit }, report)
+    cairn_make::make(&file.into(), (checked, named, lock), base, &Workshop { store, kit }, report)
 }
 
 /// Hashes of passwords are in no store, so a system that comes from one brings none for its new accounts.

@@ -72,7 +72,8 @@ impl<'r> Names<'r> {
         };
         let own =
             || of("serial").or_else(|| of("device/serial")).or_else(|| self.page(&sys)).or_else(|| self.usb(&sys));
-        identity.serial = fact("ID_SCSI_SERIAL").or_else(|| fact("ID_SERIAL_SHORT")).or_else(own);
+        let serial = fact("ID_SCSI_SERIAL").or_else(|| fact("ID_SERIAL_SHORT")).or_else(own);
+        identity.serial = serial.filter(|serial| !says_nothing(serial));
         let wwn = || fact("ID_WWN_WITH_EXTENSION").or_else(|| fact("ID_WWN"));
         identity.wwn = wwn().or_else(|| of("wwid")).or_else(|| of("device/wwid"));
     }
@@ -95,6 +96,12 @@ impl<'r> Names<'r> {
         let text = self.root.read_text(folder.join("serial"), 4096).ok()??;
         Some(text.trim().to_string()).filter(|text| !text.is_empty())
     }
+}
+
+/// What stands where a serial number should be, on disks that have none.
+fn says_nothing(serial: &str) -> bool {
+    let bare = serial.trim_matches(|c: char| matches!(c, '0' | 'f' | 'F' | 'x' | '-' | '.' | ' '));
+    bare.is_empty() || ["(null)", "none", "default string"].iter().any(|word| serial.eq_ignore_ascii_case(word))
 }
 
 /// The name of the device that a node or link in `/dev` leads to, on the computer that `root` shows.

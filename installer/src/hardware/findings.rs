@@ -52,6 +52,7 @@ impl Findings {
             version: 1,
             architecture: self.architecture,
             seed: self.seed,
+            partitions: BTreeMap::new(),
             initrd_modules: self.initrd_modules.keys().cloned().collect(),
             kernel_modules: Vec::new(),
             kernel_parameters: Vec::new(),

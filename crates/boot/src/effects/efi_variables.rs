@@ -68,6 +68,8 @@ pub fn read_firmware(folder: &Folder) -> io::Result<Option<Firmware>> {
         let Some(global) = name.strip_suffix(GLOBAL).and_then(|name| name.strip_suffix('-')) else { continue };
         if global == "BootOrder" {
             firmware.set_order(&read()?);
+        } else if global == "BootNext" {
+            firmware.set_next(&read()?);
         } else if let Some(number) = global.strip_prefix("Boot").and_then(number) {
             firmware.entries.insert(number, read()?);
         }
@@ -104,6 +106,8 @@ pub fn change_firmware(folder: &Folder, change: &Change) -> io::Result<()> {
             if bytes.is_empty() { remove(folder, &name) } else { write(folder, &name, &bytes) }
         }
         Change::Remove(number) => remove(folder, &global(format!("Boot{number:04X}"))),
+        Change::Next(Some(number)) => write(folder, &global("BootNext".into()), &number.to_le_bytes()),
+        Change::Next(None) => remove(folder, &global("BootNext".into())),
         Change::Forget(variable) => remove(folder, &of_loader(*variable)),
         Change::Once(entry) => write(folder, &of_loader(LoaderVariable::OneShot), &utf16(entry)),
     }

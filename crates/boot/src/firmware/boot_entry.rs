@@ -93,7 +93,7 @@ mod tests {
                 Change::Entry(n, bytes) => drop(firmware.entries.insert(n, bytes)),
                 Change::Order(order) => firmware.order = order,
                 Change::Remove(n) => drop(firmware.entries.remove(&n)),
-                Change::Forget(_) | Change::Once(_) => unreachable!(),
+                Change::Next(_) | Change::Forget(_) | Change::Once(_) => unreachable!(),
             }
         }
         changes

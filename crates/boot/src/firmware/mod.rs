@@ -18,6 +18,8 @@ pub struct Firmware {
     pub order: Vec<u16>,
     /// `Boot0000` to `BootFFFF`, as they are.
     pub entries: BTreeMap<u16, Vec<u8>>,
+    /// `BootNext`: the entry that is started at the next start, once.
+    pub next: Option<u16>,
     /// What of systemd-boot's is set.
     pub set: BTreeMap<LoaderVariable, String>,
 }
@@ -53,6 +55,8 @@ pub enum Change {
     Order(Vec<u16>),
     /// An entry of the firmware's menu goes.
     Remove(u16),
+    /// This entry is started at the next start, once; or none is.
+    Next(Option<u16>),
     /// A variable of systemd-boot's goes.
     Forget(LoaderVariable),
     /// systemd-boot boots this entry at the next start, and only then.
@@ -76,6 +80,11 @@ impl Firmware {
     /// Takes over the bytes of `BootOrder`.
     pub fn set_order(&mut self, bytes: &[u8]) {
         self.order = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+    }
+
+    /// Takes over the bytes of `BootNext`.
+    pub fn set_next(&mut self, bytes: &[u8]) {
+        self.next = bytes.first_chunk::<2>().copied().map(u16::from_le_bytes);
     }
 
     /// Takes over the bytes of a variable of systemd-boot's. One that is empty says nothing.

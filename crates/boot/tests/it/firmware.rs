@@ -107,8 +107,15 @@ fn variables_of_systemd_boot_are_read_and_forgotten() {
     let firmware = read_firmware(&open(folder.path())).unwrap().unwrap();
     assert_eq!(firmware.set, [(LoaderVariable::Default, "cairn-x-1.conf".to_string())].into());
     assert!(firmware.entries.is_empty() && firmware.order.is_empty());
+    assert_eq!(firmware.next, Some(1));
     for _ in 0..2 {
         change_firmware(&open(folder.path()), &Change::Forget(LoaderVariable::Default)).unwrap();
+    }
+    change_firmware(&open(folder.path()), &Change::Next(Some(0x2a0b))).unwrap();
+    let firmware = read_firmware(&open(folder.path())).unwrap().unwrap();
+    assert_eq!(firmware, Firmware { next: Some(0x2a0b), ..Firmware::default() });
+    for _ in 0..2 {
+        change_firmware(&open(folder.path()), &Change::Next(None)).unwrap();
     }
     assert_eq!(read_firmware(&open(folder.path())).unwrap(), Some(Firmware::default()));
 }

@@ -18,6 +18,15 @@ pub(super) fn parse_memory(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Which partition of the machine is which of those that are there: `root=3`.
+pub(super) fn parse_use(text: &str) -> Result<(String, u32), String> {
+    let parts = text.split_once('=').and_then(|(name, number)| Some((name, number.parse::<u32>().ok()?)));
+    match parts {
+        Some((name, number)) if !name.is_empty() && number > 0 => Ok((name.to_string(), number)),
+        _ => Err("give a partition of the machine and the number of one that is there, such as root=3".into()),
+    }
+}
+
 /// The formats of images, by the names in their table.
 pub(super) fn formats() -> impl TypedValueParser<Value = Format> {
     let values = Format::ALL.map(|format| PossibleValue::new(format.name()).help(format.about()));

@@ -1,9 +1,8 @@
 //! `cairn build`: machine files to images.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
-use cairn_make::{machine_file, prepare};
+use cairn_make::{MachineFile, machine_file, prepare};
 use cairn_process::{Refusal, Usage};
 use cairn_store::SigningKey;
 use image_builder::outputs::standing::{BUILD, Rules};
@@ -48,7 +47,7 @@ pub fn run(args: BuildArgs, ui: &Ui) -> anyhow::Result<Exit> {
         Places { folder: &args.output, name: &name, formats: &formats, seed, rules, cache }.check()?;
     }
     for file in &args.files {
-        let generations: Vec<&Path> = args.after.iter().chain([file]).map(PathBuf::as_path).collect();
+        let generations: Vec<MachineFile> = args.after.iter().chain([file]).map(|file| file.as_path().into()).collect();
         let machine = prepare(&generations, &kit, ui.report())?;
         for path in write_images(&machine, &args.output, &formats, rules, cache, ui.report())? {
             if ui.json() {

@@ -10,6 +10,7 @@ pub mod generations;
 pub mod hardware;
 pub mod init;
 pub mod inspect;
+pub mod install;
 pub mod lock;
 pub mod rollback;
 pub mod run;

@@ -51,7 +51,7 @@ pub fn image_of(file: &Path, ui: &Ui) -> anyhow::Result<(PathBuf, Prepared)> {
     let checked = load(file)?;
     let name = &checked.machine.hostname;
     Places { folder: &folder, name, formats: &formats, seed: checked.seed(), rules, cache }.check()?;
-    let machine = prepare(&[file], &kit, ui.report())?;
+    let machine = prepare(&[file.into()], &kit, ui.report())?;
     let image = write_images(&machine, &folder, &formats, rules, cache, ui.report())?.pop();
     Ok((image.context("a build for one format gives one image")?, machine))
 }

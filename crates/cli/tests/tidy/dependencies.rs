@@ -75,7 +75,10 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "cairn-store",
         ],
     ),
-    ("cairn-installer", &["cairn-layout", "cairn-machine", "cairn-process", "cairn-root"]),
+    (
+        "cairn-installer",
+        &["cairn-boot", "cairn-disk", "cairn-layout", "cairn-machine", "cairn-make", "cairn-process", "cairn-root"],
+    ),
     (
         "cairn",
         &[

@@ -45,7 +45,7 @@ fn generated_files_are_up_to_date() {
 }
 
 /// What `cairn --help` lists.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "init",
     "check",
     "lock",
@@ -61,6 +61,7 @@ const COMMANDS: [&str; 16] = [
     "boot",
     "hardware",
     "disks",
+    "install",
     "schema",
 ];
 

@@ -39,9 +39,9 @@ struct Page {
 }
 
 impl<'a> Device<'a> {
-    /// A region of the target that nobody has written to.
-    pub(super) fn new(target: &'a dyn Target, start: u64, len: u64) -> io::Result<Device<'a>> {
-        target.zeros(start, len)?;
+    /// A region of the target that nobody has written to, of which so many bytes are to be zeros.
+    pub(super) fn new(target: &'a dyn Target, start: u64, len: u64, zeros: u64) -> io::Result<Device<'a>> {
+        target.zeros(start, zeros.min(len))?;
         Ok(Device::existing(target, start, len))
     }
 
@@ -276,7 +276,7 @@ mod tests {
             let mut device = if existing {
                 Device::existing(&target, START, LEN as u64)
             } else {
-                Device::new(&target, START, LEN as u64).unwrap()
+                Device::new(&target, START, LEN as u64, LEN as u64).unwrap()
             };
             let mut model = vec![if existing { 0xee } else { 0 }; LEN];
             for n in 0..4000 {
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn it_ends_where_it_ends() {
         let target = MemoryTarget::new(20_000, 0xee);
-        let mut device = Device::new(&target, START, 5000).unwrap();
+        let mut device = Device::new(&target, START, 5000, 5000).unwrap();
         assert_eq!(device.seek(SeekFrom::End(-100)).unwrap(), 4900);
         assert_eq!(device.write(&[1; 2000]).unwrap(), 100);
         assert_eq!((device.write(&[1; 2000]).unwrap(), device.write(&[1]).unwrap()), (0, 0));
@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn data_goes_out_in_large_pieces_and_zeros_where_something_was() {
         let target = Counting(MemoryTarget::new(4 << 20, 0xee), Mutex::default(), Mutex::default());
-        let mut device = Device::new(&target, 4096, 3 << 20).unwrap();
+        let mut device = Device::new(&target, 4096, 3 << 20, 3 << 20).unwrap();
         // Zeros onto zeros are nothing to write.
         device.put(0, &[0; 600]).unwrap();
         for n in 0..20 {
@@ -416,7 +416,7 @@ mod tests {
     #[test]
     fn the_very_first_bytes_are_like_all_others() {
         let target = MemoryTarget::new(32 << 10, 0xee);
-        let mut device = Device::new(&target, 0, 32 << 10).unwrap();
+        let mut device = Device::new(&target, 0, 32 << 10, 32 << 10).unwrap();
         // Zeros onto data that waits to be written, and a look at it.
         device.put(0, &[7; 2000]).unwrap();
         device.put(100, &[0; 4]).unwrap();
@@ -441,7 +441,7 @@ mod tests {
     #[test]
     fn the_first_failure_is_kept_with_its_place() {
         let target = FaultTarget::new(MemoryTarget::new(64 << 10, 0), Fault::FullAfter(0));
-        let mut device = Device::new(&target, START, 32 << 10).unwrap();
+        let mut device = Device::new(&target, START, 32 << 10, 32 << 10).unwrap();
         assert!(device.take_failure().is_none());
         device.put(0, &[1; 2000]).unwrap();
         // A piece that does not follow: the one before goes out, and cannot.

@@ -14,6 +14,9 @@ use super::{FatOptions, clock, cluster_size, dots};
 use crate::error::DiskError;
 use crate::target::Target;
 
+/// More than what lies before a volume's tables, or what rounds each of them up.
+const RESERVED: u64 = 256 << 10;
+
 /// An open volume. Nothing is on the target for sure before [`FatVolume::finish`].
 pub struct FatVolume<'a> {
     device: Rc<RefCell<Device<'a>>>,
@@ -64,7 +67,7 @@ impl<'a> FatVolume<'a> {
         options: &FatOptions,
     ) -> Result<FatVolume<'a>, DiskError> {
         let fat = |source| DiskError::Fat { source };
-        let mut device = Device::new(target, offset, len).map_err(fat)?;
+        let mut device = Device::new(target, offset, len, tables(len)).map_err(fat)?;
         let made = make(&mut device, len, options).and_then(|()| device.seek(SeekFrom::Start(0)).map(drop));
         if let Some((at, error)) = device.take_failure() {
             return Err(DiskError::write(target.name(), at, error));
@@ -197,6 +200,13 @@ impl<'a> FatVolume<'a> {
     pub fn remove(&mut self, path: &str) -> io::Result<()> {
         self.volume.root_dir().remove(path)
     }
+}
+
+/// Where a new volume's tables and its first folder will be, and some bytes more. What is behind them `fatfs` clears when it makes a
+/// folder there, so that on a real disk not all of the volume has to be written.
+fn tables(len: u64) -> u64 {
+    let cluster = cluster_size(len);
+    RESERVED + 2 * ((len / cluster + 2) * 4 + RESERVED) + 2 * cluster
 }
 
 fn make(device: &mut Device<'_>, len: u64, options: &FatOptions) -> io::Result<()> {

@@ -5,6 +5,7 @@
 //! leaves the copy of a disk that has grown where it was.
 
 use cairn_layout::SectorSize;
+use cairn_layout::onto::{Onto, Origin};
 use crc::{CRC_32_ISO_HDLC, Crc};
 use uuid::Uuid;
 
@@ -101,6 +102,14 @@ pub enum BesideError {
     /// There is none.
     #[error("there is no partition {0}")]
     Gone(u32),
+    /// It would get another number than was planned.
+    #[error("a new partition would get the number {number}, and {planned} was planned: the table has changed")]
+    Number {
+        /// The number.
+        number: u32,
+        /// What was planned.
+        planned: u32,
+    },
     /// Its name cannot be in the table.
     #[error("the name `{0}` is longer than {LONGEST_NAME} characters (UTF-16)")]
     Name(String),
@@ -172,6 +181,11 @@ impl Beside {
         self.copies
     }
 
+    /// How many partitions it has room for.
+    pub fn entries(&self) -> u32 {
+        u32_at(&self.header, 80)
+    }
+
     /// What identifies the disk.
     pub fn id(&self) -> Uuid {
         guid(&self.header[56..72])
@@ -231,24 +245,57 @@ impl Beside {
         if let Some((other, _)) = self.partitions().find(|(_, one)| one.first <= last && first <= one.last) {
             return Err(BesideError::Overlap { first, last, other });
         }
-        let name: Vec<u16> = entry.name.encode_utf16().collect();
-        if name.len() > LONGEST_NAME {
-            return Err(BesideError::Name(entry.name.clone()));
-        }
+        let name = name_of(entry)?;
         let size = self.entry_size();
         let count = self.entries.len() / size;
         let number = (1..).zip(self.entries.chunks_exact_mut(size)).find(|(_, entry)| !is_used(entry));
         let Some((number, place)) = number else { return Err(BesideError::Full(count)) };
-        place.fill(0);
-        place[..16].copy_from_slice(&entry.kind.to_bytes_le());
-        place[16..32].copy_from_slice(&entry.id.to_bytes_le());
-        for (at, value) in [(32, first), (40, last), (48, entry.attributes)] {
-            place[at..at + 8].copy_from_slice(&value.to_le_bytes());
-        }
-        for (unit, place) in name.iter().zip(place[56..128].chunks_exact_mut(2)) {
-            place.copy_from_slice(&unit.to_le_bytes());
-        }
+        fill(place, entry, &name);
         Ok(number)
+    }
+
+    /// Gives a partition another type, identifier, name and attributes; it stays where it is.
+    ///
+    /// # Errors
+    /// See [`BesideError`].
+    pub fn rename(&mut self, number: u32, entry: &Entry) -> Result<(), BesideError> {
+        let there = self.partitions().find(|(n, _)| *n == number).map(|(_, one)| one);
+        let there = there.ok_or(BesideError::Gone(number))?;
+        let name = name_of(entry)?;
+        let size = self.entry_size();
+        let at = (number as usize - 1) * size;
+        let place = Entry { first: there.first, last: there.last, ..entry.clone() };
+        fill(&mut self.entries[at..at + size], &place, &name);
+        Ok(())
+    }
+
+    /// Makes the table what a plan for this disk says.
+    ///
+    /// # Errors
+    /// See [`BesideError`]; [`BesideError::Number`] when the table is not the one that was planned with.
+    pub fn follow(&mut self, onto: &Onto) -> Result<(), BesideError> {
+        onto.removed.iter().try_for_each(|number| self.remove(*number))?;
+        for (planned, origin) in onto.plan.partitions.iter().zip(&onto.origins) {
+            let entry = Entry {
+                kind: planned.type_guid,
+                id: planned.guid,
+                first: planned.first_lba.0,
+                last: planned.first_lba.0 + planned.sectors.0 - 1,
+                attributes: super::attributes(planned),
+                name: planned.label.clone(),
+            };
+            match origin {
+                Origin::Keeps(number) => drop(self.bytes_of(*number).ok_or(BesideError::Gone(*number))?),
+                Origin::Replaces(number) => self.rename(*number, &entry)?,
+                Origin::New => {
+                    let number = self.add(&entry)?;
+                    if number != planned.number {
+                        return Err(BesideError::Number { number, planned: planned.number });
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes a partition out of the table.
@@ -350,6 +397,24 @@ fn copy(disk: &dyn Source, at: u64, sector: u64) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut entries = vec![0; total];
     disk.read_at(u64_at(&header, 72).checked_mul(sector)?, &mut entries).ok()?;
     (CRC.checksum(&entries) == u32_at(&header, 88)).then_some((header, entries))
+}
+
+/// A name as the table has it.
+fn name_of(entry: &Entry) -> Result<Vec<u16>, BesideError> {
+    let name: Vec<u16> = entry.name.encode_utf16().collect();
+    if name.len() > LONGEST_NAME { Err(BesideError::Name(entry.name.clone())) } else { Ok(name) }
+}
+
+fn fill(place: &mut [u8], entry: &Entry, name: &[u16]) {
+    place.fill(0);
+    place[..16].copy_from_slice(&entry.kind.to_bytes_le());
+    place[16..32].copy_from_slice(&entry.id.to_bytes_le());
+    for (at, value) in [(32, entry.first), (40, entry.last), (48, entry.attributes)] {
+        place[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    for (unit, place) in name.iter().zip(place[56..128].chunks_exact_mut(2)) {
+        place.copy_from_slice(&unit.to_le_bytes());
+    }
 }
 
 fn is_used(entry: &[u8]) -> bool {

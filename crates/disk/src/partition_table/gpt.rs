@@ -9,7 +9,7 @@ use gpt::disk::LogicalBlockSize;
 use gpt::partition::Partition;
 use gpt::{GptConfig, mbr::ProtectiveMBR, partition_types};
 
-use super::{DiskId, FoundPartition, GROW_FILE_SYSTEM, PartitionType, Table, boot_code};
+use super::{DiskId, FoundPartition, PartitionType, Table, boot_code};
 use crate::error::DiskError;
 use crate::source::{Region, Source};
 use crate::target::Target;
@@ -46,7 +46,7 @@ fn partitions(plan: &DiskPlan) -> BTreeMap<u32, Partition> {
         part_guid: p.guid,
         first_lba: p.first_lba.0,
         last_lba: p.first_lba.0 + p.sectors.0 - 1,
-        flags: if p.grow { GROW_FILE_SYSTEM } else { 0 },
+        flags: super::attributes(p),
         name: p.label.clone(),
     };
     plan.partitions.iter().map(|p| (p.number, entry(p))).collect()

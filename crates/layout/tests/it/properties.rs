@@ -46,6 +46,7 @@ fn partition(numbers: &mut Numbers) -> Partition {
         format: None,
         mount_point: (kind == Data).then(|| "/data".to_string()),
         grow: None,
+        id: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Loader;
 use crate::size::Size;
@@ -104,6 +105,10 @@ pub struct Partition {
     /// Grow to the end of the disk when the machine boots; for the last partition. Default: true for a last root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grow: Option<bool>,
+    /// The GUID that a GPT has for it. Default: one that follows from the seed. For a partition that was there before
+    /// the machine, and is used as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
 }
 
 /// What a partition is for.
@@ -218,6 +223,7 @@ impl Partition {
             format: None,
             mount_point: None,
             grow: None,
+            id: None,
         }
     }
 
@@ -256,6 +262,27 @@ impl Disk {
                 layout.kinds().iter().copied().map(Partition::of_kind).collect()
             }
             _ => Cow::Borrowed(self.partitions.as_slice()),
+        }
+    }
+
+    /// The partition ([`Disk::all_partitions`]) of this type (`home`), or that is mounted here (`/srv`), if there is just one.
+    pub fn named(&self, name: &str) -> Option<usize> {
+        let partitions = self.all_partitions();
+        let is = |index: &usize| {
+            partitions[*index].kind.name() == name || self.mount_point(*index).is_some_and(|at| at == name)
+        };
+        let mut found = (0..partitions.len()).filter(is);
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// Gives a partition ([`Disk::all_partitions`]) its GUID. A layout then stands there partition by partition, and is the same.
+    pub fn give_id(&mut self, index: usize, id: Uuid) {
+        if let Some(layout) = self.layout.take() {
+            self.table = Some(self.table.unwrap_or(layout.table()));
+            self.partitions = layout.kinds().iter().copied().map(Partition::of_kind).collect();
+        }
+        if let Some(partition) = self.partitions.get_mut(index) {
+            partition.id = Some(id);
         }
     }
 

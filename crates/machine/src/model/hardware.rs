@@ -1,5 +1,7 @@
 //! The hardware file: facts about one piece of hardware.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -19,6 +21,11 @@ pub struct Hardware {
     /// The seed of this installation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Uuid>,
+    /// GUIDs of partitions that were there before the machine and are used as they are, by their type (`home`) or by
+    /// where they are mounted (`/srv`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("examples" = [{"home": "0b7c2f7e-2d9c-4ad3-8a0f-52ff1b2b8e7d"}]))]
+    pub partitions: BTreeMap<String, Uuid>,
     /// Modules that the initrd needs to reach the root disk. Without any, a generic set is used.
     #[serde(default)]
     #[schemars(extend("examples" = [["nvme"]]))]

@@ -51,6 +51,11 @@ pub(super) fn check(at: &str, disk: &Disk, loader: Loader, f: &mut Findings) {
         kind(&at, partition, disk.is_mirror(i), f);
         label(&at, partition, f);
         growth(&at, partition, i + 1 == disk.partitions.len(), f);
+        let same = |other: &Partition| other.id.is_some() && other.id == partition.id;
+        if let Some(other) = disk.partitions[..i].iter().position(same) {
+            let message = format!("partition {} has this id already", other + 1);
+            f.wrong(child(&at, "id"), message, "each partition has an id of its own");
+        }
     }
     how_many(&list, disk, f);
     boot_partitions::check(&list, disk, loader, f);
@@ -233,6 +238,9 @@ fn mbr(list: &str, disk: &Disk, f: &mut Findings) {
         let at = child(list, i);
         if partition.label.is_some() {
             f.wrong(child(&at, "label"), "partitions in an MBR have no names", "remove the line, or `table: mbr`");
+        }
+        if partition.id.is_some() {
+            f.wrong(child(&at, "id"), "partitions in an MBR have no GUIDs", "remove the line, or `table: mbr`");
         }
         if partition.grow == Some(true) && partition.kind != PartitionKind::Root {
             let message = "an MBR cannot mark a partition that is to grow; only the root can";

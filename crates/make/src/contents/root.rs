@@ -73,6 +73,12 @@ pub fn tree(contents: &RootContents<'_>) -> Result<Tree, RootError> {
     Ok(tree)
 }
 
+/// Adds a file that is no part of the system, with its folders.
+pub(super) fn log(tree: &mut Tree, path: &str, text: &str, epoch: i64) -> Result<(), DiskError> {
+    add_parents(tree, path, epoch)?;
+    push_bytes(tree, path.to_string(), 0o644, epoch, text.as_bytes().to_vec()).map(drop)
+}
+
 /// A store path, file by file, from its listing.
 fn add_path(
     tree: &mut Tree,

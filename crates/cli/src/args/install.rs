@@ -1,0 +1,68 @@
+//! What can be typed after `cairn install`.
+
+use std::path::PathBuf;
+
+use cairn_installer::disks::Selector;
+use clap::{Args, ValueEnum};
+
+use super::values::parse_use;
+
+/// `cairn install`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["file", "apply", "undo"])))]
+pub struct InstallArgs {
+    /// The machine file.
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath, requires = "disk")]
+    pub file: Option<PathBuf>,
+    /// The disk, as for `cairn disks`: `/dev/disk/by-id/…`, `serial=…`, `only`, …
+    #[arg(long, value_name = "SELECTOR", requires = "file")]
+    pub disk: Option<Selector>,
+    /// What the machine gets of it.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Into::Whole, requires = "file")]
+    pub into: Into,
+    /// Put a partition of the machine in the place of one that is there, whose contents
+    /// go: `root=3`. May be given more than once.
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use, requires = "file")]
+    pub replace: Vec<(String, u32)>,
+    /// Use a partition that is there as it is: `home=5`. May be given more than once.
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use, requires = "file")]
+    pub keep: Vec<(String, u32)>,
+    /// Leave a partition of somebody else's where it is when all others go. May be given
+    /// more than once.
+    #[arg(long, value_name = "NUMBER", requires = "file")]
+    pub spare: Vec<u32>,
+    /// The disk will be started in another computer: hold nothing against this one's
+    /// hardware and firmware, and leave its firmware's menu alone.
+    #[arg(long, requires = "file")]
+    pub elsewhere: bool,
+    /// Write the plan into this file, and do nothing else.
+    #[arg(long, value_name = "PLAN", value_hint = clap::ValueHint::FilePath, requires = "file")]
+    pub plan: Option<PathBuf>,
+    /// Carry out the plan in this file, if the disk and the machine file are what they were.
+    #[arg(long, value_name = "PLAN", value_hint = clap::ValueHint::FilePath)]
+    pub apply: Option<PathBuf>,
+    /// Bring back what the installation with this receipt has overwritten.
+    #[arg(long, value_name = "RECEIPT", value_hint = clap::ValueHint::FilePath)]
+    pub undo: Option<PathBuf>,
+    /// Contents of the disk may go: its serial number, or another name of its own.
+    #[arg(long, value_name = "SERIAL", conflicts_with_all = ["plan", "undo"])]
+    pub yes_erase: Option<String>,
+    /// Where to keep what is overwritten [default: a new file in /var/lib/cairn/receipts].
+    #[arg(long, value_name = "RECEIPT", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["plan", "undo"])]
+    pub receipt: Option<PathBuf>,
+    /// Print one JSON object: the plan, and what was done.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a machine gets of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Into {
+    /// All of it; what is on it goes.
+    Whole,
+    /// Its free space, and what --replace and --keep name.
+    Free,
+    /// The places that it had before: what it boots from, its root and swap are made
+    /// anew; /home and other data of its own stay.
+    Again,
+}

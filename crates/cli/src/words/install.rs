@@ -1,0 +1,37 @@
+//! The plan of an installation, in words.
+
+use std::fmt::Write as _;
+
+use cairn_installer::install::InstallPlan;
+
+/// The disk, what is now and then, what is lost, what to know.
+pub fn shown(plan: &InstallPlan) -> String {
+    let mut text = format!("{}\n", plan.disk);
+    if let Some(name) = plan.disk.by_id.first() {
+        let _ = writeln!(text, "/dev/disk/by-id/{name}");
+    }
+    let _ = write!(text, "\n{}\n", plan.onto);
+    let losses = losses(plan);
+    if losses.is_empty() {
+        text.push_str("nothing that is there is lost\n");
+    } else {
+        text.push_str("LOST for good:\n");
+        for loss in losses {
+            let _ = writeln!(text, "  {loss}");
+        }
+    }
+    for note in &plan.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    text
+}
+
+/// What is lost, each with its number.
+pub fn losses(plan: &InstallPlan) -> Vec<String> {
+    let there = &plan.onto.there;
+    let whole = there.whole.as_ref().filter(|_| plan.onto.new_table).map(|what| format!("all of the disk: {what}"));
+    let partition = |one: &cairn_layout::onto::PartitionThere| {
+        format!("partition {}: {}, {}", one.number, cairn_layout::human(one.sectors.bytes(there.sector)), one.what)
+    };
+    whole.into_iter().chain(plan.onto.losses().into_iter().map(partition)).collect()
+}

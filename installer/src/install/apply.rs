@@ -1,0 +1,246 @@
+//! Carrying out a plan. All that can fail without a change comes first; what is overwritten is kept in a receipt; the contents are
+//! written without the pages by which they would be found, and the partition table comes last but what a BIOS starts.
+
+use std::path::Path;
+
+use anyhow::Context;
+use cairn_boot::Installation;
+use cairn_disk::partition_table::{self, beside::Beside};
+use cairn_disk::{Target, Withheld};
+use cairn_layout::onto::{Onto, Origin};
+use cairn_machine::model::FileSystem;
+use cairn_process::{AfterWrite, Refusal, Report, Tool, set_left};
+
+use super::claim::{Claimed, claim};
+use super::consent::Consent;
+use super::holders::{affected, releases};
+use super::plan::Planned;
+use super::receipt::{self, Event, Receipt};
+use super::{firmware, ioctl, wipe};
+use crate::disks::{Device, look};
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Done {
+    /// The disk's name of today.
+    pub disk: String,
+    /// Where the receipt is.
+    pub receipt: std::path::PathBuf,
+}
+
+/// Carries out a plan that was just made. The contents of something go only with consent; `receipt` is where what is overwritten is
+/// kept.
+///
+/// # Errors
+/// Before the first write: refusals, and what looking meets. After it, as long as no contents were written, the disk is brought back to
+/// what it was. After that an [`AfterWrite`], which says what is left.
+pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report: &dyn Report) -> anyhow::Result<Done> {
+    let Planned { plan, releases: taken_apart, machine, mut contents } = planned;
+    match consent {
+        Some(consent) => consent.check(&plan.disk)?,
+        None if plan.onto.losses().is_empty() && plan.onto.there.whole.is_none() => {}
+        None => {
+            return Err(
+                Refusal(format!("contents of {} would be lost, and nobody said that they may", plan.disk)).into()
+            );
+        }
+    }
+    contents.log("install-plan.json", &serde_json::to_string_pretty(&plan).context("writing the plan")?)?;
+    tools(&plan.onto)?;
+    taken_apart.iter().try_for_each(|release| release.check())?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+
+    report.phase("claiming the disk", None);
+    taken_apart.iter().try_for_each(|release| release.carry_out())?;
+    let devices = look(Path::new("/")).context("looking at the disks")?;
+    let disk = plan.disk.find(&devices).map_err(Refusal)?;
+    if let Some(left) = releases(&devices, disk, &plan.onto)?.first() {
+        return Err(
+            Refusal(format!("{} came back while it was taken apart: what puts it together?", left.shown)).into()
+        );
+    }
+    let claimed = claim(disk, &affected(&devices, disk, &plan.onto), &plan.disk, &plan.fingerprint)?;
+    let variables = if plan.elsewhere { None } else { firmware::variables() };
+
+    report.phase("keeping what is overwritten", None);
+    let pieces = saved_pieces(&plan.onto);
+    let saved = Receipt {
+        version: 1,
+        disk: plan.disk.clone(),
+        onto: plan.onto.clone(),
+        pieces: pieces.clone(),
+        sha256: String::new(),
+        firmware: variables.as_ref().map(firmware::Variables::saved),
+    };
+    let mut kept = receipt::save(receipt, saved, &claimed.target)?;
+    let undo = format!("`cairn install --undo {}` brings back what was overwritten", receipt.display());
+
+    set_left(Some(&format!("{} is cleared and has no system; {undo}", claimed.node.display())));
+    let clear = || {
+        report.phase("clearing what would be found", None);
+        let pieces = wipe::pieces(&plan.onto);
+        pieces.iter().try_for_each(|(at, len)| claimed.target.zeros(*at, *len)).and_then(|()| claimed.target.sync())
+    };
+    if let Err(error) = clear().context("clearing the ends of partitions").and_then(|()| kept.note(&Event::Data)) {
+        return Err(back(error, receipt, &claimed));
+    }
+    let left = left(&plan.onto, &claimed);
+    set_left(Some(&left));
+    let after = |error: anyhow::Error| error.context(AfterWrite(left.clone()));
+    write(&contents, &plan.onto, &claimed, threads, report).map_err(after)?;
+    let hash = receipt::read(&claimed.target, &pieces).map(|bytes| receipt::hash(&bytes));
+    let rereads = ioctl::reread(claimed.target.file());
+    let name = disk.name.clone();
+    // Whoever waits for the disk looks at it now.
+    drop(claimed);
+    settle(report);
+    if let Err(error) = rereads {
+        report.note(&format!("the kernel keeps to the old partitions until it is restarted ({error})"));
+    } else {
+        finish(&plan.disk, &plan.onto, report).map_err(after)?;
+    }
+    kept.note(&Event::Done(hash.context("reading back what was written").map_err(after)?)).map_err(after)?;
+    set_left(None);
+
+    let checked = &machine.newest().checked;
+    if let Some(variables) = variables.filter(|_| checked.machine.boot.nvram) {
+        variables.enter(&plan.onto, machine.program(), Installation::of_seed(checked.seed()), report);
+    }
+    Ok(Done { disk: name, receipt: receipt.to_path_buf() })
+}
+
+/// All that is overwritten before the contents are: what is cleared, and both ends of the disk, where the table is.
+pub fn saved_pieces(onto: &Onto) -> Vec<wipe::Piece> {
+    let mut pieces = wipe::pieces(onto);
+    let (end, bytes) = (wipe::END.min(onto.there.bytes), onto.there.bytes);
+    pieces.extend([(0, end), (bytes - end, end)]);
+    wipe::merged(pieces, bytes)
+}
+
+/// What makes file systems as large as their partitions, where the machine does not do it itself.
+fn to_grow(onto: &Onto) -> impl Iterator<Item = &cairn_layout::PlannedPartition> {
+    let is_ext4 = |one: &&cairn_layout::PlannedPartition| one.fs().is_some_and(|fs| fs.format == FileSystem::Ext4);
+    onto.plan.partitions.iter().filter(is_ext4).filter(|one| !one.grow)
+}
+
+fn resize(node: &str) -> [Tool; 2] {
+    [
+        Tool::new("e2fsck", "e2fsprogs", "check the new file systems").args(["-f", "-p", node]),
+        Tool::new("resize2fs", "e2fsprogs", "make the new file systems as large as their partitions").arg(node),
+    ]
+}
+
+fn tools(onto: &Onto) -> anyhow::Result<()> {
+    if to_grow(onto).next().is_some() {
+        resize("").iter().try_for_each(|tool| tool.check().map(drop))?;
+    }
+    Ok(())
+}
+
+/// What is left once contents are being written.
+fn left(onto: &Onto, claimed: &Claimed) -> String {
+    let node = claimed.node.display();
+    if onto.new_table {
+        return format!("{node} is unfinished: it has no partition table and starts nothing. Install again");
+    }
+    let replaced: Vec<String> = onto.losses().iter().map(|one| one.number.to_string()).collect();
+    if replaced.is_empty() {
+        return format!("{node} has its partitions as before; what was written lies in free space. Install again");
+    }
+    let which = replaced.join(", ");
+    format!("{node} is unfinished: the contents of partition {which} are gone, the others are as before. Install again")
+}
+
+/// Brings the disk back to what it was, after a failure before any contents were written.
+fn back(error: anyhow::Error, receipt: &Path, claimed: &Claimed) -> anyhow::Error {
+    match super::undo::restore(receipt, &claimed.target) {
+        Ok(()) => {
+            set_left(None);
+            error.context(format!("{} is as it was before", claimed.node.display()))
+        }
+        Err(second) => {
+            let left = format!(
+                "{} is cleared, and bringing it back failed ({second:#}); what was overwritten is in {}",
+                claimed.node.display(),
+                receipt.display()
+            );
+            error.context(AfterWrite(left))
+        }
+    }
+}
+
+fn write(
+    contents: &cairn_make::NewDisk,
+    onto: &Onto,
+    claimed: &Claimed,
+    threads: usize,
+    report: &dyn Report,
+) -> anyhow::Result<()> {
+    let disk = &claimed.target;
+    let made = onto.plan.partitions.iter().zip(&onto.origins).filter(|(_, origin)| !matches!(origin, Origin::Keeps(_)));
+    let heads: Vec<u64> =
+        made.filter(|(one, _)| one.volume.is_some()).map(|(one, _)| onto.plan.offset_of(one)).collect();
+    let withheld = Withheld::new(disk, &heads).context("reading the disk")?;
+    contents.write_file_systems(&withheld, threads, report)?;
+    report.phase("waiting for the disk", None);
+    withheld.release().context("writing to the disk")?;
+    report.phase("writing the partition table", None);
+    if onto.new_table {
+        partition_table::write(&onto.plan, disk)?;
+        disk.sync().context("writing the partition table")?;
+    } else {
+        let table = Beside::read(disk, onto.there.sector).map_err(anyhow::Error::msg)?;
+        let mut table = table.context("the partition table is gone")?;
+        table.follow(onto)?;
+        for group in table.writes() {
+            group
+                .iter()
+                .try_for_each(|(at, bytes)| disk.write_at(*at, bytes))
+                .context("writing the partition table")?;
+            disk.sync().context("writing the partition table")?;
+        }
+    }
+    contents.write_boot_code(disk)?;
+    disk.sync().context("writing to the disk")
+}
+
+/// Waits until udev has looked at the disk, where it runs.
+fn settle(report: &dyn Report) {
+    if Path::new("/run/udev/control").exists() {
+        let tool = Tool::new("udevadm", "udev", "wait for the new partitions").args(["settle", "--timeout=30"]);
+        if let Err(error) = tool.run() {
+            report.note(&format!("{error}"));
+        }
+    }
+}
+
+/// Makes file systems as large as their partitions, and looks whether each partition holds what it should and nothing besides.
+fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> anyhow::Result<()> {
+    let devices = look(Path::new("/")).context("looking at the disks")?;
+    let disk = identity.find(&devices).map_err(anyhow::Error::msg)?;
+    let of_number = |devices: &[Device], number: u32| {
+        let is_it = |one: &&Device| one.partition.as_ref().is_some_and(|p| p.disk == disk.name && p.number == number);
+        devices.iter().find(is_it).cloned()
+    };
+    for one in to_grow(onto) {
+        let device = of_number(&devices, one.number);
+        let device = device.with_context(|| format!("the kernel has no partition {} on {}", one.number, disk.name))?;
+        report.phase(&format!("making {} as large as its partition", one.label), None);
+        resize(&format!("/dev/{}", device.name)).into_iter().try_for_each(Tool::run)?;
+    }
+    report.phase("checking what is on the disk", None);
+    let devices = look(Path::new("/")).context("looking at the disks")?;
+    for one in &onto.plan.partitions {
+        let Some(fs) = one.fs() else { continue };
+        let device = of_number(&devices, one.number);
+        let device = device.with_context(|| format!("the kernel has no partition {} on {}", one.number, disk.name))?;
+        let found = device.contents.signature.as_ref();
+        let format = cairn_layout::FormatRules::of(fs.format).name;
+        let is_it = found.is_some_and(|it| it.kind == format && it.uuid.as_deref() == Some(&fs.uuid.to_string()));
+        if !is_it {
+            let found = found.map_or("nothing", |it| it.kind.as_str());
+            anyhow::bail!("{} should hold {format} {}, and blkid finds {found}", device.name, fs.uuid);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! A disk as a plan sees it: its table from its own bytes, and in words what is in its partitions.
+
+use std::collections::BTreeSet;
+
+use cairn_disk::Source;
+use cairn_disk::partition_table::beside::Beside;
+use cairn_layout::onto::{DiskThere, PartitionThere, TableThere};
+use cairn_layout::{Lba, SectorSize};
+use uuid::Uuid;
+
+use crate::disks::{Device, Kind, Stack, type_words};
+
+/// How many entries a table has that does not say it.
+const USUAL_ENTRIES: u32 = 128;
+
+/// Describes a disk that can be read.
+///
+/// # Errors
+/// In words, what makes it a disk that nobody here can write to.
+pub fn describe(devices: &[Device], disk: &Device, source: &dyn Source) -> Result<DiskThere, String> {
+    let sector = u32::try_from(disk.sector_size).map_err(|e| e.to_string()).and_then(SectorSize::try_from)?;
+    let of_disk = |one: &&Device| one.partition.as_ref().is_some_and(|p| p.disk == disk.name);
+    let known: Vec<&Device> = devices.iter().filter(of_disk).collect();
+    let (table, partitions) = match Beside::read(source, sector) {
+        Ok(Some(table)) => gpt(devices, &known, &table, sector),
+        Ok(None) => {
+            let table = match disk.contents.table.as_deref() {
+                None => TableThere::None,
+                Some("gpt") => TableThere::Broken("neither of its copies is whole".into()),
+                Some("dos") => TableThere::Other("an MBR".into()),
+                Some(other) => TableThere::Other(format!("a partition table of the kind {other}")),
+            };
+            (table, of_kernel(devices, &known, sector))
+        }
+        Err(why) => (TableThere::Broken(why), of_kernel(devices, &known, sector)),
+    };
+    let whole = disk.contents.signature.as_ref().map(|it| match &it.label {
+        Some(label) => format!("{} \"{label}\"", it.kind),
+        None => it.kind.clone(),
+    });
+    Ok(DiskThere { bytes: disk.bytes, sector, table, whole, partitions })
+}
+
+fn gpt(devices: &[Device], known: &[&Device], table: &Beside, sector: SectorSize) -> (TableThere, Vec<PartitionThere>) {
+    let of_number = |number: u32| known.iter().find(|one| one.partition.as_ref().is_some_and(|p| p.number == number));
+    let mut partitions: Vec<PartitionThere> = Vec::new();
+    let mut places = BTreeSet::new();
+    for (number, entry) in table.partitions() {
+        let sectors = cairn_layout::Sectors(entry.last - entry.first + 1);
+        let first = Lba(entry.first);
+        places.insert((number, first.offset(sector), sectors.bytes(sector)));
+        let device = of_number(number);
+        partitions.push(PartitionThere {
+            number,
+            first,
+            sectors,
+            id: Some(entry.id),
+            type_guid: Some(entry.kind),
+            format: device.and_then(|one| format(one)),
+            what: what(devices, device.copied(), &entry.kind.to_string(), &entry.name),
+        });
+    }
+    let of_kernel: BTreeSet<(u32, u64, u64)> =
+        known.iter().filter_map(|one| one.partition.as_ref().map(|p| (p.number, p.offset, one.bytes))).collect();
+    if of_kernel != places {
+        let why = "the kernel knows other partitions than the table has: restart the computer, or run `partprobe`";
+        return (TableThere::Broken(why.into()), partitions);
+    }
+    let entries = table.entries().max(USUAL_ENTRIES);
+    let (first, last) = (Lba(table.first_usable()), Lba(table.last_usable()));
+    (TableThere::Gpt { id: table.id(), first, last, entries }, partitions)
+}
+
+/// The partitions as the kernel has found them, where nobody changes the table.
+fn of_kernel(devices: &[Device], known: &[&Device], sector: SectorSize) -> Vec<PartitionThere> {
+    let there = |one: &&Device| {
+        let partition = one.partition.as_ref()?;
+        Some(PartitionThere {
+            number: partition.number,
+            first: Lba(partition.offset / sector.bytes()),
+            sectors: sector.count(one.bytes),
+            id: partition.id.as_deref().and_then(|id| Uuid::try_parse(id).ok()),
+            type_guid: partition.type_id.as_deref().and_then(|id| Uuid::try_parse(id).ok()),
+            format: format(one),
+            what: what(
+                devices,
+                Some(one),
+                partition.type_id.as_deref().unwrap_or(""),
+                partition.label.as_deref().unwrap_or(""),
+            ),
+        })
+    };
+    let mut all: Vec<PartitionThere> = known.iter().filter_map(there).collect();
+    all.sort_by_key(|one| one.number);
+    all
+}
+
+fn format(device: &Device) -> Option<String> {
+    device.contents.signature.as_ref().map(|it| it.kind.clone())
+}
+
+/// `Windows data "Basic data partition", BitLocker`; `LVM, LVM2_member with vg0-root, vg0-home`.
+fn what(devices: &[Device], device: Option<&Device>, type_id: &str, label: &str) -> String {
+    let mut text = type_words(type_id).unwrap_or(if type_id.is_empty() { "partition" } else { type_id }).to_string();
+    if !label.is_empty() {
+        text = format!("{text} \"{label}\"");
+    }
+    let Some(device) = device else { return text };
+    match &device.contents.signature {
+        Some(it) => {
+            let label = it.label.as_ref().map(|label| format!(" \"{label}\"")).unwrap_or_default();
+            text = format!("{text}, {}{label}", it.kind);
+        }
+        None if !device.contents.known => text = format!("{text}, contents unknown"),
+        None => {}
+    }
+    let upon: Vec<String> = Stack(devices)
+        .whole(device)
+        .into_iter()
+        .skip(1)
+        .filter(|one| one.kind != Kind::Partition)
+        .map(|one| one.identity.name.clone().unwrap_or_else(|| one.name.clone()))
+        .collect();
+    if upon.is_empty() { text } else { format!("{text} with {}", upon.join(", ")) }
+}

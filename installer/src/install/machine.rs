@@ -1,0 +1,122 @@
+//! The machine file as the installed machine has it: with a hardware file, a seed of its own, and the partitions that were there before.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
+use cairn_machine::model::Hardware;
+use cairn_machine::{Checked, SourceFile, check_hardware};
+use cairn_make::MachineFile;
+use uuid::Uuid;
+
+use crate::hardware::{findings, observe};
+
+/// What a machine file without a hardware file gets: under this name, beside it.
+const HARDWARE: &str = "hardware.yaml";
+
+/// The texts that differ from the files, so that a plan can be carried out later with the same ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Texts {
+    /// The machine file's.
+    pub machine: Option<String>,
+    /// The hardware file's.
+    pub hardware: Option<String>,
+}
+
+impl Texts {
+    /// The machine file with these texts.
+    pub fn of(&self, path: &Path) -> MachineFile {
+        let bytes = |text: &Option<String>| text.clone().map(String::into_bytes);
+        MachineFile { path: path.to_path_buf(), text: bytes(&self.machine), hardware: bytes(&self.hardware) }
+    }
+}
+
+/// The texts for a machine that is installed from a file. `here`: on this computer, of whose hardware a file is made if there is none.
+///
+/// # Errors
+/// What is wrong with the files, and what looking at the hardware meets.
+pub fn texts(path: &Path, here: bool) -> anyhow::Result<Texts> {
+    let file: MachineFile = path.into();
+    let checked = file.load()?;
+    let mut texts = Texts::default();
+    let named = checked.machine.hardware.as_deref().filter(|name| !name.is_empty());
+    let mut hardware = match named {
+        Some(name) => text(file.hardware(name).with_context(|| format!("reading {name}"))?)?,
+        None if here => findings(&observe(Path::new("/")).context("looking at this computer")?).to_yaml(),
+        None => "version: 1\n".to_string(),
+    };
+    if named.is_none() {
+        let machine = text(file.text().with_context(|| format!("reading {}", path.display()))?)?;
+        texts.machine = Some(with_hardware(&machine));
+    }
+    let has_seed = checked.machine.seed.is_some() || checked.hardware.as_ref().is_some_and(|it| it.seed.is_some());
+    if !has_seed {
+        hardware = with_line(&hardware, "# Every identifier on the disk comes from this: keep it.");
+        hardware = with_line(&hardware, &format!("seed: {}", new_seed()?));
+    }
+    if named.is_none() || !has_seed {
+        texts.hardware = Some(hardware);
+    }
+    // A machine file of another shape than ours may not take a line more.
+    texts.of(path).load().context("adding a hardware file to the machine file")?;
+    Ok(texts)
+}
+
+/// The texts with the identifiers of partitions that are kept; of those that have them already, the same.
+///
+/// # Errors
+/// As [`texts`].
+pub fn with_partitions(
+    texts: &Texts,
+    path: &Path,
+    checked: &Checked,
+    kept: &BTreeMap<String, Uuid>,
+) -> anyhow::Result<Texts> {
+    let hardware = checked.hardware.as_ref();
+    let there = hardware.map(|it| it.partitions.clone()).unwrap_or_default();
+    if there == *kept {
+        return Ok(texts.clone());
+    }
+    let name = checked.machine.hardware.as_deref().unwrap_or(HARDWARE);
+    let old = text(texts.of(path).hardware(name).with_context(|| format!("reading {name}"))?)?;
+    let new = if there.is_empty() {
+        let lines = kept.iter().map(|(name, id)| format!("  {}: {id}", quoted(name)));
+        let comment = "# These were there before, and are used as they are.".to_string();
+        let lines = [comment, "partitions:".into()].into_iter().chain(lines);
+        lines.fold(old, |text, line| with_line(&text, &line))
+    } else {
+        // Its comments go with the partitions that it had.
+        let hardware = check_hardware(&SourceFile::new(name, old))?;
+        let hardware = Hardware { partitions: kept.clone(), ..hardware };
+        serde_json::to_string_pretty(&hardware).context("writing the hardware file")?
+    };
+    Ok(Texts { machine: texts.machine.clone(), hardware: Some(new) })
+}
+
+fn text(bytes: Vec<u8>) -> anyhow::Result<String> {
+    String::from_utf8(bytes).context("it is not UTF-8")
+}
+
+fn with_hardware(machine: &str) -> String {
+    with_line(machine, &format!("hardware: {HARDWARE}"))
+}
+
+fn with_line(text: &str, line: &str) -> String {
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    format!("{text}{end}{line}\n")
+}
+
+/// A text as YAML takes it, whatever is in it.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A seed that no other machine has.
+fn new_seed() -> anyhow::Result<Uuid> {
+    let mut bytes = [0; 16];
+    let mut random = || File::open("/dev/urandom")?.read_exact(&mut bytes);
+    random().context("drawing a seed from /dev/urandom")?;
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}

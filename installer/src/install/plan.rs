@@ -1,0 +1,223 @@
+//! The plan of an installation as a value, and how it comes about. The same files and the same disk give the same plan.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cairn_layout::onto::{Mode, Onto, Wish};
+use cairn_make::{Kit, NewDisk, Prepared, prepare};
+use cairn_process::{Refusal, Report};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::claim::{Fingerprint, open_to_look};
+use super::describe::describe;
+use super::holders::{Release, affected, releases};
+use super::identity::DiskIdentity;
+use super::machine::{Texts, texts, with_partitions};
+use super::members;
+use crate::disks::{Device, Kind};
+
+/// The version of [`InstallPlan`]'s form.
+const VERSION: u32 = 1;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The machine file.
+    pub file: PathBuf,
+    /// What becomes of the disk.
+    pub asked: Asked,
+    /// The disk will be started in another computer: neither the hardware nor the firmware of this one count.
+    pub elsewhere: bool,
+}
+
+/// What becomes of the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// As it is said.
+    Wish(Wish),
+    /// The machine is made anew on its disk: what it boots from, its root and its swap; what else it has stays.
+    Again,
+}
+
+/// The plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallPlan {
+    /// The version of this form; 1.
+    pub version: u32,
+    /// The machine file.
+    pub file: PathBuf,
+    /// What of its texts is other than on the disk.
+    pub texts: Texts,
+    /// The disk will be started in another computer.
+    pub elsewhere: bool,
+    /// The disk.
+    pub disk: DiskIdentity,
+    /// Its first and its last bytes.
+    pub fingerprint: Fingerprint,
+    /// What was wished for.
+    pub wish: Wish,
+    /// What becomes of it.
+    pub onto: Onto,
+    /// What the contents follow from, as one hash.
+    pub key: String,
+    /// What to know.
+    pub notes: Vec<String>,
+}
+
+/// A plan with all that it takes to carry it out.
+#[derive(Debug)]
+pub struct Planned {
+    /// The plan.
+    pub plan: InstallPlan,
+    /// What is to be taken apart first.
+    pub releases: Vec<Release>,
+    pub(super) machine: Prepared,
+    pub(super) contents: NewDisk,
+}
+
+/// Plans an installation onto a disk. Nothing is changed, but what is made of the machine file comes into the cache.
+///
+/// # Errors
+/// All that is wrong, with its place in the machine file; refusals about the disk.
+pub fn plan(
+    request: &Request,
+    devices: &[Device],
+    disk: &Device,
+    kit: &Kit,
+    report: &dyn Report,
+) -> anyhow::Result<Planned> {
+    let file = fs::canonicalize(&request.file).with_context(|| format!("looking for {}", request.file.display()));
+    // What is wrong with a file that is not there, its reader says best.
+    let file = file.unwrap_or_else(|_| request.file.clone());
+    let texts = texts(&file, !request.elsewhere)?;
+    make(&file, texts, request.elsewhere, &request.asked, devices, disk, kit, report)
+}
+
+/// Makes a plan once more, for carrying it out.
+///
+/// # Errors
+/// As [`plan`]; a refusal where not the same comes out: the disk or the files have changed.
+pub fn again(
+    plan: &InstallPlan,
+    devices: &[Device],
+    disk: &Device,
+    kit: &Kit,
+    report: &dyn Report,
+) -> anyhow::Result<Planned> {
+    if plan.version != VERSION {
+        return Err(Refusal(format!(
+            "this plan has the form {}, and this program knows {VERSION}: plan again",
+            plan.version
+        ))
+        .into());
+    }
+    let asked = Asked::Wish(plan.wish.clone());
+    let planned = make(&plan.file, plan.texts.clone(), plan.elsewhere, &asked, devices, disk, kit, report)?;
+    let new = &planned.plan;
+    let why = match () {
+        () if new.fingerprint != plan.fingerprint || new.onto.there != plan.onto.there => {
+            format!("{} is no longer as it was", new.disk)
+        }
+        () if new.key != plan.key => format!("{} or what it names has changed", plan.file.display()),
+        () if new.onto != plan.onto => "another plan comes out today".to_string(),
+        () => return Ok(planned),
+    };
+    Err(Refusal(format!("the plan no longer holds: {why}. Nothing was written; plan again")).into())
+}
+
+#[expect(clippy::too_many_arguments, reason = "what a plan follows from")]
+fn make(
+    file: &Path,
+    texts: Texts,
+    elsewhere: bool,
+    asked: &Asked,
+    devices: &[Device],
+    disk: &Device,
+    kit: &Kit,
+    report: &dyn Report,
+) -> anyhow::Result<Planned> {
+    if disk.kind == Kind::Multipath {
+        let why = "is reached in several ways (multipath), from which a machine of Cairn's does not boot yet: choose another disk";
+        return Err(Refusal(format!("{} {why}", disk.name)).into());
+    }
+    let source = open_to_look(disk)?;
+    let there = describe(devices, disk, &source)
+        .map_err(|why| Refusal(format!("{} cannot be installed on: {why}", disk.name)))?;
+    let fingerprint = Fingerprint::of(&source).with_context(|| format!("reading {}", disk.name))?;
+    let checked = texts.of(file).load()?;
+    let mut notes = Vec::new();
+    if !elsewhere {
+        firmware(&checked)?;
+    }
+    let (name, layout) = checked.machine.root_disk().context("the machine has no disk")?;
+    let ids = cairn_layout::identifiers(layout, cairn_layout::disk_seed(checked.seed(), name));
+    let ids = ids.map_err(|e| cairn_make::problems::of_plan(&checked, name, e))?;
+    let wish = match asked {
+        Asked::Wish(wish) => wish.clone(),
+        Asked::Again => Wish::again(&ids, &there).map_err(|e| Refusal(e.to_string()))?,
+    };
+    let id_of = |number: u32| there.partitions.iter().find(|one| one.number == number).and_then(|one| one.id);
+    let kept: BTreeMap<String, Uuid> =
+        wish.keep.iter().filter_map(|(name, number)| Some((name.clone(), id_of(*number)?))).collect();
+    let texts = with_partitions(&texts, file, &checked, &kept)?;
+    let machine = prepare(&[texts.of(file)], kit, report)?;
+    let contents = machine.plan_onto(&there, &wish)?;
+    let onto = contents.onto.clone().context("a plan without a disk")?;
+    same_elsewhere(devices, disk, &onto)?;
+    members::check(devices, disk, &affected(devices, disk, &onto))?;
+    let releases = releases(devices, disk, &onto)?;
+    for release in &releases {
+        notes.push(format!("{} is taken apart first", release.shown));
+    }
+    if contents.has_boot_code() && !onto.new_table && wish.mode == Mode::Free {
+        notes.push("what a BIOS starts from this disk is GRUB of this machine from then on; what it started before needs an entry in its menu (`boot: entries:`)".into());
+    }
+    let plan = InstallPlan {
+        version: VERSION,
+        file: file.to_path_buf(),
+        texts,
+        elsewhere,
+        disk: DiskIdentity::of(disk),
+        fingerprint,
+        wish,
+        onto,
+        key: machine.contents().key(),
+        notes,
+    };
+    Ok(Planned { plan, releases, machine, contents })
+}
+
+/// Refuses a machine that the firmware of this computer would not start.
+fn firmware(checked: &cairn_machine::Checked) -> anyhow::Result<()> {
+    let Some((name, disk)) = checked.machine.root_disk() else { return Ok(()) };
+    let firmware = disk.firmware(checked.machine.boot.loader);
+    let uefi = Path::new("/sys/firmware/efi").exists();
+    let (this, wanted) = match (uefi, firmware.uefi, firmware.bios) {
+        (true, false, _) => ("started by UEFI", "`layout: uefi`, or `hybrid`"),
+        (false, _, false) => ("not started by UEFI", "`layout: bios`, or `hybrid`, with `boot: {loader: grub}`"),
+        _ => return Ok(()),
+    };
+    let message = format!("this computer was {this}, and would not start the machine from this disk");
+    let help = format!("take {wanted}; or, for another computer, install with --elsewhere");
+    Err(checked.problem(&format!("/disks/{name}"), message, Some(help)).into())
+}
+
+/// Refuses identifiers that another disk of this computer has: which of the two is mounted would be chance.
+fn same_elsewhere(devices: &[Device], disk: &Device, onto: &Onto) -> anyhow::Result<()> {
+    let others = devices.iter().filter(|one| one.partition.as_ref().is_some_and(|p| p.disk != disk.name));
+    for other in others {
+        let id = other.partition.as_ref().and_then(|p| p.id.as_deref()).and_then(|id| Uuid::try_parse(id).ok());
+        if onto.plan.partitions.iter().any(|one| Some(one.guid) == id) {
+            return Err(Refusal(format!(
+                "{} has a partition with the identifier that one of this installation would get: the same machine is on that disk. Take that \
+                 disk out, or give one of the two a `seed` of its own",
+                other.name
+            ))
+            .into());
+        }
+    }
+    Ok(())
+}
