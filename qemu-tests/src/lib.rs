@@ -16,6 +16,7 @@ pub mod menu;
 pub mod qmp;
 pub mod replay;
 pub mod scenario;
+pub mod workbench;
 
 pub use cairn::Cairn;
 pub use command::{Cmd, Done};

@@ -26,6 +26,7 @@ use tempfile::TempDir;
 use crate::command::Started;
 use crate::qmp::Qmp;
 
+pub(crate) use processor_state::library as library_for_uml;
 pub(crate) use qemu::{EMULATED, RECORDED_DISK};
 pub(crate) use recorder::MARK;
 

@@ -155,6 +155,9 @@ pub fn type_words(type_id: &str) -> Option<&'static str> {
         ("6a898cc3-1dd2-11b2-99a6-080020736631", "ZFS"),
         ("7c3457ef-0000-11aa-aa11-00306543ecac", "Apple APFS"),
         ("48465300-0000-11aa-aa11-00306543ecac", "Apple HFS+"),
+        ("53746f72-6167-11aa-aa11-00306543ecac", "Apple Core Storage"),
+        ("426f6f74-0000-11aa-aa11-00306543ecac", "Apple boot"),
+        ("6a945a3b-1dd2-11b2-99a6-080020736631", "Solaris reserved"),
     ];
     let other = others.iter().find(|(of, _)| Uuid::try_parse(of) == Ok(guid));
     other.map(|(_, words)| *words).or_else(|| cairn_layout::type_name(guid))

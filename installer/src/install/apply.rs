@@ -14,6 +14,7 @@ use cairn_process::{AfterWrite, Refusal, Report, Tool, set_left};
 use super::claim::{Claimed, claim};
 use super::consent::Consent;
 use super::holders::{affected, releases};
+use super::ioctl::Told;
 use super::plan::Planned;
 use super::receipt::{self, Event, Receipt};
 use super::{firmware, ioctl, wipe};
@@ -38,7 +39,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     let Planned { plan, releases: taken_apart, machine, mut contents } = planned;
     match consent {
         Some(consent) => consent.check(&plan.disk)?,
-        None if plan.onto.losses().is_empty() && plan.onto.there.whole.is_none() => {}
+        None if !plan.onto.loses() => {}
         None => {
             return Err(
                 Refusal(format!("contents of {} would be lost, and nobody said that they may", plan.disk)).into()
@@ -89,7 +90,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     let after = |error: anyhow::Error| error.context(AfterWrite(left.clone()));
     write(&contents, &plan.onto, &claimed, threads, report).map_err(after)?;
     let hash = receipt::read(&claimed.target, &pieces).map(|bytes| receipt::hash(&bytes));
-    let rereads = ioctl::reread(claimed.target.file());
+    let rereads = announce(&plan.onto, claimed.target.file());
     let name = disk.name.clone();
     // Whoever waits for the disk looks at it now.
     drop(claimed);
@@ -202,6 +203,20 @@ fn write(
     }
     contents.write_boot_code(disk)?;
     disk.sync().context("writing to the disk")
+}
+
+/// Tells the kernel of the new partitions: of a new table all, else each by itself, so that those that are in use stay as they are.
+fn announce(onto: &Onto, disk: &std::fs::File) -> std::io::Result<()> {
+    if onto.new_table {
+        return ioctl::reread(disk);
+    }
+    onto.removed.iter().try_for_each(|number| ioctl::tell(disk, Told::Removed(*number)))?;
+    for (one, origin) in onto.plan.partitions.iter().zip(&onto.origins) {
+        if *origin == Origin::New {
+            ioctl::tell(disk, Told::Added(one.number, onto.plan.offset_of(one), onto.plan.bytes_of(one)))?;
+        }
+    }
+    Ok(())
 }
 
 /// Waits until udev has looked at the disk, where it runs.

@@ -3,25 +3,50 @@
 use std::collections::BTreeSet;
 
 use cairn_disk::Source;
-use cairn_disk::partition_table::beside::Beside;
+use cairn_disk::partition_table::beside::{Beside, Entry};
 use cairn_layout::onto::{DiskThere, PartitionThere, TableThere};
 use cairn_layout::{Lba, SectorSize};
 use uuid::Uuid;
 
 use crate::disks::{Device, Kind, Stack, type_words};
 
-/// How many entries a table has that does not say it.
-const USUAL_ENTRIES: u32 = 128;
+/// A GPT, as it is on a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpt {
+    /// The disk's GUID.
+    pub id: Uuid,
+    /// The first sector that partitions may have, and the last.
+    pub usable: (u64, u64),
+    /// How many partitions it has room for.
+    pub entries: u32,
+    /// Its partitions, by number.
+    pub partitions: Vec<(u32, Entry)>,
+}
 
-/// Describes a disk that can be read.
+/// Reads the GPT of a disk; `None` where there is none that is whole.
+///
+/// # Errors
+/// Why one that is there is not sound.
+pub fn read(disk: &dyn Source, sector_size: u64) -> Result<Option<Gpt>, String> {
+    let sector = u32::try_from(sector_size).map_err(|e| e.to_string()).and_then(SectorSize::try_from)?;
+    let of = |table: Beside| Gpt {
+        id: table.id(),
+        usable: (table.first_usable(), table.last_usable()),
+        entries: table.entries(),
+        partitions: table.partitions().collect(),
+    };
+    Ok(Beside::read(disk, sector)?.map(of))
+}
+
+/// Describes a disk, of which this was read.
 ///
 /// # Errors
 /// In words, what makes it a disk that nobody here can write to.
-pub fn describe(devices: &[Device], disk: &Device, source: &dyn Source) -> Result<DiskThere, String> {
+pub fn describe(devices: &[Device], disk: &Device, read: Result<Option<Gpt>, String>) -> Result<DiskThere, String> {
     let sector = u32::try_from(disk.sector_size).map_err(|e| e.to_string()).and_then(SectorSize::try_from)?;
     let of_disk = |one: &&Device| one.partition.as_ref().is_some_and(|p| p.disk == disk.name);
     let known: Vec<&Device> = devices.iter().filter(of_disk).collect();
-    let (table, partitions) = match Beside::read(source, sector) {
+    let (table, partitions) = match read {
         Ok(Some(table)) => gpt(devices, &known, &table, sector),
         Ok(None) => {
             let table = match disk.contents.table.as_deref() {
@@ -34,18 +59,20 @@ pub fn describe(devices: &[Device], disk: &Device, source: &dyn Source) -> Resul
         }
         Err(why) => (TableThere::Broken(why), of_kernel(devices, &known, sector)),
     };
-    let whole = disk.contents.signature.as_ref().map(|it| match &it.label {
-        Some(label) => format!("{} \"{label}\"", it.kind),
-        None => it.kind.clone(),
-    });
+    let whole = match &disk.contents.signature {
+        Some(it) => Some(it.label.as_ref().map_or(it.kind.clone(), |label| format!("{} \"{label}\"", it.kind))),
+        None if !disk.contents.known => Some("contents that nobody could read".into()),
+        None => None,
+    };
     Ok(DiskThere { bytes: disk.bytes, sector, table, whole, partitions })
 }
 
-fn gpt(devices: &[Device], known: &[&Device], table: &Beside, sector: SectorSize) -> (TableThere, Vec<PartitionThere>) {
+fn gpt(devices: &[Device], known: &[&Device], table: &Gpt, sector: SectorSize) -> (TableThere, Vec<PartitionThere>) {
     let of_number = |number: u32| known.iter().find(|one| one.partition.as_ref().is_some_and(|p| p.number == number));
     let mut partitions: Vec<PartitionThere> = Vec::new();
     let mut places = BTreeSet::new();
-    for (number, entry) in table.partitions() {
+    for (number, entry) in &table.partitions {
+        let number = *number;
         let sectors = cairn_layout::Sectors(entry.last - entry.first + 1);
         let first = Lba(entry.first);
         places.insert((number, first.offset(sector), sectors.bytes(sector)));
@@ -66,9 +93,8 @@ fn gpt(devices: &[Device], known: &[&Device], table: &Beside, sector: SectorSize
         let why = "the kernel knows other partitions than the table has: restart the computer, or run `partprobe`";
         return (TableThere::Broken(why.into()), partitions);
     }
-    let entries = table.entries().max(USUAL_ENTRIES);
-    let (first, last) = (Lba(table.first_usable()), Lba(table.last_usable()));
-    (TableThere::Gpt { id: table.id(), first, last, entries }, partitions)
+    let (first, last) = (Lba(table.usable.0), Lba(table.usable.1));
+    (TableThere::Gpt { id: table.id, first, last, entries: table.entries }, partitions)
 }
 
 /// The partitions as the kernel has found them, where nobody changes the table.

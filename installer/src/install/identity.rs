@@ -62,9 +62,9 @@ impl DiskIdentity {
         };
         match disks.filter(is_it).collect::<Vec<_>>()[..] {
             [one] => Ok(one),
-            [] => Err(format!("the disk of the plan is not there, or is no longer what it was: {self}")),
+            [] => Err(format!("the disk is not there, or is no longer what it was: {self}")),
             [first, second, ..] => Err(format!(
-                "{} and {} both say that they are the disk of the plan ({self}): take one of them out",
+                "{} and {} say the same of themselves ({self}), so that nobody can tell them apart: take one of them out",
                 first.name, second.name
             )),
         }

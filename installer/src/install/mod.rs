@@ -18,7 +18,9 @@ mod wipe;
 
 pub use apply::{Done, apply};
 pub use consent::{Consent, words as words_of_consent};
+pub use describe::{Gpt, describe};
+pub use holders::Release;
 pub use identity::DiskIdentity;
-pub use plan::{Asked, InstallPlan, Planned, Request, again, plan};
+pub use plan::{Asked, InstallPlan, Planned, Request, again, judge, plan};
 pub use receipt::Receipt;
 pub use undo::undo;

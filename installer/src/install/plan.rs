@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::claim::{Fingerprint, open_to_look};
-use super::describe::describe;
+use super::describe::{describe, read};
 use super::holders::{Release, affected, releases};
 use super::identity::DiskIdentity;
 use super::machine::{Texts, texts, with_partitions};
@@ -139,12 +139,11 @@ fn make(
     kit: &Kit,
     report: &dyn Report,
 ) -> anyhow::Result<Planned> {
-    if disk.kind == Kind::Multipath {
-        let why = "is reached in several ways (multipath), from which a machine of Cairn's does not boot yet: choose another disk";
-        return Err(Refusal(format!("{} {why}", disk.name)).into());
-    }
+    // Two ways to one disk, or two disks that say the same of themselves.
+    let identity = DiskIdentity::of(disk);
+    identity.find(devices).map_err(Refusal)?;
     let source = open_to_look(disk)?;
-    let there = describe(devices, disk, &source)
+    let there = describe(devices, disk, read(&source, disk.sector_size))
         .map_err(|why| Refusal(format!("{} cannot be installed on: {why}", disk.name)))?;
     let fingerprint = Fingerprint::of(&source).with_context(|| format!("reading {}", disk.name))?;
     let checked = texts.of(file).load()?;
@@ -166,9 +165,7 @@ fn make(
     let machine = prepare(&[texts.of(file)], kit, report)?;
     let contents = machine.plan_onto(&there, &wish)?;
     let onto = contents.onto.clone().context("a plan without a disk")?;
-    same_elsewhere(devices, disk, &onto)?;
-    members::check(devices, disk, &affected(devices, disk, &onto))?;
-    let releases = releases(devices, disk, &onto)?;
+    let releases = judge(devices, disk, &onto)?;
     for release in &releases {
         notes.push(format!("{} is taken apart first", release.shown));
     }
@@ -180,7 +177,7 @@ fn make(
         file: file.to_path_buf(),
         texts,
         elsewhere,
-        disk: DiskIdentity::of(disk),
+        disk: identity,
         fingerprint,
         wish,
         onto,
@@ -205,8 +202,22 @@ fn firmware(checked: &cairn_machine::Checked) -> anyhow::Result<()> {
     Err(checked.problem(&format!("/disks/{name}"), message, Some(help)).into())
 }
 
+/// Holds a plan against everything else that there is; gives what is to be taken apart for it.
+///
+/// # Errors
+/// A refusal: something is in use, or has parts on other disks, or the same machine is on another disk.
+pub fn judge(devices: &[Device], disk: &Device, onto: &Onto) -> Result<Vec<Release>, Refusal> {
+    if disk.kind == Kind::Multipath {
+        let why = "is reached in several ways (multipath), from which a machine of Cairn's does not boot yet: choose another disk";
+        return Err(Refusal(format!("{} {why}", disk.name)));
+    }
+    same_elsewhere(devices, disk, onto)?;
+    members::check(devices, disk, &affected(devices, disk, onto))?;
+    releases(devices, disk, onto)
+}
+
 /// Refuses identifiers that another disk of this computer has: which of the two is mounted would be chance.
-fn same_elsewhere(devices: &[Device], disk: &Device, onto: &Onto) -> anyhow::Result<()> {
+fn same_elsewhere(devices: &[Device], disk: &Device, onto: &Onto) -> Result<(), Refusal> {
     let others = devices.iter().filter(|one| one.partition.as_ref().is_some_and(|p| p.disk != disk.name));
     for other in others {
         let id = other.partition.as_ref().and_then(|p| p.id.as_deref()).and_then(|id| Uuid::try_parse(id).ok());
@@ -215,8 +226,7 @@ fn same_elsewhere(devices: &[Device], disk: &Device, onto: &Onto) -> anyhow::Res
                 "{} has a partition with the identifier that one of this installation would get: the same machine is on that disk. Take that \
                  disk out, or give one of the two a `seed` of its own",
                 other.name
-            ))
-            .into());
+            )));
         }
     }
     Ok(())

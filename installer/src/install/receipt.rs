@@ -12,6 +12,7 @@ use anyhow::Context;
 use cairn_disk::Source;
 use cairn_disk::output::NewFile;
 use cairn_layout::onto::Onto;
+use cairn_process::Refusal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -71,6 +72,10 @@ pub struct Writer {
 /// # Errors
 /// What reading the disk and writing the file meet. Nothing but the file was written.
 pub fn save(path: &Path, mut receipt: Receipt, disk: &dyn Source) -> anyhow::Result<Writer> {
+    // One that is there may be the only way back from another installation.
+    if path.symlink_metadata().is_ok() {
+        return Err(Refusal(format!("{} is there already: give the receipt another name", path.display())).into());
+    }
     let bytes = read(disk, &receipt.pieces).context("reading what will be overwritten")?;
     receipt.sha256 = hash(&bytes);
     let mut line = serde_json::to_vec(&receipt).context("writing the receipt")?;

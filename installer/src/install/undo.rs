@@ -24,7 +24,7 @@ pub fn undo(path: &Path, report: &dyn Report) -> anyhow::Result<()> {
         return Err(Refusal("this installation has been undone already".into()).into());
     }
     let losses = receipt.onto.losses();
-    if events.contains(&Event::Data) && (!losses.is_empty() || receipt.onto.there.whole.is_some()) {
+    if events.contains(&Event::Data) && receipt.onto.loses() {
         let what: Vec<String> = losses.iter().map(|one| format!("{} ({})", one.number, one.what)).collect();
         let what = if what.is_empty() { String::new() } else { format!(" of partition {}", what.join(", ")) };
         return Err(Refusal(format!(

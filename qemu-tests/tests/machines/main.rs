@@ -5,6 +5,7 @@ mod builds_agree;
 mod disks;
 mod generations;
 mod grows;
+mod installs;
 mod interrupted;
 mod judged_by_others;
 mod kernels;
@@ -33,6 +34,9 @@ const ALL: &[Scenario] = &[
     logs_in::SERIAL,
     logs_in::SCREEN,
     own_var::SCENARIO,
+    installs::WHOLE,
+    installs::AGAIN,
+    installs::BESIDE,
     disks::SCENARIO,
     run_shows_it::SCENARIO,
     interrupted::IMAGE,

@@ -29,7 +29,7 @@ pub fn shown(plan: &InstallPlan) -> String {
 /// What is lost, each with its number.
 pub fn losses(plan: &InstallPlan) -> Vec<String> {
     let there = &plan.onto.there;
-    let whole = there.whole.as_ref().filter(|_| plan.onto.new_table).map(|what| format!("all of the disk: {what}"));
+    let whole = plan.onto.lost_besides().map(|what| format!("all of the disk: {what}"));
     let partition = |one: &cairn_layout::onto::PartitionThere| {
         format!("partition {}: {}, {}", one.number, cairn_layout::human(one.sectors.bytes(there.sector)), one.what)
     };

@@ -10,6 +10,16 @@ pub enum OntoError {
     /// It has nothing to do with the disk that is there, or with its size alone.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The whole disk does not do.
+    #[error("the disk has {size}, and the machine needs {needed}: {missing} are missing. Choose a larger one")]
+    DiskSmall {
+        /// What it has.
+        size: String,
+        /// What is needed.
+        needed: String,
+        /// What is missing.
+        missing: String,
+    },
     /// The free space does not do.
     #[error(
         "what is to be made needs {needed} in one piece, and the largest free piece of the disk has {largest}: {missing} are missing. \

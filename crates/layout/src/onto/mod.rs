@@ -82,7 +82,25 @@ impl Onto {
         used.unwrap_or(if self.removed.contains(&number) { Fate::Removed } else { Fate::Untouched })
     }
 
-    /// What is lost: the partitions whose contents go. Of a disk without a table, what else is on it.
+    /// Whether anything is lost.
+    pub fn loses(&self) -> bool {
+        self.lost_besides().is_some() || !self.losses().is_empty()
+    }
+
+    /// What is lost besides partitions, in words: what is on a disk without a table, or where nobody could find out what is there.
+    pub fn lost_besides(&self) -> Option<String> {
+        let there = &self.there;
+        let table = match &there.table {
+            TableThere::Broken(_) => Some("whatever is behind its damaged partition table".to_string()),
+            TableThere::Other(kind) if there.partitions.is_empty() => {
+                Some(format!("{kind}, and whatever is behind it"))
+            }
+            _ => None,
+        };
+        there.whole.clone().or(table).filter(|_| self.new_table)
+    }
+
+    /// What is lost: the partitions whose contents go.
     pub fn losses(&self) -> Vec<&PartitionThere> {
         let lost = |one: &&PartitionThere| matches!(self.fate(one.number), Fate::Removed | Fate::Replaced(_));
         self.there.partitions.iter().filter(lost).collect()
@@ -95,8 +113,11 @@ impl Onto {
 /// See [`OntoError`].
 pub fn onto(disk: &Disk, seed: Uuid, needs: &Needs, there: &DiskThere, wish: &Wish) -> Result<Onto, OntoError> {
     let uses = wish.uses(&identifiers(disk, seed)?, there)?;
-    if uses.is_empty() && wish.spare.is_empty() && wish.mode == Mode::Whole {
-        let plan = plan_with_sectors(disk, seed, needs, Some(Size::from_bytes(there.bytes)), there.sector)?;
+    // An empty disk is free space.
+    let empty = there.table == TableThere::None && there.whole.is_none();
+    if uses.is_empty() && wish.spare.is_empty() && (wish.mode == Mode::Whole || empty) {
+        let plan = plan_with_sectors(disk, seed, needs, Some(Size::from_bytes(there.bytes)), there.sector);
+        let plan = plan.map_err(|error| whole_disk(error, disk, seed, needs, there))?;
         let origins = vec![Origin::New; plan.partitions.len()];
         let removed = there.partitions.iter().map(|one| one.number).collect();
         return Ok(Onto { plan, origins, new_table: true, removed, there: there.clone() });
@@ -106,6 +127,21 @@ pub fn onto(disk: &Disk, seed: Uuid, needs: &Needs, there: &DiskThere, wish: &Wi
     };
     let removed = there.partitions.iter().map(|one| one.number).filter(|number| !stays(*number)).collect();
     beside(&with_sizes_of(disk, &uses), seed, needs, (there, removed), &uses)
+}
+
+/// What is wrong with a whole disk: of one that is too small, how much is missing.
+fn whole_disk(error: PlanError, disk: &Disk, seed: Uuid, needs: &Needs, there: &DiskThere) -> OntoError {
+    let PlanError::DiskTooSmall { .. } = error else { return error.into() };
+    // What just suffices has the machine's size for a disk that is as large as it must be.
+    let just = Disk { size: None, ..disk.clone() };
+    match plan_with_sectors(&just, seed, needs, None, there.sector) {
+        Ok(enough) => OntoError::DiskSmall {
+            size: need(there.bytes / ALIGNMENT * ALIGNMENT),
+            needed: need(enough.bytes()),
+            missing: need(enough.bytes().saturating_sub(there.bytes)),
+        },
+        Err(error) => error.into(),
+    }
 }
 
 /// A disk of whose partitions those that are there have the size that they have, whatever the machine file says.

@@ -1,0 +1,5 @@
+//! Plans for the disks of real and made-up machines, each held against what it was.
+
+mod drawings;
+mod probe;
+mod properties;

@@ -1,0 +1,84 @@
+//! A kernel of our own over the host's tree: its programs and files are the host's, its disks are ours. What a host's kernel may not
+//! have, and what must not happen to the host's own devices, is done here: partitions that the kernel finds by itself, disks that are
+//! in use, vfat, device mapper, arrays.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::machine::library_for_uml;
+use crate::{Cairn, Cmd};
+
+/// What every script begins with. `exits CODE WORDS COMMAND…` wants a command to end like that and to say these words.
+const BEGIN: &str = r#"
+set -eE
+modprobe() { command modprobe -d /run/m "$@"; }
+trap 'echo "line $LINENO of the script: $BASH_COMMAND failed"' ERR
+exits() {
+    local code=$1 words=$2 said rc=0
+    shift 2
+    said=$("$@" 2>&1) || rc=$?
+    echo "$said"
+    [ "$rc" = "$code" ] || { echo "$* ended with $rc, not with $code"; return 1; }
+    case "$said" in *"$words"*) ;; *) echo "it does not say: $words"; return 1;; esac
+}
+"#;
+/// The last line of a script that came to its end.
+const END: &str = "the script has come to its end";
+
+/// Runs a script in which these disks are `/dev/ubda`, `/dev/ubdb` and so on, and gives what it said. `$CAIRN` is the command.
+///
+/// # Errors
+/// When the script does not come to its end: all that it said.
+pub fn script(cairn: &Cairn, disks: &[&Path], text: &str) -> Result<String> {
+    let folder = tempfile::tempdir_in(&cairn.work)?;
+    let at = |name: &str| folder.path().join(name);
+    let modules = "mkdir -p /run/m/lib && ln -s /usr/lib/uml/modules /run/m/lib/modules";
+    let init = format!(
+        "#!/bin/bash\n\
+         export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C CAIRN={command} XDG_CACHE_HOME={cache}\n\
+         mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmp /run\n\
+         mount -t tmpfs tmp /mnt\n\
+         {modules}\n\
+         cd {folder}\n\
+         bash ./script >said 2>&1 </dev/null && echo '{END}' >>said\n\
+         sync; echo o >/proc/sysrq-trigger; sleep 100\n",
+        command = cairn.command.display(),
+        cache = cairn.cache().display(),
+        folder = folder.path().display(),
+    );
+    fs::write(at("init"), init)?;
+    fs::set_permissions(at("init"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    fs::write(at("script"), format!("{BEGIN}{text}"))?;
+    let names = disks.iter().enumerate().map(|(number, disk)| format!("ubd{number}={}", disk.display()));
+    let kernel = Cmd::new("linux.uml")
+        .env("LD_PRELOAD", library_for_uml(&cairn.work)?)
+        .args([
+            "mem=512M",
+            "rootfstype=hostfs",
+            "root=/dev/root",
+            "rw",
+            "con=null",
+            "con0=null,fd:1",
+            "ssl=null",
+            "quiet",
+        ])
+        .arg(format!("uml_dir={}", folder.path().display()))
+        .arg(format!("init={}", at("init").display()))
+        .args(names)
+        .deadline(Duration::from_mins(8));
+    let console = kernel.run()?;
+    let said = fs::read_to_string(at("said")).unwrap_or_default();
+    ensure!(said.trim_end().ends_with(END), "{said}\nThe console:\n{console}");
+    Ok(said)
+}
+
+/// A disk of this size, of which nothing is there yet.
+///
+/// # Errors
+/// The system's.
+pub fn disk(path: &Path, bytes: u64) -> Result<()> {
+    fs::File::create(path)?.set_len(bytes).with_context(|| format!("making {}", path.display()))
+}

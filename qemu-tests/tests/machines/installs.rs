@@ -1,0 +1,188 @@
+//! `cairn install` onto disks that exist: all of one, a machine made anew with its data kept, beside another system.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use qemu_tests::hello::Hello;
+use qemu_tests::scenario::UML;
+use qemu_tests::{Cairn, Guest, Scenario, Setup, workbench};
+
+pub const WHOLE: Scenario =
+    Scenario { name: "a machine is installed onto a whole disk, twice, and boots", needs: UML, run: whole };
+pub const AGAIN: Scenario =
+    Scenario { name: "a machine is made anew on its disk, and its data stay", needs: UML, run: again };
+pub const BESIDE: Scenario = Scenario {
+    name: "a machine is installed beside another system, of which no byte changes",
+    needs: UML,
+    run: beside,
+};
+
+const GIB: u64 = 1 << 30;
+
+/// Disks for a test, the last one a canary: nobody has any business on it.
+struct Disks {
+    folder: tempfile::TempDir,
+    canary: Vec<u8>,
+}
+
+impl Disks {
+    fn new(cairn: &Cairn, bytes: u64) -> Result<Disks> {
+        let folder = tempfile::tempdir_in(&cairn.work)?;
+        let canary: Vec<u8> = (0..2_u32 << 20).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+        let disks = Disks { folder, canary };
+        workbench::disk(&disks.path("disk"), bytes)?;
+        fs::write(disks.path("canary"), &disks.canary)?;
+        Ok(disks)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, cairn: &Cairn, file: &Path, script: &str) -> Result<String> {
+        let script = script.replace("MACHINE", &file.display().to_string());
+        let said = workbench::script(cairn, &[&self.path("disk"), &self.path("canary")], &script)?;
+        ensure!(fs::read(self.path("canary"))? == self.canary, "the other disk was written to:\n{said}");
+        Ok(said)
+    }
+
+    /// Boots what was installed, and asks it.
+    fn boots(&self, ask: &[(&str, &str)]) -> Result<()> {
+        let mut guest = Guest::start(&Setup::uml(&self.path("disk")))?;
+        for (question, answer) in ask {
+            let said = guest.run(question)?;
+            ensure!(said.trim() == *answer, "{question}: {said}");
+        }
+        guest.power_off()
+    }
+}
+
+/// A machine file with a home of its own.
+fn with_home(hello: &Hello, folder: &Path) -> Result<PathBuf> {
+    let layout = "    layout: uefi        # an EFI system partition, and a root that grows to the end of the disk\n";
+    let partitions = "    partitions: [{type: esp}, {type: root, size_min: 1500M, weight: 1}, {type: home, size_min: 500M, weight: 1}]\n";
+    let file = hello.edited(folder, |text| text.replace(layout, partitions))?;
+    ensure!(fs::read_to_string(&file)?.contains("type: home"), "the example has another layout");
+    Ok(file)
+}
+
+const SAFE: &str = "
+# What is wrong is found before anything is written.
+sum() { sha256sum < /dev/ubda; }
+clean=$(sum)
+exits 3 'nothing was written' $CAIRN install MACHINE --disk /dev/ubda --elsewhere
+exits 3 'does not name ubda' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase ubda --receipt /run/r0
+exits 3 'no disk is like that' $CAIRN install MACHINE --disk serial=nothing --elsewhere
+exits 1 'not started by UEFI' $CAIRN install MACHINE --disk /dev/ubda --yes-erase 6442450944
+$CAIRN install MACHINE --disk /dev/ubda --elsewhere --plan /run/plan.json
+[ \"$(sum)\" = \"$clean\" ]
+# Another program has the disk.
+flock -F /dev/ubda sleep 60 & sleep 0.5
+exits 3 'has locked /dev/ubda' $CAIRN install --apply /run/plan.json --receipt /run/r1
+kill %1; wait || true
+# It is no longer what it was.
+printf x | dd of=/dev/ubda bs=1 seek=6442450000 conv=notrunc status=none
+exits 3 'no longer as it was' $CAIRN install --apply /run/plan.json --receipt /run/r2
+printf '\\0' | dd of=/dev/ubda bs=1 seek=6442450000 conv=notrunc status=none
+[ \"$(sum)\" = \"$clean\" ]
+# On an empty disk nothing is lost, so the plan alone says enough.
+$CAIRN install --apply /run/plan.json --receipt /run/r3
+";
+
+/// Checked by somebody else's programs.
+const SOUND: &str = "
+sgdisk -v /dev/ubda | tee /run/sound; grep -q 'No problems found' /run/sound
+fsck.fat -n /dev/ubda1; e2fsck -fn /dev/ubda2
+[ \"$(blkid -s TYPE -o value -p /dev/ubda1)\" = vfat ]
+[ \"$(blkid -s TYPE -o value -p /dev/ubda2)\" = ext4 ]
+";
+
+fn whole(cairn: &Cairn) -> Result<()> {
+    let hello = Hello::get(cairn)?;
+    let disks = Disks::new(cairn, 6 * GIB)?;
+    let twice = "
+    # Once more, over what is there: what is lost is told, and has to be allowed.
+    exits 3 'partition 2' $CAIRN install MACHINE --disk /dev/ubda --elsewhere
+    mkdir /mnt/x; mount /dev/ubda2 /mnt/x
+    exits 3 'is mounted at /mnt/x' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 6442450944
+    [ -s /mnt/x/var/log/cairn/install-plan.json ]
+    umount /mnt/x
+    exits 3 'is there already' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 6442450944 --receipt /run/r3
+    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 6442450944 --receipt /run/r4
+    exits 3 'cannot be brought back' $CAIRN install --undo /run/r4
+    ";
+    disks.run(cairn, &hello.file, &format!("{SAFE}{SOUND}{twice}{SOUND}"))?;
+    disks.boots(&[("hostname", "hello"), ("cat /etc/hello", "Hello. This machine was made from one file.")])
+}
+
+fn again(cairn: &Cairn) -> Result<()> {
+    let hello = Hello::get(cairn)?;
+    let disks = Disks::new(cairn, 6 * GIB)?;
+    let file = with_home(&hello, &disks.path("home"))?;
+    let script = "
+    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 6442450944 --receipt /run/r1
+    mkdir /mnt/x
+    mount /dev/ubda3 /mnt/x; mkdir /mnt/x/somebody; echo precious > /mnt/x/somebody/file; umount /mnt/x
+    home=$(sha256sum < /dev/ubda3) id=$(blkid -p -s PART_ENTRY_UUID -o value /dev/ubda3)
+    # The file systems are as large as their partitions, though none of them grows when the machine boots.
+    for n in 2 3; do
+        blocks=$(dumpe2fs -h /dev/ubda$n 2>/dev/null | awk '/^Block count/ {print $3}')
+        [ $((blocks * 4096 + (1 << 27))) -gt $(blockdev --getsize64 /dev/ubda$n) ]
+    done
+    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into again --plan /run/plan.json
+    exits 3 'say --yes-erase' $CAIRN install --apply /run/plan.json --receipt /run/r2
+    $CAIRN install --apply /run/plan.json --receipt /run/r2 --yes-erase 6442450944
+    [ \"$(sha256sum < /dev/ubda3)\" = \"$home\" ]
+    [ \"$(blkid -p -s PART_ENTRY_UUID -o value /dev/ubda3)\" = \"$id\" ]
+    # The machine has another seed now, and finds its home all the same.
+    mount -o ro /dev/ubda2 /mnt/x
+    find /mnt/x/nix/store -maxdepth 4 -name hardware.yaml -exec grep -q \"home.*$id\" {} + -print | grep -q hardware.yaml
+    umount /mnt/x
+    ";
+    disks.run(cairn, &file, &format!("{script}{SOUND}"))?;
+    disks.boots(&[("cat /home/somebody/file", "precious"), ("findmnt -no FSTYPE /home", "ext4")])
+}
+
+fn beside(cairn: &Cairn) -> Result<()> {
+    let hello = Hello::get(cairn)?;
+    let disks = Disks::new(cairn, 8 * GIB)?;
+    let script = "
+    # As Windows lays out a disk: numbers in order, the recovery partition at the end, an attribute, nothing aligned by us.
+    sfdisk -q /dev/ubda <<EOF
+label: gpt
+start=2048, size=204800, type=c12a7328-f81f-11d2-ba4b-00a0c93ec93b, name=\"EFI system partition\"
+start=206848, size=32768, type=e3c9e316-0b5c-4db8-817d-f92df00215ae, name=\"Microsoft reserved partition\", attrs=\"GUID:63\"
+start=239616, size=2000001, type=ebd0a0a2-b9e5-4433-87c0-68b6b72699c7, name=\"Basic data partition\"
+start=16000000, size=700000, type=de94bba4-06d1-4d40-a16a-bfd50179d6ac, attrs=\"RequiredPartition GUID:63\"
+EOF
+    for n in 1 2 3 4; do
+        openssl enc -aes-128-ctr -K 0$n -iv 00 -nosalt </dev/zero 2>/dev/null | head -c $(blockdev --getsize64 /dev/ubda$n) >/dev/ubda$n
+    done
+    theirs() { for n in 1 2 3 4; do sha256sum </dev/ubda$n; done; sfdisk -d /dev/ubda | grep '^/dev/ubda[1-4] '; }
+    before=$(theirs) table=$(sfdisk -d /dev/ubda)
+    exits 3 'more than there are' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into free --replace root=4
+    mkdir /mnt/x
+    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into free --plan /run/plan.json
+    $CAIRN install --apply /run/plan.json --receipt /run/r1
+    [ \"$(theirs)\" = \"$before\" ]
+    [ -b /dev/ubda5 ] && [ -b /dev/ubda6 ]
+    fsck.fat -n /dev/ubda5; e2fsck -fn /dev/ubda6
+    sgdisk -v /dev/ubda | tee /run/sound; grep -q 'No problems found' /run/sound
+    # It can be undone, and done again.
+    $CAIRN install --undo /run/r1
+    [ \"$(theirs)\" = \"$before\" ] && [ \"$(sfdisk -d /dev/ubda)\" = \"$table\" ]
+    exits 3 'has been undone already' $CAIRN install --undo /run/r1
+    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into free --yes-erase 8589934592 --receipt /run/r2
+    [ \"$(theirs)\" = \"$before\" ]
+    # What has changed since is not undone.
+    sfdisk -q --part-label /dev/ubda 5 other
+    exits 3 'has changed since' $CAIRN install --undo /run/r2
+    sfdisk -q --part-label /dev/ubda 5 esp
+    # A machine of the same seed cannot be there twice; one with another seed can.
+    sgdisk -v /dev/ubda | tee /run/sound; grep -q 'No problems found' /run/sound
+    ";
+    let said = disks.run(cairn, &hello.file, script)?;
+    ensure!(said.contains("nothing that is there is lost"), "{said}");
+    Ok(())
+}
