@@ -37,7 +37,7 @@ pub fn apply(
     let wanted = &machine.kernel_modules;
     let own = wanted.load.iter().enumerate().map(|(i, name)| (format!("/kernel_modules/load/{i}"), name));
     let hardware = hardware.map(|h| &h.kernel_modules[..]).unwrap_or_default();
-    let hardware = hardware.iter().map(|name| ("/hardware".to_string(), name));
+    let hardware = hardware.iter().enumerate().map(|(i, name)| (format!("/hardware/kernel_modules/{i}"), name));
     let mut load = String::new();
     let mut all = own.chain(hardware).peekable();
     let modules = all.peek().map(|_| modules()).transpose()?.unwrap_or_default();
