@@ -3,3 +3,4 @@
 pub mod diff;
 pub mod disks;
 pub mod generations;
+pub mod hardware;

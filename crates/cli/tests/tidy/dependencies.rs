@@ -75,7 +75,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "cairn-store",
         ],
     ),
-    ("cairn-installer", &["cairn-layout", "cairn-machine", "cairn-process", "cairn-root"]),
+    ("cairn-installer", &["cairn-layout", "cairn-machine", "cairn-process", "cairn-root", "cairn-system"]),
     (
         "cairn",
         &[

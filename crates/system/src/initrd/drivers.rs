@@ -71,12 +71,19 @@ impl Initrd<'_> {
     }
 }
 
+/// What to do about a module of a hardware file that this kernel does not have.
+const OTHER_KERNEL: &str = "where a disk needs it, choose a kernel that has it (`kernel: linux-image-amd64` under `source: debian:` \
+     has most); otherwise take the line out";
+
 /// The modules to ask for: what somebody named must be there, of our own sets what there is.
 fn names(modules: &Modules, release: &str, wanted: &Wanted) -> Result<BTreeSet<String>, SystemError> {
     let (watchdog, wanted) = (wanted.watchdog, &wanted.modules);
-    for (pointer, name) in wanted.hardware.iter().flatten().chain(&wanted.more) {
+    let hardware = wanted.hardware.iter().flatten().map(|named| (named, true));
+    for ((pointer, name), found) in hardware.chain(wanted.more.iter().map(|named| (named, false))) {
         if !modules.has(name) {
-            let help = nearest(name, modules.names()).map(|n| format!("did you mean {n}?"));
+            let nearest = nearest(name, modules.names()).map(|n| format!("did you mean {n}?"));
+            // A hardware file is written under one kernel and used with another.
+            let help = nearest.or_else(|| found.then(|| OTHER_KERNEL.to_string()));
             let message = format!("the kernel {release} has no module {name}");
             return Err(SystemError::refused_with(pointer, message, help));
         }
@@ -214,6 +221,14 @@ mod tests {
             assert_eq!(error.help(), Some("did you mean nvme?"));
             assert_eq!(error.to_string(), "the kernel 6.0 has no module nvmee");
         }
+    }
+
+    #[test]
+    fn a_module_of_another_kernel_in_a_hardware_file_is_told_with_what_to_do() {
+        let base = base();
+        let help = |wanted| archive(base.path(), &wanted).unwrap_err().help().map(str::to_string);
+        assert!(help(named(Some(&["megaraid_sas"]), &[])).unwrap().contains("linux-image-amd64"));
+        assert_eq!(help(named(None, &["megaraid_sas"])), None, "who writes a machine file knows why");
     }
 
     #[test]
