@@ -30,7 +30,10 @@ fn write(observed: &Observed, found: &Findings, text: &mut String) -> fmt::Resul
     let layout = Layout::of(observed);
     let special = Special::of(observed);
     let of_kind = |kind: Kind| observed.devices.iter().any(|device| device.kind == kind);
-    writeln!(text, "# Written by `cairn hardware --nix`, in the form of `nixos-generate-config`. It may be overwritten by either:")?;
+    writeln!(
+        text,
+        "# Written by `cairn hardware --nix`, in the form of `nixos-generate-config`. It may be overwritten by either:"
+    )?;
     writeln!(text, "# changes belong into /etc/nixos/configuration.nix.")?;
     writeln!(text, "{{ config, lib, pkgs, modulesPath, ... }}:\n\n{{")?;
     let mut imports = special.imports.clone();
@@ -89,7 +92,11 @@ fn write(observed: &Observed, found: &Findings, text: &mut String) -> fmt::Resul
 fn write_network(observed: &Observed, layout: &Layout, text: &mut String) -> fmt::Result {
     if layout.has_zfs {
         match &observed.file_systems.host_id {
-            Some(id) => writeln!(text, "  # ZFS imports its pools for the host with this number.\n  networking.hostId = {};\n", string(id))?,
+            Some(id) => writeln!(
+                text,
+                "  # ZFS imports its pools for the host with this number.\n  networking.hostId = {};\n",
+                string(id)
+            )?,
             None => writeln!(
                 text,
                 "  # ZFS needs a number of this host, and there is no /etc/hostid: `head -c 8 /etc/machine-id` gives one.\n  \

@@ -108,10 +108,7 @@ impl<'o> Record<'o> {
             packages: &found.packages,
             consoles: found.consoles.as_ref(),
             machine: &observed.machine,
-            kernel: KernelRecord {
-                release: observed.kernel.release.as_deref(),
-                firmware: observed.kernel.firmware(),
-            },
+            kernel: KernelRecord { release: observed.kernel.release.as_deref(), firmware: observed.kernel.firmware() },
             graphics: observed.graphics().map(graphics).collect(),
             disks: observed.block.iter().map(way).collect(),
             keyboards: observed.keyboards.iter().map(way).collect(),

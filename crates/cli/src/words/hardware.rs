@@ -25,14 +25,22 @@ pub fn explain(observed: &Observed, found: &Findings) -> String {
     let modules = |all: &std::collections::BTreeMap<String, BTreeSet<String>>| -> Vec<Vec<String>> {
         let row = |(name, reasons): (&String, &BTreeSet<String>)| {
             let built_in = State::of(&observed.kernel, name) == State::BuiltIn;
-            vec![name.clone(), format!("{}{}", joined(reasons), if built_in { " (built into this kernel)" } else { "" })]
+            vec![
+                name.clone(),
+                format!("{}{}", joined(reasons), if built_in { " (built into this kernel)" } else { "" }),
+            ]
         };
         all.iter().map(row).collect()
     };
     section(&mut text, "Modules for the initrd", &["module", "because of"], &modules(&found.initrd_modules));
     section(&mut text, "Modules to load at boot", &["module", "because"], &modules(&found.kernel_modules));
     let ways: Vec<Vec<String>> = observed.block.iter().chain(&observed.keyboards).map(way).collect();
-    section(&mut text, "The drivers from each disk and keyboard up to the processor", &["", "drivers", "behind"], &ways);
+    section(
+        &mut text,
+        "The drivers from each disk and keyboard up to the processor",
+        &["", "drivers", "behind"],
+        &ways,
+    );
     let advice = found.kernel_package.iter().map(|kernel| ("source.debian.kernel", &kernel.value, &kernel.reason));
     let packages = found.packages.iter().map(|package| ("packages", &package.value, &package.reason));
     let consoles = found.consoles.iter().map(|consoles| (consoles.value.join(", "), &consoles.reason));

@@ -74,11 +74,18 @@ fn packages(observed: &Observed) -> Vec<Advice> {
         packages.entry(package).or_default().insert("corrections of the processor".into());
     }
     for device in &observed.pci {
-        let Some(driver) = &device.driver else { continue };
-        let named = FIRMWARE.iter().find(|(name, _)| is_driver(driver.name(), name));
-        if let Some((_, package)) = named {
-            let reason = format!("PCI {}, {}", device.address, driver.name());
-            packages.entry(package).or_default().insert(reason);
+        // A controller may have no driver because its firmware is not there.
+        let could = || {
+            device.alias.as_ref().filter(|_| device.class >> 16 == 0x01).map(|alias| observed.kernel.for_device(alias))
+        };
+        let names = match &device.driver {
+            Some(driver) => BTreeSet::from([driver.name().to_string()]),
+            None => could().unwrap_or_default(),
+        };
+        for name in names {
+            if let Some((_, package)) = FIRMWARE.iter().find(|(begins, _)| is_driver(&name, begins)) {
+                packages.entry(package).or_default().insert(format!("PCI {}, {name}", device.address));
+            }
         }
     }
     let advice = |(package, reasons): (&str, BTreeSet<String>)| Advice {

@@ -96,18 +96,11 @@ struct All {
 
 impl All {
     fn want(&mut self, driver: &Driver, need: Need, reason: &str) {
-        let module = match driver {
-            Driver::Module(name) => name.as_str(),
-            Driver::BuiltIn(name) => match MODULE_OF_DRIVER.iter().find(|(driver, _)| driver == name) {
-                Some((_, module)) => module,
-                // Built in everywhere, as far as we know: no kernel of Debian has it as a module.
-                None => {
-                    self.built_in.entry(name.clone()).or_default().insert(reason.to_string());
-                    return;
-                }
-            },
-        };
-        self.module(module, need, reason);
+        match module_of(driver) {
+            Some(module) => self.module(module, need, reason),
+            // Built in everywhere, as far as we know: no kernel of Debian has it as a module.
+            None => drop(self.built_in.entry(driver.name().to_string()).or_default().insert(reason.to_string())),
+        }
     }
 
     fn module(&mut self, name: &str, need: Need, reason: &str) {
@@ -128,6 +121,14 @@ impl All {
         for driver in pin_controllers.iter().filter(|_| node.by_pin) {
             self.want(driver, need, &format!("the interrupt of {reason}"));
         }
+    }
+}
+
+/// The module that a driver is in, in this kernel or in another one.
+fn module_of(driver: &Driver) -> Option<&str> {
+    match driver {
+        Driver::Module(name) => Some(name),
+        Driver::BuiltIn(name) => MODULE_OF_DRIVER.iter().find(|(driver, _)| driver == name).map(|(_, module)| *module),
     }
 }
 
@@ -158,7 +159,7 @@ pub fn decide(observed: &Observed, found: &mut Findings) {
     }
     let missing = without_missing(observed, all.wanted, found);
     let virtual_machine = observed.machine.platform.is_some();
-    let kept = if virtual_machine { for_the_default_kernel(missing, found) } else { missing };
+    let kept = if virtual_machine { for_the_default_kernel(&observed.keyboards, missing, found) } else { missing };
     found.initrd_modules = kept.into_iter().map(|(name, wanted)| (name, wanted.reasons)).collect();
     virtualization(observed, found);
 }
@@ -219,7 +220,11 @@ fn without_missing(
 }
 
 /// On a virtual machine: what the default kernel lacks decides which kernel is needed if a disk needs it, and is left out if not.
-fn for_the_default_kernel(wanted: BTreeMap<String, Wanted>, found: &mut Findings) -> BTreeMap<String, Wanted> {
+fn for_the_default_kernel(
+    keyboards: &[Node],
+    wanted: BTreeMap<String, Wanted>,
+    found: &mut Findings,
+) -> BTreeMap<String, Wanted> {
     let has = |name: &str| DEFAULT_KERNEL.contains(&name);
     let for_disks: Vec<(&String, &Wanted)> =
         wanted.iter().filter(|(name, wanted)| !has(name) && wanted.need == Need::Disk).collect();
@@ -231,8 +236,12 @@ fn for_the_default_kernel(wanted: BTreeMap<String, Wanted>, found: &mut Findings
         return wanted;
     }
     let (kept, lacking): (BTreeMap<_, _>, BTreeMap<_, _>) = wanted.into_iter().partition(|(name, _)| has(name));
-    let keyboard = |all: &BTreeMap<String, Wanted>| all.values().any(|wanted| wanted.need == Need::Keyboard);
-    if keyboard(&lacking) && !keyboard(&kept) {
+    // One that lacks a driver anywhere on its way is none.
+    let works = |node: &Node| {
+        let mut modules = node.drivers.iter().filter_map(module_of);
+        modules.all(|name| !lacking.contains_key(name))
+    };
+    if !keyboards.is_empty() && !keyboards.iter().any(works) {
         found.warnings.push(format!(
             "the keyboard of this virtual machine does not work with the default kernel: where a console is not enough, set \
              `kernel: {}` under `source: debian:`",

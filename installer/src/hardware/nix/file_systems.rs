@@ -167,7 +167,11 @@ impl<'o> All<'o> {
         let same = earlier.iter().rev().filter(|other| other.device == mount.device);
         if kind != "btrfs" || !whole {
             if let Some(source) = same.filter_map(|other| bind_source(other, mount)).next() {
-                return Ok(Entry { device: source.to_string_lossy().into_owned(), kind: "none".into(), options: vec!["bind".into()] });
+                return Ok(Entry {
+                    device: source.to_string_lossy().into_owned(),
+                    kind: "none".into(),
+                    options: vec!["bind".into()],
+                });
             }
             if !whole || kind != "zfs" && mount.root != Path::new("/") && self.by_mount(mount).is_some() {
                 return Err(format!("{} of a file system that is mounted nowhere as a whole", mount.root.display()));

@@ -11,7 +11,16 @@ const OF_ALL: [&str; 9] =
 const OF_KIND: [(&str, &[&str]); 9] = [
     (
         "btrfs",
-        &["compress=", "compress-force=", "autodefrag", "nodatacow", "nodatasum", "degraded", "discard=sync", "commit="],
+        &[
+            "compress=",
+            "compress-force=",
+            "autodefrag",
+            "nodatacow",
+            "nodatasum",
+            "degraded",
+            "discard=sync",
+            "commit=",
+        ],
     ),
     ("ext4", &["discard", "data=", "commit=", "nobarrier", "errors=", "usrquota", "grpquota", "prjquota"]),
     ("ext3", &["discard", "data=", "commit=", "errors="]),
@@ -56,7 +65,8 @@ mod tests {
     #[test]
     fn defaults_are_left_out_and_wishes_are_kept() {
         let of = |line| kept(&mount(line)).join(",");
-        let btrfs = "1 0 0:3 /@ / rw,noatime - btrfs /dev/sda2 rw,compress=zstd:3,ssd,space_cache=v2,subvolid=256,subvol=/@";
+        let btrfs =
+            "1 0 0:3 /@ / rw,noatime - btrfs /dev/sda2 rw,compress=zstd:3,ssd,space_cache=v2,subvolid=256,subvol=/@";
         assert_eq!(of(btrfs), "noatime,compress=zstd:3");
         assert_eq!(subvolume(&mount(btrfs)), Some("@"));
         let fat = "1 0 8:1 / /boot rw,relatime - vfat /dev/sda1 rw,fmask=0077,dmask=0077,codepage=437,iocharset=ascii,\

@@ -65,9 +65,9 @@ impl Special {
             Some("GenuineIntel") => Some(
                 "hardware.cpu.intel.updateMicrocode = lib.mkDefault config.hardware.enableRedistributableFirmware;",
             ),
-            Some("AuthenticAMD") => Some(
-                "hardware.cpu.amd.updateMicrocode = lib.mkDefault config.hardware.enableRedistributableFirmware;",
-            ),
+            Some("AuthenticAMD") => {
+                Some("hardware.cpu.amd.updateMicrocode = lib.mkDefault config.hardware.enableRedistributableFirmware;")
+            }
             _ => None,
         });
         special

@@ -169,11 +169,15 @@ fn suppliers(root: &Root, device: &Path) -> Vec<Driver> {
 
 /// `0000:00:1f.2`, and `10000:e1:00.0` behind a VMD.
 fn is_pci_address(part: &str) -> bool {
-    let digits = |text: &str, least: usize| text.len() >= least && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let mut parts = part.split([':', '.']);
-    let mut next = |least| parts.next().is_some_and(|part| digits(part, least));
-    let all = next(4) && next(2) && next(2) && next(1);
-    all && parts.next().is_none()
+    let hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let Some((slot, function)) = part.rsplit_once('.') else { return false };
+    let parts: Vec<&str> = slot.split(':').collect();
+    let [domain, bus, device] = parts[..] else { return false };
+    domain.len() >= 4
+        && bus.len() == 2
+        && device.len() == 2
+        && function.len() == 1
+        && [domain, bus, device, function].into_iter().all(hex)
 }
 
 /// udev's rule: all keys from Escape to S. Power buttons and remote controls have fewer.

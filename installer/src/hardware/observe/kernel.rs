@@ -16,8 +16,7 @@ const MOST_MODULE: u64 = 4 << 20;
 /// Where systems have a kernel's modules: Debian and others, and NixOS.
 const FOLDERS: [&str; 3] = ["lib/modules", "usr/lib/modules", "run/booted-system/kernel-modules/lib/modules"];
 /// Where the kernel looks for firmware; NixOS tells it another place.
-const FIRMWARE: [&str; 4] =
-    ["lib/firmware/updates", "lib/firmware", "usr/lib/firmware", "run/current-system/firmware"];
+const FIRMWARE: [&str; 4] = ["lib/firmware/updates", "lib/firmware", "usr/lib/firmware", "run/current-system/firmware"];
 
 /// A kernel.
 #[derive(Debug, Default)]
@@ -76,8 +75,9 @@ impl Kernel {
         let controllers = pci.iter().filter(|device| device.class >> 16 == 0x01 || device.class >> 8 == 0x0c03);
         let bound = nodes.into_iter().flatten().flat_map(|node| &node.drivers);
         let bound = bound.chain(controllers.filter_map(|device| device.driver.as_ref()));
-        let names: BTreeSet<&str> =
-            bound.filter_map(|driver| if let Driver::Module(name) = driver { Some(name.as_str()) } else { None }).collect();
+        let names: BTreeSet<&str> = bound
+            .filter_map(|driver| if let Driver::Module(name) = driver { Some(name.as_str()) } else { None })
+            .collect();
         for name in names {
             self.firmware_of(root, name);
         }

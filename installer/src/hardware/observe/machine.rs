@@ -151,7 +151,6 @@ pub fn read(root: &Root) -> Machine {
     }
 }
 
-
 fn name_of(line: &str) -> Option<&str> {
     line.split_once(':').map(|(name, _)| name.trim())
 }
@@ -219,7 +218,7 @@ fn consoles(root: &Root) -> Vec<Console> {
     let line = text(root, "proc/cmdline").unwrap_or_default();
     let options = |device: &str| {
         let said = line.split_ascii_whitespace().filter_map(|word| word.strip_prefix("console="));
-        said.filter_map(|said| said.split_once(',')).filter(|(of, _)| *of == device).last()
+        said.filter_map(|said| said.split_once(',')).rfind(|(of, _)| *of == device)
     };
     let active = text(root, "sys/class/tty/console/active").unwrap_or_default();
     let console = |device: &str| Console {
