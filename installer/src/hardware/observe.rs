@@ -108,13 +108,21 @@ fn look(computer: &Root, system: &Root) -> Result<Observed, ObserveError> {
         interfaces: devices::interfaces(computer)?,
         machine: machine::read(computer),
         kernel: Kernel::read(system),
-        devices: disks::look_at(computer)?,
+        devices: devices_of(computer)?,
         file_systems: mounts::read(computer, system),
         hidden: Vec::new(),
     };
     observed.kernel.read_firmware(system, &observed.pci, [&observed.block, &observed.keyboards]);
     observed.hidden = disks::hidden_at(computer, &observed.devices, &mut observed.kernel, system);
     Ok(observed)
+}
+
+/// A record may have no block devices at all.
+fn devices_of(computer: &Root) -> Result<Vec<Device>, ObserveError> {
+    match disks::look_at(computer) {
+        Err(ObserveError::NoSys(_)) => Ok(Vec::new()),
+        other => other,
+    }
 }
 
 /// Opens the computer that a folder shows.
