@@ -6,6 +6,7 @@ mod machine;
 mod mounts;
 mod sysfs;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,8 @@ pub struct Observed {
     pub keyboards: Vec<Node>,
     /// The drivers of pin controllers: the interrupts of what sits on I2C and SPI come through them.
     pub pin_controllers: Vec<Driver>,
+    /// Modules that are loaded.
+    pub loaded: BTreeSet<String>,
     /// Network interfaces with hardware behind them.
     pub interfaces: Vec<String>,
     /// The processor, the memory, the firmware.
@@ -105,6 +108,7 @@ fn look(computer: &Root, system: &Root) -> Result<Observed, ObserveError> {
         block: devices::disks(computer, devices.path())?,
         keyboards: devices::keyboards(computer, devices.path())?,
         pin_controllers: devices::pin_controllers(computer)?,
+        loaded: devices::loaded(computer)?,
         interfaces: devices::interfaces(computer)?,
         machine: machine::read(computer),
         kernel: Kernel::read(system),

@@ -73,10 +73,15 @@ impl Computer {
         fs::create_dir_all(self.path(&folder)).unwrap();
         fs::create_dir_all(self.path(device)).unwrap();
         if let Some(module) = module.filter(|_| fs::symlink_metadata(self.path(format!("{folder}/module"))).is_err()) {
-            fs::create_dir_all(self.path(format!("sys/module/{module}"))).unwrap();
+            self.loaded(module);
             self.link(&format!("{folder}/module"), &format!("sys/module/{module}"));
         }
         self.link(&format!("{device}/driver"), &folder);
+    }
+
+    /// A module that is loaded.
+    pub fn loaded(&self, module: &str) {
+        self.file(format!("sys/module/{module}/initstate"), "live\n");
     }
 
     pub fn pci(&self, address: &str, class: &str, id: (&str, &str)) -> String {

@@ -61,3 +61,15 @@ fn without_a_kernel_nothing_is_left_out() {
     pc.file("proc/sys/kernel/osrelease", "../../etc\n");
     assert_eq!(pc.observed().kernel.release, None);
 }
+
+#[test]
+fn the_only_kernel_that_is_there_counts_where_the_running_one_has_no_modules() {
+    let pc = kinds::sata_desktop();
+    pc.kernel("6.2-new", &[("ahci", &[])], &[]);
+    pc.file("proc/sys/kernel/osrelease", "6.1-old\n");
+    let observed = pc.observed();
+    assert_eq!((observed.kernel.release.as_deref(), observed.kernel.is_known()), (Some("6.2-new"), true));
+    pc.file("lib/modules/6.3-newest/modules.dep", "");
+    let observed = pc.observed();
+    assert_eq!((observed.kernel.release.as_deref(), observed.kernel.is_known()), (Some("6.1-old"), false));
+}

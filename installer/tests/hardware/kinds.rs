@@ -86,7 +86,7 @@ pub fn all() -> Vec<Kind> {
         ),
         kind("Hyper-V", hyper_v(), &["atkbd", "hv_storvsc", "hv_vmbus", "hyperv_keyboard"], &[], &[]),
         kind("Xen, a guest", xen(), &["xen_blkfront"], &[], &[]),
-        kind("VMware with PVSCSI", vmware("vmw_pvscsi"), &["atkbd", "i8042"], &["ehci_pci"], &[]),
+        kind("VMware with PVSCSI", vmware("vmw_pvscsi"), &["atkbd", "i8042"], &["ehci_pci", "floppy"], &[]),
         kind("VMware with an LSI controller", vmware("mptspi"), &["atkbd", "i8042"], &[], &[]),
         kind("VirtualBox", virtualbox(), &["atkbd", "i8042"], &["ohci_pci"], &[]),
         kind("RAID, LUKS and LVM", raid_luks_lvm(), &["atkbd", "i8042"], &[], KVM),
@@ -252,6 +252,8 @@ fn surface() -> Computer {
     let board = format!("{hub}/01:15:02:01:00");
     pc.bind(&board, "surface_aggregator", "surface_hid", Some("surface_hid"));
     pc.keyboard("input7", &board);
+    pc.loaded("surface_aggregator_registry");
+    pc.loaded("surface_aggregator_hub");
     pc
 }
 
@@ -327,6 +329,8 @@ pub fn vmware(scsi: &str) -> Computer {
     let cd = format!("{ide}/ata2/host2/target2:0:0/2:0:0:0");
     pc.bind(&cd, "scsi", "sr", Some("sr_mod"));
     pc.disk("sr0", &cd);
+    pc.bind("sys/devices/platform/floppy.0", "platform", "floppy", Some("floppy"));
+    pc.disk("fd0", "sys/devices/platform/floppy.0");
     pc.driven("0000:02:03.0", "0x0c0320", ("0x15ad", "0x0770"), "ehci-pci", "ehci_pci");
     pc.ps2_keyboard();
     pc

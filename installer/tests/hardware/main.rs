@@ -10,7 +10,8 @@ mod record;
 
 use std::collections::BTreeSet;
 
-use cairn_installer::hardware::{Findings, Observed, observe};
+use cairn_installer::hardware::{Findings, Observed, findings, observe, to_nix};
+use cairn_process::Tool;
 use computer::{Computer, INTEL, VIRTUAL, modules};
 use tempfile::TempDir;
 
@@ -41,7 +42,7 @@ fn every_kind_of_computer_is_held_against_the_rules_of_nixos() {
 fn every_kind_gives_a_hardware_file_that_is_read_back() {
     for kinds::Kind { name, computer, .. } in kinds::all() {
         let observed = computer.observed();
-        let found = cairn_installer::hardware::findings(&observed);
+        let found = findings(&observed);
         let file = cairn_machine::SourceFile::new("hardware.yaml", found.to_yaml(&observed));
         assert_eq!(cairn_machine::check_hardware(&file).unwrap(), found.to_hardware(), "{name}");
     }
@@ -82,6 +83,41 @@ fn what_a_controller_waits_for_comes_with_it() {
     pc.link(&format!("{link}/supplier"), "sys/devices/platform/regulator");
     pc.link("sys/devices/platform/80860F14:00/supplier:platform:regulator", link);
     assert!(modules(&pc.findings()).contains(&"fixed"));
+}
+
+#[test]
+fn what_works_together_with_another_is_asked_for_where_it_is_loaded() {
+    let surface = || kinds::all().into_iter().find(|kind| kind.name.contains("Surface")).unwrap().computer;
+    let hub = |pc: &Computer| pc.findings().initrd_modules.contains_key("surface_aggregator_hub");
+    assert!(hub(&surface()));
+    let pc = surface();
+    std::fs::remove_dir_all(pc.path("sys/module/surface_aggregator_hub")).unwrap();
+    assert!(!hub(&pc), "not every kernel has it");
+}
+
+/// What no kernel shows: links in circles and out of the folder, pipes and devices where files are.
+#[test]
+fn strange_records_end() {
+    use std::os::unix::fs::symlink;
+    let pc = kinds::i2c_laptop();
+    let device = pc.path("sys/devices/pci0000:00/0000:00:15.0");
+    symlink("supplier:loop", device.join("supplier:loop")).unwrap();
+    symlink("/etc", device.join("supplier:out")).unwrap();
+    symlink("../0000:00:15.0", device.join("supplier:self")).unwrap();
+    symlink("../../../../../../../../etc/passwd", pc.path("sys/bus/pci/devices/out")).unwrap();
+    symlink("/dev/zero", pc.path("proc/cmdline")).unwrap();
+    symlink("circle", pc.path("sys/module/circle")).unwrap();
+    std::fs::remove_file(pc.path("proc/meminfo")).unwrap();
+    Tool::new("mkfifo", "coreutils", "make a pipe").arg(pc.path("proc/meminfo")).run().unwrap();
+    pc.file("proc/cpuinfo", b"flags\t: \xff\xfe vmx\n\0::::\nprocessor\n");
+    pc.file("etc/hostid", [0; 5]);
+    pc.file("proc/swaps", "x\n\n \n/dev/x\n");
+    let observed = pc.observed();
+    assert_eq!((observed.machine.memory, observed.machine.consoles.len()), (None, 0));
+    assert_eq!(observed.machine.processor.virtualization, Some("vmx"));
+    assert!(modules(&pc.findings()).contains(&"i2c_hid_acpi"));
+    // No more than a screen, whatever is in it.
+    assert!(to_nix(&observed, &findings(&observed)).lines().count() < 60);
 }
 
 #[test]
@@ -145,7 +181,7 @@ fn names_that_are_none_do_not_get_into_a_file() {
     let path = pc.disk("vda", &disk);
     pc.file(format!("{path}/device/model"), "a\nb: c\n");
     let observed = pc.observed();
-    let found = cairn_installer::hardware::findings(&observed);
+    let found = findings(&observed);
     assert_eq!(modules(&found), [""; 0]);
     let yaml = found.to_yaml(&observed);
     let file = cairn_machine::SourceFile::new("hardware.yaml", yaml.clone());

@@ -97,10 +97,10 @@ fn section(text: &mut String, title: &str, headings: &[&str], rows: &[Vec<String
 }
 
 fn kernel(observed: &Observed) -> String {
-    match (&observed.kernel.release, observed.kernel.has("")) {
+    match (&observed.kernel.release, observed.kernel.is_known()) {
         (None, _) => "no kernel was found: no module could be checked".into(),
-        (Some(release), None) => format!("kernel {release}; its modules are not here, so no name could be checked"),
-        (Some(release), Some(_)) => format!("kernel {release}, which has every module that is named here"),
+        (Some(release), false) => format!("kernel {release}; its modules are not here, so no name could be checked"),
+        (Some(release), true) => format!("kernel {release}, which has every module that is named here"),
     }
 }
 

@@ -38,7 +38,7 @@ const MODULE_OF_DRIVER: [(&str, &str); 25] = [
 const VIRTIO: [(u16, &str); 4] =
     [(0x1001, "virtio_blk"), (0x1042, "virtio_blk"), (0x1004, "virtio_scsi"), (0x1048, "virtio_scsi")];
 
-/// Modules that work only together with others, which no path in sysfs and no dependency names.
+/// Modules that work only together with others, which no path in sysfs and no dependency names. They are wanted where they are loaded.
 const COMPANIONS: [(&str, &[&str]); 1] = [("surface_hid", &["surface_aggregator_registry", "surface_aggregator_hub"])];
 
 /// What the kernel for virtual machines, `linux-image-cloud-amd64`, has of that which disks and keyboards may want.
@@ -143,7 +143,8 @@ pub fn decide(observed: &Observed, found: &mut Findings) {
         }
     }
     for node in &observed.block {
-        all.node(node, Need::Disk, &format!("disk {}", node.name), &observed.pin_controllers);
+        let need = if is_medium_only(&node.name) { Need::Controller } else { Need::Disk };
+        all.node(node, need, &format!("disk {}", node.name), &observed.pin_controllers);
     }
     for node in &observed.keyboards {
         all.node(node, Need::Keyboard, "keyboard", &observed.pin_controllers);
@@ -151,7 +152,9 @@ pub fn decide(observed: &Observed, found: &mut Findings) {
     for (module, others) in COMPANIONS {
         if let Some(Wanted { need, .. }) = all.wanted.get(module) {
             let need = *need;
-            others.iter().for_each(|other| all.module(other, need, &format!("works together with {module}")));
+            for other in others.iter().filter(|other| observed.loaded.contains(**other)) {
+                all.module(other, need, &format!("works together with {module}"));
+            }
         }
     }
     for (name, reasons) in std::mem::take(&mut all.built_in) {
@@ -162,6 +165,12 @@ pub fn decide(observed: &Observed, found: &mut Findings) {
     let kept = if virtual_machine { for_the_default_kernel(&observed.keyboards, missing, found) } else { missing };
     found.initrd_modules = kept.into_iter().map(|(name, wanted)| (name, wanted.reasons)).collect();
     virtualization(observed, found);
+}
+
+/// Drives of floppy disks and CDs, and card readers without a card: nothing is installed there, and no kernel is chosen for them.
+fn is_medium_only(name: &str) -> bool {
+    let begins = |word: &str| name.strip_prefix(word).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+    ["fd", "sr", "mmc"].into_iter().any(begins)
 }
 
 fn pci(device: &PciDevice, observed: &Observed, all: &mut All) {

@@ -1,5 +1,6 @@
 //! Devices and their drivers: on PCI, on USB, and on the way from a disk or a keyboard to the processor.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use cairn_root::Root;
@@ -116,6 +117,13 @@ pub fn pin_controllers(root: &Root) -> Result<Vec<Driver>, ObserveError> {
     found.sort_by(|a, b| a.name().cmp(b.name()));
     found.dedup();
     Ok(found)
+}
+
+/// Loaded modules; what is built in has a folder there too, if it has parameters.
+pub fn loaded(root: &Root) -> Result<BTreeSet<String>, ObserveError> {
+    let is_module = |path: &Path| root.metadata(path.join("initstate")).ok().flatten().is_some();
+    let all = list(root, "sys/module")?.into_iter().filter(|(_, path)| is_module(path));
+    Ok(all.map(|(name, _)| name).collect())
 }
 
 /// Network interfaces with a device.

@@ -38,15 +38,27 @@ pub struct NamedFirmware {
 }
 
 impl Kernel {
-    /// The kernel of the system that `root` has: the running one's, or else the only one whose modules are there.
+    /// The kernel of the system that `root` has: the running one, or, where that one's modules are not there, the only one whose
+    /// modules are: a mounted system's, or what boots next after an update.
     pub fn read(root: &Root) -> Kernel {
-        let release = text(root, "proc/sys/kernel/osrelease").filter(|name| !name.contains('/') && name != "..");
-        let release = release.or_else(|| only(root));
-        let Some(name) = &release else { return Kernel::default() };
-        let has_index = |folder: &String| root.metadata(format!("{folder}/modules.dep")).ok().flatten().is_some();
-        let folder = FOLDERS.iter().map(|folder| format!("{folder}/{name}")).find(has_index);
+        let running = text(root, "proc/sys/kernel/osrelease").filter(|name| !name.contains('/') && name != "..");
+        let folder_of = |name: &str| {
+            let has_index = |folder: &String| root.metadata(format!("{folder}/modules.dep")).ok().flatten().is_some();
+            FOLDERS.iter().map(|folder| format!("{folder}/{name}")).find(has_index)
+        };
+        let candidates: Vec<String> = running.into_iter().chain(only(root)).collect();
+        let with_modules = candidates.iter().find_map(|name| Some((name.clone(), folder_of(name)?)));
+        let (release, folder) = match with_modules {
+            Some((release, folder)) => (Some(release), Some(folder)),
+            None => (candidates.into_iter().next(), None),
+        };
         let modules = folder.as_ref().map(|folder| Modules::parse(&texts(root, folder)));
         Kernel { release, modules, folder, firmware: BTreeMap::new() }
+    }
+
+    /// Whether its modules are there to be asked.
+    pub fn is_known(&self) -> bool {
+        self.modules.is_some()
     }
 
     /// Whether it has a module of this name, as a file or built in; nothing, if its modules are not there.
