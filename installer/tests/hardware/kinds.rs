@@ -240,7 +240,7 @@ fn apple() -> Computer {
     pc
 }
 
-fn surface() -> Computer {
+pub fn surface() -> Computer {
     let pc = Computer::new(INTEL);
     pc.dmi("Microsoft Corporation", "Surface Laptop 3");
     nvme(&pc, "0000:01:00.0", "nvme0");

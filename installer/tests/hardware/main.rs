@@ -87,10 +87,9 @@ fn what_a_controller_waits_for_comes_with_it() {
 
 #[test]
 fn what_works_together_with_another_is_asked_for_where_it_is_loaded() {
-    let surface = || kinds::all().into_iter().find(|kind| kind.name.contains("Surface")).unwrap().computer;
     let hub = |pc: &Computer| pc.findings().initrd_modules.contains_key("surface_aggregator_hub");
-    assert!(hub(&surface()));
-    let pc = surface();
+    assert!(hub(&kinds::surface()));
+    let pc = kinds::surface();
     std::fs::remove_dir_all(pc.path("sys/module/surface_aggregator_hub")).unwrap();
     assert!(!hub(&pc), "not every kernel has it");
 }

@@ -31,10 +31,11 @@ fn a_laptop_is_described_as_a_whole() {
 
 #[test]
 fn virtual_machines_are_told_from_real_ones() {
-    let platform = |pc: crate::computer::Computer| {
+    let platform = |pc: &crate::computer::Computer| {
         serde_json::to_value(pc.observed().machine.platform).unwrap().as_str().map(str::to_string)
     };
-    let of = |name: &str| platform(kinds::all().into_iter().find(|kind| kind.name == name).unwrap().computer);
+    let all = kinds::all();
+    let of = |name: &str| platform(&all.iter().find(|kind| kind.name == name).unwrap().computer);
     for (name, expected) in [
         ("virtual machine with virtio-blk", Some("qemu")),
         ("Hyper-V", Some("hyper-v")),
@@ -50,5 +51,5 @@ fn virtual_machines_are_told_from_real_ones() {
     let pc = kinds::sata_desktop();
     pc.file("sys/hypervisor/type", "xen\n");
     pc.file("proc/xen/capabilities", "control_d\n");
-    assert_eq!(platform(pc), None);
+    assert_eq!(platform(&pc), None);
 }
