@@ -1,6 +1,7 @@
 //! `hardware-configuration.nix`.
 
 use cairn_process::Tool;
+use serde_json::Value;
 
 use crate::computer::{Computer, INTEL};
 use crate::kinds;
@@ -17,19 +18,40 @@ fn has(text: &str, expected: &[&str]) {
     }
 }
 
-/// Nix itself has the last word.
-#[test]
-fn every_kind_gives_a_file_that_nix_reads() {
+/// What Nix makes of a file, with what NixOS would give it; nothing, where there is no Nix.
+fn evaluated(text: &str) -> Option<Value> {
     if cairn_process::find("nix-instantiate").is_none() {
         cairn_testkit::skip("nix-instantiate is not installed");
-        return;
+        return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    for (number, kinds::Kind { name, computer, .. }) in kinds::all().into_iter().enumerate() {
-        let path = folder.path().join(format!("{number}.nix"));
-        std::fs::write(&path, computer.nix()).unwrap();
-        let nix = Tool::new("nix-instantiate", "nix-bin", "read a file of Nix").arg("--parse").arg(&path);
-        nix.run().unwrap_or_else(|error| panic!("{name}: {error:?}\n{}", computer.nix()));
+    std::fs::write(folder.path().join("it.nix"), text).unwrap();
+    let given = "{ config = { hardware.enableRedistributableFirmware = true; boot.kernelPackages.broadcom_sta = \"sta\"; }; \
+                 lib = { mkDefault = x: x; getName = x: x; }; pkgs = { }; modulesPath = \"/m\"; }";
+    let call = format!("import {} {given}", folder.path().join("it.nix").display());
+    let nix = Tool::new("nix-instantiate", "nix-bin", "read a file of Nix");
+    // Nothing of this machine's own Nix is read or made.
+    let nix = nix.env("NIX_STATE_DIR", folder.path()).env("NIX_STORE_DIR", folder.path().join("store"));
+    let nix = nix.args(["--eval", "--strict", "--json", "--store", "dummy://", "-E", &call]);
+    let said = nix.output().unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+    Some(serde_json::from_slice(&said).unwrap())
+}
+
+/// Nix itself has the last word.
+#[test]
+fn every_kind_gives_a_file_whose_values_nix_reads() {
+    for kinds::Kind { name, computer, .. } in kinds::all() {
+        let Some(value) = evaluated(&computer.nix()) else { return };
+        let modules: Vec<&str> = value["boot"]["initrd"]["availableKernelModules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|module| module.as_str().unwrap())
+            .collect();
+        for module in computer.by_the_rules_of_nixos() {
+            assert!(modules.contains(&module.as_str()), "{name}: no {module} in {modules:?}");
+        }
+        assert_eq!(value["nixpkgs"]["hostPlatform"], "x86_64-linux", "{name}");
     }
 }
 
@@ -163,4 +185,7 @@ fn nothing_that_a_disk_says_becomes_an_expression() {
     pc.mount("nvme0n1p1", "ext4", "/a\"${x}", "rw");
     let text = pc.nix();
     has(&text, &["fileSystems.\"/a\\\"\\${x}\" =", "{ device = \"/dev/nvme0n1p1\";"]);
+    let Some(value) = evaluated(&text) else { return };
+    assert_eq!(value["fileSystems"]["/a\"${x}"]["device"], "/dev/nvme0n1p1");
+    assert!(value.get("evil").is_none());
 }

@@ -12,7 +12,10 @@ use crate::table::table;
 /// What was found, and why each line of the hardware file is there.
 pub fn explain(observed: &Observed, found: &Findings) -> String {
     let mut text = String::new();
-    let disks = observed.devices.iter().filter(|device| device.kind == Kind::Disk).map(disk);
+    let disks = observed.devices.iter().filter(|device| device.kind == Kind::Disk).map(|device| {
+        let serial = device.identity.serial.as_ref().map(|serial| format!(", serial {serial}"));
+        disk(device) + &serial.unwrap_or_default()
+    });
     let consoles = observed.machine.consoles.iter().map(|console| format!("console {}", console.parameter()));
     let graphics = observed.graphics().map(|card| {
         let driver = card.driver.as_ref().map_or("no driver", Driver::name);

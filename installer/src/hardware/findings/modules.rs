@@ -119,7 +119,7 @@ impl All {
             self.want(driver, need, reason);
         }
         for driver in pin_controllers.iter().filter(|_| node.by_pin) {
-            self.want(driver, need, &format!("the interrupt of {reason}"));
+            self.want(driver, need, &format!("{reason}, by its interrupt"));
         }
     }
 }
