@@ -102,6 +102,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "bootloader-templates",
             "cairn-boot",
             "cairn-disk",
+            "cairn-installer",
             "cairn-layout",
             "cairn-machine",
             "cairn-observe",
