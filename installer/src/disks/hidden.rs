@@ -7,13 +7,17 @@ use std::path::Path;
 
 use cairn_root::Root;
 
-use super::Device;
+use super::{Device, Kind};
 use crate::hardware::{Kernel, NamedFirmware};
 
 const MOST: u64 = 64 << 10;
 
 /// The modules that a device could be driven by, by what it calls itself, with the firmware that each names.
 type DriversOf<'k> = dyn FnMut(&str) -> Vec<(String, NamedFirmware)> + 'k;
+
+/// Where nothing else says why there is none.
+const NO_DISK: &str = "no disk is seen, and no controller says why: see whether the firmware's setup lists it; there, look for \
+     \"SATA\", \"NVMe\", \"VMD\" and \"RAID\", and switch on what is off; or the controller is one for which this kernel has no driver";
 
 /// What is odd about the storage controllers and the drives of the computer that `root` shows: a sentence each, with what to do.
 pub fn hidden(root: &Path, devices: &[Device]) -> Vec<String> {
@@ -31,6 +35,9 @@ pub(crate) fn hidden_at(root: &Root, devices: &[Device], kernel: &mut Kernel, sy
 fn all(root: &Root, devices: &[Device], drivers: &mut DriversOf<'_>) -> Vec<String> {
     let mut all = controllers::odd(root, drivers);
     all.extend(drives::odd(root, devices));
+    if all.is_empty() && !devices.iter().any(|device| device.kind == Kind::Disk) {
+        all.push(NO_DISK.into());
+    }
     all
 }
 

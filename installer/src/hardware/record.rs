@@ -14,6 +14,7 @@ use crate::disks::Device;
 pub struct Record<'o> {
     architecture: Option<Architecture>,
     initrd_modules: Vec<Module<'o>>,
+    needed: BTreeSet<String>,
     kernel_modules: Vec<Module<'o>>,
     left_out: Vec<LeftOut<'o>>,
     kernel_package: Option<&'o Advice>,
@@ -102,6 +103,7 @@ impl<'o> Record<'o> {
         Record {
             architecture: found.architecture,
             initrd_modules: modules(&found.initrd_modules),
+            needed: observed.kernel.needs(found.initrd_modules.keys().map(String::as_str)),
             kernel_modules: modules(&found.kernel_modules),
             left_out: left_out.collect(),
             kernel_package: found.kernel_package.as_ref(),

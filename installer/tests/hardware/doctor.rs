@@ -97,3 +97,10 @@ fn what_is_odd_about_the_disks_is_among_the_warnings() {
     assert!(found.warnings[0].contains("0000:03:00.0 (1000:005d)"), "{:?}", found.warnings);
     assert!(found.to_yaml(&pc.observed()).contains("initrd_modules: []"));
 }
+
+#[test]
+fn a_computer_without_any_disk_is_told_where_to_look() {
+    let pc = Computer::new(INTEL);
+    assert!(said(&pc)[0].contains("no disk is seen") && said(&pc)[0].contains("\"VMD\""), "{:?}", said(&pc));
+    assert_eq!(said(&kinds::virtio()), [""; 0]);
+}

@@ -73,3 +73,21 @@ fn the_only_kernel_that_is_there_counts_where_the_running_one_has_no_modules() {
     let observed = pc.observed();
     assert_eq!((observed.kernel.release.as_deref(), observed.kernel.is_known()), (Some("6.1-old"), false));
 }
+
+#[test]
+fn what_modules_need_hard_and_soft_is_told() {
+    let pc = kinds::sata_desktop();
+    let all = ["ahci", "sd_mod", "usbhid", "xhci-pci", "hid-generic", "libahci", "t10-pi", "other"];
+    pc.kernel("6.1-x", &all.map(|name| (name, &[][..])), &[]);
+    let folder = "lib/modules/6.1-x";
+    let dep = std::fs::read_to_string(pc.path(format!("{folder}/modules.dep"))).unwrap();
+    pc.file(
+        format!("{folder}/modules.dep"),
+        dep.replace("ahci.ko:\nkernel/sd", "ahci.ko: kernel/libahci.ko\nkernel/sd"),
+    );
+    pc.file(format!("{folder}/modules.softdep"), "softdep sd_mod post: t10-pi\n");
+    let observed = pc.observed();
+    let found = pc.findings();
+    let needed = observed.kernel.needs(found.initrd_modules.keys().map(String::as_str));
+    assert_eq!(needed.iter().collect::<Vec<_>>(), ["libahci", "t10_pi"]);
+}

@@ -36,6 +36,11 @@ pub fn explain(observed: &Observed, found: &Findings) -> String {
         all.iter().map(row).collect()
     };
     section(&mut text, "Modules for the initrd", &["module", "because of"], &modules(&found.initrd_modules));
+    let needed = observed.kernel.needs(found.initrd_modules.keys().map(String::as_str));
+    if !needed.is_empty() {
+        let all = needed.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "  and what these need in this kernel: {}", one_line(&all));
+    }
     section(&mut text, "Modules to load at boot", &["module", "because"], &modules(&found.kernel_modules));
     let ways: Vec<Vec<String>> = observed.block.iter().chain(&observed.keyboards).map(way).collect();
     section(

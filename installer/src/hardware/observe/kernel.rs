@@ -77,6 +77,18 @@ impl Kernel {
         found.into_iter().map(str::to_string).collect()
     }
 
+    /// What modules need besides themselves: hard and soft dependencies, as far as they are modules of this kernel.
+    pub fn needs<'m>(&self, modules: impl IntoIterator<Item = &'m str>) -> BTreeSet<String> {
+        let Some(known) = &self.modules else { return BTreeSet::new() };
+        let asked: Vec<&str> = modules.into_iter().collect();
+        let files = known.closure(asked.iter().copied()).files;
+        let name = |file: &String| {
+            let file = file.rsplit('/').next().unwrap_or(file);
+            file.split('.').next().unwrap_or(file).replace('-', "_")
+        };
+        files.iter().map(name).filter(|name| !asked.contains(&name.as_str())).collect()
+    }
+
     /// The firmware that modules name, by module, as far as it was looked for.
     pub fn firmware(&self) -> &BTreeMap<String, NamedFirmware> {
         &self.firmware
@@ -147,6 +159,8 @@ fn texts(root: &Root, folder: &str) -> Texts {
     Texts {
         dep: read("modules.dep"),
         alias: read("modules.alias"),
+        softdep: read("modules.softdep"),
+        weakdep: read("modules.weakdep"),
         builtin: read("modules.builtin"),
         builtin_modinfo: read("modules.builtin.modinfo"),
         ..Texts::default()
