@@ -8,6 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use cairn_process::Tool;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -433,4 +434,28 @@ fn hardware_says_what_differs_from_a_file_as_diff_does() {
     let wrong = diff(&[]);
     assert_eq!(wrong.code, 3);
     assert!(wrong.err.contains("hw.yaml is no hardware file") && wrong.err.contains("hw.yaml:1:"), "{}", wrong.err);
+}
+
+/// As `nixos-generate-config --root`: the hardware of this computer, and what is mounted below a folder.
+#[test]
+fn hardware_of_a_system_that_is_mounted_has_its_file_systems_and_its_kernel() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("mnt")).unwrap();
+    let script = "mount -t tmpfs -o mode=0700 it mnt && mkdir -p mnt/home mnt/lib/modules/6.1-its mnt/etc && \
+                  mount -t tmpfs -o nosuid,size=5m its mnt/home && touch mnt/lib/modules/6.1-its/modules.dep && \
+                  \"$0\" hardware --root mnt --nix && echo ==== && \"$0\" hardware --root mnt --json";
+    let mounts = |script: &str| {
+        let tool = Tool::new("unshare", "util-linux", "have mounts of one's own").args(["-m", "sh", "-ec", script]);
+        tool.arg(env!("CARGO_BIN_EXE_cairn")).dir(folder.path()).output()
+    };
+    if mounts("mount -t tmpfs it mnt").is_err() {
+        return cairn_testkit::skip("needs root, for mounts");
+    }
+    let output = String::from_utf8(mounts(script).unwrap()).unwrap();
+    let (nix, json) = output.split_once("====").unwrap();
+    assert!(nix.contains("fileSystems.\"/\" =\n    { device = \"tmpfs\";"), "{nix}");
+    assert!(nix.contains("fileSystems.\"/home\" =") && nix.contains("\"nosuid\" \"size=5120k\""), "{nix}");
+    assert!(!nix.contains("mnt"), "{nix}");
+    let record: Value = serde_json::from_str(json).unwrap();
+    assert_eq!(record["kernel"]["release"], "6.1-its");
 }
