@@ -143,8 +143,8 @@ pub fn decide(observed: &Observed, found: &mut Findings) {
         }
     }
     for node in &observed.block {
-        let need = if is_medium_only(&node.name) { Need::Controller } else { Need::Disk };
-        all.node(node, need, &format!("disk {}", node.name), &observed.pin_controllers);
+        let (need, what) = role(&node.name);
+        all.node(node, need, &format!("{what} {}", node.name), &observed.pin_controllers);
     }
     for node in &observed.keyboards {
         all.node(node, Need::Keyboard, "keyboard", &observed.pin_controllers);
@@ -167,10 +167,15 @@ pub fn decide(observed: &Observed, found: &mut Findings) {
     virtualization(observed, found);
 }
 
-/// Drives of floppy disks and CDs, and card readers without a card: nothing is installed there, and no kernel is chosen for them.
-fn is_medium_only(name: &str) -> bool {
-    let begins = |word: &str| name.strip_prefix(word).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
-    ["fd", "sr", "mmc"].into_iter().any(begins)
+/// What a block device is by its name. In drives of floppy disks and CDs, and where no card is, nothing is installed: no kernel is
+/// chosen for them.
+fn role(name: &str) -> (Need, &'static str) {
+    let is = |word: &str| name.strip_prefix(word).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+    match () {
+        () if is("fd") || is("sr") => (Need::Controller, "drive"),
+        () if is("mmc") => (Need::Controller, "MMC host"),
+        () => (Need::Disk, "disk"),
+    }
 }
 
 fn pci(device: &PciDevice, observed: &Observed, all: &mut All) {
