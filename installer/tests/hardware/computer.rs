@@ -190,6 +190,12 @@ impl Computer {
         self.file(format!("{interface}/bInterfaceClass"), format!("{class}\n"));
         self.file(format!("{interface}/bInterfaceProtocol"), format!("{protocol}\n"));
         self.bind(interface, "usb", driver, Some(module));
+        // The device itself, and the hub that it is on.
+        for above in Path::new(interface).ancestors().skip(1).take(2) {
+            if fs::symlink_metadata(self.path(above).join("driver")).is_err() {
+                self.bind(above.to_str().unwrap(), "usb", "usb", Some("usbcore"));
+            }
+        }
         self.link(&format!("sys/bus/usb/devices/{}", interface.rsplit('/').next().unwrap()), interface);
     }
 

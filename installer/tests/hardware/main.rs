@@ -129,6 +129,24 @@ fn a_virtual_machine_whose_disk_the_default_kernel_does_not_reach_gets_another_k
     assert_eq!(kinds::vmware("vmw_pvscsi").findings().kernel_package, None);
 }
 
+/// What a virtual machine was installed from does not choose its kernel; a disk on USB does.
+#[test]
+fn a_stick_in_a_virtual_machine_chooses_no_kernel() {
+    let pc = kinds::virtio();
+    let usb = pc.driven("0000:00:14.0", "0x0c0330", ("0x1b36", "0x000d"), "xhci_hcd", "xhci_pci");
+    let interface = format!("{usb}/usb2/2-1/2-1:1.0");
+    pc.usb(&interface, "08", "50", "usb-storage", "usb_storage");
+    let disk = pc.scsi_disk("sda", &format!("{interface}/host6"));
+    pc.file(format!("{disk}/removable"), "1\n");
+    let found = pc.findings();
+    assert_eq!(found.kernel_package, None);
+    assert!(!found.initrd_modules.contains_key("usb_storage"));
+    pc.file(format!("{disk}/removable"), "0\n");
+    let found = pc.findings();
+    assert!(found.kernel_package.unwrap().reason.contains("no usb_storage, xhci_pci"));
+    assert!(!found.initrd_modules.contains_key("usbcore"), "each driver of a USB host depends on it");
+}
+
 #[test]
 fn a_virtual_machine_with_nothing_but_a_usb_keyboard_is_told() {
     let pc = kinds::hyper_v();

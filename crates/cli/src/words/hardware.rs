@@ -113,7 +113,9 @@ fn kernel(observed: &Observed) -> String {
 }
 
 fn way(node: &Node) -> Vec<String> {
-    let drivers: Vec<&str> = node.drivers.iter().map(Driver::name).collect();
+    let mut drivers: Vec<&str> = node.drivers.iter().map(Driver::name).collect();
+    // A hub on a hub.
+    drivers.dedup();
     let name = node.title.as_ref().map_or_else(|| node.name.clone(), |title| format!("{} ({title})", node.name));
     vec![name, drivers.join(" < "), node.behind.as_ref().map(|at| format!("PCI {at}")).unwrap_or_default()]
 }

@@ -41,6 +41,9 @@ const VIRTIO: [(u16, &str); 4] =
 /// Modules that work only together with others, which no path in sysfs and no dependency names. They are wanted where they are loaded.
 const COMPANIONS: [(&str, &[&str]); 1] = [("surface_hid", &["surface_aggregator_registry", "surface_aggregator_hub"])];
 
+/// Parts of a bus that every driver of a controller for it depends on: naming them says nothing.
+const OF_A_BUS: [&str; 1] = ["usbcore"];
+
 /// What the kernel for virtual machines, `linux-image-cloud-amd64`, has of that which disks and keyboards may want.
 const DEFAULT_KERNEL: [&str; 26] = [
     "BusLogic",
@@ -97,6 +100,7 @@ struct All {
 impl All {
     fn want(&mut self, driver: &Driver, need: Need, reason: &str) {
         match module_of(driver) {
+            Some(module) if OF_A_BUS.contains(&module) => {}
             Some(module) => self.module(module, need, reason),
             // Built in everywhere, as far as we know: no kernel of Debian has it as a module.
             None => drop(self.built_in.entry(driver.name().to_string()).or_default().insert(reason.to_string())),
@@ -143,7 +147,7 @@ pub fn decide(observed: &Observed, found: &mut Findings) {
         }
     }
     for node in &observed.block {
-        let (need, what) = role(&node.name);
+        let (need, what) = role(node);
         all.node(node, need, &format!("{what} {}", node.name), &observed.pin_controllers);
     }
     for node in &observed.keyboards {
@@ -167,13 +171,14 @@ pub fn decide(observed: &Observed, found: &mut Findings) {
     virtualization(observed, found);
 }
 
-/// What a block device is by its name. In drives of floppy disks and CDs, and where no card is, nothing is installed: no kernel is
-/// chosen for them.
-fn role(name: &str) -> (Need, &'static str) {
-    let is = |word: &str| name.strip_prefix(word).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+/// What a block device is. No kernel is chosen for drives of floppy disks and CDs, for what can be taken out, and for where no card
+/// is: a system is not installed there.
+fn role(node: &Node) -> (Need, &'static str) {
+    let is = |word: &str| node.name.strip_prefix(word).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
     match () {
         () if is("fd") || is("sr") => (Need::Controller, "drive"),
         () if is("mmc") => (Need::Controller, "MMC host"),
+        () if node.removable => (Need::Controller, "disk"),
         () => (Need::Disk, "disk"),
     }
 }
@@ -205,7 +210,8 @@ fn pci(device: &PciDevice, observed: &Observed, all: &mut All) {
 
 fn usb_role(interface: &UsbInterface) -> Option<(Need, &'static str)> {
     match (interface.class, interface.protocol) {
-        (0x08, _) => Some((Need::Disk, "storage")),
+        // It is the disk on it, if there is one, that has to be reached.
+        (0x08, _) => Some((Need::Controller, "storage")),
         (0x03, 0x01) => Some((Need::Keyboard, "keyboard")),
         _ => None,
     }

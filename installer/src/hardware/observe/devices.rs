@@ -67,6 +67,8 @@ pub struct Node {
     pub drivers: Vec<Driver>,
     /// The device on PCI that is nearest to it.
     pub behind: Option<String>,
+    /// It, or its medium, can be taken out.
+    pub removable: bool,
     /// It sits on I2C or SPI, or its controller is part of the processor: its interrupt comes through a pin controller.
     pub by_pin: bool,
 }
@@ -158,6 +160,7 @@ fn nodes(
         let node = Node {
             title: text(root, path.join("name")),
             behind: parts().find(|part| is_pci_address(part)).map(str::to_string),
+            removable: text(root, path.join("removable")).as_deref() == Some("1"),
             by_pin: parts().any(|part| on("i2c-", part) || on("spi", part))
                 || parts().any(|part| on("mmc", part)) && !parts().any(is_pci_address),
             name,
