@@ -401,7 +401,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__hardware)
-            opts="-o -q -h -V --output --root --quiet --help --version"
+            opts="-o -q -h -V --output --explain --json --nix --diff --root --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -423,6 +423,21 @@ _cairn() {
                     return 0
                     ;;
                 -o)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --diff)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"

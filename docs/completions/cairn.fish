@@ -40,7 +40,7 @@ complete -c cairn -n "__fish_cairn_needs_command" -f -a "upgrade" -d 'Make a new
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "rollback" -d 'Boot another generation from now on'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "gc" -d 'Remove what nothing refers to'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "boot" -d 'Look after the boot partition'
-complete -c cairn -n "__fish_cairn_needs_command" -f -a "hardware" -d 'Find out which drivers this computer needs, for a hardware file'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "hardware" -d 'Find out what this computer is and which drivers it needs'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "disks" -d 'List this computer\'s disks: what they are, what is on them, what uses it'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "install" -d 'Install a machine onto a disk'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "schema" -d 'Print the JSON Schema of machine files, for editors'
@@ -159,7 +159,11 @@ complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcom
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from good" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand boot; and __fish_seen_subcommand_from good" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s o -l output -d 'Write the file instead of printing it; the seed of one that exists is kept' -r -F
-complete -c cairn -n "__fish_cairn_using_subcommand hardware" -l root -d 'Look at the `sys` and `proc` below this folder' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand hardware" -l diff -d 'Say what differs from this hardware file; exits 0 if nothing does, and 1 if something does' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand hardware" -l root -d 'Look at the `sys` and `proc` below this folder; or, where a system is mounted, at this computer with that system\'s kernel and file systems' -r -f -a "(__fish_complete_directories)"
+complete -c cairn -n "__fish_cairn_using_subcommand hardware" -l explain -d 'Say what this computer is, and why each line is there'
+complete -c cairn -n "__fish_cairn_using_subcommand hardware" -l json -d 'Print one JSON object: all that is known; with `--diff`, `same` and the list `differences`'
+complete -c cairn -n "__fish_cairn_using_subcommand hardware" -l nix -d 'NixOS\'s `hardware-configuration.nix` instead, with what is mounted'
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand hardware" -s V -l version -d 'Print version'

@@ -17,6 +17,7 @@ mod usage;
 
 use std::path::Path;
 
+use cairn_root::Root;
 use serde::Serialize;
 
 use crate::hardware::{ObserveError, open};
@@ -24,6 +25,7 @@ use crate::hardware::{ObserveError, open};
 pub use contents::{Contents, Signature};
 pub use facts::type_words;
 pub use hidden::hidden;
+pub(crate) use hidden::hidden_at;
 pub use identity::{Identity, name_of};
 pub use select::{Candidate, Obstacle, Selector, SelectorError, Unselected, Wish, candidates};
 pub use stack::Stack;
@@ -128,7 +130,11 @@ pub enum Kind {
 /// # Errors
 /// See [`ObserveError`]. A device that vanishes while it is looked at is no error.
 pub fn look(root: &Path) -> Result<Vec<Device>, ObserveError> {
-    let root = &open(root)?;
+    look_at(&open(root)?)
+}
+
+/// The same, where the folder is open.
+pub(crate) fn look_at(root: &Root) -> Result<Vec<Device>, ObserveError> {
     let mut devices = sysfs::devices(root)?;
     let uses = usage::Uses::read(root);
     let names = identity::Names::read(root);

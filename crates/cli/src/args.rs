@@ -118,9 +118,10 @@ pub enum Command {
     Gc(GcArgs),
     /// Look after the boot partition.
     Boot(BootArgs),
-    /// Find out which drivers this computer needs, for a hardware file.
+    /// Find out what this computer is and which drivers it needs.
     ///
-    /// Reads /sys and prints YAML; needs no privilege. A machine file includes the
+    /// Reads /sys and /proc and prints a hardware file, as YAML; needs no privilege,
+    /// and as root it sees what is in the disks too. A machine file includes the
     /// result by `hardware: hardware.yaml`.
     Hardware(HardwareArgs),
     /// List this computer's disks: what they are, what is on them, what uses it.
@@ -162,7 +163,7 @@ impl Command {
     pub fn output(&self) -> Output {
         let of = |json| Output { json, events: false };
         match self {
-            Command::Init(_) | Command::Run(_) | Command::Hardware(_) => Output::default(),
+            Command::Init(_) | Command::Run(_) => Output::default(),
             Command::Schema(_) | Command::GenerateDocs(_) => Output::default(),
             Command::Build(args) => Output { json: args.json, events: args.json },
             Command::Check(args) => of(args.json),
@@ -172,6 +173,7 @@ impl Command {
             Command::Generations(args) => of(args.json),
             Command::Disks(args) => of(args.json),
             Command::Install(args) => of(args.json),
+            Command::Hardware(args) => of(args.json),
             Command::Diff(args) => of(args.json),
             Command::Upgrade(args) => of(args.json),
             Command::Rollback(args) => of(args.json),
@@ -528,7 +530,22 @@ pub struct HardwareArgs {
     /// kept.
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// Look at the `sys` and `proc` below this folder.
+    /// Say what this computer is, and why each line is there.
+    #[arg(long, conflicts_with_all = ["output", "json", "nix", "diff"])]
+    pub explain: bool,
+    /// Print one JSON object: all that is known; with `--diff`, `same` and the
+    /// list `differences`.
+    #[arg(long, conflicts_with_all = ["output", "nix"])]
+    pub json: bool,
+    /// NixOS's `hardware-configuration.nix` instead, with what is mounted.
+    #[arg(long, conflicts_with = "diff")]
+    pub nix: bool,
+    /// Say what differs from this hardware file; exits 0 if nothing does, and
+    /// 1 if something does.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "output")]
+    pub diff: Option<PathBuf>,
+    /// Look at the `sys` and `proc` below this folder; or, where a system is
+    /// mounted, at this computer with that system's kernel and file systems.
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
     pub root: PathBuf,
 }

@@ -88,7 +88,7 @@ fn run(command: Command, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Boot(args) => commands::boot::run(args, ui),
         Command::Generations(args) => commands::generations::run(&args, ui),
         Command::Diff(args) => commands::diff::run(&args, ui),
-        Command::Hardware(args) => commands::hardware::run(args, ui),
+        Command::Hardware(args) => commands::hardware::run(&args, ui),
         Command::Disks(args) => commands::disks::run(&args, ui),
         Command::Install(args) => commands::install::run(args, ui),
         Command::Schema(args) => commands::schema::run(args, ui),

@@ -8,6 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use cairn_process::Tool;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -349,4 +350,112 @@ fn hardware_prints_a_hardware_file_and_keeps_the_seed_of_one_it_replaces() {
     let ran = run(folder.path(), &["hardware", "--root", "nowhere"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("nowhere/sys"), "{}", ran.err);
+}
+
+/// A computer with one NVMe disk, of a virtual machine.
+fn record(folder: &Path) {
+    use std::os::unix::fs::symlink;
+    let device = "pc/sys/devices/pci0000:00/0000:00:04.0";
+    for (path, text) in [
+        ("class", "0x010802\n"),
+        ("vendor", "0x1b36\n"),
+        ("device", "0x0010\n"),
+        ("nvme/nvme0/nvme0n1/size", "2097152\n"),
+        ("nvme/nvme0/nvme0n1/dev", "259:0\n"),
+    ] {
+        let path = format!("{device}/{path}");
+        fs::create_dir_all(folder.join(&path).parent().unwrap()).unwrap();
+        write(folder, &path, text);
+    }
+    fs::create_dir_all(folder.join("pc/proc")).unwrap();
+    write(folder, "pc/proc/cpuinfo", "flags\t: vmx hypervisor\n");
+    for made in ["pc/sys/bus/pci/devices", "pc/sys/bus/pci/drivers/nvme", "pc/sys/class/block", "pc/sys/module/nvme"] {
+        fs::create_dir_all(folder.join(made)).unwrap();
+    }
+    for (target, link) in [
+        ("../../../devices/pci0000:00/0000:00:04.0", "bus/pci/devices/0000:00:04.0"),
+        ("../../../bus/pci/drivers/nvme", "devices/pci0000:00/0000:00:04.0/driver"),
+        ("../../../../module/nvme", "bus/pci/drivers/nvme/module"),
+        ("../../devices/pci0000:00/0000:00:04.0/nvme/nvme0/nvme0n1", "class/block/nvme0n1"),
+    ] {
+        symlink(target, folder.join("pc/sys").join(link)).unwrap();
+    }
+}
+
+#[test]
+fn hardware_explains_itself_and_speaks_json_and_nix() {
+    let folder = folder();
+    record(folder.path());
+    let ran = run(folder.path(), &["hardware", "--root", "pc", "--explain"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for words in [
+        "nvme0n1: 1G, nvme, sectors of 512 bytes\n",
+        "\n  nvme    PCI 0000:00:04.0, storage; disk nvme0n1\n",
+        "no kernel was found",
+    ] {
+        assert!(ran.out.contains(words), "no {words:?} in {}", ran.out);
+    }
+    let ran = run(folder.path(), &["hardware", "--root", "pc", "--json"]);
+    let record: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(record["initrd_modules"][0]["name"], "nvme");
+    assert_eq!(record["initrd_modules"][0]["state"], "unknown");
+    assert_eq!(record["kernel_modules"][0]["name"], "kvm_intel");
+    let ran = run(folder.path(), &["hardware", "--root", "pc", "--nix", "-o", "hw.nix"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "hw.nix\n"), "{}", ran.err);
+    let text = fs::read_to_string(folder.path().join("hw.nix")).unwrap();
+    assert!(text.contains("boot.initrd.availableKernelModules = [ \"nvme\" ];"), "{text}");
+    for two in [["--json", "--nix"], ["--explain", "--json"], ["--nix", "--explain"]] {
+        assert_eq!(run(folder.path(), &[&["hardware"][..], &two].concat()).code, 2, "{two:?}");
+    }
+}
+
+#[test]
+fn hardware_says_what_differs_from_a_file_as_diff_does() {
+    let folder = folder();
+    record(folder.path());
+    let diff = |more: &[&str]| run(folder.path(), &[&["hardware", "--root", "pc", "--diff", "hw.yaml"], more].concat());
+    let missing = diff(&[]);
+    assert_eq!(missing.code, 3, "{}", missing.err);
+    assert!(missing.err.contains("hw.yaml is not there"), "{}", missing.err);
+    run(folder.path(), &["hardware", "--root", "pc", "-o", "hw.yaml"]);
+    let same = diff(&[]);
+    assert_eq!((same.code, same.out.as_str()), (0, ""), "{}", same.err);
+    write(folder.path(), "hw.yaml", "version: 1\ninitrd_modules: [ahci]\nkernel_modules: [kvm-intel]\n");
+    let other = diff(&[]);
+    assert_eq!(other.code, 1, "{}", other.err);
+    assert_eq!(
+        other.out,
+        "+ initrd_modules  nvme  PCI 0000:00:04.0, storage; disk nvme0n1\n\
+         - initrd_modules  ahci  nothing here asks for it now\n"
+    );
+    let json: serde_json::Value = serde_json::from_str(&diff(&["--json"]).out).unwrap();
+    assert_eq!((&json["same"], &json["differences"][0]["side"]), (&false.into(), &"new".into()));
+    write(folder.path(), "hw.yaml", "initrd_modules: {}\n");
+    let wrong = diff(&[]);
+    assert_eq!(wrong.code, 3);
+    assert!(wrong.err.contains("hw.yaml is no hardware file") && wrong.err.contains("hw.yaml:1:"), "{}", wrong.err);
+}
+
+/// As `nixos-generate-config --root`: the hardware of this computer, and what is mounted below a folder.
+#[test]
+fn hardware_of_a_system_that_is_mounted_has_its_file_systems_and_its_kernel() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("mnt")).unwrap();
+    let script = "mount -t tmpfs -o mode=0700 it mnt && mkdir -p mnt/home mnt/lib/modules/6.1-its mnt/etc && \
+                  mount -t tmpfs -o nosuid,size=5m its mnt/home && touch mnt/lib/modules/6.1-its/modules.dep && \
+                  \"$0\" hardware --root mnt --nix && echo ==== && \"$0\" hardware --root mnt --json";
+    let mounts = |script: &str| {
+        let tool = Tool::new("unshare", "util-linux", "have mounts of one's own").args(["-m", "sh", "-ec", script]);
+        tool.arg(env!("CARGO_BIN_EXE_cairn")).dir(folder.path()).output()
+    };
+    if mounts("mount -t tmpfs it mnt").is_err() {
+        return cairn_testkit::skip("needs root, for mounts");
+    }
+    let output = String::from_utf8(mounts(script).unwrap()).unwrap();
+    let (nix, json) = output.split_once("====").unwrap();
+    assert!(nix.contains("fileSystems.\"/\" =\n    { device = \"tmpfs\";"), "{nix}");
+    assert!(nix.contains("fileSystems.\"/home\" =") && nix.contains("\"nosuid\" \"size=5120k\""), "{nix}");
+    assert!(!nix.contains("mnt"), "{nix}");
+    let record: Value = serde_json::from_str(json).unwrap();
+    assert_eq!(record["kernel"]["release"], "6.1-its");
 }

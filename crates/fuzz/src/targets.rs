@@ -1,6 +1,7 @@
 //! The readers that get a stranger's bytes.
 
 mod boot;
+mod computers;
 mod disks;
 mod helper;
 mod images;
@@ -61,6 +62,7 @@ pub const TARGETS: &[Target] = &[
     programs::ELF,
     programs::MODULES,
     programs::NAMED_FILE,
+    computers::COMPUTER,
 ];
 
 /// The one of this name.

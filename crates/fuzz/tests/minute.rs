@@ -90,4 +90,5 @@ readers! {
     elf: "elf",
     kernel_modules: "kernel-modules",
     named_file: "named-file",
+    computer: "computer",
 }

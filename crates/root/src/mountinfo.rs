@@ -18,10 +18,14 @@ pub struct Mount {
     pub root: PathBuf,
     /// Where.
     pub point: PathBuf,
+    /// What was asked of this mount: `rw,noatime`.
+    pub options: String,
     /// The type of its file system.
     pub kind: String,
     /// What was mounted: a device's name, or any word.
     pub source: PathBuf,
+    /// What was asked of the file system itself: `rw,subvol=/root`.
+    pub super_options: String,
 }
 
 impl Mount {
@@ -30,11 +34,14 @@ impl Mount {
         let mut words = line.split(|byte| *byte == b' ');
         let mut number = || std::str::from_utf8(words.next()?).ok()?.parse().ok();
         let (id, parent) = (number()?, number()?);
-        let device = String::from_utf8_lossy(words.next()?).into_owned();
+        let device = text(words.next()?);
         let (root, point) = (unescape(words.next()?), unescape(words.next()?));
+        let options = text(words.next()?);
         let mut last = words.skip_while(|word| *word != b"-").skip(1);
-        let kind = String::from_utf8_lossy(last.next()?).into_owned();
-        Some(Mount { id, parent, device, root, point, kind, source: unescape(last.next()?) })
+        let kind = text(last.next()?);
+        let source = unescape(last.next()?);
+        let super_options = last.next().map(text).unwrap_or_default();
+        Some(Mount { id, parent, device, root, point, options, kind, source, super_options })
     }
 
     /// All that this thread sees, which may not be what its process sees.
@@ -49,6 +56,10 @@ impl Mount {
     pub fn file() -> &'static Path {
         Path::new("/proc/thread-self/mountinfo")
     }
+}
+
+fn text(word: &[u8]) -> String {
+    unescape(word).to_string_lossy().into_owned()
 }
 
 /// Undoes the kernel's `\040` for a blank, and so on.
@@ -82,6 +93,7 @@ mod tests {
         assert_eq!((mount.id, mount.parent, mount.device.as_str()), (36, 35, "98:0"));
         assert_eq!((mount.root.as_path(), mount.point.as_path()), (Path::new("/sub"), Path::new("/mnt/my disk")));
         assert_eq!((mount.kind.as_str(), mount.source.as_path()), ("btrfs", Path::new("/dev/vda2")));
+        assert_eq!((mount.options.as_str(), mount.super_options.as_str()), ("rw,noatime", "rw,errors=continue"));
         assert!(Mount::parse(b"").is_none() && Mount::parse(b"1 2 3").is_none());
         assert_eq!(unescape(br"a\134b\"), Path::new(r"a\b\"));
         assert_eq!(unescape(b"a101"), Path::new("a101"));

@@ -1,89 +1,60 @@
-//! Disks that are in the computer and cannot be seen, and what helps: the controllers tell.
+//! Disks that are in the computer and cannot be seen or used, and what helps: controllers and drives tell.
 
-use std::path::{Path, PathBuf};
+mod controllers;
+mod drives;
+
+use std::path::Path;
 
 use cairn_root::Root;
 
-const DEVICES: &str = "sys/bus/pci/devices";
+use super::{Device, Kind};
+use crate::hardware::{Kernel, NamedFirmware};
+
 const MOST: u64 = 64 << 10;
 
-/// PCI's base class of mass storage, and of it RAID controllers.
-const STORAGE: u32 = 0x01;
-const RAID: u32 = 0x0104;
-const INTEL: u32 = 0x8086;
-/// Intel's Volume Management Device (`drivers/pci/controller/vmd.c`): NVMe disks hang on it instead of on PCI itself.
-const VMD: [u32; 10] = [0x201d, 0x28c0, 0x467f, 0x4c3d, 0xa77f, 0x7d0b, 0xad0b, 0x9a0b, 0xb60b, 0xb06f];
+/// The modules that a device could be driven by, by what it calls itself, with the firmware that each names.
+type DriversOf<'k> = dyn FnMut(&str) -> Vec<(String, NamedFirmware)> + 'k;
 
-/// What is odd about the storage controllers of the computer that `root` shows: a sentence each, with what to do.
-pub fn hidden(root: &Path) -> Vec<String> {
+/// Where nothing else says why there is none.
+const NO_DISK: &str = "no disk is seen, and no controller says why: see whether the firmware's setup lists it; there, look for \
+     \"SATA\", \"NVMe\", \"VMD\" and \"RAID\", and switch on what is off; or the controller is one for which this kernel has no driver";
+
+/// What is odd about the storage controllers and the drives of the computer that `root` shows: a sentence each, with what to do.
+pub fn hidden(root: &Path, devices: &[Device]) -> Vec<String> {
     let Ok(root) = Root::open(root) else { return Vec::new() };
-    let names = root.names(DEVICES).ok().flatten().unwrap_or_default();
-    let mut names: Vec<String> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
-    names.sort();
-    names.iter().filter_map(|name| controller(&root, name)).collect()
+    // Only a controller without a driver asks for the kernel's modules.
+    let mut kernel = None;
+    all(&root, devices, &mut |alias| drivers(kernel.get_or_insert_with(|| Kernel::read(&root)), &root, alias))
 }
 
-fn controller(root: &Root, address: &str) -> Option<String> {
-    let device = Path::new(DEVICES).join(address);
-    let number = |name: &str| {
-        let text = root.read_text(device.join(name), MOST).ok()??;
-        let text = text.trim();
-        text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |hex| u32::from_str_radix(hex, 16).ok())
-    };
-    let (class, vendor, model) = (number("class")?, number("vendor")?, number("device")?);
-    if let Some(count @ 1..) = number("remapped_nvme") {
-        let disks = if count == 1 { "one NVMe disk is".into() } else { format!("{count} NVMe disks are") };
-        return Some(format!(
-            "{disks} hidden behind the SATA controller at {address} (Intel RST): in the firmware's setup, look for \"SATA mode\", \
-             \"Intel RST\" or \"RAID\" and choose AHCI. A Windows on that disk does not start any more after that, unless it was made \
-             ready for it"
-        ));
-    }
-    let driver = root.link(device.join("driver")).ok().flatten();
-    if vendor == INTEL && VMD.contains(&model) {
-        return driver.is_none().then(|| {
-            format!(
-                "NVMe disks may be hidden behind Intel VMD at {address}, for which this system has no driver (vmd): load it, or in the \
-                 firmware's setup look for \"VMD\" or \"Volume Management Device\" and switch it off. A Windows on such a disk does not \
-                 start any more after that, unless it was made ready for it"
-            )
-        });
-    }
-    if class >> 16 != STORAGE {
-        return None;
-    }
-    if driver.is_none() {
-        return Some(format!(
-            "the storage controller at {address} ({vendor:04x}:{model:04x}) has no driver: disks on it cannot be seen. Its driver, or \
-             firmware that the driver asks for (`dmesg` says so), is not in this system"
-        ));
-    }
-    let empty = class >> 8 == RAID && !has_disks(root, &device, 0);
-    empty.then(|| {
-        format!(
-            "the RAID controller at {address} ({vendor:04x}:{model:04x}) shows no disk: make a volume in its own setup, or let it pass its \
-             disks on (\"HBA\", \"IT\" or \"JBOD\" mode)"
-        )
-    })
+/// The same, where the kernel has been read; its modules and firmware are `system`'s.
+pub(crate) fn hidden_at(root: &Root, devices: &[Device], kernel: &mut Kernel, system: &Root) -> Vec<String> {
+    all(root, devices, &mut |alias| drivers(kernel, system, alias))
 }
 
-/// Whether there is a block device below a controller.
-fn has_disks(root: &Root, folder: &Path, depth: usize) -> bool {
-    // host0/target0:0:0/0:0:0:0/block/sda, with a port or an expander on the way; nvme/nvme0/nvme0n1.
-    const DEEPEST: usize = 10;
-    let Some(real) = root.inside(folder).ok().flatten() else { return false };
-    let names = real.names("").ok().flatten().unwrap_or_default();
-    let mut below: Vec<PathBuf> = Vec::new();
-    for name in names {
-        let Ok(Some(meta)) = real.link_metadata(&name) else { continue };
-        if meta.is_dir() {
-            if name == "block"
-                || real.metadata(Path::new(&name).join("queue/logical_block_size")).ok().flatten().is_some()
-            {
-                return true;
-            }
-            below.push(folder.join(name));
-        }
+fn all(root: &Root, devices: &[Device], drivers: &mut DriversOf<'_>) -> Vec<String> {
+    let mut all = controllers::odd(root, drivers);
+    all.extend(drives::odd(root, devices));
+    if all.is_empty() && !devices.iter().any(|device| device.kind == Kind::Disk) {
+        all.push(NO_DISK.into());
     }
-    depth < DEEPEST && below.iter().any(|one| has_disks(root, one, depth + 1))
+    all
+}
+
+fn drivers(kernel: &mut Kernel, system: &Root, alias: &str) -> Vec<(String, NamedFirmware)> {
+    let modules = kernel.for_device(alias).into_iter();
+    modules.map(|module| (module.clone(), kernel.firmware_of(system, &module))).collect()
+}
+
+/// What a file of sysfs says, without the blanks around it.
+fn text(root: &Root, path: impl AsRef<Path>) -> Option<String> {
+    let bytes = root.read(path, MOST).ok()??;
+    let text = String::from_utf8_lossy(&bytes).trim().to_string();
+    (!text.is_empty()).then_some(text)
+}
+
+/// The names in a folder, sorted.
+fn names(root: &Root, folder: impl AsRef<Path>) -> Vec<String> {
+    let names = root.names(folder).ok().flatten().unwrap_or_default();
+    names.into_iter().filter_map(|name| name.into_string().ok()).collect()
 }

@@ -1,18 +1,27 @@
 //! Reading `/sys` and `/proc`: facts in, no decisions.
 
+mod devices;
+mod kernel;
+mod machine;
+mod mounts;
+mod sysfs;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use cairn_machine::model::Architecture;
 use cairn_root::Root;
 
-/// A file of sysfs has a page at most.
-const MOST_ATTRIBUTE: u64 = 64 << 10;
-/// Thousands of processors.
-const MOST_PROCESSORS: u64 = 64 << 20;
+use crate::disks::{self, Device};
+
+pub use devices::{Driver, Node, PciDevice, UsbInterface};
+pub use kernel::{Kernel, NamedFirmware};
+pub use machine::{Console, FirmwareKind, Machine, Platform, Processor};
+pub use mounts::{FileSystems, Swap};
 
 /// What was seen. All lists are sorted by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Observed {
     /// The architecture that this program runs on, where Cairn knows it.
     pub architecture: Option<Architecture>,
@@ -20,60 +29,33 @@ pub struct Observed {
     pub pci: Vec<PciDevice>,
     /// Interfaces of USB devices.
     pub usb: Vec<UsbInterface>,
-    /// Block devices with hardware behind them.
+    /// Whole disks with hardware behind them, and hosts of memory cards.
     pub block: Vec<Node>,
     /// Keyboards.
     pub keyboards: Vec<Node>,
-    /// The processor says that it is a virtual one.
-    pub virtual_machine: bool,
-    /// The processor's maker, such as `GenuineIntel`.
-    pub cpu_vendor: Option<String>,
+    /// The drivers of pin controllers: the interrupts of what sits on I2C and SPI come through them.
+    pub pin_controllers: Vec<Driver>,
+    /// Modules that are loaded.
+    pub loaded: BTreeSet<String>,
+    /// Network interfaces with hardware behind them.
+    pub interfaces: Vec<String>,
+    /// The processor, the memory, the firmware.
+    pub machine: Machine,
+    /// The kernel whose modules are there.
+    pub kernel: Kernel,
+    /// Block devices, with what is in them.
+    pub devices: Vec<Device>,
+    /// What is mounted, and swap.
+    pub file_systems: FileSystems,
+    /// Disks that are there and cannot be seen or used: a sentence each.
+    pub hidden: Vec<String>,
 }
 
-/// The driver that is bound to a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Driver {
-    /// It is in this module.
-    Module(String),
-    /// It is built into the running kernel; this is the driver's own name, which need not be the module's.
-    BuiltIn(String),
-}
-
-/// A device on PCI.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PciDevice {
-    /// Domain, bus, device, function: `0000:00:1f.2`.
-    pub address: String,
-    /// Class, subclass, programming interface: 24 bits.
-    pub class: u32,
-    /// The maker's number.
-    pub vendor: u16,
-    /// The device's number.
-    pub device: u16,
-    /// The driver, if one is bound.
-    pub driver: Option<Driver>,
-}
-
-/// An interface of a USB device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsbInterface {
-    /// Bus, ports, configuration, interface: `1-2:1.0`.
-    pub name: String,
-    /// `bInterfaceClass`.
-    pub class: u8,
-    /// `bInterfaceProtocol`.
-    pub protocol: u8,
-    /// The driver, if one is bound.
-    pub driver: Option<Driver>,
-}
-
-/// A device that the initrd must reach, with all drivers on the way to it, nearest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// The kernel's name: `sda`, `input3`.
-    pub name: String,
-    /// The drivers.
-    pub drivers: Vec<Driver>,
+impl Observed {
+    /// Graphics cards.
+    pub fn graphics(&self) -> impl Iterator<Item = &PciDevice> {
+        self.pci.iter().filter(|device| device.class >> 16 == 0x03)
+    }
 }
 
 /// Why nothing could be seen.
@@ -93,33 +75,58 @@ pub enum ObserveError {
     },
 }
 
-/// Looks at `sys` and `proc` below `root`; `/` is this computer. Reads only; needs no privilege.
+/// Looks at a computer. Reads only; needs no privilege.
+///
+/// `root` is one of three: `/`, this computer; a folder with a `sys` and `proc` of its own, the record of one; or a place where a
+/// system is mounted, whose hardware is then this computer's, whose kernel is the one in there, and whose file systems are those
+/// mounted there.
 ///
 /// # Errors
 /// See [`ObserveError`]. A device that vanishes while it is looked at is no error.
 pub fn observe(root: &Path) -> Result<Observed, ObserveError> {
-    let root = &open(root)?;
-    let read = |source| ObserveError::Read { path: root.shown("sys/devices"), source };
+    let system = open(root)?;
+    if mounts::holds_a_system(&system) {
+        return look(&open(Path::new("/"))?, &system);
+    }
+    look(&system, &system)
+}
+
+/// `computer` has the `sys` and `proc`, `system` the kernel and the host's number.
+fn look(computer: &Root, system: &Root) -> Result<Observed, ObserveError> {
+    let read = |source| ObserveError::Read { path: computer.shown("sys/devices"), source };
     // Device paths are compared with this one, so it must be what the links resolve to.
-    let Some(devices) = root.inside("sys/devices").map_err(read)? else {
-        return Err(ObserveError::NoSys(root.shown("sys")));
+    let Some(devices) = computer.inside("sys/devices").map_err(read)? else {
+        return Err(ObserveError::NoSys(computer.shown("sys")));
     };
-    let cpu = text(root, "proc/cpuinfo", MOST_PROCESSORS).unwrap_or_default();
-    let mut block = nodes(root, "sys/class/block", devices.path(), |_, _| true)?;
-    block.extend(nodes(root, "sys/class/mmc_host", devices.path(), |_, _| true)?);
-    Ok(Observed {
+    let mut observed = Observed {
         architecture: match std::env::consts::ARCH {
             "x86_64" => Some(Architecture::X86_64),
             _ => None,
         },
-        pci: pci(root, "sys/bus/pci/devices")?,
-        usb: usb(root, "sys/bus/usb/devices")?,
-        block,
-        keyboards: nodes(root, "sys/class/input", devices.path(), is_keyboard)?,
-        virtual_machine: cpu_field(&cpu, "flags")
-            .is_some_and(|f| f.split_ascii_whitespace().any(|f| f == "hypervisor")),
-        cpu_vendor: cpu_field(&cpu, "vendor_id").map(str::to_string),
-    })
+        pci: devices::pci(computer)?,
+        usb: devices::usb(computer)?,
+        block: devices::disks(computer, devices.path())?,
+        keyboards: devices::keyboards(computer, devices.path())?,
+        pin_controllers: devices::pin_controllers(computer)?,
+        loaded: devices::loaded(computer)?,
+        interfaces: devices::interfaces(computer)?,
+        machine: machine::read(computer),
+        kernel: Kernel::read(system),
+        devices: devices_of(computer)?,
+        file_systems: mounts::read(computer, system),
+        hidden: Vec::new(),
+    };
+    observed.kernel.read_firmware(system, &observed.pci, [&observed.block, &observed.keyboards]);
+    observed.hidden = disks::hidden_at(computer, &observed.devices, &mut observed.kernel, system);
+    Ok(observed)
+}
+
+/// A record may have no block devices at all.
+fn devices_of(computer: &Root) -> Result<Vec<Device>, ObserveError> {
+    match disks::look_at(computer) {
+        Err(ObserveError::NoSys(_)) => Ok(Vec::new()),
+        other => other,
+    }
 }
 
 /// Opens the computer that a folder shows.
@@ -130,95 +137,4 @@ pub(crate) fn open(root: &Path) -> Result<Root, ObserveError> {
         }
         other => other.map_err(|source| ObserveError::Read { path: root.to_path_buf(), source }),
     }
-}
-
-fn pci(root: &Root, folder: &str) -> Result<Vec<PciDevice>, ObserveError> {
-    let device = |(name, path): (String, PathBuf)| {
-        Some(PciDevice {
-            address: name,
-            class: hex(root, &path.join("class"))?,
-            vendor: u16::try_from(hex(root, &path.join("vendor"))?).ok()?,
-            device: u16::try_from(hex(root, &path.join("device"))?).ok()?,
-            driver: driver(root, &path),
-        })
-    };
-    Ok(list(root, folder)?.into_iter().filter_map(device).collect())
-}
-
-fn usb(root: &Root, folder: &str) -> Result<Vec<UsbInterface>, ObserveError> {
-    let interface = |(name, path): (String, PathBuf)| {
-        Some(UsbInterface {
-            name,
-            class: u8::try_from(hex(root, &path.join("bInterfaceClass"))?).ok()?,
-            protocol: u8::try_from(hex(root, &path.join("bInterfaceProtocol"))?).ok()?,
-            driver: driver(root, &path),
-        })
-    };
-    Ok(list(root, folder)?.into_iter().filter_map(interface).collect())
-}
-
-/// The devices of a class that pass, with the drivers along their paths. Devices without any driver (loop devices,
-/// device mapper, the speaker) are left out.
-fn nodes(
-    root: &Root,
-    folder: &str,
-    devices: &Path,
-    wanted: fn(&Root, &Path) -> bool,
-) -> Result<Vec<Node>, ObserveError> {
-    let node = |(name, path): (String, PathBuf)| {
-        let real = root.inside(&path).ok().flatten().filter(|_| wanted(root, &path))?;
-        let on_the_way = real.path().ancestors().take_while(|p| p.starts_with(devices) && *p != devices);
-        let drivers: Vec<Driver> =
-            on_the_way.filter_map(|path| driver(root, path.strip_prefix(root.path()).ok()?)).collect();
-        (!drivers.is_empty()).then_some(Node { name, drivers })
-    };
-    Ok(list(root, folder)?.into_iter().filter_map(node).collect())
-}
-
-/// What a folder holds, sorted; a folder that is not there holds nothing.
-fn list(root: &Root, folder: &str) -> Result<Vec<(String, PathBuf)>, ObserveError> {
-    let names = root.names(folder).map_err(|source| ObserveError::Read { path: root.shown(folder), source })?;
-    let path = |name: std::ffi::OsString| (name.to_string_lossy().into_owned(), Path::new(folder).join(name));
-    Ok(names.unwrap_or_default().into_iter().map(path).collect())
-}
-
-fn driver(root: &Root, device: &Path) -> Option<Driver> {
-    let bound = device.join("driver");
-    let own = last_part(&root.link(&bound).ok()??)?;
-    Some(match root.link(bound.join("module")).ok().flatten().and_then(|m| last_part(&m)) {
-        Some(module) => Driver::Module(module),
-        None => Driver::BuiltIn(own),
-    })
-}
-
-fn last_part(path: &Path) -> Option<String> {
-    path.file_name().map(|n| n.to_string_lossy().into_owned())
-}
-
-/// A file's text; what cannot be read says nothing.
-fn text(root: &Root, path: impl AsRef<Path>, most: u64) -> Option<String> {
-    root.read_text(path, most).ok().flatten()
-}
-
-/// udev's rule: all keys from Escape to S. Power buttons and remote controls have fewer.
-fn is_keyboard(root: &Root, input: &Path) -> bool {
-    const LETTERS: u64 = 0xffff_fffe;
-    text(root, input.join("capabilities/key"), MOST_ATTRIBUTE)
-        .and_then(|words| u64::from_str_radix(words.split_ascii_whitespace().next_back()?, 16).ok())
-        .is_some_and(|low| low & LETTERS == LETTERS)
-}
-
-/// A file with one number in hex, with or without `0x`.
-fn hex(root: &Root, path: &Path) -> Option<u32> {
-    let text = text(root, path, MOST_ATTRIBUTE)?;
-    let text = text.trim();
-    u32::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
-}
-
-/// The first processor's value of a field in /proc/cpuinfo.
-fn cpu_field<'a>(cpuinfo: &'a str, field: &str) -> Option<&'a str> {
-    cpuinfo.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        (name.trim() == field).then(|| value.trim())
-    })
 }

@@ -11,7 +11,7 @@ use cairn_machine::{Checked, SourceFile, check_hardware};
 use cairn_make::MachineFile;
 use uuid::Uuid;
 
-use crate::hardware::{findings, observe};
+use crate::hardware::{Findings, findings, observe};
 
 /// What a machine file without a hardware file gets: under this name, beside it.
 const HARDWARE: &str = "hardware.yaml";
@@ -33,18 +33,24 @@ impl Texts {
     }
 }
 
-/// The texts for a machine that is installed from a file. `here`: on this computer, of whose hardware a file is made if there is none.
+/// The texts for a machine that is installed from a file, and what to know about its hardware. `here`: on this computer, of whose
+/// hardware a file is made if there is none.
 ///
 /// # Errors
 /// What is wrong with the files, and what looking at the hardware meets.
-pub fn texts(path: &Path, here: bool) -> anyhow::Result<Texts> {
+pub fn texts(path: &Path, here: bool) -> anyhow::Result<(Texts, Vec<String>)> {
     let file: MachineFile = path.into();
     let checked = file.load()?;
-    let mut texts = Texts::default();
+    let (mut texts, mut notes) = (Texts::default(), Vec::new());
     let named = checked.machine.hardware.as_deref().filter(|name| !name.is_empty());
     let mut hardware = match named {
         Some(name) => text(file.hardware(name).with_context(|| format!("reading {name}"))?)?,
-        None if here => findings(&observe(Path::new("/")).context("looking at this computer")?).to_yaml(),
+        None if here => {
+            let observed = observe(Path::new("/")).context("looking at this computer")?;
+            let found = findings(&observed);
+            notes = advice(&found, &checked);
+            found.to_yaml(&observed)
+        }
         None => "version: 1\n".to_string(),
     };
     if named.is_none() {
@@ -61,7 +67,18 @@ pub fn texts(path: &Path, here: bool) -> anyhow::Result<Texts> {
     }
     // A machine file of another shape than ours may not take a line more.
     texts.of(path).load().context("adding a hardware file to the machine file")?;
-    Ok(texts)
+    Ok((texts, notes))
+}
+
+/// What this hardware asks of the machine file, and does not find there.
+fn advice(found: &Findings, checked: &Checked) -> Vec<String> {
+    let debian = checked.machine.source.debian();
+    let kernel = found.kernel_package.iter().filter(|advice| advice.value != debian.kernel);
+    let kernel = kernel.map(|advice| format!("this hardware asks for `kernel: {}`: {}", advice.value, advice.reason));
+    let packages = found.packages.iter().filter(|advice| !debian.packages.contains(&advice.value));
+    let packages =
+        packages.map(|advice| format!("this hardware asks for the package {}: {}", advice.value, advice.reason));
+    kernel.chain(packages).chain(found.warnings.iter().cloned()).collect()
 }
 
 /// The texts with the identifiers of partitions that are kept; of those that have them already, the same.

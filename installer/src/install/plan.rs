@@ -92,8 +92,8 @@ pub fn plan(
     let file = fs::canonicalize(&request.file).with_context(|| format!("looking for {}", request.file.display()));
     // What is wrong with a file that is not there, its reader says best.
     let file = file.unwrap_or_else(|_| request.file.clone());
-    let texts = texts(&file, !request.elsewhere)?;
-    make(&file, texts, request.elsewhere, &request.asked, devices, disk, kit, report)
+    let (texts, notes) = texts(&file, !request.elsewhere)?;
+    make(&file, (texts, notes), request.elsewhere, &request.asked, devices, disk, kit, report)
 }
 
 /// Makes a plan once more, for carrying it out.
@@ -115,7 +115,8 @@ pub fn again(
         .into());
     }
     let asked = Asked::Wish(plan.wish.clone());
-    let planned = make(&plan.file, plan.texts.clone(), plan.elsewhere, &asked, devices, disk, kit, report)?;
+    let planned =
+        make(&plan.file, (plan.texts.clone(), Vec::new()), plan.elsewhere, &asked, devices, disk, kit, report)?;
     let new = &planned.plan;
     let why = match () {
         () if new.fingerprint != plan.fingerprint || new.onto.there != plan.onto.there => {
@@ -131,7 +132,7 @@ pub fn again(
 #[expect(clippy::too_many_arguments, reason = "what a plan follows from")]
 fn make(
     file: &Path,
-    texts: Texts,
+    (texts, mut notes): (Texts, Vec<String>),
     elsewhere: bool,
     asked: &Asked,
     devices: &[Device],
@@ -147,7 +148,6 @@ fn make(
         .map_err(|why| Refusal(format!("{} cannot be installed on: {why}", disk.name)))?;
     let fingerprint = Fingerprint::of(&source).with_context(|| format!("reading {}", disk.name))?;
     let checked = texts.of(file).load()?;
-    let mut notes = Vec::new();
     if !elsewhere {
         firmware(&checked)?;
     }

@@ -222,9 +222,9 @@ fn disks_that_cannot_be_seen_are_told_with_what_helps() {
     tree.pci("0000:00:03.0", ("0x010400", "0x103c", "0x323b"), Some("hpsa"));
     tree.pci("0000:00:04.0", ("0x020000", "0x8086", "0x1502"), None);
     tree.disk("pci0000:00/0000:00:03.0/host1/target1:1:0/1:1:0:0", "sda", GIB, &[]);
-    assert_eq!(hidden(tree.path()).len(), 3);
+    assert_eq!(hidden(tree.path(), &tree.look()).len(), 3);
     std::fs::write(tree.path().join("sys/devices/pci0000:00/0000:00:17.0/remapped_nvme"), "2\n").unwrap();
-    let said = hidden(tree.path());
+    let said = hidden(tree.path(), &tree.look());
     let expected = [
         ("0000:00:01.0 (1000:0097)", "has no driver"),
         ("0000:00:02.0 (1000:005d)", "make a volume"),

@@ -19,7 +19,7 @@ struct Answer<'d> {
 
 pub fn run(args: &DisksArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let mut devices = look(&args.root).with_context(|| format!("looking at {}", args.root.display()))?;
-    let notes = hidden(&args.root);
+    let notes = hidden(&args.root, &devices);
     if let Some(selector) = &args.selector {
         let meant = selector.select(&devices, &|node| name_of(&args.root, node));
         let meant = meant.map_err(|why| Refusal(format!("{why}\n{}", candidates(&devices).trim_end())))?;

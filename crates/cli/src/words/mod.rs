@@ -3,4 +3,5 @@
 pub mod diff;
 pub mod disks;
 pub mod generations;
+pub mod hardware;
 pub mod install;

@@ -110,6 +110,8 @@ fn names_and_arguments_are_shown_and_not_obeyed() {
         vec!["gc", "--root", &gone, "--older-than", EVIL],
         vec!["hardware", "--root", &gone],
         vec!["hardware", "-o", &text],
+        vec!["hardware", "--diff", &text],
+        vec!["hardware", "--diff", &gone],
     ];
     for args in commands {
         let ran = cairn(&args);

@@ -77,7 +77,16 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ),
     (
         "cairn-installer",
-        &["cairn-boot", "cairn-disk", "cairn-layout", "cairn-machine", "cairn-make", "cairn-process", "cairn-root"],
+        &[
+            "cairn-boot",
+            "cairn-disk",
+            "cairn-layout",
+            "cairn-machine",
+            "cairn-make",
+            "cairn-process",
+            "cairn-root",
+            "cairn-system",
+        ],
     ),
     (
         "cairn",
@@ -105,6 +114,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "bootloader-templates",
             "cairn-boot",
             "cairn-disk",
+            "cairn-installer",
             "cairn-layout",
             "cairn-machine",
             "cairn-observe",

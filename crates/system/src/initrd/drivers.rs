@@ -71,12 +71,25 @@ impl Initrd<'_> {
     }
 }
 
+/// What to do about a module that a kernel does not have. A hardware file is written under one kernel and used with another.
+pub(crate) fn help_for_missing(modules: &Modules, name: &str, of_hardware: bool) -> Option<String> {
+    const OTHER_KERNEL: &str = "where a disk needs it, choose a kernel that has it (`kernel: linux-image-amd64` under \
+                                `source: debian:` has most); otherwise take the line out";
+    match (nearest(name, modules.names()), of_hardware) {
+        (None, false) => None,
+        (Some(near), false) => Some(format!("did you mean {near}?")),
+        (None, true) => Some(OTHER_KERNEL.to_string()),
+        (Some(near), true) => Some(format!("{OTHER_KERNEL}. Or did you mean {near}?")),
+    }
+}
+
 /// The modules to ask for: what somebody named must be there, of our own sets what there is.
 fn names(modules: &Modules, release: &str, wanted: &Wanted) -> Result<BTreeSet<String>, SystemError> {
     let (watchdog, wanted) = (wanted.watchdog, &wanted.modules);
-    for (pointer, name) in wanted.hardware.iter().flatten().chain(&wanted.more) {
+    let hardware = wanted.hardware.iter().flatten().map(|named| (named, true));
+    for ((pointer, name), of_hardware) in hardware.chain(wanted.more.iter().map(|named| (named, false))) {
         if !modules.has(name) {
-            let help = nearest(name, modules.names()).map(|n| format!("did you mean {n}?"));
+            let help = help_for_missing(modules, name, of_hardware);
             let message = format!("the kernel {release} has no module {name}");
             return Err(SystemError::refused_with(pointer, message, help));
         }
@@ -208,12 +221,20 @@ mod tests {
     #[test]
     fn a_module_that_somebody_names_and_no_kernel_has_is_told() {
         let base = base();
-        for (wanted, place) in [(named(Some(&["nvmee"]), &[]), "/nvmee"), (named(None, &["nvmee"]), "/nvmee")] {
+        for wanted in [named(Some(&["nvmee"]), &[]), named(None, &["nvmee"])] {
             let error = archive(base.path(), &wanted).unwrap_err();
-            assert_eq!(error.pointer(), Some(place));
-            assert_eq!(error.help(), Some("did you mean nvme?"));
+            assert_eq!(error.pointer(), Some("/nvmee"));
+            assert!(error.help().unwrap().ends_with("did you mean nvme?"), "{:?}", error.help());
             assert_eq!(error.to_string(), "the kernel 6.0 has no module nvmee");
         }
+    }
+
+    #[test]
+    fn a_module_of_another_kernel_in_a_hardware_file_is_told_with_what_to_do() {
+        let base = base();
+        let help = |wanted| archive(base.path(), &wanted).unwrap_err().help().map(str::to_string);
+        assert!(help(named(Some(&["megaraid_sas"]), &[])).unwrap().contains("linux-image-amd64"));
+        assert_eq!(help(named(None, &["megaraid_sas"])), None, "who writes a machine file knows why");
     }
 
     #[test]

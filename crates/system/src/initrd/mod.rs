@@ -23,7 +23,9 @@ use crate::error::SystemError;
 use crate::etc::manager;
 use crate::tree::{exists_in, find_in, is_absence, resolve_in};
 use cpio::{Archive, Entry};
+pub(crate) use drivers::help_for_missing;
 pub(crate) use kernel::modules_of;
+pub use modinfo::read as read_module;
 pub use modules::{Closure, Modules, Texts};
 
 /// The helper, built by this crate's build script.

@@ -134,6 +134,22 @@ impl Modules {
         !self.resolve(&underscores(name)).is_empty()
     }
 
+    /// The modules, built in or not, that a name leads to: its own, or those that it is an alias of, such as what a device calls
+    /// itself in its `modalias`.
+    pub fn find(&self, name: &str) -> BTreeSet<&str> {
+        self.resolve(&underscores(name))
+    }
+
+    /// A module's file, relative to the kernel's folder; none if it is built in, or not there.
+    pub fn file(&self, name: &str) -> Option<&str> {
+        self.paths.get(&underscores(name)).map(String::as_str)
+    }
+
+    /// The firmware that a module names which is built in.
+    pub fn firmware_of_built_in(&self, name: &str) -> &[String] {
+        self.builtin_firmware.get(&underscores(name)).map_or(&[], Vec::as_slice)
+    }
+
     /// Every name, for "did you mean".
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.paths.keys().chain(&self.builtin).map(String::as_str)
@@ -270,5 +286,15 @@ kernel/lib/data.ko:
         for name in ["nothing", "dangling", "loop", "", "ext4.ko", "kernel/fs/ext4/ext4.ko.xz"] {
             assert!(!modules().has(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_device_finds_its_module_and_a_module_its_file() {
+        let modules = modules();
+        assert_eq!(modules.find("pci:v000010ECd00008168sv0"), BTreeSet::from(["net"]));
+        assert_eq!(modules.find("crypto-crc32c"), BTreeSet::from(["crc32c_generic", "crc32c_intel"]));
+        assert_eq!(modules.file("virtio-blk"), Some("kernel/a/virtio-blk.ko.xz"));
+        assert_eq!((modules.file("xfs"), modules.file("nothing")), (None, None));
+        assert_eq!(modules.firmware_of_built_in("usb-host"), ["usb.fw", "usb2.fw"]);
     }
 }
