@@ -499,7 +499,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__install)
-            opts="-q -h -V --disk --into --replace --keep --spare --elsewhere --plan --apply --undo --yes-erase --receipt --json --quiet --help --version"
+            opts="-q -h -V --disk --unattended --into --replace --keep --spare --elsewhere --plan --apply --undo --yes-erase --receipt --then --progress --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -589,6 +589,25 @@ _cairn() {
                     fi
                     return 0
                     ;;
+                --then)
+                    COMPREPLY=($(compgen -W "nothing reboot power-off" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -662,7 +681,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__schema)
-            opts="-q -h -V --hardware --quiet --help --version"
+            opts="-q -h -V --hardware --install --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -172,8 +172,8 @@ complete -c cairn -n "__fish_cairn_using_subcommand disks" -l json -d 'Print one
 complete -c cairn -n "__fish_cairn_using_subcommand disks" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand disks" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand disks" -s V -l version -d 'Print version'
-complete -c cairn -n "__fish_cairn_using_subcommand install" -l disk -d 'The disk, as for `cairn disks`: `/dev/disk/by-id/…`, `serial=…`, `only`, …' -r
-complete -c cairn -n "__fish_cairn_using_subcommand install" -l into -d 'What the machine gets of it' -r -f -a "whole\t'All of it; what is on it goes'
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l disk -d 'The disk, as for `cairn disks`: `/dev/disk/by-id/…`, `serial=…`, `only`, … Without it, what the file says under `install` is done' -r
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l into -d 'What the machine gets of the disk' -r -f -a "whole\t'All of it; what is on it goes'
 free\t'Its free space, and what --replace and --keep name'
 again\t'The places that it had before: what it boots from, its root and swap are made anew; /home and other data of its own stay'"
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l replace -d 'Put a partition of the machine in the place of one that is there, whose contents go: `root=3`. May be given more than once' -r
@@ -184,12 +184,18 @@ complete -c cairn -n "__fish_cairn_using_subcommand install" -l apply -d 'Carry 
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l undo -d 'Bring back what the installation with this receipt has overwritten' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l yes-erase -d 'Contents of the disk may go: its serial number, or another name of its own' -r
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l receipt -d 'Where to keep what is overwritten [default: a new file in /var/lib/cairn/receipts]' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l then -d 'What to do when the machine is installed [default: what `install` says, or nothing]' -r -f -a "nothing\t'Nothing'
+reboot\t'The computer is restarted'
+power-off\t'The computer is switched off'"
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l progress -d 'Write what happens as JSON lines to this file or serial line, too' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l unattended -d 'Ask nobody: find the instructions in a credential (cairn.install), on the kernel\'s command line (cairn.install=PATH or URL), or on a stick with the label CAIRN, and stop at anything that they leave open'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l elsewhere -d 'The disk will be started in another computer: hold nothing against this one\'s hardware and firmware, and leave its firmware\'s menu alone'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l json -d 'Print one JSON object: the plan, and what was done'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -l hardware -d 'The schema of hardware files instead'
+complete -c cairn -n "__fish_cairn_using_subcommand schema" -l install -d 'The schema of install files instead'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -s h -l help -d 'Print help'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -s V -l version -d 'Print version'

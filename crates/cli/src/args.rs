@@ -13,7 +13,7 @@ use cairn_observe::Location;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::computer::{DisksArgs, HardwareArgs};
-pub use self::install::{InstallArgs, Into};
+pub use self::install::{InstallArgs, Into, Then};
 use self::values::{formats, parse_age, parse_generation, parse_keep, parse_memory};
 
 /// Makes one machine file into a system: in a disk image, in QEMU, and on the
@@ -530,6 +530,9 @@ pub struct SchemaArgs {
     /// The schema of hardware files instead.
     #[arg(long)]
     pub hardware: bool,
+    /// The schema of install files instead.
+    #[arg(long, conflicts_with = "hardware")]
+    pub install: bool,
 }
 
 /// `cairn generate-docs`.

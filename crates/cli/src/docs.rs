@@ -63,7 +63,9 @@ fn all() -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
         files.insert(Path::new("completions").join(name), text);
     }
     files.insert("command-line.md".into(), reference(&command).into_bytes());
-    for (name, schema) in [("machine", schema::schema()), ("hardware", schema::hardware_schema())] {
+    let schemas =
+        [("machine", schema::schema()), ("hardware", schema::hardware_schema()), ("install", schema::install_schema())];
+    for (name, schema) in schemas {
         let mut text = serde_json::to_string_pretty(&schema).context("writing the schema")?;
         text.push('\n');
         files.insert(format!("{name}.schema.json").into(), text.into_bytes());

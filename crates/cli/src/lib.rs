@@ -11,6 +11,7 @@ mod signals;
 mod table;
 mod terminal;
 mod ui;
+mod watched;
 mod words;
 
 use std::io::ErrorKind;

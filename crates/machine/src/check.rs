@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::checked::{Checked, Place};
-use crate::model::{Hardware, Machine};
+use crate::model::{Hardware, InstallFile, Machine};
 use crate::names::shown;
 use crate::pointer::within;
 use crate::problem::{Position, Problem, Problems};
@@ -100,6 +100,30 @@ pub fn check_hardware(file: &SourceFile) -> Result<Hardware, Problems> {
         Finding::Warning(_) => None,
     });
     Problems::new(errors.collect()).map_or(Ok(hardware), Err)
+}
+
+/// Checks an install file by itself.
+///
+/// # Errors
+/// All its problems at once.
+pub fn check_install(file: &SourceFile) -> Result<InstallFile, Problems> {
+    let (place, structure, refused) = read_as(file, schema::install_file())?;
+    let mut found: Vec<Finding> = refused.into_iter().map(Finding::Error).collect();
+    let install: InstallFile = typed(&place, &structure.value)?;
+    sort(&place, &structure, rules::install_file(&install), &mut found);
+    found.extend(structure.problems.into_iter().map(Finding::Error));
+    let errors = found.into_iter().filter_map(|finding| match finding {
+        Finding::Error(problem) => Some(problem),
+        Finding::Warning(_) => None,
+    });
+    Problems::new(errors.collect()).map_or(Ok(install), Err)
+}
+
+/// Whether a text is an install file, not a machine file: it names a machine file where the other one names its host.
+pub fn is_install_file(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let has = |key: &str| text.lines().any(|line| line.starts_with(key));
+    has("machine:") && !has("hostname:")
 }
 
 /// A file's tree, what of it fits the schema, and what the reader of YAML has to say. Where the text ends too early for

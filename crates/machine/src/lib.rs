@@ -23,7 +23,7 @@ mod tree;
 mod values;
 mod yaml;
 
-pub use check::{SourceFile, check, check_hardware};
+pub use check::{SourceFile, check, check_hardware, check_install, is_install_file};
 pub use checked::{Checked, FilePurpose, NamedFile};
 pub use nearest::nearest;
 pub use problem::{Position, Problem, Problems};

@@ -7,6 +7,7 @@ mod accounts;
 mod boot;
 mod disks;
 mod hardware;
+mod installing;
 mod network;
 mod region;
 mod services;
@@ -16,6 +17,7 @@ pub use accounts::{Group, User};
 pub use boot::{Boot, BootCheck, BootEntry, BootFile, ConsoleMode, Loader, Menu, Parity, SerialPort};
 pub use disks::{Disk, FileSystem, Firmware, NamedLayout, Partition, PartitionKind, TableKind};
 pub use hardware::Hardware;
+pub use installing::{Install, InstallFile, InstallInto, Then};
 pub use network::{Interface, InterfaceMatch, Network};
 pub use region::{Keyboard, Locale};
 pub use services::{EtcFile, KernelModules, Services, SysctlValue, Test, Unit, unit_name};
@@ -90,6 +92,9 @@ pub struct Machine {
     /// Kernel modules.
     #[serde(default)]
     pub kernel_modules: KernelModules,
+    /// How the machine is installed without anybody being asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<Install>,
     /// Commands that `cairn verify` runs as root on the booted machine; each must exit 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tests: Vec<Test>,

@@ -13,6 +13,8 @@ pub fn reference() -> String {
     section(&mut text, schema::machine(), schema::machine(), "");
     text.push_str("\n## Every key of the hardware file\n");
     section(&mut text, schema::hardware(), schema::hardware(), "");
+    text.push_str("\n## Every key of the install file\n");
+    section(&mut text, schema::install_file(), schema::install_file(), "");
     text
 }
 

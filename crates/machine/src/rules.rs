@@ -9,12 +9,13 @@ mod disks;
 mod files;
 mod general;
 mod hardware;
+mod installing;
 mod network;
 mod partitions;
 mod services;
 mod ssh;
 
-use crate::model::{Hardware, Machine};
+use crate::model::{Hardware, InstallFile, Machine};
 use crate::names::shown as short;
 pub use accounts::{PasswordHashError, password_hash};
 pub use boot::{DeviceTreeError, device_tree};
@@ -71,6 +72,16 @@ pub(crate) fn machine(machine: &Machine) -> Vec<Found> {
     accounts::check(machine, &mut findings);
     services::check(&machine.services, &mut findings);
     files::check(machine, &mut findings);
+    if let Some(install) = &machine.install {
+        installing::check("/install", install, Some(machine), &mut findings);
+    }
+    findings.0
+}
+
+/// Findings about an install file.
+pub(crate) fn install_file(file: &InstallFile) -> Vec<Found> {
+    let mut findings = Findings::default();
+    installing::check("/install", &file.install, None, &mut findings);
     findings.0
 }
 

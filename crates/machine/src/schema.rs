@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::model::{Hardware, Machine};
+use crate::model::{Hardware, InstallFile, Machine};
 
 /// The JSON Schema (draft 2020-12) of the machine file, for editors and other programs.
 pub fn schema() -> Value {
@@ -15,6 +15,17 @@ pub fn schema() -> Value {
 /// The JSON Schema (draft 2020-12) of the hardware file.
 pub fn hardware_schema() -> Value {
     hardware().clone()
+}
+
+/// The JSON Schema (draft 2020-12) of the install file.
+pub fn install_schema() -> Value {
+    install_file().clone()
+}
+
+/// The install file's schema, made once.
+pub(crate) fn install_file() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| made::<InstallFile>("Cairn install file, version 1"));
+    &SCHEMA
 }
 
 /// The machine file's schema, made once.

@@ -8,6 +8,7 @@ mod describe;
 mod firmware;
 mod holders;
 mod identity;
+pub mod instructions;
 mod ioctl;
 mod machine;
 mod members;

@@ -18,6 +18,12 @@ pub const BESIDE: Scenario = Scenario {
     run: beside,
 };
 
+pub const UNATTENDED: Scenario = Scenario {
+    name: "a machine is installed without anybody being asked, or nothing happens",
+    needs: UML,
+    run: unattended,
+};
+
 const GIB: u64 = 1 << 30;
 
 /// Disks for a test, the last one a canary: nobody has any business on it.
@@ -74,7 +80,7 @@ clean=$(sum)
 exits 3 'nothing was written' $CAIRN install MACHINE --disk /dev/ubda --elsewhere
 exits 3 'does not name ubda' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase ubda --receipt /run/r0
 exits 3 'no disk is like that' $CAIRN install MACHINE --disk serial=nothing --elsewhere
-exits 1 'not started by UEFI' $CAIRN install MACHINE --disk /dev/ubda --yes-erase 6442450944
+exits 1 'not started by UEFI' $CAIRN install MACHINE --disk /dev/ubda --yes-erase 2147483648
 $CAIRN install MACHINE --disk /dev/ubda --elsewhere --plan /run/plan.json
 [ \"$(sum)\" = \"$clean\" ]
 # Another program has the disk.
@@ -82,9 +88,9 @@ flock -F /dev/ubda sleep 60 & sleep 0.5
 exits 3 'has locked /dev/ubda' $CAIRN install --apply /run/plan.json --receipt /run/r1
 kill %1; wait || true
 # It is no longer what it was.
-printf x | dd of=/dev/ubda bs=1 seek=6442450000 conv=notrunc status=none
+printf x | dd of=/dev/ubda bs=1 seek=2147483000 conv=notrunc status=none
 exits 3 'no longer as it was' $CAIRN install --apply /run/plan.json --receipt /run/r2
-printf '\\0' | dd of=/dev/ubda bs=1 seek=6442450000 conv=notrunc status=none
+printf '\\0' | dd of=/dev/ubda bs=1 seek=2147483000 conv=notrunc status=none
 [ \"$(sum)\" = \"$clean\" ]
 # On an empty disk nothing is lost, so the plan alone says enough.
 $CAIRN install --apply /run/plan.json --receipt /run/r3
@@ -100,16 +106,16 @@ fsck.fat -n /dev/ubda1; e2fsck -fn /dev/ubda2
 
 fn whole(cairn: &Cairn) -> Result<()> {
     let hello = Hello::get(cairn)?;
-    let disks = Disks::new(cairn, 6 * GIB)?;
+    let disks = Disks::new(cairn, 2 * GIB)?;
     let twice = "
     # Once more, over what is there: what is lost is told, and has to be allowed.
     exits 3 'partition 2' $CAIRN install MACHINE --disk /dev/ubda --elsewhere
     mkdir /mnt/x; mount /dev/ubda2 /mnt/x
-    exits 3 'is mounted at /mnt/x' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 6442450944
+    exits 3 'is mounted at /mnt/x' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 2147483648
     [ -s /mnt/x/var/log/cairn/install-plan.json ]
     umount /mnt/x
-    exits 3 'is there already' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 6442450944 --receipt /run/r3
-    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 6442450944 --receipt /run/r4
+    exits 3 'is there already' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 2147483648 --receipt /run/r3
+    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 2147483648 --receipt /run/r4
     exits 3 'cannot be brought back' $CAIRN install --undo /run/r4
     ";
     disks.run(cairn, &hello.file, &format!("{SAFE}{SOUND}{twice}{SOUND}"))?;
@@ -118,10 +124,10 @@ fn whole(cairn: &Cairn) -> Result<()> {
 
 fn again(cairn: &Cairn) -> Result<()> {
     let hello = Hello::get(cairn)?;
-    let disks = Disks::new(cairn, 6 * GIB)?;
+    let disks = Disks::new(cairn, 3 * GIB)?;
     let file = with_home(&hello, &disks.path("home"))?;
     let script = "
-    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 6442450944 --receipt /run/r1
+    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 3221225472 --receipt /run/r1
     mkdir /mnt/x
     mount /dev/ubda3 /mnt/x; mkdir /mnt/x/somebody; echo precious > /mnt/x/somebody/file; umount /mnt/x
     home=$(sha256sum < /dev/ubda3) id=$(blkid -p -s PART_ENTRY_UUID -o value /dev/ubda3)
@@ -132,7 +138,7 @@ fn again(cairn: &Cairn) -> Result<()> {
     done
     $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into again --plan /run/plan.json
     exits 3 'say --yes-erase' $CAIRN install --apply /run/plan.json --receipt /run/r2
-    $CAIRN install --apply /run/plan.json --receipt /run/r2 --yes-erase 6442450944
+    $CAIRN install --apply /run/plan.json --receipt /run/r2 --yes-erase 3221225472
     [ \"$(sha256sum < /dev/ubda3)\" = \"$home\" ]
     [ \"$(blkid -p -s PART_ENTRY_UUID -o value /dev/ubda3)\" = \"$id\" ]
     # The machine has another seed now, and finds its home all the same.
@@ -146,15 +152,15 @@ fn again(cairn: &Cairn) -> Result<()> {
 
 fn beside(cairn: &Cairn) -> Result<()> {
     let hello = Hello::get(cairn)?;
-    let disks = Disks::new(cairn, 8 * GIB)?;
+    let disks = Disks::new(cairn, 4 * GIB)?;
     let script = "
     # As Windows lays out a disk: numbers in order, the recovery partition at the end, an attribute, nothing aligned by us.
     sfdisk -q /dev/ubda <<EOF
 label: gpt
 start=2048, size=204800, type=c12a7328-f81f-11d2-ba4b-00a0c93ec93b, name=\"EFI system partition\"
 start=206848, size=32768, type=e3c9e316-0b5c-4db8-817d-f92df00215ae, name=\"Microsoft reserved partition\", attrs=\"GUID:63\"
-start=239616, size=2000001, type=ebd0a0a2-b9e5-4433-87c0-68b6b72699c7, name=\"Basic data partition\"
-start=16000000, size=700000, type=de94bba4-06d1-4d40-a16a-bfd50179d6ac, attrs=\"RequiredPartition GUID:63\"
+start=239616, size=400001, type=ebd0a0a2-b9e5-4433-87c0-68b6b72699c7, name=\"Basic data partition\"
+start=7000000, size=700000, type=de94bba4-06d1-4d40-a16a-bfd50179d6ac, attrs=\"RequiredPartition GUID:63\"
 EOF
     for n in 1 2 3 4; do
         openssl enc -aes-128-ctr -K 0$n -iv 00 -nosalt </dev/zero 2>/dev/null | head -c $(blockdev --getsize64 /dev/ubda$n) >/dev/ubda$n
@@ -173,7 +179,7 @@ EOF
     $CAIRN install --undo /run/r1
     [ \"$(theirs)\" = \"$before\" ] && [ \"$(sfdisk -d /dev/ubda)\" = \"$table\" ]
     exits 3 'has been undone already' $CAIRN install --undo /run/r1
-    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into free --yes-erase 8589934592 --receipt /run/r2
+    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into free --yes-erase 4294967296 --receipt /run/r2
     [ \"$(theirs)\" = \"$before\" ]
     # What has changed since is not undone.
     sfdisk -q --part-label /dev/ubda 5 other
@@ -184,5 +190,46 @@ EOF
     ";
     let said = disks.run(cairn, &hello.file, script)?;
     ensure!(said.contains("nothing that is there is lost"), "{said}");
+    Ok(())
+}
+
+/// Instructions in a file, on a stick that is labelled for it, and in a credential.
+fn unattended(cairn: &Cairn) -> Result<()> {
+    let hello = Hello::get(cairn)?;
+    let disks = Disks::new(cairn, 2 * GIB)?;
+    workbench::disk(&disks.path("stick"), 64 << 20)?;
+    let machine = hello.edited(&disks.path("files"), |text| text)?;
+    let script = "
+    files=$(dirname MACHINE)
+    clean=$(sha256sum </dev/ubda)
+    exits 3 'there are no instructions' $CAIRN install --unattended
+    exits 2 'say which disk' $CAIRN install MACHINE --elsewhere
+    cp -r $files /run/files
+    # A key that nobody knows, a disk that is not singled out, contents that nobody gave away: nothing is written.
+    echo 'install: {disk: only, eraze: x}' | cat MACHINE - > /run/files/odd.yaml; cp $files/hello.lock /run/files/odd.lock
+    exits 1 'did you mean `erase`' $CAIRN install /run/files/odd.yaml --elsewhere
+    echo 'install: {disk: \"size=1M..1T\"}' | cat MACHINE - > /run/files/odd.yaml
+    exits 3 'disks are like that' $CAIRN install /run/files/odd.yaml --elsewhere
+    [ \"$(sha256sum </dev/ubda)\" = \"$clean\" ]
+    # A stick.
+    mkfs.vfat -n CAIRN /dev/ubdc >/dev/null
+    exits 3 'neither install.yaml nor machine.yaml' $CAIRN install --unattended --elsewhere
+    mcopy -i /dev/ubdc /run/files/hello.yaml /run/files/hello.lock /run/files/hello.password ::
+    printf 'version: 1\\nmachine: hello.yaml\\ninstall: {disk: \"size=2G..3G\"}\\n' | mcopy -i /dev/ubdc - ::install.yaml
+    $CAIRN install --unattended --elsewhere --progress /run/lines --receipt /run/r1
+    [ \"$(blkid -p -s TYPE -o value /dev/ubda2)\" = ext4 ]
+    grep -q '\"event\":\"phase\"' /run/lines && tail -1 /run/lines | grep -q '\"ok\":true'
+    # The same again would lose what is there, and nobody said that it may be lost.
+    exits 3 'erase: 2147483648' $CAIRN install --unattended --elsewhere --receipt /run/r2
+    tail -1 /run/lines
+    # What systemd hands over goes first.
+    mkdir -p /run/credentials/@system
+    printf 'version: 1\\nmachine: %s\\ninstall: {disk: \"size=2G..3G\", erase: \"2147483648\"}\\n' MACHINE > /run/credentials/@system/cairn.install
+    $CAIRN install --unattended --elsewhere --receipt /run/r2
+    ";
+    let script = script.replace("MACHINE", &machine.display().to_string());
+    let all = [disks.path("disk"), disks.path("canary"), disks.path("stick")];
+    let said = workbench::script(cairn, &all.each_ref().map(PathBuf::as_path), &script)?;
+    ensure!(fs::read(disks.path("canary"))? == disks.canary, "the other disk was written to:\n{said}");
     Ok(())
 }

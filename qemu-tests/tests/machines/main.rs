@@ -37,6 +37,7 @@ const ALL: &[Scenario] = &[
     installs::WHOLE,
     installs::AGAIN,
     installs::BESIDE,
+    installs::UNATTENDED,
     disks::SCENARIO,
     run_shows_it::SCENARIO,
     interrupted::IMAGE,

@@ -9,31 +9,37 @@ use super::values::parse_use;
 
 /// `cairn install`.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["file", "apply", "undo"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["file", "unattended", "apply", "undo"])))]
 pub struct InstallArgs {
-    /// The machine file.
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath, requires = "disk")]
+    /// The machine file, or an install file that names one.
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     /// The disk, as for `cairn disks`: `/dev/disk/by-id/…`, `serial=…`, `only`, …
+    /// Without it, what the file says under `install` is done.
     #[arg(long, value_name = "SELECTOR", requires = "file")]
     pub disk: Option<Selector>,
-    /// What the machine gets of it.
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Into::Whole, requires = "file")]
+    /// Ask nobody: find the instructions in a credential (cairn.install), on the
+    /// kernel's command line (cairn.install=PATH or URL), or on a stick with the label
+    /// CAIRN, and stop at anything that they leave open.
+    #[arg(long, conflicts_with_all = ["plan", "yes_erase"])]
+    pub unattended: bool,
+    /// What the machine gets of the disk.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Into::Whole, requires = "disk")]
     pub into: Into,
     /// Put a partition of the machine in the place of one that is there, whose contents
     /// go: `root=3`. May be given more than once.
-    #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use, requires = "file")]
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use, requires = "disk")]
     pub replace: Vec<(String, u32)>,
     /// Use a partition that is there as it is: `home=5`. May be given more than once.
-    #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use, requires = "file")]
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use, requires = "disk")]
     pub keep: Vec<(String, u32)>,
     /// Leave a partition of somebody else's where it is when all others go. May be given
     /// more than once.
-    #[arg(long, value_name = "NUMBER", requires = "file")]
+    #[arg(long, value_name = "NUMBER", requires = "disk")]
     pub spare: Vec<u32>,
     /// The disk will be started in another computer: hold nothing against this one's
     /// hardware and firmware, and leave its firmware's menu alone.
-    #[arg(long, requires = "file")]
+    #[arg(long, conflicts_with_all = ["apply", "undo"])]
     pub elsewhere: bool,
     /// Write the plan into this file, and do nothing else.
     #[arg(long, value_name = "PLAN", value_hint = clap::ValueHint::FilePath, requires = "file")]
@@ -50,6 +56,12 @@ pub struct InstallArgs {
     /// Where to keep what is overwritten [default: a new file in /var/lib/cairn/receipts].
     #[arg(long, value_name = "RECEIPT", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["plan", "undo"])]
     pub receipt: Option<PathBuf>,
+    /// What to do when the machine is installed [default: what `install` says, or nothing].
+    #[arg(long, value_name = "WHAT", value_enum, conflicts_with_all = ["plan", "undo"])]
+    pub then: Option<Then>,
+    /// Write what happens as JSON lines to this file or serial line, too.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub progress: Option<PathBuf>,
     /// Print one JSON object: the plan, and what was done.
     #[arg(long)]
     pub json: bool,
@@ -65,4 +77,15 @@ pub enum Into {
     /// The places that it had before: what it boots from, its root and swap are made
     /// anew; /home and other data of its own stay.
     Again,
+}
+
+/// What happens when a machine is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Then {
+    /// Nothing.
+    Nothing,
+    /// The computer is restarted.
+    Reboot,
+    /// The computer is switched off.
+    PowerOff,
 }

@@ -6,19 +6,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_disk::output::NewFile;
-use cairn_installer::disks::{Device, look, name_of};
+use cairn_installer::disks::{Device, Selector, look, name_of};
+use cairn_installer::install::instructions::{self, Instructions};
 use cairn_installer::install::{
     Asked, Consent, InstallPlan, Planned, Request, again, apply, plan, undo, words_of_consent,
 };
 use cairn_layout::onto::{Mode, Wish};
+use cairn_machine::model::{self, Install, InstallInto};
 use cairn_make::plain_file;
-use cairn_process::{Refusal, Usage};
+use cairn_process::{Refusal, Tool, Usage};
 use serde_json::json;
 
-use crate::args::{InstallArgs, Into};
+use crate::args::{InstallArgs, Into, Then};
 use crate::exit::Exit;
 use crate::kit;
 use crate::ui::Ui;
+use crate::watched::Watched;
 use crate::words::disks::candidates;
 use crate::words::install::{losses, shown};
 
@@ -28,68 +31,147 @@ const RECEIPTS: &str = "/var/lib/cairn/receipts";
 const MOST: u64 = 64 << 20;
 
 pub fn run(args: InstallArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let watched = Watched::new(ui.report(), args.progress.as_deref())?;
+    let result = watched.during(|| carry_out(&args, &watched, ui));
+    match &result {
+        Ok(_) => watched.tell("end", json!({ "ok": true })),
+        Err(error) => watched.tell("end", json!({ "ok": false, "error": format!("{error:#}") })),
+    }
+    let then = result?;
+    match then {
+        Then::Nothing => Ok(Exit::Done),
+        Then::Reboot => end("reboot", &watched),
+        Then::PowerOff => end("poweroff", &watched),
+    }
+}
+
+/// What is asked for, from wherever that is said.
+struct Wanted<'d> {
+    request: Request,
+    disk: &'d Device,
+    /// What the instructions say about what is lost, and about the end.
+    erase: Option<String>,
+    then: Then,
+}
+
+fn carry_out(args: &InstallArgs, watched: &Watched<'_>, ui: &Ui) -> anyhow::Result<Then> {
     if let Some(receipt) = &args.undo {
-        undo(receipt, ui.report())?;
-        return done(json!({ "undone": receipt }), "the disk is as it was before the installation", ui);
+        undo(receipt, watched)?;
+        done(json!({ "undone": receipt }), "the disk is as it was before the installation", ui)?;
+        return Ok(Then::Nothing);
     }
     let devices = look(Path::new("/")).context("looking at the disks")?;
     let kit = kit::kit(None)?;
-    let planned = match &args.apply {
+    let folder = tempfile::tempdir().context("making a folder for instructions")?;
+    let (planned, erase, then) = match &args.apply {
         Some(path) => {
             let saved = read(path)?;
             let disk = saved.disk.find(&devices).map_err(Refusal)?;
-            again(&saved, &devices, disk, &kit, ui.report())?
+            (again(&saved, &devices, disk, &kit, watched)?, None, Then::Nothing)
         }
         None => {
-            let (request, disk) = request(&args, &devices)?;
-            plan(&request, &devices, disk, &kit, ui.report())?
+            let wanted = wanted(args, &devices, folder.path())?;
+            (plan(&wanted.request, &devices, wanted.disk, &kit, watched)?, wanted.erase, wanted.then)
         }
     };
     if let Some(path) = &args.plan {
-        return write(&planned, path, ui);
+        write(&planned, path, ui)?;
+        return Ok(Then::Nothing);
     }
     ui.talk(shown(&planned.plan));
-    let consent = consent(&planned, &args, ui)?;
-    let receipt = args.receipt.map_or_else(|| new_receipt(&planned.plan), Ok)?;
+    let consent = consent(&planned, args, erase, ui)?;
+    let receipt = args.receipt.clone().map_or_else(|| new_receipt(&planned.plan), Ok)?;
     let plan = planned.plan.clone();
-    let done_to = apply(planned, consent.as_ref(), &receipt, ui.report())?;
+    let done_to = apply(planned, consent.as_ref(), &receipt, watched)?;
     let said = format!(
         "{} is installed on {}; what was overwritten is kept in {}",
         plan.file.display(),
         done_to.disk,
         done_to.receipt.display()
     );
-    done(json!({ "plan": plan, "done": done_to }), &said, ui)
+    done(json!({ "plan": plan, "done": done_to }), &said, ui)?;
+    Ok(args.then.unwrap_or(then))
 }
 
-fn done(object: serde_json::Value, said: &str, ui: &Ui) -> anyhow::Result<Exit> {
-    if ui.json() { ui.object(&object) } else { ui.line(said) }?;
-    Ok(Exit::Done)
+fn done(object: serde_json::Value, said: &str, ui: &Ui) -> anyhow::Result<()> {
+    if ui.json() { ui.object(&object) } else { ui.line(said) }
 }
 
-fn request<'d>(args: &InstallArgs, devices: &'d [Device]) -> anyhow::Result<(Request, &'d Device)> {
-    let (Some(file), Some(selector)) = (&args.file, &args.disk) else {
-        return Err(Usage("give a machine file and the disk that it is for, by --disk".into()).into());
-    };
-    let disk = selector.select(devices, &|node| name_of(Path::new("/"), node));
-    let disk = disk.map_err(|why| Refusal(format!("{why}\n{}", candidates(devices).trim_end())))?;
-    let of = |list: &[(String, u32)]| list.iter().cloned().collect();
-    let mode = match args.into {
-        Into::Whole => Mode::Whole,
-        Into::Free | Into::Again => Mode::Free,
-    };
-    let wish =
-        Wish { mode, replace: of(&args.replace), keep: of(&args.keep), spare: args.spare.iter().copied().collect() };
-    let said = !(wish.replace.is_empty() && wish.keep.is_empty() && wish.spare.is_empty());
-    let asked = match args.into {
-        Into::Again if said => {
-            let why = "--into again finds out by itself what is replaced and kept; say it with --into free instead";
-            return Err(Usage(why.into()).into());
+fn wanted<'d>(args: &InstallArgs, devices: &'d [Device], folder: &Path) -> anyhow::Result<Wanted<'d>> {
+    let (given, path) = match &args.file {
+        Some(file) => (file.clone(), file.clone()),
+        None => {
+            let found = instructions::find(devices, folder)?;
+            (found.clone(), found)
         }
-        Into::Again => Asked::Again,
-        _ => Asked::Wish(wish),
     };
-    Ok((Request { file: file.clone(), asked, elsewhere: args.elsewhere }, disk))
+    let Instructions { machine, install } = instructions::read(&path, folder)?;
+    let said = match &args.disk {
+        Some(selector) => Said::of_arguments(args, selector)?,
+        None => match install {
+            Some(install) => Said::of_instructions(&install, &given)?,
+            None => {
+                let why = format!("say which disk: by --disk, or as `install: {{disk: …}}` in {}", given.display());
+                return Err(Usage(format!("{why}\n{}", candidates(devices).trim_end())).into());
+            }
+        },
+    };
+    let disk = said.selector.select(devices, &|node| name_of(Path::new("/"), node));
+    let disk = disk.map_err(|why| Refusal(format!("{why}\n{}", candidates(devices).trim_end())))?;
+    let request = Request { file: machine, asked: said.asked, elsewhere: args.elsewhere };
+    Ok(Wanted { request, disk, erase: said.erase, then: said.then })
+}
+
+/// What is said about the disk, on the command line or in a file.
+struct Said {
+    selector: Selector,
+    asked: Asked,
+    erase: Option<String>,
+    then: Then,
+}
+
+impl Said {
+    fn of_arguments(args: &InstallArgs, selector: &Selector) -> anyhow::Result<Said> {
+        let of = |list: &[(String, u32)]| list.iter().cloned().collect();
+        let mode = match args.into {
+            Into::Whole => Mode::Whole,
+            Into::Free | Into::Again => Mode::Free,
+        };
+        let (replace, keep) = (of(&args.replace), of(&args.keep));
+        let wish = Wish { mode, replace, keep, spare: args.spare.iter().copied().collect() };
+        let named = !(wish.replace.is_empty() && wish.keep.is_empty() && wish.spare.is_empty());
+        let asked = match args.into {
+            Into::Again if named => {
+                let why = "--into again finds out by itself what is replaced and kept; say it with --into free instead";
+                return Err(Usage(why.into()).into());
+            }
+            Into::Again => Asked::Again,
+            _ => Asked::Wish(wish),
+        };
+        Ok(Said { selector: selector.clone(), asked, erase: None, then: Then::Nothing })
+    }
+
+    fn of_instructions(install: &Install, file: &Path) -> anyhow::Result<Said> {
+        let selector = install.disk.parse();
+        let selector = selector.map_err(|why| Refusal(format!("{}: install: disk: {why}", file.display())))?;
+        let wish = |mode| Wish {
+            mode,
+            replace: install.replace.clone(),
+            keep: install.keep.clone(),
+            spare: install.spare.iter().copied().collect(),
+        };
+        let asked = match install.into {
+            InstallInto::Whole => Asked::Wish(wish(Mode::Whole)),
+            InstallInto::Free => Asked::Wish(wish(Mode::Free)),
+            InstallInto::Again => Asked::Again,
+        };
+        let then = match install.then {
+            model::Then::Nothing => Then::Nothing,
+            model::Then::Reboot => Then::Reboot,
+            model::Then::PowerOff => Then::PowerOff,
+        };
+        Ok(Said { selector, asked, erase: install.erase.clone(), then })
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<InstallPlan> {
@@ -100,30 +182,30 @@ fn read(path: &Path) -> anyhow::Result<InstallPlan> {
     })
 }
 
-fn write(planned: &Planned, path: &Path, ui: &Ui) -> anyhow::Result<Exit> {
+fn write(planned: &Planned, path: &Path, ui: &Ui) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(&planned.plan).context("writing the plan")?;
     let new = NewFile::create(path)?;
     new.file().write_all(format!("{text}\n").as_bytes()).with_context(|| format!("writing {}", path.display()))?;
     new.commit()?;
-    if ui.json() {
-        ui.object(&json!({ "plan": planned.plan }))?;
-    } else {
-        ui.text(shown(&planned.plan))?;
-    }
-    Ok(Exit::Done)
+    if ui.json() { ui.object(&json!({ "plan": planned.plan })) } else { ui.text(shown(&planned.plan)) }
 }
 
-/// What somebody says about what is lost: on the command line, or at the terminal.
-fn consent(planned: &Planned, args: &InstallArgs, ui: &Ui) -> anyhow::Result<Option<Consent>> {
-    if let Some(word) = &args.yes_erase {
-        return Ok(Some(Consent(word.clone())));
+/// What somebody says about what is lost: on the command line, in the instructions, or at the terminal.
+fn consent(planned: &Planned, args: &InstallArgs, erase: Option<String>, ui: &Ui) -> anyhow::Result<Option<Consent>> {
+    if let Some(word) = args.yes_erase.clone().or(erase) {
+        return Ok(Some(Consent(word)));
     }
-    // Who carries out a plan by which nothing is lost has said enough.
-    if losses(&planned.plan).is_empty() && args.apply.is_some() {
+    // Who carries out a plan by which nothing is lost has said enough, and so has who wrote it down.
+    let nothing_is_lost = losses(&planned.plan).is_empty();
+    if nothing_is_lost && (args.apply.is_some() || args.disk.is_none()) {
         return Ok(None);
     }
     let words = words_of_consent(&planned.plan.disk);
     let word = words.first().map_or("", String::as_str);
+    if args.unattended {
+        let why = format!("nothing was written: the instructions do not say that this may be lost (`erase: {word}`)");
+        return Err(Refusal(why).into());
+    }
     match ui.ask(format_args!("To go on, type {word} (anything else ends here): "))? {
         Some(line) => Ok(Some(Consent(line))),
         None => Err(Refusal(format!("nothing was written: to carry this out, say --yes-erase {word}")).into()),
@@ -134,8 +216,17 @@ fn consent(planned: &Planned, args: &InstallArgs, ui: &Ui) -> anyhow::Result<Opt
 fn new_receipt(plan: &InstallPlan) -> anyhow::Result<PathBuf> {
     let folder = Path::new(RECEIPTS);
     fs::create_dir_all(folder).with_context(|| format!("making {RECEIPTS}"))?;
+    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .with_context(|| format!("closing {RECEIPTS} to others"))?;
     let serial = plan.disk.serial.as_deref().unwrap_or(&plan.disk.name);
     let serial: String = serial.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let free = (1..).map(|n: u32| folder.join(format!("{serial}-{n}"))).find(|path| !path.exists());
     free.context("there are too many receipts")
+}
+
+/// Restarts the computer, or switches it off.
+fn end(verb: &'static str, watched: &Watched<'_>) -> anyhow::Result<Exit> {
+    watched.tell("then", json!({ "what": verb }));
+    Tool::new("systemctl", "systemd", "end what runs").arg(verb).run().with_context(|| format!("systemctl {verb}"))?;
+    Ok(Exit::Done)
 }

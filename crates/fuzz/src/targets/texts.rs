@@ -1,7 +1,7 @@
 //! What people write: machine, hardware and lock files.
 
 use cairn_machine::lock::{Lock, LockedDebian, LockedPackage};
-use cairn_machine::{Problems, SourceFile, check, check_hardware};
+use cairn_machine::{Problems, SourceFile, check, check_hardware, check_install};
 
 use super::Target;
 
@@ -112,6 +112,7 @@ fn machine(bytes: &[u8]) {
 
 fn hardware(bytes: &[u8]) {
     answered(check_hardware(&SourceFile::new("hardware.yaml", bytes)), bytes);
+    answered(check_install(&SourceFile::new("install.yaml", bytes)), bytes);
 }
 
 fn lock(bytes: &[u8]) {
