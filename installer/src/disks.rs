@@ -10,6 +10,7 @@ mod contents;
 mod facts;
 mod hidden;
 mod identity;
+mod lvm;
 mod select;
 mod stack;
 mod sysfs;
@@ -17,6 +18,7 @@ mod usage;
 
 use std::path::Path;
 
+use cairn_disk::FileSource;
 use cairn_root::Root;
 use serde::Serialize;
 
@@ -144,6 +146,16 @@ pub(crate) fn look_at(root: &Root) -> Result<Vec<Device>, ObserveError> {
         names.complete(device, &facts);
         contents::complete(device, &facts);
         device.uses = uses.of(device);
+        if root.is_host() {
+            groups(device);
+        }
     }
     Ok(devices)
+}
+
+/// Finds out which volume group a physical volume belongs to.
+fn groups(device: &mut Device) {
+    let Some(signature) = device.contents.signature.as_mut().filter(|it| it.kind == "LVM2_member") else { return };
+    let volume = std::fs::File::open(format!("/dev/{}", device.name)).and_then(FileSource::new);
+    signature.group = volume.ok().and_then(|volume| lvm::group(&volume));
 }

@@ -35,6 +35,9 @@ pub struct Signature {
     /// Its identifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
+    /// The identifier of the volume group that it belongs to, where it is a physical volume and somebody could look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -60,6 +63,7 @@ pub fn complete(device: &mut Device, facts: &Facts) {
             usage: of("ID_FS_USAGE").unwrap_or_else(|| "other".into()),
             label: text("ID_FS_LABEL"),
             uuid: text("ID_FS_UUID"),
+            group: None,
             version: of("ID_FS_VERSION"),
         }),
     };

@@ -34,9 +34,9 @@ fn is_partition_of(one: &Device, disk: &Device) -> bool {
     one.partition.as_ref().is_some_and(|partition| partition.disk == disk.name)
 }
 
-/// What is read through another device would be met twice.
+/// What is read through another device would be met twice; but what is in an array or unlocked is there only.
 fn has_own_bytes(device: &Device) -> bool {
-    matches!(device.kind, Kind::Disk | Kind::Partition | Kind::Multipath)
+    matches!(device.kind, Kind::Disk | Kind::Partition | Kind::Multipath | Kind::Crypt | Kind::Raid)
 }
 
 fn belong_together(part: &Device, other: &Device) -> bool {
@@ -48,8 +48,8 @@ fn belong_together(part: &Device, other: &Device) -> bool {
         return false;
     }
     match own.kind.as_str() {
-        // Each physical volume has an identifier of its own; what they belong to is seen when it is put together.
-        "LVM2_member" => false,
+        // Each physical volume has an identifier of its own.
+        "LVM2_member" => own.group.is_some() && own.group == theirs.group,
         // A container of the firmware's: which disks it has, only the firmware's tool knows.
         kind if kind.ends_with("_raid_member") && kind != "linux_raid_member" => true,
         "linux_raid_member" | "zfs_member" | "btrfs" | "bcachefs" | "stratis" => {

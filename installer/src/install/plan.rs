@@ -17,7 +17,7 @@ use super::holders::{Release, affected, releases};
 use super::identity::DiskIdentity;
 use super::machine::{Texts, texts, with_partitions};
 use super::members;
-use crate::disks::{Device, Kind};
+use crate::disks::{Device, Kind, Stack};
 
 /// The version of [`InstallPlan`]'s form.
 const VERSION: u32 = 1;
@@ -212,7 +212,10 @@ pub fn judge(devices: &[Device], disk: &Device, onto: &Onto) -> Result<Vec<Relea
         return Err(Refusal(format!("{} {why}", disk.name)));
     }
     same_elsewhere(devices, disk, onto)?;
-    members::check(devices, disk, &affected(devices, disk, onto))?;
+    // What lies upon the parts that go has its own memberships: a volume group in what is unlocked.
+    let parts: Vec<&Device> =
+        affected(devices, disk, onto).into_iter().flat_map(|part| Stack(devices).whole(part)).collect();
+    members::check(devices, disk, &parts)?;
     releases(devices, disk, onto)
 }
 

@@ -192,6 +192,7 @@ fn contents(said: &BTreeMap<&str, &str>) -> Contents {
             usage: parts[0].into(),
             kind: parts[1].into(),
             uuid: parts.get(2).map(|uuid| (*uuid).to_string()),
+            group: said.get("group").map(|group| (*group).to_string()),
             ..Signature::default()
         }
     });
