@@ -9,7 +9,10 @@ use super::values::parse_use;
 
 /// `cairn install`.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["file", "unattended", "apply", "undo"])))]
+#[command(
+    override_usage = "cairn install [OPTIONS] FILE|--unattended|--apply PLAN|--undo RECEIPT",
+    group(clap::ArgGroup::new("what").required(true).args(["file", "unattended", "apply", "undo"]))
+)]
 pub struct InstallArgs {
     /// The machine file, or an install file that names one.
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]

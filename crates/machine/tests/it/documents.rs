@@ -48,12 +48,17 @@ const REST: [(&str, &str); 4] = [
     ("disks", "disks: {main: {layout: uefi}}\n"),
 ];
 
-/// A block whose first line is `# fragment` needs not be a whole machine file; `# hardware` marks a hardware file.
+/// A block whose first line is `# fragment` needs not be a whole machine file; `# hardware` marks a hardware file, `# install` an
+/// install file.
 fn check_block(name: &str, block: &str) -> Result<(), String> {
     let mut text = block.to_owned();
     if block.starts_with("# hardware") {
         let file = cairn_machine::SourceFile::new(name, text);
         return cairn_machine::check_hardware(&file).map(drop).map_err(|problems| problems.to_string());
+    }
+    if block.starts_with("# install") {
+        let file = cairn_machine::SourceFile::new(name, text);
+        return cairn_machine::check_install(&file).map(drop).map_err(|problems| problems.to_string());
     }
     if block.starts_with("# fragment") {
         for (key, line) in REST {
