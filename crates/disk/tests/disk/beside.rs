@@ -1,12 +1,16 @@
 //! Tables that others use too: made, changed and judged by sgdisk and sfdisk.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use cairn_disk::FileSource;
 use cairn_disk::partition_table::beside::{Beside, BesideError, Copies, Entry};
-use cairn_layout::SectorSize;
+use cairn_layout::onto::{DiskThere, Mode, PartitionThere, TableThere, Wish, onto};
+use cairn_layout::{Lba, Needs, SectorSize, Sectors};
+use cairn_machine::model::{Disk, Partition, PartitionKind};
+use cairn_machine::size::Size;
 use cairn_process::Tool;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -298,4 +302,71 @@ fn any_table_is_read_to_an_end() {
             }
         }
     }
+}
+
+/// The disk of these tests as a plan sees it.
+fn as_planned(table: &Beside) -> DiskThere {
+    let there = |(number, one): (u32, Entry)| PartitionThere {
+        number,
+        first: Lba(one.first),
+        sectors: Sectors(one.last - one.first + 1),
+        id: Some(one.id),
+        type_guid: Some(one.kind),
+        format: Some("ext4".into()),
+        what: one.name,
+    };
+    let (first, last) = (Lba(table.first_usable()), Lba(table.last_usable()));
+    DiskThere {
+        bytes: SIZE,
+        sector: SectorSize::B512,
+        table: TableThere::Gpt { id: table.id(), first, last, entries: table.entries() },
+        whole: None,
+        partitions: table.partitions().map(there).collect(),
+    }
+}
+
+#[test]
+fn a_table_follows_a_plan_and_another_one_is_refused() {
+    if skip() {
+        return;
+    }
+    let (_dir, path) = disk();
+    let before = there(&path);
+    let of = Partition::of_kind;
+    let small = |kind| Partition { size: Some(Size::from_mib(1)), ..of(kind) };
+    let data = Partition { mount_point: Some("/srv".into()), ..of(PartitionKind::Data) };
+    let disk = Disk::of_partitions(vec![small(PartitionKind::BiosBoot), data, of(PartitionKind::Home)]);
+    // 1 goes, 5 becomes something else in its place, 3 is kept, and what is new takes the lowest numbers.
+    let wish = Wish {
+        mode: Mode::Whole,
+        replace: [("bios-boot".to_string(), 5)].into(),
+        keep: [("/srv".to_string(), 3)].into(),
+        spare: BTreeSet::new(),
+    };
+    let plan = onto(&disk, Uuid::from_u128(9), &Needs::default(), &as_planned(&before), &wish).unwrap();
+    let mut table = before.clone();
+    table.follow(&plan).unwrap();
+    write(&path, &table);
+    let after = there(&path);
+    let found: Vec<u32> = after.partitions().map(|(n, _)| n).collect();
+    assert_eq!(found, [1, 3, 5]);
+    assert_eq!(after.bytes_of(3), before.bytes_of(3), "what is kept");
+    let of = |table: &Beside, number| table.partitions().find(|(n, _)| *n == number).unwrap().1;
+    let (old, new) = (of(&before, 5), of(&after, 5));
+    assert_eq!((new.first, new.last, new.name.as_str(), new.attributes), (old.first, old.last, "bios-boot", 0));
+    assert_eq!(new.kind.to_string(), "21686148-6449-6e6f-744e-656564454649");
+    assert_ne!(new.id, old.id);
+    assert_eq!((of(&after, 1).name.as_str(), of(&after, 1).first), ("home", 51_200 - 2048));
+    let judged = sgdisk(&path, &["-v"]);
+    assert!(judged.contains("No problems found"), "{judged}");
+    // The plan was made for another table: a number is taken, a partition is gone.
+    let mut taken = before.clone();
+    taken.remove(3).unwrap();
+    assert_eq!(taken.follow(&plan), Err(BesideError::Gone(3)));
+    let mut taken = before.clone();
+    taken.add(&linux((100_000, 110_000))).unwrap();
+    assert!(matches!(taken.follow(&plan), Err(BesideError::Overlap { other: 2, .. })));
+    let mut taken = before.clone();
+    taken.remove(5).unwrap();
+    assert_eq!(taken.follow(&plan), Err(BesideError::Gone(5)));
 }
