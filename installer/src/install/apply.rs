@@ -1,6 +1,7 @@
 //! Carrying out a plan. All that can fail without a change comes first; what is overwritten is kept in a receipt; the contents are
 //! written without the pages by which they would be found, and the partition table comes last but what a BIOS starts.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
@@ -8,13 +9,15 @@ use cairn_boot::Installation;
 use cairn_disk::partition_table::{self, beside::Beside};
 use cairn_disk::{Target, Withheld};
 use cairn_layout::onto::{Onto, Origin};
-use cairn_machine::model::FileSystem;
+use cairn_machine::model::{FileSystem, PartitionKind};
+use cairn_make::LOGS;
 use cairn_process::{AfterWrite, Refusal, Report, Tool, set_left};
 
 use super::claim::{Claimed, claim};
 use super::consent::Consent;
 use super::holders::{affected, releases};
 use super::ioctl::Told;
+use super::log::Log;
 use super::plan::Planned;
 use super::receipt::{self, Event, Receipt};
 use super::{firmware, ioctl, wipe};
@@ -51,8 +54,16 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     taken_apart.iter().try_for_each(|release| release.check())?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
 
+    let log = Log::new(report);
+    let report: &dyn Report = &log;
     report.phase("claiming the disk", None);
-    taken_apart.iter().try_for_each(|release| release.carry_out())?;
+    for release in &taken_apart {
+        release.carry_out()?;
+        report.note(&format!(
+            "{} was taken apart; where the disk is left as it is, the next start puts it together again",
+            release.shown
+        ));
+    }
     let devices = look(Path::new("/")).context("looking at the disks")?;
     let disk = plan.disk.find(&devices).map_err(Refusal)?;
     if let Some(left) = releases(&devices, disk, &plan.onto)?.first() {
@@ -98,7 +109,8 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     if let Err(error) = rereads {
         report.note(&format!("the kernel keeps to the old partitions until it is restarted ({error})"));
     } else {
-        finish(&plan.disk, &plan.onto, report).map_err(after)?;
+        let root = finish(&plan.disk, &plan.onto, report).map_err(after)?;
+        keep(&log, &root);
     }
     kept.note(&Event::Done(hash.context("reading back what was written").map_err(after)?)).map_err(after)?;
     set_left(None);
@@ -229,8 +241,9 @@ fn settle(report: &dyn Report) {
     }
 }
 
-/// Makes file systems as large as their partitions, and looks whether each partition holds what it should and nothing besides.
-fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> anyhow::Result<()> {
+/// Makes file systems as large as their partitions, and looks whether each partition holds what it should and nothing besides; gives the
+/// node of the root.
+fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> anyhow::Result<String> {
     let devices = look(Path::new("/")).context("looking at the disks")?;
     let disk = identity.find(&devices).map_err(anyhow::Error::msg)?;
     let of_number = |devices: &[Device], number: u32| {
@@ -245,6 +258,7 @@ fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> a
     }
     report.phase("checking what is on the disk", None);
     let devices = look(Path::new("/")).context("looking at the disks")?;
+    let mut root = String::new();
     for one in &onto.plan.partitions {
         let Some(fs) = one.fs() else { continue };
         let device = of_number(&devices, one.number);
@@ -256,6 +270,24 @@ fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> a
             let found = found.map_or("nothing", |it| it.kind.as_str());
             anyhow::bail!("{} should hold {format} {}, and blkid finds {found}", device.name, fs.uuid);
         }
+        if one.kind == PartitionKind::Root {
+            root = format!("/dev/{}", device.name);
+        }
     }
-    Ok(())
+    Ok(root)
+}
+
+/// Gives the machine the log of its installation. It boots without it just as well, so what does not work is told and no more.
+fn keep(log: &Log<'_>, root: &str) {
+    let put = || -> anyhow::Result<()> {
+        let mut file = tempfile::NamedTempFile::new().context("making a file")?;
+        file.write_all(log.text().as_bytes()).context("writing it")?;
+        let mut orders = tempfile::NamedTempFile::new().context("making a file")?;
+        writeln!(orders, "cd /{LOGS}\nwrite {} install.log", file.path().display()).context("writing it")?;
+        let tool = Tool::new("debugfs", "e2fsprogs", "give the machine its log").args(["-w", "-f"]);
+        tool.arg(orders.path()).arg(root).run().context("into the machine's file system")
+    };
+    if let Err(error) = put() {
+        log.note(&format!("the log of the installation could not be put into the machine: {error:#}"));
+    }
 }

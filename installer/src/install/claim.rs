@@ -5,7 +5,8 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cairn_disk::{BlockTarget, Source};
@@ -19,6 +20,10 @@ use super::identity::DiskIdentity;
 use super::ioctl;
 use super::wipe::END;
 use crate::disks::Device;
+
+/// How long a lock of somebody else's is waited for, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// What of a disk's bytes is remembered from the plan to its carrying out: hashes of its first and of its last MiB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,14 +101,7 @@ pub fn claim(
     let open = || OpenOptions::new().read(true).write(true).open(&node);
     let file = open().with_context(|| format!("opening {} for writing", node.display()))?;
     let clone = file.try_clone().context("opening the disk twice")?;
-    // systemd.io/BLOCK_DEVICE_LOCKING: as long as it is held, udev leaves the disk alone.
-    let lock = Flock::lock(clone, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
-        Errno::EWOULDBLOCK => anyhow::Error::from(Refusal(format!(
-            "another program has locked {}: another installation, or one that partitions it",
-            node.display()
-        ))),
-        error => anyhow::Error::from(error).context(format!("locking {}", node.display())),
-    })?;
+    let lock = lock(clone, &node)?;
     let target = BlockTarget::new(file, node.display().to_string()).context("measuring the disk")?;
     let changed = |what: &str| {
         Refusal(format!("{} is no longer as it was when the plan was made: {what}. Plan again", node.display()))
@@ -124,11 +122,32 @@ pub fn claim(
     Ok(Claimed { target, node, _lock: lock })
 }
 
+/// Locks a disk (systemd.io/BLOCK_DEVICE_LOCKING): as long as it is held, udev leaves the disk alone. udev itself holds a lock while it
+/// looks at a disk, so one that is taken may be free in a moment.
+fn lock(mut disk: File, node: &Path) -> anyhow::Result<Flock<File>> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match Flock::lock(disk, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((back, Errno::EWOULDBLOCK)) if Instant::now() < end => {
+                disk = back;
+                std::thread::sleep(AGAIN);
+            }
+            Err((_, Errno::EWOULDBLOCK)) => {
+                let why = "another installation, or one that partitions it";
+                return Err(Refusal(format!("another program has locked {}: {why}", node.display())).into());
+            }
+            Err((_, error)) => return Err(error).with_context(|| format!("locking {}", node.display())),
+        }
+    }
+}
+
 /// That nobody uses a device: the kernel lets one at a time have it for himself, and whoever mounts it, swaps to it or builds upon it has.
 fn free(device: &Device) -> anyhow::Result<()> {
     let node = node_of(device);
     let flags = OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    match OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(&node) {
+    // For reading only: whoever closes a disk that was open for writing makes udev look at it.
+    match OpenOptions::new().read(true).custom_flags(flags.bits()).open(&node) {
         Ok(_) => Ok(()),
         Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {
             let holders = if device.held_by.is_empty() {

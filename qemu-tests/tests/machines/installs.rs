@@ -119,7 +119,11 @@ fn whole(cairn: &Cairn) -> Result<()> {
     exits 3 'cannot be brought back' $CAIRN install --undo /run/r4
     ";
     disks.run(cairn, &hello.file, &format!("{SAFE}{SOUND}{twice}{SOUND}"))?;
-    disks.boots(&[("hostname", "hello"), ("cat /etc/hello", "Hello. This machine was made from one file.")])
+    disks.boots(&[
+        ("hostname", "hello"),
+        ("grep -c 'writing root' /var/log/cairn/install.log", "1"),
+        ("cat /etc/hello", "Hello. This machine was made from one file."),
+    ])
 }
 
 fn again(cairn: &Cairn) -> Result<()> {
