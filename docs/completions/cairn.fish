@@ -43,6 +43,7 @@ complete -c cairn -n "__fish_cairn_needs_command" -f -a "boot" -d 'Look after th
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "hardware" -d 'Find out what this computer is and which drivers it needs'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "disks" -d 'List this computer\'s disks: what they are, what is on them, what uses it'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "install" -d 'Install a machine onto a disk'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "rehearse" -d 'Try an installation on a twin of the disk, in QEMU'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "schema" -d 'Print the JSON Schema of machine files, for editors'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "generate-docs" -d 'Write man pages, completions, the schema and the command reference'
 complete -c cairn -n "__fish_cairn_using_subcommand init" -l hostname -d 'The machine\'s host name [default: the file\'s name, or `machine`]' -r
@@ -194,6 +195,24 @@ complete -c cairn -n "__fish_cairn_using_subcommand install" -l json -d 'Print o
 complete -c cairn -n "__fish_cairn_using_subcommand install" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l disk -d 'The disk whose twin is installed on, as for `cairn disks`; it is only read' -r
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l size -d 'The size of an empty disk that is not here, such as 480G' -r
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l sector-size -d 'The size of its sectors' -r
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l into -d 'What the machine gets of the disk' -r -f -a "whole\t'All of it; what is on it goes'
+free\t'Its free space, and what --replace and --keep name'
+again\t'The places that it had before: what it boots from, its root and swap are made anew; /home and other data of its own stay'"
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l replace -d 'Put a partition of the machine in the place of one that is there, whose contents go: `root=3`. May be given more than once' -r
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l keep -d 'Use a partition that is there as it is: `home=5`. May be given more than once' -r
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l spare -d 'Leave a partition of somebody else\'s where it is when all others go. May be given more than once' -r
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l controller -d 'What the disk hangs on [default: what the initrd has a driver for]' -r -f -a "virtio-blk\t'A virtio disk'
+virtio-scsi\t'A SCSI disk on a virtio controller'
+nvme\t'An NVMe drive'
+ahci\t'A SATA drive'"
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -s o -l output -d 'Keep the twin in this file' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l json -d 'Print one JSON object: `ok`, the plan, and the list `checks`'
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -l hardware -d 'The schema of hardware files instead'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -l install -d 'The schema of install files instead'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -s q -l quiet -d 'Say nothing but errors'

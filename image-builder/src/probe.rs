@@ -69,6 +69,7 @@ pub fn run_guest(accel: Accel, deadline: Duration) -> Result<(), String> {
             device: false,
             overlay: None,
             controller: Controller::VirtioBlk,
+            sector_size: 512,
             unsafe_cache: true,
         }],
         network: Network::Closed,

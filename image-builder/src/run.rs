@@ -72,6 +72,7 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
             device: image.device,
             overlay: overlay.as_ref().map(Scratch::path),
             controller: options.controller,
+            sector_size: 512,
             unsafe_cache: overlay.is_some(),
         }],
         network: Network::User { ssh_port: options.ssh_port },

@@ -41,6 +41,8 @@ pub struct VerifyOptions {
     pub cpus: u32,
     /// What the disk hangs on.
     pub controller: Controller,
+    /// Bytes in the sectors of the disk.
+    pub sector_size: u64,
     /// How long one boot may take until its last answer.
     pub deadline: Duration,
     /// Where a picture of the login prompt goes, as PNG.
@@ -61,6 +63,7 @@ impl Default for VerifyOptions {
             memory: 1024,
             cpus: 2,
             controller: Controller::default(),
+            sector_size: 512,
             deadline: Duration::from_secs(900),
             screenshot: None,
             console_log: None,
@@ -125,6 +128,7 @@ fn attempt(
             device: image.device,
             overlay: Some(overlay.path()),
             controller: options.controller,
+            sector_size: options.sector_size,
             unsafe_cache: true,
         },
         image: image.path.clone(),

@@ -13,7 +13,7 @@ use cairn_observe::Location;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::computer::{DisksArgs, HardwareArgs};
-pub use self::install::{InstallArgs, Into, Then};
+pub use self::install::{InstallArgs, Into, RehearseArgs, ShareArgs, Then};
 use self::values::{formats, parse_age, parse_generation, parse_keep, parse_memory};
 
 /// Makes one machine file into a system: in a disk image, in QEMU, and on the
@@ -143,6 +143,14 @@ pub enum Command {
     /// are (table, headers, signatures, boot code, the firmware's entries) is kept in a
     /// receipt, with which --undo brings it back.
     Install(InstallArgs),
+    /// Try an installation on a twin of the disk, in QEMU.
+    ///
+    /// A sparse file gets the disk's size and sectors, its partition table and the ends
+    /// of its partitions; the machine is installed there as it would be on the disk,
+    /// started alone on a controller that its initrd has a driver for, checked from the
+    /// inside, and started once more. The disk is only read; one that is not here can
+    /// be given by its size.
+    Rehearse(RehearseArgs),
     /// Print the JSON Schema of machine files, for editors.
     Schema(SchemaArgs),
     /// Write man pages, completions, the schema and the command reference.
@@ -174,6 +182,7 @@ impl Command {
             Command::Generations(args) => of(args.json),
             Command::Disks(args) => of(args.json),
             Command::Install(args) => of(args.json),
+            Command::Rehearse(args) => of(args.json),
             Command::Hardware(args) => of(args.json),
             Command::Diff(args) => of(args.json),
             Command::Upgrade(args) => of(args.json),

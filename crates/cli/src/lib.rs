@@ -92,6 +92,7 @@ fn run(command: Command, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Hardware(args) => commands::hardware::run(&args, ui),
         Command::Disks(args) => commands::disks::run(&args, ui),
         Command::Install(args) => commands::install::run(args, ui),
+        Command::Rehearse(args) => commands::rehearse::run(args, ui),
         Command::Schema(args) => commands::schema::run(args, ui),
         Command::GenerateDocs(args) => docs::write(&args.dir),
     }

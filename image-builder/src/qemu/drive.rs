@@ -52,6 +52,8 @@ pub struct Drive {
     pub overlay: Option<PathBuf>,
     /// What it hangs on.
     pub controller: Controller,
+    /// Bytes in its sectors: 512, or 4096 where the controller can.
+    pub sector_size: u64,
     /// The bytes need not survive a crash of this computer: no syncing.
     pub unsafe_cache: bool,
 }
@@ -108,6 +110,7 @@ mod tests {
             device: false,
             overlay: Some("/o".into()),
             controller: Controller::VirtioBlk,
+            sector_size: 512,
             unsafe_cache: false,
         }
     }

@@ -200,7 +200,10 @@ impl Args {
             // q35 has the SATA controller built in.
             Controller::Ahci => &format!("ide-hd,bus=ide.{n}"),
         };
-        self.add("-device").add(&format!("{device},drive=disk{n},bootindex={n}"));
+        let size = disk.sector_size;
+        let sectors =
+            if size == 512 { String::new() } else { format!(",logical_block_size={size},physical_block_size={size}") };
+        self.add("-device").add(&format!("{device},drive=disk{n},bootindex={n}{sectors}"));
     }
 
     fn network(&mut self, network: Network, cards: &[String]) {
@@ -241,6 +244,7 @@ mod tests {
                 device: false,
                 overlay: Some("/o".into()),
                 controller: Controller::Nvme,
+                sector_size: 512,
                 unsafe_cache: false,
             }],
             network: Network::User { ssh_port: Some(2222) },

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::Context;
 use cairn_boot::Installation;
 use cairn_disk::partition_table::{self, beside::Beside};
-use cairn_disk::{Target, Withheld};
-use cairn_layout::onto::{Onto, Origin};
+use cairn_disk::{BlockTarget, Target, Withheld};
+use cairn_layout::onto::{DiskThere, Onto, Origin};
 use cairn_machine::model::{FileSystem, PartitionKind};
 use cairn_make::LOGS;
 use cairn_process::{AfterWrite, Refusal, Report, Tool, set_left};
@@ -99,7 +99,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     let left = left(&plan.onto, &claimed);
     set_left(Some(&left));
     let after = |error: anyhow::Error| error.context(AfterWrite(left.clone()));
-    write(&contents, &plan.onto, &claimed, threads, report).map_err(after)?;
+    write(&contents, &plan.onto, &claimed.target, threads, report).map_err(after)?;
     let hash = receipt::read(&claimed.target, &pieces).map(|bytes| receipt::hash(&bytes));
     let rereads = announce(&plan.onto, claimed.target.file());
     let name = disk.name.clone();
@@ -128,6 +128,17 @@ pub fn saved_pieces(onto: &Onto) -> Vec<wipe::Piece> {
     let (end, bytes) = (wipe::END.min(onto.there.bytes), onto.there.bytes);
     pieces.extend([(0, end), (bytes - end, end)]);
     wipe::merged(pieces, bytes)
+}
+
+/// Both ends of a disk and of each of its partitions: all by which it is known.
+pub fn ends_of_all(there: &DiskThere) -> Vec<wipe::Piece> {
+    let sector = there.sector;
+    let all = there.partitions.iter().map(|one| (one.first.offset(sector), one.sectors.bytes(sector)));
+    let ends = |(at, len): (u64, u64)| {
+        let end = wipe::END.min(len);
+        [(at, end), (at + len - end, end)]
+    };
+    wipe::merged(all.chain([(0, there.bytes)]).flat_map(ends).collect(), there.bytes)
 }
 
 /// What makes file systems as large as their partitions, where the machine does not do it itself.
@@ -182,14 +193,14 @@ fn back(error: anyhow::Error, receipt: &Path, claimed: &Claimed) -> anyhow::Erro
     }
 }
 
-fn write(
+/// Writes all that a plan says: contents, table, what a BIOS starts.
+pub fn write(
     contents: &cairn_make::NewDisk,
     onto: &Onto,
-    claimed: &Claimed,
+    disk: &BlockTarget,
     threads: usize,
     report: &dyn Report,
 ) -> anyhow::Result<()> {
-    let disk = &claimed.target;
     let made = onto.plan.partitions.iter().zip(&onto.origins).filter(|(_, origin)| !matches!(origin, Origin::Keeps(_)));
     let heads: Vec<u64> =
         made.filter(|(one, _)| one.volume.is_some()).map(|(one, _)| onto.plan.offset_of(one)).collect();

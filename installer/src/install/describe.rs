@@ -6,9 +6,19 @@ use cairn_disk::Source;
 use cairn_disk::partition_table::beside::{Beside, Entry};
 use cairn_layout::onto::{DiskThere, PartitionThere, TableThere};
 use cairn_layout::{Lba, SectorSize};
+use cairn_process::Refusal;
 use uuid::Uuid;
 
 use crate::disks::{Device, Kind, Stack, type_words};
+
+/// Describes a disk that is open.
+///
+/// # Errors
+/// A refusal, where it is none that anybody here can write to.
+pub fn seen(devices: &[Device], disk: &Device, source: &dyn Source) -> Result<DiskThere, Refusal> {
+    let there = describe(devices, disk, read(source, disk.sector_size));
+    there.map_err(|why| Refusal(format!("{} cannot be installed on: {why}", disk.name)))
+}
 
 /// A GPT, as it is on a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]

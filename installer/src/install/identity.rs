@@ -43,6 +43,20 @@ impl DiskIdentity {
         }
     }
 
+    /// That of a disk that is not here, of which only its size is known.
+    pub fn elsewhere(bytes: u64, sector_size: u64) -> DiskIdentity {
+        DiskIdentity {
+            name: "a disk that is not here".into(),
+            model: None,
+            serial: None,
+            wwn: None,
+            by_id: Vec::new(),
+            transport: None,
+            bytes,
+            sector_size,
+        }
+    }
+
     /// Whether it says anything that no other disk should say.
     fn says_something(&self) -> bool {
         self.serial.is_some() || self.wwn.is_some() || !self.by_id.is_empty()

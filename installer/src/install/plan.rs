@@ -5,14 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cairn_layout::onto::{Mode, Onto, Wish};
+use cairn_disk::Source;
+use cairn_layout::onto::{DiskThere, Mode, Onto, Wish};
 use cairn_make::{Kit, NewDisk, Prepared, prepare};
 use cairn_process::{Refusal, Report};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::claim::{Fingerprint, open_to_look};
-use super::describe::{describe, read};
+use super::describe::seen;
 use super::holders::{Release, affected, releases};
 use super::identity::DiskIdentity;
 use super::machine::{Texts, texts, with_partitions};
@@ -92,8 +93,44 @@ pub fn plan(
     let file = fs::canonicalize(&request.file).with_context(|| format!("looking for {}", request.file.display()));
     // What is wrong with a file that is not there, its reader says best.
     let file = file.unwrap_or_else(|_| request.file.clone());
-    let (texts, notes) = texts(&file, !request.elsewhere)?;
-    make(&file, (texts, notes), request.elsewhere, &request.asked, devices, disk, kit, report)
+    let texts = texts(&file, !request.elsewhere)?;
+    let source = open_to_look(disk)?;
+    let seen = Seen::of(devices, disk, &source)?;
+    make(&file, texts, request.elsewhere, &request.asked, &seen, Some((devices, disk)), kit, report)
+}
+
+/// Plans an installation onto the twin of a disk, of which this is known: what uses the disk itself, and what else is on this computer,
+/// does not count.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_for(
+    request: &Request,
+    identity: DiskIdentity,
+    there: DiskThere,
+    source: &dyn Source,
+    kit: &Kit,
+    report: &dyn Report,
+) -> anyhow::Result<Planned> {
+    let texts = texts(&request.file, !request.elsewhere)?;
+    let seen = Seen { identity, there, source };
+    make(&request.file, texts, true, &request.asked, &seen, None, kit, report)
+}
+
+/// What is seen of the disk.
+struct Seen<'d> {
+    identity: DiskIdentity,
+    there: DiskThere,
+    source: &'d dyn Source,
+}
+
+impl<'d> Seen<'d> {
+    fn of(devices: &[Device], disk: &Device, source: &'d dyn Source) -> anyhow::Result<Seen<'d>> {
+        // Two ways to one disk, or two disks that say the same of themselves.
+        let identity = DiskIdentity::of(disk);
+        identity.find(devices).map_err(Refusal)?;
+        Ok(Seen { identity, there: seen(devices, disk, source)?, source })
+    }
 }
 
 /// Makes a plan once more, for carrying it out.
@@ -115,8 +152,10 @@ pub fn again(
         .into());
     }
     let asked = Asked::Wish(plan.wish.clone());
-    let planned =
-        make(&plan.file, (plan.texts.clone(), Vec::new()), plan.elsewhere, &asked, devices, disk, kit, report)?;
+    let source = open_to_look(disk)?;
+    let seen = Seen::of(devices, disk, &source)?;
+    let texts = (plan.texts.clone(), Vec::new());
+    let planned = make(&plan.file, texts, plan.elsewhere, &asked, &seen, Some((devices, disk)), kit, report)?;
     let new = &planned.plan;
     let why = match () {
         () if new.fingerprint != plan.fingerprint || new.onto.there != plan.onto.there => {
@@ -135,18 +174,13 @@ fn make(
     (texts, mut notes): (Texts, Vec<String>),
     elsewhere: bool,
     asked: &Asked,
-    devices: &[Device],
-    disk: &Device,
+    seen: &Seen<'_>,
+    around: Option<(&[Device], &Device)>,
     kit: &Kit,
     report: &dyn Report,
 ) -> anyhow::Result<Planned> {
-    // Two ways to one disk, or two disks that say the same of themselves.
-    let identity = DiskIdentity::of(disk);
-    identity.find(devices).map_err(Refusal)?;
-    let source = open_to_look(disk)?;
-    let there = describe(devices, disk, read(&source, disk.sector_size))
-        .map_err(|why| Refusal(format!("{} cannot be installed on: {why}", disk.name)))?;
-    let fingerprint = Fingerprint::of(&source).with_context(|| format!("reading {}", disk.name))?;
+    let there = &seen.there;
+    let fingerprint = Fingerprint::of(seen.source).with_context(|| format!("reading {}", seen.identity.name))?;
     let checked = texts.of(file).load()?;
     if !elsewhere {
         firmware(&checked)?;
@@ -156,16 +190,16 @@ fn make(
     let ids = ids.map_err(|e| cairn_make::problems::of_plan(&checked, name, e))?;
     let wish = match asked {
         Asked::Wish(wish) => wish.clone(),
-        Asked::Again => Wish::again(&ids, &there).map_err(|e| Refusal(e.to_string()))?,
+        Asked::Again => Wish::again(&ids, there).map_err(|e| Refusal(e.to_string()))?,
     };
     let id_of = |number: u32| there.partitions.iter().find(|one| one.number == number).and_then(|one| one.id);
     let kept: BTreeMap<String, Uuid> =
         wish.keep.iter().filter_map(|(name, number)| Some((name.clone(), id_of(*number)?))).collect();
     let texts = with_partitions(&texts, file, &checked, &kept)?;
     let machine = prepare(&[texts.of(file)], kit, report)?;
-    let contents = machine.plan_onto(&there, &wish)?;
+    let contents = machine.plan_onto(there, &wish)?;
     let onto = contents.onto.clone().context("a plan without a disk")?;
-    let releases = judge(devices, disk, &onto)?;
+    let releases = around.map_or_else(|| Ok(Vec::new()), |(devices, disk)| judge(devices, disk, &onto))?;
     for release in &releases {
         notes.push(format!("{} is taken apart first", release.shown));
     }
@@ -177,7 +211,7 @@ fn make(
         file: file.to_path_buf(),
         texts,
         elsewhere,
-        disk: identity,
+        disk: seen.identity.clone(),
         fingerprint,
         wish,
         onto,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use qemu_tests::hello::Hello;
-use qemu_tests::scenario::UML;
+use qemu_tests::scenario::{QEMU, UML};
 use qemu_tests::{Cairn, Guest, Scenario, Setup, workbench};
 
 pub const WHOLE: Scenario =
@@ -23,6 +23,9 @@ pub const UNATTENDED: Scenario = Scenario {
     needs: UML,
     run: unattended,
 };
+
+pub const REHEARSED: Scenario =
+    Scenario { name: "an installation is rehearsed on a twin of a disk that is not here", needs: QEMU, run: rehearsed };
 
 const GIB: u64 = 1 << 30;
 
@@ -235,5 +238,29 @@ fn unattended(cairn: &Cairn) -> Result<()> {
     let all = [disks.path("disk"), disks.path("canary"), disks.path("stick")];
     let said = workbench::script(cairn, &all.each_ref().map(PathBuf::as_path), &script)?;
     ensure!(fs::read(disks.path("canary"))? == disks.canary, "the other disk was written to:\n{said}");
+    Ok(())
+}
+
+/// A twin with sectors of 4096 bytes, which is started alone and once more; and one that QEMU's firmware of today would not start.
+fn rehearsed(cairn: &Cairn) -> Result<()> {
+    let hello = Hello::get(cairn)?;
+    let folder = tempfile::tempdir_in(&cairn.work)?;
+    let bios = hello.edited(&folder.path().join("bios"), |text| {
+        text.replace("layout: uefi", "layout: bios").replace("\nusers:\n", "\nboot: {loader: grub}\nusers:\n")
+    })?;
+    let twin = folder.path().join("twin.raw");
+    let refused = cairn.cmd(["rehearse", "--size", "4G"]).arg(&bios).run()?;
+    refused.must(3)?.says("only machines with UEFI are")?;
+    cairn
+        .cmd(["rehearse", "--size", "1G"])
+        .arg(&hello.file)
+        .run()?
+        .must(3)?
+        .says("are missing. Choose a larger one")?;
+    let done = cairn.cmd(["rehearse", "--size", "5G", "--sector-size", "4096", "-o"]).arg(&twin).arg(&hello.file);
+    let done = done.deadline(std::time::Duration::from_mins(12)).run()?;
+    done.must(0)?;
+    ensure!(done.stdout.contains("root fills the disk") && done.stdout.contains("second boot"), "{done}");
+    ensure!(fs::metadata(&twin)?.len() == 5 * GIB, "the twin has another size");
     Ok(())
 }

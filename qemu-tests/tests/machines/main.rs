@@ -51,7 +51,8 @@ const ALL: &[Scenario] = &[
 fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
     let whole_table = std::env::var_os("CAIRN_WHOLE_TABLE").is_some();
-    let rest: &[&[Scenario]] = if whole_table { &[generations::REST, kernels::REST] } else { &[] };
+    let rest: &[&[Scenario]] =
+        if whole_table { &[generations::REST, kernels::REST, &[installs::REHEARSED]] } else { &[] };
     let scenarios = [ALL, generations::CHOSEN, kernels::CHOSEN].iter().chain(rest).copied().flatten();
     let trials = scenarios.map(|scenario| scenario.trial()).collect();
     libtest_mimic::run(&arguments, trials).exit();

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use cairn_installer::disks::Selector;
+use cairn_machine::size::Size;
 use clap::{Args, ValueEnum};
 
-use super::values::parse_use;
+use super::Controller;
+use super::values::{parse_use, sector_size};
 
 /// `cairn install`.
 #[derive(Debug, Args)]
@@ -26,20 +28,9 @@ pub struct InstallArgs {
     /// CAIRN, and stop at anything that they leave open.
     #[arg(long, conflicts_with_all = ["plan", "yes_erase"])]
     pub unattended: bool,
-    /// What the machine gets of the disk.
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Into::Whole, requires = "disk")]
-    pub into: Into,
-    /// Put a partition of the machine in the place of one that is there, whose contents
-    /// go: `root=3`. May be given more than once.
-    #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use, requires = "disk")]
-    pub replace: Vec<(String, u32)>,
-    /// Use a partition that is there as it is: `home=5`. May be given more than once.
-    #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use, requires = "disk")]
-    pub keep: Vec<(String, u32)>,
-    /// Leave a partition of somebody else's where it is when all others go. May be given
-    /// more than once.
-    #[arg(long, value_name = "NUMBER", requires = "disk")]
-    pub spare: Vec<u32>,
+    /// What becomes of the disk.
+    #[command(flatten)]
+    pub share: ShareArgs,
     /// The disk will be started in another computer: hold nothing against this one's
     /// hardware and firmware, and leave its firmware's menu alone.
     #[arg(long, conflicts_with_all = ["apply", "undo"])]
@@ -66,6 +57,54 @@ pub struct InstallArgs {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub progress: Option<PathBuf>,
     /// Print one JSON object: the plan, and what was done.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What becomes of a disk.
+#[derive(Debug, Args)]
+pub struct ShareArgs {
+    /// What the machine gets of the disk.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Into::Whole)]
+    pub into: Into,
+    /// Put a partition of the machine in the place of one that is there, whose contents
+    /// go: `root=3`. May be given more than once.
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use)]
+    pub replace: Vec<(String, u32)>,
+    /// Use a partition that is there as it is: `home=5`. May be given more than once.
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use)]
+    pub keep: Vec<(String, u32)>,
+    /// Leave a partition of somebody else's where it is when all others go. May be given
+    /// more than once.
+    #[arg(long, value_name = "NUMBER")]
+    pub spare: Vec<u32>,
+}
+
+/// `cairn rehearse`.
+#[derive(Debug, Args)]
+pub struct RehearseArgs {
+    /// The machine file.
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// The disk whose twin is installed on, as for `cairn disks`; it is only read.
+    #[arg(long, value_name = "SELECTOR", required_unless_present = "size")]
+    pub disk: Option<Selector>,
+    /// The size of an empty disk that is not here, such as 480G.
+    #[arg(long, value_name = "SIZE", conflicts_with = "disk")]
+    pub size: Option<Size>,
+    /// The size of its sectors.
+    #[arg(long, value_name = "BYTES", default_value_t = 512, value_parser = sector_size, requires = "size")]
+    pub sector_size: u32,
+    /// What becomes of the disk.
+    #[command(flatten)]
+    pub share: ShareArgs,
+    /// What the disk hangs on [default: what the initrd has a driver for].
+    #[arg(long, value_enum)]
+    pub controller: Option<Controller>,
+    /// Keep the twin in this file.
+    #[arg(short, long, value_name = "IMAGE", value_hint = clap::ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Print one JSON object: `ok`, the plan, and the list `checks`.
     #[arg(long)]
     pub json: bool,
 }

@@ -18,6 +18,15 @@ pub(super) fn parse_memory(text: &str) -> Result<u64, String> {
     }
 }
 
+/// The size of a disk's sectors.
+pub(super) fn sector_size(text: &str) -> Result<u32, String> {
+    match text {
+        "512" => Ok(512),
+        "4096" | "4K" => Ok(4096),
+        _ => Err("disks have sectors of 512 or 4096 bytes".into()),
+    }
+}
+
 /// Which partition of the machine is which of those that are there: `root=3`.
 pub(super) fn parse_use(text: &str) -> Result<(String, u32), String> {
     let parts = text.split_once('=').and_then(|(name, number)| Some((name, number.parse::<u32>().ok()?)));

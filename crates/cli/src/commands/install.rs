@@ -17,7 +17,7 @@ use cairn_make::plain_file;
 use cairn_process::{Refusal, Tool, Usage};
 use serde_json::json;
 
-use crate::args::{InstallArgs, Into, Then};
+use crate::args::{InstallArgs, Into, ShareArgs, Then};
 use crate::exit::Exit;
 use crate::kit;
 use crate::ui::Ui;
@@ -122,6 +122,26 @@ fn wanted<'d>(args: &InstallArgs, devices: &'d [Device], folder: &Path) -> anyho
     Ok(Wanted { request, disk, erase: said.erase, then: said.then })
 }
 
+/// What is to become of a disk, as the command line says it.
+pub fn asked(args: &ShareArgs) -> anyhow::Result<Asked> {
+    let of = |list: &[(String, u32)]| list.iter().cloned().collect();
+    let mode = match args.into {
+        Into::Whole => Mode::Whole,
+        Into::Free | Into::Again => Mode::Free,
+    };
+    let (replace, keep) = (of(&args.replace), of(&args.keep));
+    let wish = Wish { mode, replace, keep, spare: args.spare.iter().copied().collect() };
+    let named = !(wish.replace.is_empty() && wish.keep.is_empty() && wish.spare.is_empty());
+    match args.into {
+        Into::Again if named => {
+            let why = "--into again finds out by itself what is replaced and kept; say it with --into free instead";
+            Err(Usage(why.into()).into())
+        }
+        Into::Again => Ok(Asked::Again),
+        _ => Ok(Asked::Wish(wish)),
+    }
+}
+
 /// What is said about the disk, on the command line or in a file.
 struct Said {
     selector: Selector,
@@ -132,22 +152,7 @@ struct Said {
 
 impl Said {
     fn of_arguments(args: &InstallArgs, selector: &Selector) -> anyhow::Result<Said> {
-        let of = |list: &[(String, u32)]| list.iter().cloned().collect();
-        let mode = match args.into {
-            Into::Whole => Mode::Whole,
-            Into::Free | Into::Again => Mode::Free,
-        };
-        let (replace, keep) = (of(&args.replace), of(&args.keep));
-        let wish = Wish { mode, replace, keep, spare: args.spare.iter().copied().collect() };
-        let named = !(wish.replace.is_empty() && wish.keep.is_empty() && wish.spare.is_empty());
-        let asked = match args.into {
-            Into::Again if named => {
-                let why = "--into again finds out by itself what is replaced and kept; say it with --into free instead";
-                return Err(Usage(why.into()).into());
-            }
-            Into::Again => Asked::Again,
-            _ => Asked::Wish(wish),
-        };
+        let asked = asked(&args.share)?;
         Ok(Said { selector: selector.clone(), asked, erase: None, then: Then::Nothing })
     }
 

@@ -12,6 +12,7 @@ pub mod init;
 pub mod inspect;
 pub mod install;
 pub mod lock;
+pub mod rehearse;
 pub mod rollback;
 pub mod run;
 pub mod schema;

@@ -45,7 +45,7 @@ fn generated_files_are_up_to_date() {
 }
 
 /// What `cairn --help` lists.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "init",
     "check",
     "lock",
@@ -62,6 +62,7 @@ const COMMANDS: [&str; 17] = [
     "hardware",
     "disks",
     "install",
+    "rehearse",
     "schema",
 ];
 
