@@ -9,6 +9,7 @@ use anyhow::Context;
 use cairn_machine::model::Hardware;
 use cairn_machine::{Checked, SourceFile, check_hardware};
 use cairn_make::MachineFile;
+use cairn_process::Refusal;
 use uuid::Uuid;
 
 use crate::hardware::{Findings, findings, observe};
@@ -65,8 +66,16 @@ pub fn texts(path: &Path, here: bool) -> anyhow::Result<(Texts, Vec<String>)> {
     if named.is_none() || !has_seed {
         texts.hardware = Some(hardware);
     }
-    // A machine file of another shape than ours may not take a line more.
-    texts.of(path).load().context("adding a hardware file to the machine file")?;
+    // A machine file of another shape than ours may not take a line more: one that is a single `{…}`.
+    if texts.machine.is_some() && texts.of(path).load().is_err() {
+        return Err(Refusal(format!(
+            "the installed machine needs a hardware file, and {} has a form to which no line can be added: write \
+             `hardware: {HARDWARE}` into it, and make that file by `cairn hardware -o {HARDWARE}`",
+            path.display()
+        ))
+        .into());
+    }
+    texts.of(path).load()?;
     Ok((texts, notes))
 }
 
@@ -116,8 +125,15 @@ fn text(bytes: Vec<u8>) -> anyhow::Result<String> {
     String::from_utf8(bytes).context("it is not UTF-8")
 }
 
+/// Adds the line that includes a hardware file: behind the first, which says the version, or at the end.
 fn with_hardware(machine: &str) -> String {
-    with_line(machine, &format!("hardware: {HARDWARE}"))
+    let line = format!("hardware: {HARDWARE}\n");
+    let version = machine.split_inclusive('\n').take_while(|line| !line.starts_with("version:")).map(str::len).sum();
+    let (before, rest) = machine.split_at(version);
+    match rest.split_once('\n') {
+        Some((version, rest)) => format!("{before}{version}\n{line}{rest}"),
+        None => with_line(machine, line.trim_end()),
+    }
 }
 
 fn with_line(text: &str, line: &str) -> String {
@@ -136,4 +152,49 @@ fn new_seed() -> anyhow::Result<Uuid> {
     let mut random = || File::open("/dev/urandom")?.read_exact(&mut bytes);
     random().context("drawing a seed from /dev/urandom")?;
     Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_stands_behind_the_version_and_what_takes_no_line_is_refused() {
+        assert_eq!(
+            with_hardware("# x\nversion: 1\nhostname: a\n"),
+            "# x\nversion: 1\nhardware: hardware.yaml\nhostname: a\n"
+        );
+        assert_eq!(with_hardware("hostname: a\nversion: 1"), "hostname: a\nversion: 1\nhardware: hardware.yaml\n");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.yaml");
+        let plain = "version: 1\nhostname: a\nsource: {debian: {}}\ndisks: {main: {layout: uefi}}\n";
+        let json = "{\"version\": 1, \"hostname\": \"a\", \"source\": {\"debian\": {}}, \"disks\": {\"main\": {\"layout\": \"uefi\"}}}";
+        for text in [plain.to_string(), format!("{plain}...\n"), plain.replace('\n', "\r\n")] {
+            std::fs::write(&path, text).unwrap();
+            let (texts, _) = super::texts(&path, false).unwrap();
+            let checked = texts.of(&path).load().unwrap();
+            assert!(checked.hardware.unwrap().seed.is_some());
+        }
+        std::fs::write(&path, json).unwrap();
+        let said = super::texts(&path, false).unwrap_err().to_string();
+        assert!(said.contains("to which no line can be added"), "{said}");
+    }
+
+    #[test]
+    fn partitions_that_are_kept_are_remembered_and_once_is_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.yaml");
+        let disks = "disks: {main: {partitions: [{type: esp}, {type: root}, {type: home}]}}";
+        std::fs::write(&path, format!("version: 1\nhostname: a\nsource: {{debian: {{}}}}\n{disks}\n")).unwrap();
+        let (texts, _) = super::texts(&path, false).unwrap();
+        let of = |texts: &Texts| texts.of(&path).load().unwrap();
+        let kept = |id| BTreeMap::from([("home".to_string(), Uuid::from_u128(id))]);
+        let first = with_partitions(&texts, &path, &of(&texts), &kept(1)).unwrap();
+        assert_eq!(of(&first).hardware.unwrap().partitions, kept(1));
+        assert_eq!(with_partitions(&first, &path, &of(&first), &kept(1)).unwrap(), first);
+        let other = with_partitions(&first, &path, &of(&first), &kept(2)).unwrap();
+        assert_eq!(of(&other).hardware.unwrap().partitions, kept(2));
+        assert_eq!(of(&other).seed(), of(&texts).seed());
+        assert_eq!(of(&other).machine.root_disk().unwrap().1.partitions[2].id, Some(Uuid::from_u128(2)));
+    }
 }

@@ -81,6 +81,10 @@ pub fn save(path: &Path, mut receipt: Receipt, disk: &dyn Source) -> anyhow::Res
     let mut line = serde_json::to_vec(&receipt).context("writing the receipt")?;
     line.push(b'\n');
     let new = NewFile::create(path)?;
+    // The ends of partitions are nobody's to read: there may be keys in them.
+    new.file()
+        .set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .context("closing the receipt to others")?;
     let written = new.file().write_all(&line).and_then(|()| new.file().write_all(&bytes));
     written.and_then(|()| new.file().sync_all()).with_context(|| format!("writing {}", path.display()))?;
     let file = new.file().try_clone().context("keeping the receipt open")?;

@@ -60,6 +60,10 @@ fn carry_out(args: &InstallArgs, watched: &Watched<'_>, ui: &Ui) -> anyhow::Resu
         done(json!({ "undone": receipt }), "the disk is as it was before the installation", ui)?;
         return Ok(Then::Nothing);
     }
+    if let Some(receipt) = args.receipt.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
+        // One that is there may be the only way back from another installation.
+        return Err(Refusal(format!("{} is there already: give the receipt another name", receipt.display())).into());
+    }
     let devices = look(Path::new("/")).context("looking at the disks")?;
     let kit = kit::kit(None)?;
     let folder = tempfile::tempdir().context("making a folder for instructions")?;
