@@ -11,11 +11,13 @@ use std::path::Path;
 use anyhow::Context;
 use cairn_disk::Source;
 use cairn_disk::output::NewFile;
+use cairn_disk::partition_table::BOOT_CODE;
 use cairn_layout::onto::Onto;
 use cairn_process::Refusal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::describe;
 use super::identity::DiskIdentity;
 use super::wipe::Piece;
 
@@ -55,7 +57,7 @@ pub struct SavedFirmware {
 pub enum Event {
     /// File systems are written from here on: what was in the places that they take is gone.
     Data,
-    /// All is written. The hash of the pieces as they were left.
+    /// All is written. What [`table`] says of the disk's table, as it was left.
     Done(String),
     /// All was brought back.
     Undone,
@@ -159,6 +161,21 @@ pub fn read(disk: &dyn Source, pieces: &[Piece]) -> io::Result<Vec<u8>> {
         disk.read_at(*at, &mut all[from..])?;
     }
     Ok(all)
+}
+
+/// The partition table of a disk as one hash: of a GPT its partitions and identifiers, of any other the sector where it is. What is in the
+/// partitions does not count.
+///
+/// # Errors
+/// The system's.
+pub fn table(disk: &dyn Source, sector_size: u64) -> io::Result<String> {
+    if let Ok(Some(gpt)) = describe::read(disk, sector_size) {
+        return Ok(hash(format!("{gpt:?}").as_bytes()));
+    }
+    let mut sector = [0; 512];
+    disk.read_at(0, &mut sector)?;
+    // What lies before it is code for a BIOS.
+    Ok(hash(&sector[BOOT_CODE..]))
 }
 
 /// A hash in base 16.

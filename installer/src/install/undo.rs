@@ -39,8 +39,8 @@ pub fn undo(path: &Path, report: &dyn Report) -> anyhow::Result<()> {
     let source = open_to_look(disk)?;
     let done = events.iter().find_map(|event| if let Event::Done(hash) = event { Some(hash) } else { None });
     if let Some(done) = done {
-        let now = receipt::read(&source, &receipt.pieces).with_context(|| format!("reading {}", disk.name))?;
-        if receipt::hash(&now) != *done {
+        let now = receipt::table(&source, disk.sector_size).with_context(|| format!("reading {}", disk.name))?;
+        if now != *done {
             return Err(Refusal(format!(
                 "{} has changed since the installation: what was saved then would undo that too. Nothing was written",
                 disk.name

@@ -170,7 +170,7 @@ start=239616, size=400001, type=ebd0a0a2-b9e5-4433-87c0-68b6b72699c7, name=\"Bas
 start=7000000, size=700000, type=de94bba4-06d1-4d40-a16a-bfd50179d6ac, attrs=\"RequiredPartition GUID:63\"
 EOF
     for n in 1 2 3 4; do
-        openssl enc -aes-128-ctr -K 0$n -iv 00 -nosalt </dev/zero 2>/dev/null | head -c $(blockdev --getsize64 /dev/ubda$n) >/dev/ubda$n
+        yes \"the bytes of partition $n\" | head -c $(blockdev --getsize64 /dev/ubda$n) >/dev/ubda$n || true
     done
     theirs() { for n in 1 2 3 4; do sha256sum </dev/ubda$n; done; sfdisk -d /dev/ubda | grep '^/dev/ubda[1-4] '; }
     before=$(theirs) table=$(sfdisk -d /dev/ubda)
