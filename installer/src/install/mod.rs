@@ -13,6 +13,7 @@ mod machine;
 mod members;
 mod plan;
 mod receipt;
+mod settle;
 mod undo;
 mod wipe;
 
@@ -23,4 +24,5 @@ pub use holders::Release;
 pub use identity::DiskIdentity;
 pub use plan::{Asked, InstallPlan, Planned, Request, again, judge, plan};
 pub use receipt::Receipt;
+pub use settle::settle;
 pub use undo::undo;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use cairn_disk::output::NewFile;
 use cairn_installer::disks::{Device, look, name_of};
 use cairn_installer::install::{
-    Asked, Consent, InstallPlan, Planned, Request, again, apply, plan, undo, words_of_consent,
+    Asked, Consent, InstallPlan, Planned, Request, again, apply, plan, settle, undo, words_of_consent,
 };
 use cairn_layout::onto::{Mode, Wish};
 use cairn_make::plain_file;
@@ -28,6 +28,8 @@ const RECEIPTS: &str = "/var/lib/cairn/receipts";
 const MOST: u64 = 64 << 20;
 
 pub fn run(args: InstallArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    // What a disk is called is compared with what it is called later, by somebody else or by ourselves.
+    settle(ui.report());
     if let Some(receipt) = &args.undo {
         undo(receipt, ui.report())?;
         return done(json!({ "undone": receipt }), "the disk is as it was before the installation", ui);
