@@ -8,19 +8,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::generations::{self, File, GRUB_UEFI, beside};
+use crate::generations::{self, File, GRUB_UEFI, Kind, beside};
+use crate::machine::Firmware;
 use crate::{Cairn, Cmd};
 
 /// The machine file's name on the disk, where that disk is mounted.
 pub const FILE: &str = "machine/machine.yaml";
 
 /// A machine of the packages that are on the disk: Debian's kernel for real computers, and what looks at firmware and partition tables.
-/// The firmware's menu is to have it.
-pub fn file(host: &'static str) -> File {
+/// Where the firmware has a menu, that is to have it.
+pub fn file(host: &'static str, kind: Kind) -> File {
     File {
         kernel: Some("linux-image-amd64"),
         packages: &["efibootmgr", "gdisk"],
-        boot: &["nvram: true"],
+        boot: if kind.firmware == Firmware::Uefi { &["nvram: true"] } else { &[] },
         ..File::named(host)
     }
 }
@@ -41,7 +42,7 @@ impl Installer {
         fs::create_dir_all(&folder)?;
         let turn = fs::File::create(folder.join("turn"))?;
         turn.lock().context("waiting for the others")?;
-        let machine = generations::disk(cairn, GRUB_UEFI, &file("installer"), &folder)?;
+        let machine = generations::disk(cairn, GRUB_UEFI, &file("installer", GRUB_UEFI), &folder)?;
         let base = base(cairn, &machine)?;
         let cache = folder.join(format!("{base}.ext4"));
         if !cache.exists() {
