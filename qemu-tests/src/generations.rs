@@ -52,8 +52,12 @@ pub struct File {
     pub tries: usize,
     /// A kernel module that the initrd has, too.
     pub module: Option<&'static str>,
+    /// The kernel's package, if it is not the one for virtual machines.
+    pub kernel: Option<&'static str>,
     /// Packages besides those that all have, and which make a base of its own.
     pub packages: &'static [&'static str],
+    /// It has to fetch packages, and to make a base of them.
+    pub fetches: bool,
     /// More settings of `boot`, one in each line.
     pub boot: &'static [&'static str],
 }
@@ -61,7 +65,17 @@ pub struct File {
 impl File {
     /// A machine that has nothing but a name.
     pub const fn named(host: &'static str) -> File {
-        File { host, early: None, check: None, tries: 1, module: None, packages: &[], boot: &[] }
+        File {
+            host,
+            early: None,
+            check: None,
+            tries: 1,
+            module: None,
+            kernel: None,
+            packages: &[],
+            fetches: false,
+            boot: &[],
+        }
     }
 
     fn text(&self, kind: Kind) -> String {
@@ -80,8 +94,8 @@ impl File {
             .replace("NAME", self.host)
             .replace("MORE_PACKAGES", &lines(self.packages, "      - "))
             .replace("MORE_BOOT", &lines(self.boot, "  "))
-            // Who has other packages may have to make a base of them.
-            .replace("FREE", if self.packages.is_empty() { "1G" } else { "4G" })
+            .replace("KERNEL", &self.kernel.map(|kernel| format!("    kernel: {kernel}\n")).unwrap_or_default())
+            .replace("FREE", if self.fetches { "4G" } else { "1G" })
             .replace("LAYOUT", kind.layout)
             .replace("LOADER", kind.loader)
             .replace("CHECKS", &checks)
@@ -89,8 +103,7 @@ impl File {
             .replace("DEVICE_TREE", if kind.grub() { "" } else { "  device_tree: board.dtb\n" })
             .replace("MODULES", self.module.unwrap_or_default())
             .replace("TRIES", &self.tries.to_string())
-            // Who has other packages may have to fetch them.
-            .replace("UNWANTED", if self.packages.is_empty() { UNWANTED } else { "" })
+            .replace("UNWANTED", if self.fetches { "" } else { UNWANTED })
             .replace("UNITS", &units)
             .replace("FILES", &files)
     }
@@ -110,7 +123,8 @@ fn build(cairn: &Cairn, kind: Kind, old: Option<&File>, new: &File, folder: &Pat
     // One lock file for all that have the same packages. Whoever is first makes their base, and the others wait for it.
     let turn = fs::File::create(cairn.work.join("generations.turn"))?;
     turn.lock().context("waiting for the others")?;
-    let shared = cairn.work.join(format!("generations{}.lock", new.packages.join("-")));
+    let shared =
+        cairn.work.join(format!("generations{}{}.lock", new.kernel.unwrap_or_default(), new.packages.join("-")));
     let put = |name: &str, file: &File| -> Result<PathBuf> {
         let source = folder.join(format!("{name}.yaml"));
         fs::write(&source, file.text(kind))?;
@@ -119,8 +133,7 @@ fn build(cairn: &Cairn, kind: Kind, old: Option<&File>, new: &File, folder: &Pat
         }
         Ok(source)
     };
-    fs::copy(repository().join("examples/hello.password"), folder.join("hello.password"))?;
-    fs::write(folder.join("board.dtb"), device_tree())?;
+    beside(folder)?;
     let mut command = cairn.cmd(["build", "--format", "raw"]).arg(put("new", new)?).arg("-o").arg(folder);
     if let Some(old) = old {
         command = command.arg("--after").arg(put("old", old)?);
@@ -134,6 +147,12 @@ fn build(cairn: &Cairn, kind: Kind, old: Option<&File>, new: &File, folder: &Pat
     fs::copy(folder.join("new.lock"), &mine)?;
     fs::rename(&mine, &shared)?;
     Ok(folder.join(format!("{}.raw", new.host)))
+}
+
+/// Puts what these machine files name beside them.
+pub fn beside(folder: &Path) -> Result<()> {
+    fs::copy(repository().join("examples/hello.password"), folder.join("hello.password"))?;
+    Ok(fs::write(folder.join("board.dtb"), device_tree())?)
 }
 
 /// The smallest compiled device tree: a header, no memory that is reserved, a root without anything.
@@ -163,12 +182,17 @@ pub fn upgrade(guest: &mut Guest, kind: Kind, file: &File) -> Result<String> {
     guest.run("cairn upgrade")
 }
 
-/// Puts a machine file onto the machine.
+/// Puts a machine file onto the machine, in the place of its own.
 pub fn edit(guest: &mut Guest, kind: Kind, file: &File) -> Result<()> {
+    put(guest, kind, file, "/etc/cairn/machine.yaml")
+}
+
+/// Puts a machine file onto the machine.
+pub fn put(guest: &mut Guest, kind: Kind, file: &File, path: &str) -> Result<()> {
     let copy = guest.machine.folder().join("machine.yaml");
     fs::write(&copy, file.text(kind))?;
     // A line of a terminal has room for 4095 bytes.
     let text = Cmd::new("base64").arg("-w0").arg(copy).ok()?;
-    let edited = guest.run(&format!("echo {text} | base64 -d >/etc/cairn/machine.yaml"));
-    edited.map(drop).context("editing the machine file")
+    let edited = guest.run(&format!("echo {text} | base64 -d >{path}"));
+    edited.map(drop).context("writing the machine file")
 }

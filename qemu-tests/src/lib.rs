@@ -10,6 +10,7 @@ pub mod disk;
 pub mod generations;
 pub mod guest;
 pub mod hello;
+pub mod installing;
 pub mod judge;
 pub mod machine;
 pub mod menu;

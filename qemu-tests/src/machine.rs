@@ -8,6 +8,7 @@
 //! tried there, in a fraction of the time. It gets what the loader would have started, read from the disk's own menu at each
 //! start; what a loader counts and falls back to is not imitated.
 
+mod disk;
 mod modules;
 mod processor_state;
 mod qemu;
@@ -26,6 +27,7 @@ use tempfile::TempDir;
 use crate::command::Started;
 use crate::qmp::Qmp;
 
+pub use disk::Disk;
 pub(crate) use processor_state::library as library_for_uml;
 pub(crate) use qemu::{EMULATED, RECORDED_DISK};
 pub(crate) use recorder::MARK;
@@ -42,6 +44,8 @@ pub const SATA: Controller = &["ide-hd,bus=ide.0"];
 pub const USB: Controller = &["qemu-xhci,id=x", "usb-kbd,bus=x.0", "usb-storage,bus=x.0"];
 /// A paravirtual SCSI bus.
 pub const SCSI: Controller = &["virtio-scsi-pci,id=s", "scsi-hd,bus=s.0"];
+/// A card in its slot. Its size is a power of two, and it always says that its serial number is 0xdeadbeef.
+pub const SD: Controller = &["sdhci-pci", "sd-card"];
 
 /// What starts the machine. A kernel alone needs none: then it says for which one the menu is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +59,12 @@ pub enum Firmware {
 /// A machine that is not running yet: how it is to boot an image.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    image: PathBuf,
+    disk: Disk,
+    more: Vec<Disk>,
     emulated: bool,
     firmware: Firmware,
-    devices: Vec<String>,
+    variables: Option<PathBuf>,
     processors: usize,
-    persist: bool,
     reboots: bool,
     watchdog: bool,
     network: bool,
@@ -70,13 +74,18 @@ pub struct Setup {
 impl Setup {
     /// An emulated machine: OVMF, a virtio disk; what is written is thrown away.
     pub fn new(image: &Path) -> Setup {
+        Setup::of(Disk::new(image))
+    }
+
+    /// The same with this disk.
+    pub fn of(disk: Disk) -> Setup {
         Setup {
-            image: image.into(),
+            disk,
+            more: Vec::new(),
             emulated: true,
             firmware: Firmware::Uefi,
-            devices: VIRTIO.iter().map(ToString::to_string).collect(),
+            variables: None,
             processors: 1,
-            persist: false,
             reboots: false,
             watchdog: false,
             network: false,
@@ -99,7 +108,22 @@ impl Setup {
     /// Another disk controller.
     #[must_use]
     pub fn controller(mut self, controller: Controller) -> Setup {
-        self.devices = controller.iter().map(ToString::to_string).collect();
+        self.disk = self.disk.on(controller);
+        self
+    }
+
+    /// One more disk. The firmware tries it after those that were there before.
+    #[must_use]
+    pub fn with(mut self, disk: Disk) -> Setup {
+        self.more.push(disk);
+        self
+    }
+
+    /// The firmware keeps its variables in this file, which is made if it is not there. What it starts is its own affair then: nobody
+    /// tells it an order of the disks.
+    #[must_use]
+    pub fn remembers(mut self, variables: &Path) -> Setup {
+        self.variables = Some(variables.into());
         self
     }
 
@@ -113,14 +137,20 @@ impl Setup {
     /// Whether what it writes goes into the image.
     #[must_use]
     pub fn persist(mut self, persist: bool) -> Setup {
-        self.persist = persist;
+        self.disk.persist = persist;
         self
     }
 
     /// What it writes goes into the image, and when it restarts it runs on; else a restart ends it.
     #[must_use]
-    pub fn reboots(mut self) -> Setup {
-        (self.persist, self.reboots) = (true, true);
+    pub fn reboots(self) -> Setup {
+        self.persist(true).restarts()
+    }
+
+    /// When it restarts it runs on.
+    #[must_use]
+    pub fn restarts(mut self) -> Setup {
+        self.reboots = true;
         self
     }
 
@@ -141,17 +171,17 @@ impl Setup {
     /// Writes go into the image, and each one into this log; see [`crate::replay`]. Two emulated processors have them in flight.
     #[must_use]
     pub fn recorded(mut self, log: &Path) -> Setup {
-        (self.persist, self.log) = (true, Some(log.into()));
+        (self.disk.persist, self.log) = (true, Some(log.into()));
         if self.emulated {
             self.processors = 2;
-            self.devices = vec![RECORDED_DISK.into()];
+            self.disk.devices = vec![RECORDED_DISK.into()];
         }
         self
     }
 
     /// Its disk.
     pub fn image(&self) -> &Path {
-        &self.image
+        &self.disk.image
     }
 
     /// Whether it is a whole machine, with firmware and a loader.

@@ -20,6 +20,7 @@ use super::ioctl::Told;
 use super::log::Log;
 use super::plan::Planned;
 use super::receipt::{self, Event, Receipt};
+use super::settle::settle;
 use super::{firmware, ioctl, wipe};
 use crate::disks::{Device, look};
 
@@ -240,16 +241,6 @@ fn announce(onto: &Onto, disk: &std::fs::File) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Waits until udev has looked at the disk, where it runs.
-fn settle(report: &dyn Report) {
-    if Path::new("/run/udev/control").exists() {
-        let tool = Tool::new("udevadm", "udev", "wait for the new partitions").args(["settle", "--timeout=30"]);
-        if let Err(error) = tool.run() {
-            report.note(&format!("{error}"));
-        }
-    }
 }
 
 /// Makes file systems as large as their partitions, and looks whether each partition holds what it should and nothing besides; gives the

@@ -16,6 +16,7 @@ mod members;
 mod plan;
 mod receipt;
 mod rehearse;
+mod settle;
 mod undo;
 mod wipe;
 
@@ -28,4 +29,5 @@ pub use identity::DiskIdentity;
 pub use plan::{Asked, InstallPlan, Planned, Request, again, judge, plan, plan_for};
 pub use receipt::Receipt;
 pub use rehearse::{Tick, carry_out as rehearse, twin};
+pub use settle::settle;
 pub use undo::undo;

@@ -18,27 +18,25 @@ pub(crate) const EMULATED: [&str; 4] = ["-accel", "tcg,thread=single", "-cpu", "
 /// header before them `blklogwrites` needs more, and the guest gets an I/O error.
 pub(crate) const RECORDED_DISK: &str = "virtio-blk-pci,request-merging=off";
 
-/// QEMU's arguments for the disk.
-fn disk(setup: &Setup) -> Vec<String> {
+/// QEMU's arguments for the disks.
+fn disks(setup: &Setup) -> Vec<String> {
+    // A firmware that remembers is told nothing, or it would follow that.
+    let place = |n| setup.variables.is_none().then_some(n);
     let mut arguments = match &setup.log {
-        None => {
-            let snapshot = if setup.persist { "off" } else { "on" };
-            vec!["-drive".into(), format!("if=none,id=d,format=raw,snapshot={snapshot},file={}", setup.image.display())]
-        }
+        None => setup.disk.arguments("d", place(0)),
         // The host's own disk need not hear of the guest's flushes: the log does.
-        Some(log) => [("f", "discard=unmap,", &setup.image), ("l", "", log)]
+        Some(log) => [("f", "discard=unmap,", &setup.disk.image), ("l", "", log)]
             .map(|(name, more, file)| {
                 format!("driver=file,node-name={name},{more}cache.no-flush=on,filename={}", file.display())
             })
             .into_iter()
             .chain(["driver=blklogwrites,node-name=d,file=f,log=l,log-sector-size=512".into()])
             .flat_map(|node| ["-blockdev".into(), node])
+            .chain(setup.disk.device("d", place(0)))
             .collect(),
     };
-    let last = setup.devices.len().saturating_sub(1);
-    for (n, device) in setup.devices.iter().enumerate() {
-        let disk = if n == last { ",drive=d,bootindex=0" } else { "" };
-        arguments.extend(["-device".into(), format!("{device}{disk}")]);
+    for (n, disk) in (1..).zip(&setup.more) {
+        arguments.extend(disk.arguments(&format!("d{n}"), place(n)));
     }
     arguments
 }
@@ -66,8 +64,10 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)>
     let mut firmware = Vec::new();
     if setup.firmware == Firmware::Uefi {
         let (code, vars) = uefi()?;
-        let my_vars = folder.join("vars");
-        std::fs::copy(vars, &my_vars)?;
+        let my_vars = setup.variables.clone().unwrap_or_else(|| folder.join("vars"));
+        if !my_vars.exists() {
+            std::fs::copy(vars, &my_vars)?;
+        }
         for (unit, readonly, file) in [(0, "on", &code), (1, "off", &my_vars)] {
             let drive = format!("if=pflash,unit={unit},format=raw,readonly={readonly},file={}", file.display());
             firmware.extend(["-drive".into(), drive]);
@@ -93,7 +93,7 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)>
             "virtio-net-pci,netdev=n,romfile=",
         ])
         .args(firmware)
-        .args(disk(setup))
+        .args(disks(setup))
         .arg("-chardev")
         .arg(format!("socket,id=c,{}", socket("console")))
         .args(["-serial", "chardev:c"])

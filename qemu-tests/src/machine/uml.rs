@@ -92,13 +92,13 @@ fn marked(mark: &str) -> Vec<i32> {
 
 /// Starts what the menu on the disk would start: the process, and its console.
 pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
-    let plain = setup.devices == super::VIRTIO && setup.processors == 1;
+    let plain = setup.disk.devices == super::VIRTIO && setup.more.is_empty() && setup.processors == 1;
     ensure!(
         plain && !setup.watchdog && !setup.network,
-        "user-mode Linux has neither controllers, a second processor, a watchdog nor a way into the network"
+        "user-mode Linux has neither controllers, a second disk, a second processor, a watchdog nor a way into the network"
     );
     ensure!(setup.log.is_none() || !setup.reboots, "a recorder begins its log anew at each start");
-    let entry = menu::picked(&setup.image, setup.firmware)?;
+    let entry = menu::picked(&setup.disk.image, setup.firmware)?;
     let cairn = Cairn::find()?;
     let initrd = folder.join("initrd");
     let mut joined = File::create(&initrd)?;
@@ -115,8 +115,8 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
     entry.initrds.iter().try_for_each(|bytes| std::io::copy(&mut bytes.as_slice(), &mut joined).map(drop))?;
     drop(joined);
 
-    let image = setup.image.display();
-    let mut disks = if setup.persist {
+    let image = setup.disk.image.display();
+    let mut disks = if setup.disk.persist {
         vec![format!("ubd0={image}")]
     } else {
         // Made anew at each start.

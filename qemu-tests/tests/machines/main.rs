@@ -10,6 +10,7 @@ mod interrupted;
 mod judged_by_others;
 mod kernels;
 mod logs_in;
+mod on_hardware;
 mod own_var;
 mod run_shows_it;
 mod shares_blocks;
@@ -52,8 +53,9 @@ fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
     let whole_table = std::env::var_os("CAIRN_WHOLE_TABLE").is_some();
     let rest: &[&[Scenario]] =
-        if whole_table { &[generations::REST, kernels::REST, &[installs::REHEARSED]] } else { &[] };
-    let scenarios = [ALL, generations::CHOSEN, kernels::CHOSEN].iter().chain(rest).copied().flatten();
+        if whole_table { &[generations::REST, kernels::REST, on_hardware::REST, &[installs::REHEARSED]] } else { &[] };
+    let scenarios =
+        [ALL, generations::CHOSEN, kernels::CHOSEN, on_hardware::CHOSEN].iter().chain(rest).copied().flatten();
     let trials = scenarios.map(|scenario| scenario.trial()).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

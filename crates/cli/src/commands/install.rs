@@ -9,7 +9,7 @@ use cairn_disk::output::NewFile;
 use cairn_installer::disks::{Device, Selector, look, name_of};
 use cairn_installer::install::instructions::{self, Instructions};
 use cairn_installer::install::{
-    Asked, Consent, InstallPlan, Planned, Request, again, apply, plan, undo, words_of_consent,
+    Asked, Consent, InstallPlan, Planned, Request, again, apply, plan, settle, undo, words_of_consent,
 };
 use cairn_layout::onto::{Mode, Wish};
 use cairn_machine::model::{self, Install, InstallInto};
@@ -55,6 +55,8 @@ struct Wanted<'d> {
 }
 
 fn carry_out(args: &InstallArgs, watched: &Watched<'_>, ui: &Ui) -> anyhow::Result<Then> {
+    // What a disk is called is compared with what it is called later, by somebody else or by ourselves.
+    settle(watched);
     if let Some(receipt) = &args.undo {
         undo(receipt, watched)?;
         done(json!({ "undone": receipt }), "the disk is as it was before the installation", ui)?;

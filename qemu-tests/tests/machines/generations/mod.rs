@@ -9,7 +9,7 @@ mod emergency;
 mod falls_back;
 mod first_process;
 mod hundred;
-mod journey;
+pub mod journey;
 mod menu_keys;
 mod packages;
 

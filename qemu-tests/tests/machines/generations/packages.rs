@@ -18,12 +18,13 @@ const MAKING: Duration = Duration::from_secs(3600);
 
 fn run(cairn: &Cairn) -> Result<()> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
-    let maker = File { packages: &["debian-archive-keyring", "mmdebstrap"], ..File::named("first") };
+    let maker = File { packages: &["debian-archive-keyring", "mmdebstrap"], fetches: true, ..File::named("first") };
     let disk = generations::disk(cairn, SYSTEMD_BOOT, &maker, folder.path())?;
     let mut guest = Guest::start(&Setup::new(&disk).reboots().watchdog().network())?;
     good(&mut guest, 1)?;
 
-    let more = File { packages: &["debian-archive-keyring", "hello", "mmdebstrap"], ..File::named("second") };
+    let more =
+        File { packages: &["debian-archive-keyring", "hello", "mmdebstrap"], fetches: true, ..File::named("second") };
     generations::edit(&mut guest, SYSTEMD_BOOT, &more)?;
     guest.refused("cairn upgrade", "`cairn lock /etc/cairn/machine.yaml` makes it anew")?;
     guest.run("(cairn lock /etc/cairn/machine.yaml && cairn upgrade; echo $? >/tmp/ended) >/tmp/said 2>&1 &")?;

@@ -1,0 +1,307 @@
+//! `cairn install` in front of an emulated computer: its own firmware, its own controllers, sectors of 4096 bytes. A machine that runs
+//! installs another one onto the disk that is tried; the firmware starts that once, and from then on by itself if it was good.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use qemu_tests::generations::{File, GRUB_GPT, GRUB_UEFI, Kind, SYSTEMD_BOOT, put};
+use qemu_tests::installing::{self, Installer};
+use qemu_tests::machine::{Controller, Disk, Firmware, NVME, SATA, SCSI, SD, USB, VIRTIO};
+use qemu_tests::{Cairn, Guest, Scenario, Setup, workbench};
+
+use super::generations::journey::{GOOD, good};
+
+const NEEDS: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap", "mke2fs"];
+
+/// What every run has.
+pub const CHOSEN: &[Scenario] = &[scenario(
+    "installed and started by the firmware, on NVMe with sectors of 4096 bytes: systemd-boot under UEFI",
+    |c| installs(c, &NVME_4096, false),
+)];
+
+/// The rest of the table; these machines are upgraded and taken back, too.
+pub const REST: &[Scenario] = &[
+    scenario(
+        "installed, and its first start hangs, on NVMe with sectors of 4096 bytes: systemd-boot under UEFI",
+        |c| comes_back(c, &NVME_4096),
+    ),
+    scenario("installed and upgraded, on NVMe with sectors of 4096 bytes: systemd-boot under UEFI", |c| {
+        installs(c, &NVME_4096, true)
+    }),
+    scenario("installed and upgraded, on SCSI: systemd-boot under UEFI", |c| on(c, ON_SCSI, None, SYSTEMD_BOOT)),
+    scenario("installed and upgraded, on SATA: systemd-boot under UEFI", |c| on(c, ON_SATA, None, SYSTEMD_BOOT)),
+    scenario("installed and upgraded, on USB: systemd-boot under UEFI", |c| on(c, ON_USB, None, SYSTEMD_BOOT)),
+    scenario("installed and upgraded, on USB: GRUB under UEFI", |c| on(c, ON_USB, None, GRUB_UEFI)),
+    scenario("installed and upgraded, on NVMe: GRUB under UEFI", |c| on(c, ON_NVME, None, GRUB_UEFI)),
+    scenario("installed and upgraded, on virtio with sectors of 4096 bytes: GRUB under UEFI", |c| {
+        on(c, ON_VIRTIO, Some(4096), GRUB_UEFI)
+    }),
+    scenario("installed and upgraded, on SCSI with sectors of 4096 bytes: GRUB under UEFI", |c| {
+        on(c, ON_SCSI, Some(4096), GRUB_UEFI)
+    }),
+    scenario("installed and upgraded, on SATA: GRUB under BIOS on GPT", |c| on(c, ON_SATA, None, GRUB_GPT)),
+    scenario("installed and upgraded, on NVMe: GRUB under BIOS on GPT", |c| on(c, ON_NVME, None, GRUB_GPT)),
+    scenario("installed and upgraded, on virtio: GRUB under BIOS on GPT", |c| on(c, ON_VIRTIO, None, GRUB_GPT)),
+    scenario("installed and upgraded, on USB: GRUB under BIOS on GPT", |c| on(c, ON_USB, None, GRUB_GPT)),
+    scenario("installed and upgraded, on an SD card: GRUB under BIOS on GPT", |c| on(c, ON_SD, None, GRUB_GPT)),
+];
+
+const fn scenario(name: &'static str, run: fn(&Cairn) -> Result<()>) -> Scenario {
+    Scenario { name, needs: NEEDS, run }
+}
+
+/// A disk to install on: what it hangs on, its serial number, and the module by which the initrd has it.
+#[derive(Clone, Copy)]
+struct On {
+    controller: Controller,
+    serial: &'static str,
+    module: &'static str,
+}
+
+const ON_VIRTIO: On = On { controller: VIRTIO, serial: "target", module: "virtio_blk" };
+const ON_NVME: On = On { controller: NVME, serial: "target", module: "nvme" };
+const ON_SATA: On = On { controller: SATA, serial: "target", module: "ahci" };
+const ON_USB: On = On { controller: USB, serial: "target", module: "usb_storage" };
+const ON_SCSI: On = On { controller: SCSI, serial: "target", module: "virtio_scsi" };
+const ON_SD: On = On { controller: SD, serial: "0xdeadbeef", module: "sdhci_pci" };
+
+/// A kind of machine on a kind of disk.
+struct Case {
+    disk: On,
+    sectors: Option<u32>,
+    kind: Kind,
+}
+
+const NVME_4096: Case = Case { disk: ON_NVME, sectors: Some(4096), kind: SYSTEMD_BOOT };
+
+/// A card's size is a power of two.
+const BYTES: u64 = 4 << 30;
+/// Where the machine that installs has the disk with the cache.
+const MOUNTED: &str = "/mnt";
+
+/// The computer: a disk with a machine that installs, one with the cache, the one to install on, and one on which nobody has any business.
+struct Computer<'c> {
+    case: &'c Case,
+    folder: tempfile::TempDir,
+    installer: Installer,
+    canary: Vec<u8>,
+}
+
+impl Computer<'_> {
+    fn new<'c>(cairn: &Cairn, case: &'c Case) -> Result<Computer<'c>> {
+        let folder = tempfile::tempdir_in(&cairn.work)?;
+        let canary: Vec<u8> = (0..2_u32 << 20).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+        let computer = Computer { case, folder, installer: Installer::get(cairn)?, canary };
+        workbench::disk(&computer.path("target"), BYTES)?;
+        fs::write(computer.path("canary"), &computer.canary)?;
+        Ok(computer)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn target(&self) -> Disk {
+        let disk = Disk::new(&self.path("target")).on(self.case.disk.controller).persist();
+        // A card's serial number is its own.
+        let disk = if self.case.disk.controller == SD { disk } else { disk.serial(self.case.disk.serial) };
+        match self.case.sectors {
+            Some(bytes) => disk.sectors(bytes),
+            None => disk,
+        }
+    }
+
+    fn uefi(&self) -> bool {
+        self.case.kind.firmware == Firmware::Uefi
+    }
+
+    fn with_firmware(&self, setup: Setup) -> Setup {
+        let setup = setup.firmware(self.case.kind.firmware).restarts().watchdog();
+        // A BIOS remembers nothing, and starts the first disk.
+        if self.uefi() { setup.remembers(&self.path("variables")) } else { setup }
+    }
+
+    /// With all of its disks: the machine that installs runs, and is what the firmware starts.
+    fn start(&self) -> Result<Guest> {
+        let installer = Disk::new(&self.installer.machine).serial("installer");
+        let setup = Setup::of(installer)
+            .with(Disk::new(&self.installer.cache).serial("cache"))
+            .with(self.target())
+            .with(Disk::new(&self.path("canary")).serial("canary").persist());
+        let mut guest = Guest::start(&self.with_firmware(setup))?;
+        ensure!(guest.run("hostname")?.trim() == "installer", "another machine was started");
+        if self.uefi() {
+            good(&mut guest, 1)?;
+        }
+        guest.run(&format!("mount /dev/disk/by-id/virtio-cache {MOUNTED}"))?;
+        Ok(guest)
+    }
+
+    /// Installs this machine file.
+    fn install(&self, guest: &mut Guest, file: &File) -> Result<()> {
+        let serial = self.case.disk.serial;
+        let disks = guest.run("cairn disks")?;
+        println!("{disks}");
+        ensure!(disks.contains(serial), "the disk is not among these:\n{disks}");
+        put(guest, self.case.kind, file, &format!("{MOUNTED}/{}", installing::FILE))?;
+        let install =
+            format!("XDG_CACHE_HOME={MOUNTED} cairn install {MOUNTED}/{} --disk serial={serial}", installing::FILE);
+        // Without a terminal it says each thing once.
+        let said =
+            guest.run(&format!("{install} --yes-erase {serial} >/tmp/said 2>&1; c=$?; cat /tmp/said; (exit $c)"))?;
+        println!("{said}");
+        let node = self.node(guest)?;
+        let sound = guest.run(&format!("sgdisk -v {node}"))?;
+        ensure!(sound.contains("No problems found"), "{sound}");
+        let sector = guest.run(&format!("blockdev --getss {node}"))?;
+        ensure!(sector.trim() == self.case.sectors.unwrap_or(512).to_string(), "sectors have {sector} bytes");
+        for (kind, check) in [("vfat", "fsck.fat -n"), ("ext4", "e2fsck -fn")] {
+            guest.run(&format!("{check} $({})", of_kind(&node, kind)))?;
+        }
+        Ok(())
+    }
+
+    /// The node of the disk that is installed on.
+    fn node(&self, guest: &mut Guest) -> Result<String> {
+        let node = guest.run(&format!("lsblk -dnpo NAME,SERIAL | sed -n 's/ *{}$//p'", self.case.disk.serial))?;
+        Ok(node.trim().to_string())
+    }
+
+    /// Nobody has written to the disk that is none of anybody's business.
+    fn canary_lives(&self) -> Result<()> {
+        ensure!(fs::read(self.path("canary"))? == self.canary, "the other disk was written to");
+        Ok(())
+    }
+}
+
+/// What the firmware remembers, as efibootmgr says it.
+#[derive(Debug)]
+struct Remembers {
+    order: String,
+    next: Option<String>,
+    current: String,
+    /// Our entry for the machine that was installed.
+    ours: Option<String>,
+}
+
+impl Remembers {
+    /// `others` are the names of entries that were there before.
+    fn ask(guest: &mut Guest, others: &[String]) -> Result<Remembers> {
+        let said = guest.run("efibootmgr")?;
+        let find =
+            |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_string());
+        let ours = cairns(&said).into_iter().find(|(_, name)| !others.contains(name));
+        Ok(Remembers {
+            order: find("BootOrder:").with_context(|| format!("there is no order in {said}"))?,
+            next: find("BootNext:"),
+            current: find("BootCurrent:").with_context(|| format!("nothing was started in {said}"))?,
+            ours: ours.map(|(number, _)| number),
+        })
+    }
+}
+
+/// Numbers and names of the entries that machines of Cairn have.
+fn cairns(said: &str) -> Vec<(String, String)> {
+    let lines = said.lines().filter_map(|line| line.strip_prefix("Boot")?.split_once("* "));
+    let named = lines.filter(|(_, rest)| rest.starts_with("Cairn ("));
+    named.map(|(number, rest)| (number.into(), rest.split('\t').next().unwrap_or_default().trim().into())).collect()
+}
+
+/// Installs under UEFI: what the firmware remembers after it, but for the order and the next start what it did before.
+fn install_under_uefi(computer: &Computer<'_>, guest: &mut Guest, file: &File) -> Result<(Vec<String>, Remembers)> {
+    let (numbers, others): (Vec<_>, Vec<_>) = cairns(&guest.run("efibootmgr")?).into_iter().unzip();
+    let before = Remembers::ask(guest, &others)?;
+    ensure!(others.len() == 1 && before.next.is_none(), "the firmware begins with {others:?}, {before:?}");
+    ensure!(before.order.starts_with(&numbers[0]), "the machine that installs is not the first: {before:?}");
+    computer.install(guest, file)?;
+    let after = Remembers::ask(guest, &others)?;
+    ensure!(after.ours.is_some() && after.next == after.ours, "the new machine is not what is started next: {after:?}");
+    ensure!(after.order == before.order, "the order was {}, and is {}", before.order, after.order);
+    Ok((others, after))
+}
+
+/// A command that says which partition of a disk has such a file system.
+fn of_kind(node: &str, kind: &str) -> String {
+    format!("lsblk -lnpo NAME,FSTYPE {node} | sed -n 's/ *{kind}$//p'")
+}
+
+fn on(cairn: &Cairn, disk: On, sectors: Option<u32>, kind: Kind) -> Result<()> {
+    installs(cairn, &Case { disk, sectors, kind }, true)
+}
+
+/// Installs and starts it; where it is `upgraded`, it is also taken back.
+fn installs(cairn: &Cairn, case: &Case, upgraded: bool) -> Result<()> {
+    let computer = Computer::new(cairn, case)?;
+    let mut guest = computer.start()?;
+    let file = installing::file("installed", case.kind);
+    if computer.uefi() {
+        let (others, before) = install_under_uefi(&computer, &mut guest, &file)?;
+        guest.reboot()?;
+        ensure!(guest.run("hostname")?.trim() == "installed", "the firmware has not started the new machine");
+        good(&mut guest, 1)?;
+        let now = Remembers::ask(&mut guest, &others)?;
+        ensure!(Some(&now.current) == before.ours.as_ref(), "it was not started by its own entry: {now:?}");
+        let order = format!("{},{}", now.current, before.order);
+        ensure!(now.next.is_none() && now.order == order, "it is not the first after a good boot: {now:?}");
+    } else {
+        computer.install(&mut guest, &file)?;
+    }
+    guest.power_off()?;
+    computer.canary_lives()?;
+
+    // The disk alone.
+    let mut guest = Guest::start(&computer.with_firmware(Setup::of(computer.target())))?;
+    ensure!(
+        guest.run("hostname")?.trim() == "installed" && guest.booted()? == (1, false),
+        "another machine was started"
+    );
+    good(&mut guest, 1)?;
+    guest.until("systemctl is-system-running", "the machine is not whole", GOOD)?;
+    let bytes = guest.run("findmnt -bno SIZE /nix/store")?;
+    let bytes: u64 = bytes.trim().parse().with_context(|| format!("the root has {bytes} bytes"))?;
+    ensure!(bytes > BYTES * 4 / 5, "the root has {bytes} of the disk's {BYTES} bytes");
+    let hardware = guest.run("cat /etc/cairn/hardware.yaml")?;
+    println!("{hardware}");
+    ensure!(hardware.contains(case.disk.module), "the disk's driver was not detected:\n{hardware}");
+    guest.run("cairn boot check && test -s /var/log/cairn/install-plan.json")?;
+
+    if upgraded {
+        upgrade(&mut guest)?;
+    }
+    guest.power_off()
+}
+
+/// A second generation, and back to the first.
+fn upgrade(guest: &mut Guest) -> Result<()> {
+    guest.run("sed -i 's/^hostname: .*/hostname: upgraded/' /etc/cairn/machine.yaml && cairn upgrade")?;
+    guest.reboot()?;
+    ensure!(guest.run("hostname")?.trim() == "upgraded" && guest.booted()?.0 == 2, "the new generation was not booted");
+    good(guest, 2)?;
+    guest.run("cairn rollback")?;
+    guest.reboot()?;
+    ensure!(guest.run("hostname")?.trim() == "installed" && guest.booted()? == (1, false), "it did not go back");
+    good(guest, 1)?;
+    guest.run("cairn boot check").map(drop)
+}
+
+/// Where the first start leaves a word before it hangs.
+const TRIED: &str = "/var/lib/tried";
+
+fn comes_back(cairn: &Cairn, case: &Case) -> Result<()> {
+    let computer = Computer::new(cairn, case)?;
+    let mut guest = computer.start()?;
+    let hangs = format!("echo once >>{TRIED}\nsync\necho 1 >/sys/fs/cgroup/init.scope/cgroup.freeze\n");
+    let file = File { early: Some(hangs), ..installing::file("installed", case.kind) };
+    let (others, before) = install_under_uefi(&computer, &mut guest, &file)?;
+    // The watchdog ends it, and nobody touches anything.
+    guest.reboot()?;
+    ensure!(guest.run("hostname")?.trim() == "installer", "the firmware has not gone back");
+    let now = Remembers::ask(&mut guest, &others)?;
+    ensure!(now.next.is_none() && now.order == before.order, "the firmware begins with {now:?}, and before {before:?}");
+    let root = of_kind(&computer.node(&mut guest)?, "ext4");
+    let tried = guest.run(&format!("mount -o ro $({root}) /media && cat /media{TRIED}"))?;
+    ensure!(tried == "once\n", "the new machine was tried like this: {tried}");
+    guest.power_off()?;
+    computer.canary_lives()
+}
