@@ -79,8 +79,9 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     set_left(Some(&format!("{} is cleared and has no system; {undo}", claimed.node.display())));
     let clear = || {
         report.phase("clearing what would be found", None);
-        let pieces = wipe::pieces(&plan.onto);
-        pieces.iter().try_for_each(|(at, len)| claimed.target.zeros(*at, *len)).and_then(|()| claimed.target.sync())
+        wipe::steps(&plan.onto).iter().try_for_each(|pieces| {
+            pieces.iter().try_for_each(|(at, len)| claimed.target.zeros(*at, *len)).and_then(|()| claimed.target.sync())
+        })
     };
     if let Err(error) = clear().context("clearing the ends of partitions").and_then(|()| kept.note(&Event::Data)) {
         return Err(back(error, receipt, &claimed));
