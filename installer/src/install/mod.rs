@@ -9,6 +9,7 @@ mod firmware;
 mod holders;
 mod identity;
 mod ioctl;
+mod left;
 mod machine;
 mod members;
 mod plan;
