@@ -67,4 +67,11 @@ impl Hello {
         std::fs::write(&file, edit(std::fs::read_to_string(&self.file)?))?;
         Ok(file)
     }
+
+    /// The machine file for a disk of two GiB.
+    pub fn small(&self, folder: &std::path::Path) -> Result<PathBuf> {
+        let file = self.edited(folder, |text| text.replace("free: 1G", "free: 64M"))?;
+        ensure!(std::fs::read_to_string(&file)?.contains("64M"), "the example has another size");
+        Ok(file)
+    }
 }

@@ -8,6 +8,7 @@
 pub mod again;
 pub mod campaign;
 pub mod cases;
+pub mod cuts;
 pub mod guest;
 pub mod image;
 pub mod log;

@@ -24,6 +24,28 @@ exits() {
     [ "$rc" = "$code" ] || { echo "$* ended with $rc, not with $code"; return 1; }
     case "$said" in *"$words"*) ;; *) echo "it does not say: $words"; return 1;; esac
 }
+# A SCSI disk, /dev/sda, over a device of any kind, by the kernel's own target: partitions, flushes and errors
+# are those of a real one. `unplug` takes it away, as when a cable is pulled, and `plug` puts it back.
+sd() {
+    local target=/sys/kernel/config/target
+    modprobe -a dm-mod target_core_iblock tcm_loop sd_mod
+    [ -d $target ] || mount -t configfs none /sys/kernel/config
+    SDS=$((${SDS:-0} + 1))
+    local core=$target/core/iblock_$SDS/it port=$target/loopback/naa.500140500000000$SDS
+    mkdir -p $core
+    echo "udev_path=$1" >$core/control
+    echo 1 >$core/enable
+    mkdir -p $port/tpgt_1/lun/lun_0
+    echo naa.600140500000000$SDS >$port/tpgt_1/nexus
+    ln -s $core $port/tpgt_1/lun/lun_0/it
+    until [ -b /dev/sda ]; do sleep 0.1; done
+}
+unplug() { echo 1 >/sys/block/"$1"/device/delete; }
+plug() {
+    local scan
+    for scan in /sys/class/scsi_host/*/scan; do echo '- - -' >"$scan"; done
+    until [ -b /dev/"$1" ]; do sleep 0.1; done
+}
 "#;
 /// The last line of a script that came to its end.
 const END: &str = "the script has come to its end";
@@ -33,9 +55,20 @@ const END: &str = "the script has come to its end";
 /// # Errors
 /// When the script does not come to its end: all that it said.
 pub fn script(cairn: &Cairn, disks: &[&Path], text: &str) -> Result<String> {
+    script_with("512M", cairn, disks, text)
+}
+
+/// The same with so much memory.
+///
+/// # Errors
+/// As [`script`].
+pub fn script_with(memory: &str, cairn: &Cairn, disks: &[&Path], text: &str) -> Result<String> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
     let at = |name: &str| folder.path().join(name);
-    let modules = "mkdir -p /run/m/lib && ln -s /usr/lib/uml/modules /run/m/lib/modules";
+    // What the kernel looks for by itself comes from there too.
+    let modules = "mkdir -p /run/m/lib && ln -s /usr/lib/uml/modules /run/m/lib/modules\n\
+         printf '#!/bin/sh\\nexec modprobe -d /run/m \"$@\"\\n' >/run/m/modprobe; chmod 755 /run/m/modprobe\n\
+         echo /run/m/modprobe >/proc/sys/kernel/modprobe";
     let init = format!(
         "#!/bin/bash\n\
          export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C CAIRN={command} XDG_CACHE_HOME={cache}\n\
@@ -55,16 +88,8 @@ pub fn script(cairn: &Cairn, disks: &[&Path], text: &str) -> Result<String> {
     let names = disks.iter().enumerate().map(|(number, disk)| format!("ubd{number}={}", disk.display()));
     let kernel = Cmd::new("linux.uml")
         .env("LD_PRELOAD", library_for_uml(&cairn.work)?)
-        .args([
-            "mem=512M",
-            "rootfstype=hostfs",
-            "root=/dev/root",
-            "rw",
-            "con=null",
-            "con0=null,fd:1",
-            "ssl=null",
-            "quiet",
-        ])
+        .arg(format!("mem={memory}"))
+        .args(["rootfstype=hostfs", "root=/dev/root", "rw", "con=null", "con0=null,fd:1", "ssl=null", "quiet"])
         .arg(format!("uml_dir={}", folder.path().display()))
         .arg(format!("init={}", at("init").display()))
         .args(names)

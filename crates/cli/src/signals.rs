@@ -46,6 +46,7 @@ pub fn listen() -> std::io::Result<()> {
                 }
                 leave();
             }
+            cairn_process::ask_to_end();
             cairn_process::stop_children();
             let spawned = std::thread::Builder::new().name("grace".into()).spawn(|| {
                 std::thread::sleep(GRACE);

@@ -2,7 +2,7 @@
 //! writes together.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 
@@ -73,10 +73,22 @@ impl BlockTarget {
         let zeros = vec![0; usize::try_from(len).unwrap_or(PIECE).min(PIECE)];
         while len > 0 {
             let count = usize::try_from(len).unwrap_or(PIECE).min(PIECE);
-            self.file.write_all_at(&zeros[..count], offset)?;
+            self.file.write_all_at(&zeros[..count], offset).map_err(|error| self.gone(error))?;
             (offset, len) = (offset + count as u64, len - count as u64);
         }
         Ok(())
+    }
+
+    /// A disk that was pulled out has no bytes any more: for the kernel its end has come. What is read and written lies within the disk
+    /// that was opened, so there is no other end.
+    fn gone(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            ErrorKind::StorageFull if !self.is_device => error,
+            ErrorKind::StorageFull | ErrorKind::UnexpectedEof => {
+                io::Error::other("the disk is gone, or has become smaller")
+            }
+            _ => error,
+        }
     }
 
     fn within(&self, offset: u64, count: u64) -> io::Result<u64> {
@@ -93,7 +105,7 @@ impl Source for BlockTarget {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
+        self.file.read_exact_at(buffer, offset).map_err(|error| self.gone(error))
     }
 }
 
@@ -104,7 +116,7 @@ impl Target for BlockTarget {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.within(offset, bytes.len() as u64)?;
-        self.file.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset).map_err(|error| self.gone(error))
     }
 
     /// Something was there before: it is really written, or the disk is told.
@@ -145,6 +157,8 @@ mod tests {
         disk.read_at(0, &mut found).unwrap();
         assert!(found == wanted);
         assert_eq!((disk.len(), disk.name(), disk.file().metadata().unwrap().len()), (4 << 20, "disk", 4 << 20));
+        disk.file().set_len(1 << 20).unwrap();
+        assert!(disk.read_at(2 << 20, &mut [0]).unwrap_err().to_string().contains("the disk is gone"));
         for (at, len) in [(4 << 20, 1), (u64::MAX, 2), ((4 << 20) - 3, 4)] {
             assert!(disk.write_at(at, &vec![0; usize::try_from(len).unwrap()]).is_err(), "{at}");
             assert!(disk.zeros(at, len).is_err(), "{at}");

@@ -4,6 +4,7 @@
 //! needed, keeps the end of its standard error for the message, and can be stopped by [`stop_children`] on Ctrl-C. What it
 //! says is a stranger's text; [`text`] makes such fit for a terminal.
 
+mod asked;
 mod children;
 mod ending;
 mod left;
@@ -12,6 +13,7 @@ mod running;
 pub mod text;
 mod tool;
 
+pub use asked::{Asked, ask_to_end, go_on};
 pub use children::{children_clean_up, stop_children};
 pub use ending::{AfterWrite, Refusal, Usage};
 pub use left::{left, set_left};

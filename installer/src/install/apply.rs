@@ -11,7 +11,7 @@ use cairn_disk::{BlockTarget, Target, Withheld};
 use cairn_layout::onto::{DiskThere, Onto, Origin};
 use cairn_machine::model::{FileSystem, PartitionKind};
 use cairn_make::LOGS;
-use cairn_process::{AfterWrite, Refusal, Report, Tool, set_left};
+use cairn_process::{Refusal, Report, Tool, go_on, set_left};
 
 use super::claim::{Claimed, claim};
 use super::consent::Consent;
@@ -21,7 +21,7 @@ use super::log::Log;
 use super::plan::Planned;
 use super::receipt::{self, Event, Receipt};
 use super::settle::settle;
-use super::{firmware, ioctl, wipe};
+use super::{firmware, ioctl, left, wipe};
 use crate::disks::{Device, look};
 
 /// What was done.
@@ -38,7 +38,7 @@ pub struct Done {
 ///
 /// # Errors
 /// Before the first write: refusals, and what looking meets. After it, as long as no contents were written, the disk is brought back to
-/// what it was. After that an [`AfterWrite`], which says what is left.
+/// what it was. After that an [`cairn_process::AfterWrite`], which says what is left.
 pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report: &dyn Report) -> anyhow::Result<Done> {
     let Planned { plan, releases: taken_apart, machine, mut contents } = planned;
     match consent {
@@ -57,6 +57,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
 
     let log = Log::new(report);
     let report: &dyn Report = &log;
+    set_left(Some(&format!("nothing was written to {}", plan.disk.name)));
     report.phase("claiming the disk", None);
     for release in &taken_apart {
         release.carry_out()?;
@@ -85,22 +86,29 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
         sha256: String::new(),
         firmware: variables.as_ref().map(firmware::Variables::saved),
     };
+    go_on()?;
     let mut kept = receipt::save(receipt, saved, &claimed.target)?;
+    go_on()?;
     let undo = format!("`cairn install --undo {}` brings back what was overwritten", receipt.display());
 
     set_left(Some(&format!("{} is cleared and has no system; {undo}", claimed.node.display())));
-    let clear = || {
+    let mut clear = || {
         report.phase("clearing what would be found", None);
-        let pieces = wipe::pieces(&plan.onto);
-        pieces.iter().try_for_each(|(at, len)| claimed.target.zeros(*at, *len)).and_then(|()| claimed.target.sync())
+        for pieces in wipe::steps(&plan.onto) {
+            let zeros = |(at, len): &wipe::Piece| claimed.target.zeros(*at, *len);
+            let zeros = pieces.iter().try_for_each(zeros).and_then(|()| claimed.target.sync());
+            zeros.context("clearing the ends of partitions")?;
+            go_on()?;
+        }
+        kept.note(&Event::Data)
     };
-    if let Err(error) = clear().context("clearing the ends of partitions").and_then(|()| kept.note(&Event::Data)) {
+    if let Err(error) = clear() {
         return Err(back(error, receipt, &claimed));
     }
-    let left = left(&plan.onto, &claimed);
-    set_left(Some(&left));
-    let after = |error: anyhow::Error| error.context(AfterWrite(left.clone()));
-    write(&contents, &plan.onto, &claimed.target, threads, report).map_err(after)?;
+    set_left(Some(&left::unfinished(&plan.onto, &claimed.node)));
+    let after = |error: anyhow::Error| left::after(error, cairn_process::left().unwrap_or_default());
+    let table = || set_left(Some(&left::unchecked(&plan.onto, &claimed.node, receipt)));
+    write(&contents, &plan.onto, &claimed.target, threads, &table, report).map_err(after)?;
     let hash = receipt::table(&claimed.target, plan.disk.sector_size);
     let rereads = announce(&plan.onto, claimed.target.file());
     let name = disk.name.clone();
@@ -114,7 +122,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
         keep(&log, &root);
     }
     kept.note(&Event::Done(hash.context("reading back what was written").map_err(after)?)).map_err(after)?;
-    set_left(None);
+    set_left(Some(&format!("the machine is on {name}, and whole")));
 
     let checked = &machine.newest().checked;
     if let Some(variables) = variables.filter(|_| checked.machine.boot.nvram) {
@@ -162,26 +170,13 @@ fn tools(onto: &Onto) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is left once contents are being written.
-fn left(onto: &Onto, claimed: &Claimed) -> String {
-    let node = claimed.node.display();
-    if onto.new_table {
-        return format!("{node} is unfinished: it has no partition table and starts nothing. Install again");
-    }
-    let replaced: Vec<String> = onto.losses().iter().map(|one| one.number.to_string()).collect();
-    if replaced.is_empty() {
-        return format!("{node} has its partitions as before; what was written lies in free space. Install again");
-    }
-    let which = replaced.join(", ");
-    format!("{node} is unfinished: the contents of partition {which} are gone, the others are as before. Install again")
-}
-
 /// Brings the disk back to what it was, after a failure before any contents were written.
 fn back(error: anyhow::Error, receipt: &Path, claimed: &Claimed) -> anyhow::Error {
     match super::undo::restore(receipt, &claimed.target) {
         Ok(()) => {
-            set_left(None);
-            error.context(format!("{} is as it was before", claimed.node.display()))
+            let left = format!("{} is as it was before", claimed.node.display());
+            set_left(Some(&left));
+            anyhow::Error::msg(left).context(format!("{error:#}"))
         }
         Err(second) => {
             let left = format!(
@@ -189,7 +184,7 @@ fn back(error: anyhow::Error, receipt: &Path, claimed: &Claimed) -> anyhow::Erro
                 claimed.node.display(),
                 receipt.display()
             );
-            error.context(AfterWrite(left))
+            left::after(error, left)
         }
     }
 }
@@ -200,6 +195,7 @@ pub fn write(
     onto: &Onto,
     disk: &BlockTarget,
     threads: usize,
+    table_begins: &dyn Fn(),
     report: &dyn Report,
 ) -> anyhow::Result<()> {
     let made = onto.plan.partitions.iter().zip(&onto.origins).filter(|(_, origin)| !matches!(origin, Origin::Keeps(_)));
@@ -207,9 +203,12 @@ pub fn write(
         made.filter(|(one, _)| one.volume.is_some()).map(|(one, _)| onto.plan.offset_of(one)).collect();
     let withheld = Withheld::new(disk, &heads).context("reading the disk")?;
     contents.write_file_systems(&withheld, threads, report)?;
+    go_on()?;
     report.phase("waiting for the disk", None);
     withheld.release().context("writing to the disk")?;
+    go_on()?;
     report.phase("writing the partition table", None);
+    table_begins();
     if onto.new_table {
         partition_table::write(&onto.plan, disk)?;
         disk.sync().context("writing the partition table")?;

@@ -10,6 +10,7 @@ mod holders;
 mod identity;
 pub mod instructions;
 mod ioctl;
+mod left;
 mod log;
 mod machine;
 mod members;

@@ -64,7 +64,7 @@ pub fn carry_out(planned: Planned, twin: &BlockTarget, report: &dyn Report) -> a
     report.phase("clearing what would be found", None);
     wipe::pieces(onto).iter().try_for_each(|(at, len)| twin.zeros(*at, *len)).context("clearing the twin")?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    write(&contents, onto, twin, threads, report)?;
+    write(&contents, onto, twin, threads, &|| (), report)?;
     let mut ticks =
         vec![Tick { name: "installation".into(), found: format!("{} partitions", onto.plan.partitions.len()) }];
     for ((number, ends), before) in others.iter().zip(before) {

@@ -10,7 +10,8 @@ use super::claim::{Fingerprint, claim, open_to_look};
 use super::firmware;
 use super::holders::{affected, releases};
 use super::ioctl;
-use super::receipt::{self, Event, Saved, Writer};
+use super::receipt::{self, Event, Receipt, Saved, Writer};
+use super::wipe::{self, Piece};
 use crate::disks::look;
 
 /// Undoes an installation: what its receipt has goes back to where it was, and so do the firmware's entries.
@@ -74,19 +75,36 @@ pub fn restore(path: &Path, disk: &BlockTarget) -> anyhow::Result<()> {
     Writer::resume(path).context("opening the receipt")?.note(&Event::Undone)
 }
 
-/// The ends of the disk last: until its table is there again nobody looks for what it says.
+/// In steps, each on the disk before the next one begins, so that nothing is found that is not whole yet. What was cleared comes back in
+/// the opposite order. Where contents were written beside what stays, nobody is to find these any more, so they go from their beginnings
+/// on. The table is last, its copy before it: one of the two is whole at any moment.
 fn put(saved: &Saved, disk: &BlockTarget) -> anyhow::Result<()> {
-    let mut at = 0;
-    let mut pieces = Vec::new();
-    for (offset, len) in &saved.receipt.pieces {
-        let len = usize::try_from(*len).context("a piece of the receipt")?;
-        let bytes = saved.bytes.get(at..at + len).context("the receipt is cut off")?;
-        pieces.push((*offset, bytes));
-        at += len;
+    let Saved { receipt, bytes, events } = saved;
+    let (onto, end) = (&receipt.onto, receipt.onto.there.bytes);
+    let ends = wipe::END.min(end);
+    let [_, begins, tails] = wipe::steps(onto);
+    let steps = if events.contains(&Event::Data) { [begins, tails] } else { [tails, begins] };
+    let table = [vec![(end - ends, ends)], vec![(0, ends)]];
+    let failed = || format!("writing to {}", disk.name());
+    for step in steps.into_iter().chain(table) {
+        for (at, len) in step {
+            let bytes = saved_at(receipt, bytes, (at, len)).context("the receipt has too little")?;
+            disk.write_at(at, bytes).with_context(failed)?;
+        }
+        disk.sync().with_context(failed)?;
     }
-    pieces.sort_by_key(|(offset, _)| *offset == 0);
-    for (offset, bytes) in pieces {
-        disk.write_at(offset, bytes).with_context(|| format!("writing to {}", disk.name()))?;
+    Ok(())
+}
+
+/// What a receipt has of a piece of the disk.
+fn saved_at<'b>(receipt: &Receipt, bytes: &'b [u8], (at, len): Piece) -> Option<&'b [u8]> {
+    let mut from = 0;
+    for (offset, length) in &receipt.pieces {
+        if *offset <= at && at.checked_add(len)? <= offset.checked_add(*length)? {
+            let from = usize::try_from(from + (at - offset)).ok()?;
+            return bytes.get(from..from.checked_add(usize::try_from(len).ok()?)?);
+        }
+        from += length;
     }
-    disk.sync().with_context(|| format!("writing to {}", disk.name()))
+    None
 }

@@ -11,26 +11,30 @@ pub type Piece = (u64, u64);
 
 /// All of them, in their order; none overlaps another, and none has a byte of what stays.
 pub fn pieces(onto: &Onto) -> Vec<Piece> {
+    merged(steps(onto).into_iter().flatten().collect(), onto.there.bytes)
+}
+
+/// The same in the order in which they are cleared, each step on the disk before the next one begins: the disk's own ends, where the
+/// table is; then the beginnings of partitions; then their ends. However little of it is done, nothing is found by its beginning whose
+/// end is gone, and no table that goes names anything of which a part is missing.
+pub fn steps(onto: &Onto) -> [Vec<Piece>; 3] {
     let sector = onto.there.sector;
-    let mut pieces: Vec<Piece> = Vec::new();
-    let mut both_ends = |at: u64, len: u64| {
-        pieces.push((at, END.min(len)));
-        pieces.push((at + len - END.min(len), END.min(len)));
-    };
-    for one in &onto.there.partitions {
-        if matches!(onto.fate(one.number), Fate::Removed | Fate::Replaced(_)) {
-            both_ends(one.first.offset(sector), one.sectors.bytes(sector));
-        }
-    }
-    for (one, origin) in onto.plan.partitions.iter().zip(&onto.origins) {
-        if matches!(origin, Origin::New | Origin::Replaces(_)) {
-            both_ends(onto.plan.offset_of(one), onto.plan.bytes_of(one));
-        }
-    }
-    if onto.new_table {
-        both_ends(0, onto.there.bytes);
-    }
-    merged(pieces, onto.there.bytes)
+    let gone =
+        onto.there.partitions.iter().filter(|one| matches!(onto.fate(one.number), Fate::Removed | Fate::Replaced(_)));
+    let gone = gone.map(|one| (one.first.offset(sector), one.sectors.bytes(sector)));
+    let made = onto.plan.partitions.iter().zip(&onto.origins);
+    let made = made.filter(|(_, origin)| matches!(origin, Origin::New | Origin::Replaces(_)));
+    let places: Vec<Piece> =
+        gone.chain(made.map(|(one, _)| (onto.plan.offset_of(one), onto.plan.bytes_of(one)))).collect();
+    let begin = |(at, len): &Piece| (*at, END.min(*len));
+    let end = |(at, len): &Piece| (at.saturating_add(*len) - END.min(*len), END.min(*len));
+    let disk = onto.new_table.then_some((0, onto.there.bytes));
+    let all = [
+        disk.iter().flat_map(|disk| [begin(disk), end(disk)]).collect(),
+        places.iter().map(begin).collect(),
+        places.iter().map(end).collect(),
+    ];
+    all.map(|pieces| merged(pieces, onto.there.bytes))
 }
 
 /// Pieces that touch become one. A table that is wrong may say that a partition is where the disk is not.
@@ -56,5 +60,47 @@ mod tests {
     fn pieces_that_touch_are_one_and_end_where_the_disk_does() {
         let found = merged(vec![(0, 10), (5, 10), (15, 5), (30, 10), (95, 50), (200, 5)], 100);
         assert_eq!(found, [(0, 20), (30, 10), (95, 5)]);
+    }
+
+    /// Half a GiB with two partitions, the second of which is replaced, or all of which go.
+    fn onto(whole: bool) -> Onto {
+        use cairn_layout::onto::{DiskThere, Mode, PartitionThere, TableThere, Wish};
+        use cairn_layout::{Lba, Needs, SectorSize, Sectors};
+        let partition = |number, first, sectors| PartitionThere {
+            number,
+            first: Lba(first),
+            sectors: Sectors(sectors),
+            id: Some(uuid::Uuid::from_u128(u128::from(number))),
+            type_guid: Some(uuid::Uuid::from_u128(7)),
+            format: None,
+            what: "old".into(),
+        };
+        let there = DiskThere {
+            bytes: 1 << 30,
+            sector: SectorSize::default(),
+            table: TableThere::Gpt { id: uuid::Uuid::from_u128(1), first: Lba(34), last: Lba(2_097_118), entries: 128 },
+            whole: None,
+            partitions: vec![partition(1, 2048, 8192), partition(2, 1_048_576, 1_000_000)],
+        };
+        let disk: cairn_machine::model::Disk = serde_json::from_value(serde_json::json!({"layout": "uefi"})).unwrap();
+        let mut wish = Wish { mode: Mode::Whole, ..Wish::default() };
+        if !whole {
+            wish.mode = Mode::Free;
+            wish.replace.insert("root".into(), 2);
+        }
+        cairn_layout::onto::onto(&disk, uuid::Uuid::from_u128(2), &Needs::default(), &there, &wish).unwrap()
+    }
+
+    #[test]
+    fn the_table_goes_first_and_beginnings_before_ends() {
+        let [table, begins, ends] = steps(&onto(true));
+        assert_eq!(table, [(0, END), ((1 << 30) - END, END)]);
+        assert!(begins.contains(&(512 << 20, END)), "{begins:?}");
+        assert!(ends.iter().any(|(at, len)| at + len == (1_048_576 + 1_000_000) * 512), "{ends:?}");
+        let [table, begins, ends] = steps(&onto(false));
+        assert!(table.is_empty() && begins.contains(&(512 << 20, END)), "{begins:?}");
+        let first = 2048 * 512..(2048 + 8192) * 512;
+        let touches = |(at, len): &Piece| *at < first.end && first.start < at + len;
+        assert!(!begins.iter().chain(&ends).any(touches), "what stays is left alone: {begins:?} {ends:?}");
     }
 }

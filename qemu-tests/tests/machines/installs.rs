@@ -134,6 +134,11 @@ fn again(cairn: &Cairn) -> Result<()> {
     let disks = Disks::new(cairn, 3 * GIB)?;
     let file = with_home(&hello, &disks.path("home"))?;
     let script = "
+    # A tool that is missing is told before anything is written.
+    : >/run/nothing; mount --bind /run/nothing /usr/sbin/resize2fs
+    exits 1 'e2fsprogs' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 3221225472 --receipt /run/r1
+    umount /usr/sbin/resize2fs
+    [ ! -e /run/r1 ] && ! sfdisk -d /dev/ubda
     $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 3221225472 --receipt /run/r1
     mkdir /mnt/x
     mount /dev/ubda3 /mnt/x; mkdir /mnt/x/somebody; echo precious > /mnt/x/somebody/file; umount /mnt/x

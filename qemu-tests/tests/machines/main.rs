@@ -5,6 +5,9 @@ mod builds_agree;
 mod disks;
 mod generations;
 mod grows;
+mod install_bad_luck;
+mod install_cuts;
+mod install_signatures;
 mod installs;
 mod interrupted;
 mod judged_by_others;
@@ -39,6 +42,10 @@ const ALL: &[Scenario] = &[
     installs::AGAIN,
     installs::BESIDE,
     installs::UNATTENDED,
+    install_bad_luck::ENDED,
+    install_bad_luck::DISKS,
+    install_signatures::SCENARIO,
+    install_cuts::BESIDE,
     disks::SCENARIO,
     run_shows_it::SCENARIO,
     interrupted::IMAGE,
@@ -52,8 +59,11 @@ const ALL: &[Scenario] = &[
 fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
     let whole_table = std::env::var_os("CAIRN_WHOLE_TABLE").is_some();
-    let rest: &[&[Scenario]] =
-        if whole_table { &[generations::REST, kernels::REST, on_hardware::REST, &[installs::REHEARSED]] } else { &[] };
+    let rest: &[&[Scenario]] = if whole_table {
+        &[generations::REST, kernels::REST, on_hardware::REST, install_cuts::REST, &[installs::REHEARSED]]
+    } else {
+        &[]
+    };
     let scenarios =
         [ALL, generations::CHOSEN, kernels::CHOSEN, on_hardware::CHOSEN].iter().chain(rest).copied().flatten();
     let trials = scenarios.map(|scenario| scenario.trial()).collect();

@@ -1,0 +1,24 @@
+//! Whether somebody has asked that the command ends. It is ended in any case, after a moment; work that looks for this can use the moment
+//! to stop where it is best, or to take back what it has begun.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Somebody was asked to end.
+#[derive(Debug, thiserror::Error)]
+#[error("it was asked to end")]
+pub struct Asked;
+
+/// From now on [`go_on`] refuses.
+pub fn ask_to_end() {
+    ASKED.store(true, Ordering::SeqCst);
+}
+
+/// Whether work may go on to its next step.
+///
+/// # Errors
+/// When somebody has asked that the command ends.
+pub fn go_on() -> Result<(), Asked> {
+    if ASKED.load(Ordering::SeqCst) { Err(Asked) } else { Ok(()) }
+}
