@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Somebody was asked to end.
+/// The command was asked to end.
 #[derive(Debug, thiserror::Error)]
 #[error("it was asked to end")]
 pub struct Asked;
@@ -21,4 +21,16 @@ pub fn ask_to_end() {
 /// When somebody has asked that the command ends.
 pub fn go_on() -> Result<(), Asked> {
     if ASKED.load(Ordering::SeqCst) { Err(Asked) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_goes_on_until_somebody_asks() {
+        assert!(go_on().is_ok());
+        ask_to_end();
+        assert_eq!(go_on().unwrap_err().to_string(), "it was asked to end");
+    }
 }

@@ -309,8 +309,9 @@ impl Recorded<'_> {
     fn again(&self, cuts: &[(Cut, Found)], figures: &mut Figures) -> Result<()> {
         let disks = self.disks(cuts)?;
         let script = |n: usize| {
-            // Where all of it is there already, the place for it is taken.
-            let into = if self.case.beside && cuts[n].1 == Found::New { "again" } else { self.case.into };
+            // Where all of it is there already, the place for it is taken; and which of two ESPs is the machine's, has to be said.
+            let there = self.case.beside && cuts[n].1 == Found::New;
+            let into = if there { "free --replace esp=5 --replace root=6" } else { self.case.into };
             let file = self.file.display();
             format!(
                 "$CAIRN install {file} --disk /dev/sda --elsewhere --into {into} --yes-erase {BYTES} --receipt /run/{n}"
