@@ -28,7 +28,13 @@ impl Hello {
         let lock = File::create(cairn.work.join("hello.lock"))?;
         lock.lock().context("waiting for the others")?;
         for name in ["hello.yaml", "hello.password"] {
-            std::fs::copy(repository().join("examples").join(name), folder.join(name))?;
+            // Others read them by now: they are not written again for nothing, and never seen half written.
+            let (bytes, to) = (std::fs::read(repository().join("examples").join(name))?, folder.join(name));
+            if std::fs::read(&to).ok().as_ref() != Some(&bytes) {
+                let new = folder.join(format!("{name}.new"));
+                std::fs::write(&new, bytes)?;
+                std::fs::rename(new, to)?;
+            }
         }
         let hello = Hello {
             file: folder.join("hello.yaml"),

@@ -1,7 +1,6 @@
 //! Carrying out a plan. All that can fail without a change comes first; what is overwritten is kept in a receipt; the contents are
 //! written without the pages by which they would be found, and the partition table comes last but what a BIOS starts.
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
@@ -9,8 +8,7 @@ use cairn_boot::Installation;
 use cairn_disk::partition_table::{self, beside::Beside};
 use cairn_disk::{BlockTarget, Target, Withheld};
 use cairn_layout::onto::{DiskThere, Onto, Origin};
-use cairn_machine::model::{FileSystem, PartitionKind};
-use cairn_make::LOGS;
+use cairn_machine::model::FileSystem;
 use cairn_process::{Refusal, Report, Tool, go_on, set_left};
 
 use super::claim::{Claimed, claim};
@@ -106,6 +104,8 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
         return Err(back(error, receipt, &claimed));
     }
     set_left(Some(&left::unfinished(&plan.onto, &claimed.node)));
+    // The machine keeps what was said until here: nothing is written into a file system once it is whole.
+    contents.log("install.log", &log.text())?;
     let after = |error: anyhow::Error| left::after(error, cairn_process::left().unwrap_or_default());
     let table = || set_left(Some(&left::unchecked(&plan.onto, &claimed.node, receipt)));
     write(&contents, &plan.onto, &claimed.target, threads, &table, report).map_err(after)?;
@@ -118,8 +118,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     if let Err(error) = rereads {
         report.note(&format!("the kernel keeps to the old partitions until it is restarted ({error})"));
     } else {
-        let root = finish(&plan.disk, &plan.onto, report).map_err(after)?;
-        keep(&log, &root);
+        finish(&plan.disk, &plan.onto, report).map_err(after)?;
     }
     kept.note(&Event::Done(hash.context("reading back what was written").map_err(after)?)).map_err(after)?;
     set_left(Some(&format!("the machine is on {name}, and whole")));
@@ -242,9 +241,8 @@ fn announce(onto: &Onto, disk: &std::fs::File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Makes file systems as large as their partitions, and looks whether each partition holds what it should and nothing besides; gives the
-/// node of the root.
-fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> anyhow::Result<String> {
+/// Makes file systems as large as their partitions, and looks whether each partition holds what it should and nothing besides.
+fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> anyhow::Result<()> {
     let devices = look(Path::new("/")).context("looking at the disks")?;
     let disk = identity.find(&devices).map_err(anyhow::Error::msg)?;
     let of_number = |devices: &[Device], number: u32| {
@@ -259,7 +257,6 @@ fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> a
     }
     report.phase("checking what is on the disk", None);
     let devices = look(Path::new("/")).context("looking at the disks")?;
-    let mut root = String::new();
     for one in &onto.plan.partitions {
         let Some(fs) = one.fs() else { continue };
         let device = of_number(&devices, one.number);
@@ -271,24 +268,6 @@ fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> a
             let found = found.map_or("nothing", |it| it.kind.as_str());
             anyhow::bail!("{} should hold {format} {}, and blkid finds {found}", device.name, fs.uuid);
         }
-        if one.kind == PartitionKind::Root {
-            root = format!("/dev/{}", device.name);
-        }
     }
-    Ok(root)
-}
-
-/// Gives the machine the log of its installation. It boots without it just as well, so what does not work is told and no more.
-fn keep(log: &Log<'_>, root: &str) {
-    let put = || -> anyhow::Result<()> {
-        let mut file = tempfile::NamedTempFile::new().context("making a file")?;
-        file.write_all(log.text().as_bytes()).context("writing it")?;
-        let mut orders = tempfile::NamedTempFile::new().context("making a file")?;
-        writeln!(orders, "cd /{LOGS}\nwrite {} install.log", file.path().display()).context("writing it")?;
-        let tool = Tool::new("debugfs", "e2fsprogs", "give the machine its log").args(["-w", "-f"]);
-        tool.arg(orders.path()).arg(root).run().context("into the machine's file system")
-    };
-    if let Err(error) = put() {
-        log.note(&format!("the log of the installation could not be put into the machine: {error:#}"));
-    }
+    Ok(())
 }

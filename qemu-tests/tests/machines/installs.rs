@@ -124,7 +124,7 @@ fn whole(cairn: &Cairn) -> Result<()> {
     disks.run(cairn, &hello.file, &format!("{SAFE}{SOUND}{twice}{SOUND}"))?;
     disks.boots(&[
         ("hostname", "hello"),
-        ("grep -c 'writing root' /var/log/cairn/install.log", "1"),
+        ("grep -c 'clearing what would be found' /var/log/cairn/install.log", "1"),
         ("cat /etc/hello", "Hello. This machine was made from one file."),
     ])
 }
