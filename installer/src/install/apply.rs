@@ -75,12 +75,11 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     let variables = if plan.elsewhere { None } else { firmware::variables() };
 
     report.phase("keeping what is overwritten", None);
-    let pieces = saved_pieces(&plan.onto);
     let saved = Receipt {
         version: 1,
         disk: plan.disk.clone(),
         onto: plan.onto.clone(),
-        pieces: pieces.clone(),
+        pieces: saved_pieces(&plan.onto),
         sha256: String::new(),
         firmware: variables.as_ref().map(firmware::Variables::saved),
     };
@@ -131,7 +130,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
 }
 
 /// All that is overwritten before the contents are: what is cleared, and both ends of the disk, where the table is.
-pub fn saved_pieces(onto: &Onto) -> Vec<wipe::Piece> {
+fn saved_pieces(onto: &Onto) -> Vec<wipe::Piece> {
     let mut pieces = wipe::pieces(onto);
     let (end, bytes) = (wipe::END.min(onto.there.bytes), onto.there.bytes);
     pieces.extend([(0, end), (bytes - end, end)]);

@@ -15,11 +15,10 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::identity::DiskIdentity;
-use super::ioctl;
 use super::wipe::END;
+use super::{ioctl, receipt};
 use crate::disks::Device;
 
 /// How long a lock of somebody else's is waited for, and how often it is tried.
@@ -43,8 +42,7 @@ impl Fingerprint {
         let hash = |at: u64| {
             let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
             disk.read_at(at, &mut bytes)?;
-            let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            Ok::<String, io::Error>(hash)
+            Ok::<String, io::Error>(receipt::hash(&bytes))
         };
         Ok(Fingerprint { first: hash(0)?, last: hash(disk.len() - len)? })
     }

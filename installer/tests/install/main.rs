@@ -2,4 +2,3 @@
 
 mod drawings;
 mod probe;
-mod properties;

@@ -1,5 +1,7 @@
 //! Disk plans.
 
 mod edges;
+mod numbers;
+mod onto;
 mod plan;
 mod properties;

@@ -5,30 +5,7 @@ use cairn_machine::model::{Disk, Partition, PartitionKind, TableKind};
 use cairn_machine::size::Size;
 use uuid::Uuid;
 
-/// A small generator of numbers (splitmix64): the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn maybe<T>(&mut self, value: impl FnOnce(&mut Numbers) -> T) -> Option<T> {
-        (self.below(3) == 0).then(|| value(self))
-    }
-
-    fn size(&mut self) -> Size {
-        // Up to 4 GiB, rarely a whole number of MiB.
-        Size::from_bytes(self.below(4 << 30))
-    }
-}
+use crate::numbers::Numbers;
 
 fn partition(numbers: &mut Numbers) -> Partition {
     use PartitionKind::{BiosBoot, Data, Esp, Home, Root, Swap, Xbootldr};

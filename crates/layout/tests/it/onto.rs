@@ -9,25 +9,7 @@ use cairn_machine::model::{Disk, NamedLayout, Partition, PartitionKind};
 use cairn_machine::size::Size;
 use uuid::Uuid;
 
-/// A small generator of numbers (splitmix64): the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
+use crate::numbers::Numbers;
 
 /// A disk from 1 MiB to 100 TB with up to twelve partitions, numbers and places in any order.
 fn there(numbers: &mut Numbers) -> DiskThere {
