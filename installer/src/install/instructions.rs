@@ -4,7 +4,7 @@
 mod volume;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
 use base64::Engine as _;
@@ -71,7 +71,7 @@ pub fn find(devices: &[Device], folder: &Path) -> anyhow::Result<PathBuf> {
         return if is_url(&place) { fetched(&place, folder) } else { Ok(PathBuf::from(place)) };
     }
     match volume::copy(devices, folder)? {
-        Some(path) => Ok(path),
+        Some(path) => stays_inside(&path, folder).map(|()| path),
         None => Err(Refusal(format!(
             "there are no instructions: neither a credential {NAME}, nor {NAME}= on the kernel's command line, nor a file system with the \
              label {} and a file {} on it",
@@ -79,6 +79,36 @@ pub fn find(devices: &[Device], folder: &Path) -> anyhow::Result<PathBuf> {
             volume::FILES.join(" or ")
         ))
         .into()),
+    }
+}
+
+/// That what lies on a volume names nothing that does not: it may be anybody's, and the files of this system are not for it to read.
+fn stays_inside(path: &Path, folder: &Path) -> anyhow::Result<()> {
+    let inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    let refuse = |name: &str| {
+        Refusal(format!(
+            "the instructions name {name}, which is not on the volume that they are on: nothing outside of it is read"
+        ))
+    };
+    let bytes = plain_file::read(path, TEXT).with_context(|| format!("reading {}", path.display()))?;
+    let mut path = path.to_path_buf();
+    if is_install_file(&bytes) {
+        let named = check_install(&SourceFile::new(path.display().to_string(), bytes))?.machine;
+        if is_url(&named) {
+            return Ok(());
+        }
+        if !inside(&named) {
+            return Err(refuse(&named).into());
+        }
+        path = folder.join(named);
+    }
+    // What cannot be read is told when it is used. Before a hardware file is read its name is looked at.
+    let file = MachineFile { hardware: Some(b"version: 1\n".to_vec()), ..MachineFile::from(path.as_path()) };
+    let checked = file.load()?;
+    let named = checked.named_files().into_iter().map(|named| named.path);
+    match checked.machine.hardware.clone().into_iter().chain(named).find(|name| !inside(name)) {
+        Some(name) => Err(refuse(&name).into()),
+        None => Ok(()),
     }
 }
 
@@ -170,6 +200,36 @@ mod tests {
         assert_eq!(found.as_deref(), Some(&b"hello"[..]));
         for table in [table(&["io.systemd.credential:cairn.other=x"]), vec![], vec![11], vec![11, 200, 1]] {
             assert_eq!(from_strings(&table), None);
+        }
+    }
+
+    #[test]
+    fn what_is_on_a_volume_names_nothing_outside_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let judged = |install: &str, machine: &str| {
+            put("install.yaml", install);
+            put(
+                "web.yaml",
+                &format!(
+                    "version: 1\nhostname: web\nsource: {{debian: {{}}}}\ndisks: {{main: {{layout: uefi}}}}\n{machine}"
+                ),
+            );
+            stays_inside(&folder.path().join("install.yaml"), folder.path()).map_err(|error| error.to_string())
+        };
+        let install = |machine: &str| format!("version: 1\nmachine: {machine}\ninstall: {{disk: only}}\n");
+        judged(&install("web.yaml"), "hardware: hardware.yaml\n").unwrap();
+        judged(&install("https://example.org/web.yaml"), "").unwrap();
+        assert!(judged(&install("install.yaml"), "").unwrap_err().contains("install.yaml"), "it names itself");
+        for (install, machine, name) in [
+            (install("/etc/web.yaml"), "", "/etc/web.yaml"),
+            (install("../web.yaml"), "", "../web.yaml"),
+            (install("web.yaml"), "hardware: /etc/shadow\n", "/etc/shadow"),
+            (install("web.yaml"), "files: {/etc/x: {source: ../../etc/shadow}}\n", "../../etc/shadow"),
+            (install("web.yaml"), "users: {a: {uid: 1000, hashed_password_file: /etc/shadow}}\n", "/etc/shadow"),
+        ] {
+            let said = judged(&install, machine).unwrap_err();
+            assert!(said.contains(&format!("name {name}, which is not on the volume")), "{said}");
         }
     }
 
