@@ -69,17 +69,26 @@ pub fn script_with(memory: &str, cairn: &Cairn, disks: &[&Path], text: &str) -> 
     let modules = "mkdir -p /run/m/lib && ln -s /usr/lib/uml/modules /run/m/lib/modules\n\
          printf '#!/bin/sh\\nexec modprobe -d /run/m \"$@\"\\n' >/run/m/modprobe; chmod 755 /run/m/modprobe\n\
          echo /run/m/modprobe >/proc/sys/kernel/modprobe";
+    // Locks of this kernel's programs are not seen outside of it, nor the other way round: what is half made in the cache by one
+    // would be nobody's for the other, and be removed. So nothing that is done here to the cache reaches the host's.
+    let cache = cairn.cache();
+    fs::create_dir_all(&cache)?;
+    let cache = cache.display();
+    let own_cache = format!(
+        "modprobe -d /run/m overlay; mkdir -p /run/cache/upper /run/cache/work\n\
+         mount -t overlay -o lowerdir={cache},upperdir=/run/cache/upper,workdir=/run/cache/work cache {cache} || exit"
+    );
     let init = format!(
         "#!/bin/bash\n\
          export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C CAIRN={command} XDG_CACHE_HOME={cache}\n\
          mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmp /run\n\
          mount -t tmpfs tmp /mnt\n\
          {modules}\n\
+         {own_cache}\n\
          cd {folder}\n\
          bash ./script >said 2>&1 </dev/null && echo '{END}' >>said\n\
          sync; echo o >/proc/sysrq-trigger; sleep 100\n",
         command = cairn.command.display(),
-        cache = cairn.cache().display(),
         folder = folder.path().display(),
     );
     fs::write(at("init"), init)?;
