@@ -100,6 +100,11 @@ pub enum Boots {
         /// What it is given on its command line.
         options: Vec<String>,
     },
+    /// An EFI program of another system, on whatever partition it is; the entry is there under UEFI only.
+    EfiAnywhere {
+        /// Its path on its partition.
+        path: String,
+    },
     /// A kernel.
     Linux(Kernel),
 }

@@ -16,8 +16,9 @@ pub const SCRIPT: &str = "early.cfg";
 /// Where the menu is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Early {
-    /// The boot partition's FAT volume id, such as `1A2B-3C4D`.
-    pub uuid: String,
+    /// The boot partition's FAT volume id, such as `1A2B-3C4D`. Nothing where somebody else has made the partition: it is found by
+    /// the menu on it then.
+    pub uuid: Option<String>,
     /// The folder of `grub.cfg`, `grub.old` and `grubenv`, such as `/cairn/0123abcd/grub`.
     pub folder: String,
 }
@@ -28,10 +29,12 @@ impl Early {
     /// # Errors
     /// What is no volume id, or no plain absolute path.
     pub fn render(&self) -> Result<String, TemplateError> {
-        let well_formed = self.uuid.len() == 9
-            && self.uuid.char_indices().all(|(i, c)| if i == 4 { c == '-' } else { c.is_ascii_hexdigit() });
-        if !well_formed {
-            return refuse("uuid", "no volume id of a FAT file system", &self.uuid);
+        let is_id = |id: &str| {
+            let is_part = |(i, c): (usize, char)| if i == 4 { c == '-' } else { c.is_ascii_hexdigit() };
+            id.len() == 9 && id.char_indices().all(is_part)
+        };
+        if let Some(uuid) = self.uuid.as_ref().filter(|uuid| !is_id(uuid)) {
+            return refuse("uuid", "no volume id of a FAT file system", uuid);
         }
         path("folder", &self.folder)?;
         // It becomes a part of $prefix, and this of a great many paths.

@@ -63,6 +63,8 @@ struct ExtraLine {
     id: String,
     title: String,
     efi: Option<String>,
+    /// Whether its partition is to be looked for.
+    anywhere: bool,
     words: Vec<String>,
     kernel: Option<KernelLine>,
     restricted: bool,
@@ -181,17 +183,22 @@ impl Config {
     fn extra_line(&self, extra: &Extra) -> Result<ExtraLine, TemplateError> {
         name("name", &extra.name)?;
         printable("title", &extra.title)?;
+        let anywhere = matches!(extra.boots, Boots::EfiAnywhere { .. });
         let (efi, words, kernel) = match &extra.boots {
             Boots::Efi { path: program, options } => {
                 path("efi", program)?;
                 (Some(program.clone()), words("options", options)?, None)
+            }
+            Boots::EfiAnywhere { path: program } => {
+                path("efi", program)?;
+                (Some(program.clone()), Vec::new(), None)
             }
             Boots::Linux(kernel) => (None, Vec::new(), Some(kernel_line(kernel)?)),
         };
         let id = format!("extra-{}", extra.name);
         // What asks for the password would ask at each start.
         let (restricted, remember) = (extra.restricted, self.remember && !extra.restricted);
-        Ok(ExtraLine { id, title: extra.title.clone(), efi, words, kernel, restricted, remember })
+        Ok(ExtraLine { id, title: extra.title.clone(), efi, anywhere, words, kernel, restricted, remember })
     }
 
     /// An entry that may be remembered and is no generation.

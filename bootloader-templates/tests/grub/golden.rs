@@ -290,7 +290,7 @@ set cairn_menu=complete
 // Golden of templates/grub/early.cfg.
 #[test]
 fn the_early_script() {
-    let script = Early { uuid: "1A2B-3C4D".into(), folder: "/cairn/0123abcd/grub".into() }.render().unwrap();
+    let script = Early { uuid: Some("1A2B-3C4D".into()), folder: "/cairn/0123abcd/grub".into() }.render().unwrap();
     assert_eq!(
         script,
         r#"search --no-floppy --fs-uuid --set=root --hint "$root" --hint "$root," '1A2B-3C4D'

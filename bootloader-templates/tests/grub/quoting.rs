@@ -216,7 +216,7 @@ fn a_menu_names_what_it_has() {
 
 #[test]
 fn the_early_script_takes_plain_places_only() {
-    let early = |uuid: &str, folder: &str| Early { uuid: uuid.into(), folder: folder.into() }.render();
+    let early = |uuid: &str, folder: &str| Early { uuid: Some(uuid.into()), folder: folder.into() }.render();
     assert!(early("1A2B-3C4D", "/cairn/0123abcd/grub").is_ok());
     for uuid in ["", "1A2B3C4D5", "1A2B-3C4", "1A2B-3C4G", "1A2B-3C4D ", "üü2B-3C4D"] {
         assert!(matches!(early(uuid, "/x"), Err(TemplateError::Value { field: "uuid", .. })), "{uuid}");

@@ -15,6 +15,7 @@ use crate::generation::{Artifact, Generation, hex};
 use crate::installation::Installation;
 use crate::present::Present;
 use crate::set::{BootFile, BootSet, Content, Place, Role, SetError, one_sector};
+use crate::shared;
 use crate::systemd_boot::REMOVABLE;
 
 /// The name that GRUB asks for with a password.
@@ -166,6 +167,13 @@ impl Grub<'_> {
         let default = ground.map(|line| line.id.clone()).ok_or(SetError::Empty)?;
         let trial = self.trial().map(|g| Trial { id: id(g), key: id(g), tries: tries(self.boot) });
         let extra = self.boot.entries.iter().map(|(name, entry)| extra(name, entry));
+        let others = if self.boot.other_systems { shared::others(self.present) } else { Vec::new() };
+        let extra = extra.chain(others.iter().map(|other| Extra {
+            name: format!("other.{}", other.folder),
+            title: other.title.to_string(),
+            boots: Boots::EfiAnywhere { path: format!("/{}", other.program()) },
+            restricted: false,
+        }));
         Ok(Config {
             generations,
             default,

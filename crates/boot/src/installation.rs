@@ -43,6 +43,11 @@ impl Installation {
         format!("{}/grubx64.efi", self.efi_folder())
     }
 
+    /// The path of this installation's systemd-boot on an EFI system partition that others use too.
+    pub fn systemd_boot_program(&self) -> String {
+        format!("{}/systemd-bootx64.efi", self.efi_folder())
+    }
+
     /// The name of a kernel: its contents decide it, so generations share it and it is never overwritten.
     pub(crate) fn kernel(&self, kernel: &Artifact) -> String {
         format!("{}/{}-linux", self.folder(), kernel.short_hash())

@@ -13,7 +13,8 @@ use crate::installation::Installation;
 use crate::plan::{self, PlanError, Shortage, Update};
 use crate::present::Present;
 use crate::record::Record;
-use crate::set::{BootFile, BootSet, Place, SetError};
+use crate::set::{BootFile, BootSet, Content, Place, SetError};
+use crate::shared;
 use crate::survey::fixed_paths;
 use crate::systemd_boot::{OWN, SystemdBoot};
 
@@ -32,11 +33,21 @@ pub enum LoaderProgram {
 }
 
 impl LoaderProgram {
-    /// Where the program is on the EFI system partition, besides the path that every firmware tries.
-    pub fn own_path(&self, installation: Installation) -> String {
+    /// Where the program is on the EFI system partition, besides the path that every firmware tries. `shared`: others use that
+    /// partition too.
+    pub fn own_path(&self, installation: Installation, shared: bool) -> String {
         match self {
+            LoaderProgram::SystemdBoot(_) if shared => installation.systemd_boot_program(),
             LoaderProgram::SystemdBoot(_) => OWN.into(),
             LoaderProgram::Grub { .. } => installation.grub_program(),
+        }
+    }
+
+    /// The program itself, where there is one for UEFI.
+    pub fn content(&self) -> Option<Content> {
+        match self {
+            LoaderProgram::SystemdBoot(program) => Some(Content::Store(program.clone())),
+            LoaderProgram::Grub { efi } => efi.clone().map(Content::Bytes),
         }
     }
 }
@@ -59,6 +70,8 @@ pub struct Menu<'a> {
     /// Whether entries and kernels have a partition of their own (XBOOTLDR) beside the loader's; else one is for everything: an
     /// EFI system partition, or, where there is only BIOS, any FAT partition.
     pub two_partitions: bool,
+    /// Whether the EFI system partition was there before the machine, and others start from it too.
+    pub shared: bool,
     /// The memory test's programs, where there is to be an entry for them.
     pub memtest: Option<&'a MemtestPrograms>,
     /// Files of the machine file's own.
@@ -123,10 +136,11 @@ impl Menu<'_> {
             .boot_set()?,
         };
         set.files.extend(self.files.iter().cloned());
-        Ok(match self.two_partitions {
+        let set = match self.two_partitions {
             false => set.on_one_partition(Place::Esp),
             true => BootSet::new(set.files),
-        })
+        };
+        Ok(if self.shared { shared::beside_others(set, present, self.installation) } else { set })
     }
 
     /// The paths outside our own folders that a survey must look at: the loader's, the machine file's, and files of it
@@ -138,6 +152,9 @@ impl Menu<'_> {
         let set = self.boot_set(&Present::default())?;
         let mut paths = fixed_paths(&set, self.installation);
         paths.extend(self.record.files.keys().cloned());
+        if self.boot.other_systems {
+            paths.extend(shared::paths());
+        }
         Ok(paths)
     }
 
@@ -159,6 +176,10 @@ impl Menu<'_> {
     }
 
     fn plan_with(&self, present: &Present, boot: &Boot) -> Result<(BootSet, Update), MenuError> {
+        let systemd_boot = matches!(self.program, LoaderProgram::SystemdBoot(_));
+        if self.shared && systemd_boot && shared::has_other_settings(present, self.installation) {
+            return Err(PlanError::OtherSettings.into());
+        }
         let wanted = Menu { boot, ..*self }.boot_set(present)?;
         let own_files: BTreeSet<String> = self.record.files.keys().cloned().collect();
         let situation = plan::Situation {

@@ -127,6 +127,13 @@ pub enum PlanError {
         "/{0} is on the boot partition already and is not Cairn's: remove it, or give the file in boot.files another name"
     )]
     Foreign(String),
+    /// Another system's systemd-boot has its settings on the partition.
+    #[error(
+        "the EFI system partition has the settings of another system's systemd-boot (/{}), and there can be one of them only: take \
+         GRUB (`boot: {{loader: grub}}`), or an EFI system partition of its own for this machine",
+        crate::systemd_boot::LOADER_CONF
+    )]
+    OtherSettings,
     /// There is no such partition.
     #[error("the machine has no {}", match .0 { Place::Esp => "EFI system partition", Place::Boot => "boot partition" })]
     NoPartition(Place),

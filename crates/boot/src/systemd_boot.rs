@@ -15,6 +15,7 @@ use crate::generation::{Artifact, Generation, Variant};
 use crate::installation::Installation;
 use crate::present::Present;
 use crate::set::{BootFile, BootSet, Content, Place, Role, SetError, one_sector};
+use crate::shared;
 
 /// The path that firmware looks for on its own.
 pub const REMOVABLE: &str = "EFI/BOOT/BOOTX64.EFI";
@@ -99,6 +100,15 @@ impl SystemdBoot<'_> {
         for (name, entry) in &self.boot.entries {
             let text = extra(name, entry).map_err(|source| SetError::Extra { name: name.clone(), source })?;
             files.push(self.extra_file(name, text));
+        }
+        let others = if self.boot.other_systems { shared::others(self.present) } else { Vec::new() };
+        for other in others {
+            let efi = format!("/{}", other.program());
+            let (title, sort_key) = (other.title.to_string(), "cairn-x".into());
+            let text = Program { title, sort_key, efi, ..Program::default() }.render().map_err(SetError::Loader)?;
+            // Beside the program: the loader looks for it on the entry's own partition.
+            let file = self.extra_file(&format!("other-{}", other.folder), text);
+            files.push(BootFile { place: Place::Esp, ..file });
         }
         if let Some(memtest) = self.memtest {
             let path = self.installation.memtest(memtest, "efi");

@@ -76,6 +76,8 @@ pub struct PartitionIds {
     pub volume: Option<Volume>,
     /// Where it is mounted.
     pub mount_point: Option<String>,
+    /// Whether it was there before the machine, which uses it as it is.
+    pub was_there: bool,
 }
 
 impl PartitionIds {
@@ -132,6 +134,7 @@ fn of(disk: &Disk, partition: &Partition, index: usize, ordinal: usize, seed: Uu
         label,
         volume,
         mount_point: disk.mount_point(index),
+        was_there: partition.id.is_some(),
     })
 }
 

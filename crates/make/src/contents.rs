@@ -43,6 +43,8 @@ pub struct Contents<'a> {
     pub installation: Installation,
     /// The files of the boot partition.
     pub boot: &'a BootSet,
+    /// Whether the EFI system partition is one that is there: what goes onto it is no part of the contents.
+    pub esp_is_kept: bool,
     /// What a BIOS starts, if the machine boots under one.
     pub boot_code: Option<&'a BootCode>,
     /// The root file system.
@@ -168,7 +170,9 @@ impl NewDisk {
         let root = root::tree(&contents.root)?;
         let places = BootPlaces::of(contents.disk).ok_or(ContentsError::NoBootPartition)?;
         let mut boot = BTreeMap::new();
-        for (at, set) in sets(&places, contents.boot) {
+        for (at, set) in
+            sets(&places, contents.boot).into_iter().filter(|(at, _)| !contents.esp_is_kept || *at != places.first)
+        {
             boot.insert(at, new_boot_partition(contents, &set)?);
         }
         // A disk that exists has its size; a machine needs some room there too.

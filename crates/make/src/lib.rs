@@ -16,5 +16,5 @@ pub mod recipe;
 pub use contents::{Contents, ContentsError, LOGS, NewDisk};
 pub use machine_file::MachineFile;
 pub use named_files::{NamedFiles, Passwords};
-pub use prepared::{Prepared, prepare};
+pub use prepared::{Prepared, Shared, prepare, prepare_beside};
 pub use recipe::{Kit, Made, Workshop, adopt_seed, make};

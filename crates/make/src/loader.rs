@@ -194,8 +194,10 @@ fn early(checked: &Checked) -> anyhow::Result<Early> {
     let ids =
         identifiers(disk, disk_seed(checked.seed(), name)).map_err(|e| crate::problems::of_plan(checked, name, e))?;
     let of = |kind| ids.iter().find(|p| p.kind == kind).and_then(|p| p.fs());
-    let boot =
-        of(PartitionKind::Xbootldr).or_else(|| of(PartitionKind::Esp)).context("the disk has no boot partition")?;
+    let own = of(PartitionKind::Xbootldr);
+    let boot = own.or_else(|| of(PartitionKind::Esp)).context("the disk has no boot partition")?;
     let folder = format!("/{}", Installation::of_seed(checked.seed()).grub_folder());
-    Ok(Early { uuid: boot.uuid.to_string(), folder })
+    // Of one that others made nobody here knows the volume id.
+    let is_ours = own.is_some() || !disk.shares_esp();
+    Ok(Early { uuid: is_ours.then(|| boot.uuid.to_string()), folder })
 }

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_boot::bootspec::Bootable;
-use cairn_boot::{BootSet, Generation, Installation, Menu, Present, Record, own_files};
+use cairn_boot::{
+    BootSet, Generation, Installation, Menu, Partitions, Place, PlanError, Present, ReadVolume, Record, Role, Space,
+    Step, Update, has_other_fallback, own_files, survey,
+};
 use cairn_disk::BootCode;
 use cairn_layout::onto::{DiskThere, Wish};
-use cairn_layout::{BootPlaces, PartitionIds, disk_seed, identifiers};
+use cairn_layout::{BootPlaces, PartitionIds, disk_seed, human, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::model::Disk;
-use cairn_process::Report;
+use cairn_process::{Refusal, Report};
 use cairn_store::{PathInfo, Store, StorePath, profile};
 use uuid::Uuid;
 
@@ -34,11 +37,25 @@ pub struct Prepared {
     closure: Vec<PathInfo>,
     links: Vec<profile::Link>,
     boot: BootSet,
+    shared: Option<Shared>,
     boot_code: Option<BootCode>,
     program: String,
     disk: Disk,
     disk_name: String,
     disk_seed: Uuid,
+}
+
+/// What becomes of an EFI system partition that is there, and that other systems start from too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// The steps that bring the machine's files onto it.
+    pub update: Update,
+    /// The bytes that are free on it before them.
+    pub free: u64,
+    /// Whether what the firmware finds there by itself is another system's, and stays so.
+    pub other_fallback: bool,
+    /// The other systems that the machine's menu starts too.
+    pub others: Vec<&'static str>,
 }
 
 /// Makes everything that goes onto the disk of a machine with these generations, the oldest first: the locks where there are none, the
@@ -47,6 +64,19 @@ pub struct Prepared {
 /// # Errors
 /// What the steps say, with its place in the machine file.
 pub fn prepare(files: &[MachineFile], kit: &Kit, report: &dyn Report) -> anyhow::Result<Prepared> {
+    prepare_beside(files, None, kit, report)
+}
+
+/// The same for a disk with an EFI system partition that is kept, where there is one: what is on it decides what goes there.
+///
+/// # Errors
+/// As [`prepare`]; a refusal where the partition has no room, or is such that the machine could not start from it.
+pub fn prepare_beside(
+    files: &[MachineFile],
+    esp: Option<&dyn ReadVolume>,
+    kit: &Kit,
+    report: &dyn Report,
+) -> anyhow::Result<Prepared> {
     let cache = &kit.cache;
     let store = Store::open(cache)?;
     let workshop = Workshop { store: &store, kit };
@@ -96,9 +126,10 @@ pub fn prepare(files: &[MachineFile], kit: &Kit, report: &dyn Report) -> anyhow:
         artifact: &|path| loader::artifact(&store, path),
         grub: Some(grub),
     };
-    let boot = boot_set(&loader, folder, newest, &generations, &record)?;
+    let (boot, shared) = boot_set(&loader, folder, newest, &generations, &record, esp)?;
     let boot_code = loader.boot_code(&newest.checked)?;
-    let program = loader.program(&newest.checked)?.own_path(Installation::of_seed(newest.checked.seed()));
+    let program =
+        loader.program(&newest.checked)?.own_path(Installation::of_seed(newest.checked.seed()), disk.shares_esp());
     let passwords = made.iter().flat_map(|made| made.named.passwords.clone()).collect();
     let mount_points: BTreeSet<String> = made.iter().flat_map(|made| made.mount_points.clone()).collect();
     Ok(Prepared {
@@ -110,6 +141,7 @@ pub fn prepare(files: &[MachineFile], kit: &Kit, report: &dyn Report) -> anyhow:
         closure,
         links,
         boot,
+        shared,
         boot_code,
         program,
         disk,
@@ -181,17 +213,20 @@ fn boot_set(
     newest: &Made,
     generations: &[Generation],
     record: &Record,
-) -> anyhow::Result<BootSet> {
+    esp: Option<&dyn ReadVolume>,
+) -> anyhow::Result<(BootSet, Option<Shared>)> {
     let machine = &newest.checked.machine;
     let places = machine.root_disk().and_then(|(_, disk)| BootPlaces::of(disk));
     let memtest = loader.memtest(&newest.checked);
+    let program = loader.program(&newest.checked)?;
     let menu = Menu {
         installation: Installation::of_seed(newest.checked.seed()),
         boot: &machine.boot,
         generations,
         record,
         booted: None,
-        program: &loader.program(&newest.checked)?,
+        program: &program,
+        shared: machine.root_disk().is_some_and(|(_, disk)| disk.shares_esp()),
         two_partitions: places.is_some_and(|places| places.second.is_some()),
         memtest: memtest.as_ref(),
         files: &own_files(&newest.checked, &mut |source| {
@@ -201,7 +236,53 @@ fn boot_set(
         once: None,
         complete: true,
     };
-    Ok(menu.boot_set(&Present::default())?)
+    match esp {
+        None => Ok((menu.boot_set(&Present::default())?, None)),
+        Some(esp) => onto_shared(&menu, esp).map(|(set, shared)| (set, Some(shared))),
+    }
+}
+
+/// What goes onto an EFI system partition that others use too.
+fn onto_shared(menu: &Menu<'_>, esp: &dyn ReadVolume) -> anyhow::Result<(BootSet, Shared)> {
+    let looking = "looking at the EFI system partition that is kept";
+    let mut present =
+        survey(Partitions { esp: Some(esp), boot: None }, menu.installation, &menu.fixed_paths()?).context(looking)?;
+    let free = present.space.get(&Place::Esp).map_or(0, |space| space.free);
+    if menu.two_partitions {
+        // It is made anew, as large as it must be.
+        present.space.insert(Place::Boot, Space { cluster: 4096, free: u64::MAX / 2 });
+    }
+    let full = |needed: u64| {
+        refusal(&format!(
+            "the EFI system partition has {} free, and {} would be needed for this machine and one upgrade of it: give the machine a \
+             partition of its own for kernels (`type: xbootldr`), so that only the loader goes there, or an EFI system partition of its own",
+            human(free),
+            human(needed)
+        ))
+    };
+    let (set, mut update) = menu.plan(&present).map_err(|error| match error {
+        cairn_boot::MenuError::Plan(PlanError::Full(short)) => full(short.needed),
+        cairn_boot::MenuError::Plan(why) => refusal(&why.to_string()),
+        other => other.into(),
+    })?;
+    // What the next generation brings stands beside what is there.
+    let grows = set.files.iter().filter(|file| file.place == Place::Esp && file.role == Role::Artifact);
+    let next: u64 = grows.map(|file| file.content.len()).sum();
+    if update.written.saturating_add(next) > free {
+        return Err(full(update.written.saturating_add(next)));
+    }
+    update.steps.retain(|step| !matches!(step, Step::Create { place: Place::Boot, .. }));
+    let content = menu.program.content();
+    let other_fallback = content.is_some_and(|it| has_other_fallback(&present, menu.installation, &it));
+    let mut others: Vec<&str> = cairn_boot::others(&present).iter().map(|other| other.title).collect();
+    if !menu.boot.other_systems {
+        others.clear();
+    }
+    Ok((set, Shared { update, free, other_fallback, others }))
+}
+
+fn refusal(why: &str) -> anyhow::Error {
+    Refusal(why.to_string()).into()
 }
 
 impl Prepared {
@@ -221,6 +302,16 @@ impl Prepared {
         &self.program
     }
 
+    /// What becomes of the EFI system partition that is kept, where there is one.
+    pub fn shared(&self) -> Option<&Shared> {
+        self.shared.as_ref()
+    }
+
+    /// The store that the contents come from.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// What goes onto the disk.
     pub fn contents(&self) -> Contents<'_> {
         let Made { checked, lock, .. } = self.newest();
@@ -229,6 +320,7 @@ impl Prepared {
             seed: self.disk_seed,
             installation: Installation::of_seed(checked.seed()),
             boot: &self.boot,
+            esp_is_kept: self.shared.is_some(),
             boot_code: self.boot_code.as_ref(),
             root: RootContents {
                 store: &self.store,

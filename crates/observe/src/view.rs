@@ -3,12 +3,14 @@
 
 mod closure;
 mod fat_files;
+mod fat_volume;
 mod folder;
 mod image;
 mod menu;
 mod walk;
 
 pub use closure::Closures;
+pub use fat_volume::FatVolume;
 pub use folder::Folder;
 pub use image::Disk;
 pub(crate) use image::{Ext4Files, is_ext4, is_fat};

@@ -6,7 +6,7 @@
 use anyhow::Context;
 use cairn_boot::effects::{Mounted, change_firmware, firmware_folder, read_firmware};
 use cairn_boot::firmware::{BootEntry, Change, LoadOption, Override, Signature, changes, overrides};
-use cairn_boot::{EntryName, Installation, LoaderProgram, Present};
+use cairn_boot::{EntryName, Installation, LoaderProgram, Present, has_other_fallback};
 use cairn_layout::PartUuid;
 use cairn_machine::Checked;
 use cairn_machine::model::PartitionKind;
@@ -18,6 +18,8 @@ use cairn_root::{Folder, Root};
 #[derive(Debug, Clone, Default)]
 pub struct FirmwarePlan {
     folder: Option<Folder>,
+    /// Whether what the firmware finds by itself is another system's.
+    other_fallback: bool,
     changes: Vec<Change>,
     /// Variables that make another entry boot, and that are to go.
     overrides: Vec<Override>,
@@ -37,6 +39,9 @@ impl FirmwarePlan {
         present: &Present,
     ) -> FirmwarePlan {
         let nvram = checked.machine.boot.nvram;
+        let ours = program.content();
+        let other = ours.is_some_and(|ours| has_other_fallback(present, installation, &ours));
+        let by_itself = |why: &str| by_itself(why, other);
         let mut notes = Vec::new();
         let folder = match firmware_folder(root) {
             Ok(Some(Err(of_this_computer))) => {
@@ -86,9 +91,9 @@ impl FirmwarePlan {
             LoaderProgram::SystemdBoot(_) => overrides(&firmware, &present.entries),
             _ => Vec::new(),
         };
-        let (hurt, other): (Vec<_>, Vec<_>) = set.into_iter().partition(|o| o.hurts);
-        notes.extend(other.iter().map(|o| format!("{}, and is left as it is", of_override(o))));
-        FirmwarePlan { folder: Some(folder), changes, overrides: hurt, notes }
+        let (hurt, told): (Vec<_>, Vec<_>) = set.into_iter().partition(|o| o.hurts);
+        notes.extend(told.iter().map(|o| format!("{}, and is left as it is", of_override(o))));
+        FirmwarePlan { folder: Some(folder), other_fallback: other, changes, overrides: hurt, notes }
     }
 
     /// Whether nothing is to be done.
@@ -139,7 +144,7 @@ impl FirmwarePlan {
                 }
                 (_, Ok(())) => {}
                 (_, Err(error)) => {
-                    report.note(&by_itself(&format!("writing the firmware's variables: {error}")));
+                    report.note(&by_itself(&format!("writing the firmware's variables: {error}"), self.other_fallback));
                     // An order that names an entry that could not be made helps nobody.
                     break;
                 }
@@ -176,7 +181,13 @@ pub fn once(root: &Root, entry: &EntryName) -> anyhow::Result<()> {
     change_firmware(&folder, &Change::Once(name)).context("writing the firmware's variables")
 }
 
-fn by_itself(why: &str) -> String {
+fn by_itself(why: &str, other: bool) -> String {
+    if other {
+        return format!(
+            "the firmware's own menu is left as it is: {why}; by itself it starts another system, to which \\EFI\\BOOT\\BOOTX64.EFI \
+             belongs: choose this machine in its menu, or add it there"
+        );
+    }
     format!(
         "the firmware's own menu is left as it is: {why}; it starts \\EFI\\BOOT\\BOOTX64.EFI by itself all the same"
     )
@@ -207,7 +218,7 @@ fn option(
             PartUuid::Guid(guid) => Signature::Gpt(guid),
             PartUuid::Mbr { signature, .. } => Signature::Mbr(signature),
         },
-        file: program.own_path(installation),
+        file: program.own_path(installation, checked.machine.root_disk().is_some_and(|(_, disk)| disk.shares_esp())),
     })
 }
 

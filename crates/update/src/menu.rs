@@ -185,6 +185,7 @@ impl<'a> BootMenu<'a> {
             booted: self.booted,
             program: &self.program,
             two_partitions: self.partitions.second.is_some(),
+            shared: self.checked.machine.root_disk().is_some_and(|(_, disk)| disk.shares_esp()),
             memtest: self.memtest.as_ref(),
             files: &self.files,
             once: self.once,
@@ -234,7 +235,8 @@ impl<'a> BootMenu<'a> {
                     why @ (PlanError::Full(_)
                     | PlanError::Foreign(_)
                     | PlanError::DirectoryInTheWay(_)
-                    | PlanError::InTheWay(..)),
+                    | PlanError::InTheWay(..)
+                    | PlanError::OtherSettings),
                 ) => Refusal(why.to_string()).into(),
                 other => other.into(),
             })
@@ -262,7 +264,7 @@ impl<'a> BootMenu<'a> {
         };
         let mut updates = vec![update];
         for mirror in &self.partitions.mirrors {
-            let menu = Menu { two_partitions: false, ..menu };
+            let menu = Menu { two_partitions: false, shared: false, ..menu };
             let fixed = menu.fixed_paths()?;
             let present = survey(Both { esp: Some(mirror.reads()), boot: None }, self.installation, &fixed);
             let present = present.context("looking at a mirror of the boot partition")?;

@@ -8,7 +8,7 @@ use cairn_boot::Installation;
 use cairn_disk::partition_table::{self, beside::Beside};
 use cairn_disk::{BlockTarget, Target, Withheld};
 use cairn_layout::onto::{DiskThere, Onto, Origin};
-use cairn_machine::model::FileSystem;
+use cairn_machine::model::{FileSystem, PartitionKind};
 use cairn_process::{Refusal, Report, Tool, go_on, set_left};
 
 use super::claim::{Claimed, claim};
@@ -19,7 +19,7 @@ use super::log::Log;
 use super::plan::Planned;
 use super::receipt::{self, Event, Receipt};
 use super::settle::settle;
-use super::{firmware, ioctl, left, wipe};
+use super::{firmware, ioctl, left, shared, wipe};
 use crate::disks::{Device, look};
 
 /// What was done.
@@ -71,6 +71,10 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
             Refusal(format!("{} came back while it was taken apart: what puts it together?", left.shown)).into()
         );
     }
+    let esp = shared::device(&plan.onto, &devices, disk);
+    if plan.onto.plan.find(PartitionKind::Esp).is_some() && machine.shared().is_some() {
+        shared::check(esp.context("the kernel does not know the EFI system partition that is kept")?)?;
+    }
     let claimed = claim(disk, &affected(&devices, disk, &plan.onto), &plan.disk, &plan.fingerprint)?;
     let variables = if plan.elsewhere { None } else { firmware::variables() };
 
@@ -82,6 +86,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
         pieces: saved_pieces(&plan.onto),
         sha256: String::new(),
         firmware: variables.as_ref().map(firmware::Variables::saved),
+        added: machine.shared().map(shared::made).unwrap_or_default(),
     };
     go_on()?;
     let mut kept = receipt::save(receipt, saved, &claimed.target)?;
@@ -118,6 +123,10 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
         report.note(&format!("the kernel keeps to the old partitions until it is restarted ({error})"));
     } else {
         finish(&plan.disk, &plan.onto, report).map_err(after)?;
+    }
+    if let (Some(shared), Some(esp)) = (machine.shared(), esp) {
+        report.phase("updating the EFI system partition", None);
+        shared::write(esp, shared, machine.store().root()).map_err(after)?;
     }
     kept.note(&Event::Done(hash.context("reading back what was written").map_err(after)?)).map_err(after)?;
     set_left(Some(&format!("the machine is on {name}, and whole")));

@@ -18,6 +18,7 @@ mod plan;
 mod receipt;
 mod rehearse;
 mod settle;
+mod shared;
 mod undo;
 mod wipe;
 

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cairn_boot::ReadVolume;
 use cairn_disk::Source;
 use cairn_layout::onto::{DiskThere, Mode, Onto, Wish};
-use cairn_make::{Kit, NewDisk, Prepared, prepare};
+use cairn_make::{Kit, NewDisk, Prepared, prepare_beside};
+use cairn_observe::view::FatVolume;
 use cairn_process::{Refusal, Report};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -17,7 +19,7 @@ use super::describe::seen;
 use super::holders::{Release, affected, releases};
 use super::identity::DiskIdentity;
 use super::machine::{Texts, texts, with_partitions};
-use super::members;
+use super::{members, shared};
 use crate::disks::{Device, Kind, Stack};
 
 /// The version of [`InstallPlan`]'s form.
@@ -196,7 +198,16 @@ fn make(
     let kept: BTreeMap<String, Uuid> =
         wish.keep.iter().filter_map(|(name, number)| Some((name.clone(), id_of(*number)?))).collect();
     let texts = with_partitions(&texts, file, &checked, &kept)?;
-    let machine = prepare(&[texts.of(file)], kit, report)?;
+    let esp = shared::kept(&wish, &ids, there);
+    let volume = esp.map(|one| {
+        let name = format!("partition {} of {}", one.number, seen.identity.name);
+        FatVolume::new(seen.source, one.first.offset(there.sector), one.sectors.bytes(there.sector), &name)
+    });
+    let volume = volume.as_ref().map(|volume| volume as &dyn ReadVolume);
+    let machine = prepare_beside(&[texts.of(file)], volume, kit, report)?;
+    if let (Some(shared), Some(esp)) = (machine.shared(), esp) {
+        notes.extend(shared::judge(shared, esp.number, &checked)?);
+    }
     let contents = machine.plan_onto(there, &wish)?;
     let onto = contents.onto.clone().context("a plan without a disk")?;
     let releases = around.map_or_else(|| Ok(Vec::new()), |(devices, disk)| judge(devices, disk, &onto))?;

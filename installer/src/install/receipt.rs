@@ -40,6 +40,9 @@ pub struct Receipt {
     pub sha256: String,
     /// The firmware's entries and their order, as they were.
     pub firmware: Option<SavedFirmware>,
+    /// The files that are added to an EFI system partition that is kept.
+    #[serde(default)]
+    pub added: Vec<String>,
 }
 
 /// The firmware's entries.

@@ -9,9 +9,9 @@ use cairn_process::{Refusal, Report};
 use super::claim::{Fingerprint, claim, open_to_look};
 use super::firmware;
 use super::holders::{affected, releases};
-use super::ioctl;
 use super::receipt::{self, Event, Receipt, Saved, Writer};
 use super::wipe::{self, Piece};
+use super::{ioctl, shared};
 use crate::disks::look;
 
 /// Undoes an installation: what its receipt has goes back to where it was, and so do the firmware's entries.
@@ -53,7 +53,17 @@ pub fn undo(path: &Path, report: &dyn Report) -> anyhow::Result<()> {
     let fingerprint = Fingerprint::of(&source).with_context(|| format!("reading {}", disk.name))?;
     drop(source);
     let claimed = claim(disk, &affected(&devices, disk, &receipt.onto), &receipt.disk, &fingerprint)?;
+    let esp = shared::device(&receipt.onto, &devices, disk).filter(|_| !receipt.added.is_empty());
+    if let Some(esp) = esp {
+        shared::check(esp)?;
+    }
     put(&saved, &claimed.target)?;
+    if let Some(esp) = esp
+        && events.contains(&Event::Data)
+        && let Err(error) = shared::remove(esp, &receipt.added)
+    {
+        report.note(&format!("what was added to {} could not all be removed: {error:#}", esp.name));
+    }
     Writer::resume(path).context("opening the receipt")?.note(&Event::Undone)?;
     if let Err(error) = ioctl::reread(claimed.target.file()) {
         report.note(&format!("the kernel keeps to the partitions of the installation until it is restarted ({error})"));

@@ -17,6 +17,7 @@ mod on_hardware;
 mod own_var;
 mod run_shows_it;
 mod shares_blocks;
+mod shares_esp;
 mod two_at_once;
 mod verified;
 mod verify_fails_by_name;
@@ -42,6 +43,7 @@ const ALL: &[Scenario] = &[
     installs::AGAIN,
     installs::BESIDE,
     installs::UNATTENDED,
+    shares_esp::SHARED,
     install_bad_luck::ENDED,
     install_bad_luck::DISKS,
     install_signatures::SCENARIO,

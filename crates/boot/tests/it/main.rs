@@ -10,6 +10,7 @@ mod real_files;
 mod record_file;
 mod room;
 mod settings;
+mod shared;
 mod surveys;
 mod two_partitions;
 mod updates;

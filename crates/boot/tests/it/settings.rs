@@ -191,7 +191,7 @@ fn grub_counts_the_tries_of_a_new_generation() {
 
 #[test]
 fn each_loader_has_its_own_place_for_its_program() {
-    let own = |program: LoaderProgram| program.own_path(installation());
+    let own = |program: LoaderProgram| program.own_path(installation(), false);
     assert_eq!(own(LoaderProgram::SystemdBoot(artifact("l", 1))), "EFI/systemd/systemd-bootx64.efi");
     let grub = own(LoaderProgram::Grub { efi: None });
     assert_eq!(grub, installation().grub_program());

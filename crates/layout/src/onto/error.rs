@@ -93,6 +93,12 @@ pub enum OntoError {
         /// What it should hold.
         wanted: String,
     },
+    /// The firmware does not look there.
+    #[error("partition {number} cannot be kept as `esp`: its type is not that of an EFI system partition")]
+    NoEsp {
+        /// The one that is there.
+        number: u32,
+    },
     /// Only a GPT is changed beside others.
     #[error(
         "the disk has {what}, and partitions are added or kept in a GPT only: take the whole disk, or turn the table into a GPT first \

@@ -25,6 +25,7 @@ pub use wish::{Mode, Wish};
 use crate::error::PlanError;
 use crate::format_rules::FormatRules;
 use crate::ids::{PartitionIds, identifiers};
+use crate::kinds;
 use crate::plan::DiskPlan;
 use crate::planner::{Needs, claims, plan_with_sectors, planned};
 use crate::share::{self, Claim};
@@ -236,10 +237,14 @@ fn check_use(ids: &PartitionIds, claim: &Claim, used: Use, there: &DiskThere) ->
     let one = one.ok_or_else(|| OntoError::no_partition(number, there))?;
     if let Use::Keep(_) = used {
         return match ids.kind {
-            PartitionKind::Home | PartitionKind::Data | PartitionKind::Swap => {
+            PartitionKind::Home | PartitionKind::Data | PartitionKind::Swap | PartitionKind::Esp => {
                 let format = ids.fs().map(|fs| fs.format);
                 let wanted = format.map_or("", |format| FormatRules::of(format).name);
+                let esp = kinds::type_guid(PartitionKind::Esp, None);
                 match &one.format {
+                    Some(_) if ids.kind == PartitionKind::Esp && one.type_guid != Some(esp) => {
+                        Err(OntoError::NoEsp { number })
+                    }
                     Some(found) if found == wanted => Ok(()),
                     found => Err(OntoError::OtherFormat {
                         name,

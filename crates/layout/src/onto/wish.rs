@@ -43,7 +43,8 @@ pub(crate) fn name(ids: &PartitionIds) -> String {
 
 impl Wish {
     /// What is asked when a machine that is on a disk is made anew: its boot partitions, its root and its swap take the place of those
-    /// that are there, and what else the machine has is kept. Everything else stays.
+    /// that are there, and what else the machine has is kept, an EFI system partition that it shares with others too. Everything else
+    /// stays.
     ///
     /// A partition is found by the GUID that it had from the machine's seed; where there is none, by its type, if only one has it.
     ///
@@ -69,10 +70,18 @@ impl Wish {
                 }
             };
             met.insert(number);
-            let kept = matches!(one.kind, PartitionKind::Home | PartitionKind::Data);
+            // An EFI system partition that was there before the machine is the others' too.
+            let shared = one.kind == PartitionKind::Esp && one.was_there;
+            let kept = shared || matches!(one.kind, PartitionKind::Home | PartitionKind::Data);
             if kept { &mut wish.keep } else { &mut wish.replace }.insert(name(one), number);
         }
         Ok(wish)
+    }
+
+    /// The number of the partition that is kept as the machine's one of a kind, if one is.
+    pub fn kept_of(&self, ids: &[PartitionIds], kind: PartitionKind) -> Option<u32> {
+        let mut is = ids.iter().filter(|one| one.kind == kind);
+        is.find_map(|one| self.keep.iter().find(|(wanted, _)| is_called(one, wanted))).map(|(_, number)| *number)
     }
 
     /// Which partitions of the machine use which that are there.

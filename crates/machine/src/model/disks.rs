@@ -286,6 +286,12 @@ impl Disk {
         }
     }
 
+    /// Whether the EFI system partition was there before the machine, and other systems may start from it too.
+    pub fn shares_esp(&self) -> bool {
+        let partitions = self.all_partitions();
+        partitions.iter().find(|one| one.kind == PartitionKind::Esp).is_some_and(|one| one.id.is_some())
+    }
+
     /// Where a partition ([`Disk::all_partitions`]) is mounted, with the defaults; `None` for those that are not, and
     /// beyond the end.
     pub fn mount_point(&self, index: usize) -> Option<String> {

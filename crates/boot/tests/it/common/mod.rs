@@ -351,6 +351,7 @@ pub struct Machine {
     pub booted: Option<u64>,
     pub program: Artifact,
     pub may_remove: bool,
+    pub shared: bool,
     pub files: Vec<BootFile>,
     pub volume: Memory,
 }
@@ -364,6 +365,7 @@ impl Machine {
             booted: None,
             program: artifact("loader", 9000),
             may_remove: true,
+            shared: false,
             files: Vec::new(),
             volume: Memory::new(capacity),
         }
@@ -389,6 +391,7 @@ impl Machine {
             booted: self.booted,
             program,
             two_partitions: false,
+            shared: self.shared,
             memtest,
             files: &self.files,
             once,
