@@ -178,7 +178,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand install" -l into -d 'What th
 free\t'Its free space, and what --replace and --keep name'
 again\t'The places that it had before: what it boots from, its root and swap are made anew; /home and other data of its own stay'"
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l replace -d 'Put a partition of the machine in the place of one that is there, whose contents go: `root=3`. May be given more than once' -r
-complete -c cairn -n "__fish_cairn_using_subcommand install" -l keep -d 'Use a partition that is there as it is: `home=5`. May be given more than once' -r
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l keep -d 'Use a partition that is there as it is: `home=5`; `esp=1` shares the EFI system partition of other systems, whose files stay. May be given more than once' -r
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l spare -d 'Leave a partition of somebody else\'s where it is when all others go. May be given more than once' -r
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l plan -d 'Write the plan into this file, and do nothing else' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l apply -d 'Carry out the plan in this file, if the disk and the machine file are what they were' -r -F
@@ -202,7 +202,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l into -d 'What t
 free\t'Its free space, and what --replace and --keep name'
 again\t'The places that it had before: what it boots from, its root and swap are made anew; /home and other data of its own stay'"
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l replace -d 'Put a partition of the machine in the place of one that is there, whose contents go: `root=3`. May be given more than once' -r
-complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l keep -d 'Use a partition that is there as it is: `home=5`. May be given more than once' -r
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l keep -d 'Use a partition that is there as it is: `home=5`; `esp=1` shares the EFI system partition of other systems, whose files stay. May be given more than once' -r
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l spare -d 'Leave a partition of somebody else\'s where it is when all others go. May be given more than once' -r
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l controller -d 'What the disk hangs on [default: what the initrd has a driver for]' -r -f -a "virtio-blk\t'A virtio disk'
 virtio-scsi\t'A SCSI disk on a virtio controller'

@@ -6,6 +6,7 @@
 
 pub mod cairn;
 pub mod command;
+pub mod debian;
 pub mod disk;
 pub mod generations;
 pub mod guest;

@@ -2,6 +2,7 @@
 //! mounted somewhere), or in an image. Whoever reads a machine is written once, against [`Files`].
 
 mod closure;
+mod ext4_names;
 mod fat_files;
 mod fat_volume;
 mod folder;
@@ -10,6 +11,7 @@ mod menu;
 mod walk;
 
 pub use closure::Closures;
+pub use ext4_names::ext4_names;
 pub use fat_volume::FatVolume;
 pub use folder::Folder;
 pub use image::Disk;

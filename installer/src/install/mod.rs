@@ -7,6 +7,7 @@ mod consent;
 mod describe;
 mod firmware;
 mod holders;
+mod homes;
 mod identity;
 pub mod instructions;
 mod ioctl;

@@ -19,7 +19,7 @@ use super::describe::seen;
 use super::holders::{Release, affected, releases};
 use super::identity::DiskIdentity;
 use super::machine::{Texts, texts, with_partitions};
-use super::{members, shared};
+use super::{homes, members, shared};
 use crate::disks::{Device, Kind, Stack};
 
 /// The version of [`InstallPlan`]'s form.
@@ -210,6 +210,7 @@ fn make(
     }
     let contents = machine.plan_onto(there, &wish)?;
     let onto = contents.onto.clone().context("a plan without a disk")?;
+    notes.extend(homes::lost(&onto, seen.source));
     let releases = around.map_or_else(|| Ok(Vec::new()), |(devices, disk)| judge(devices, disk, &onto))?;
     for release in &releases {
         notes.push(format!("{} is taken apart first", release.shown));

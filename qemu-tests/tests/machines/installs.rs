@@ -110,9 +110,11 @@ fn whole(cairn: &Cairn) -> Result<()> {
     # Once more, over what is there: what is lost is told, and has to be allowed.
     exits 3 'partition 2' $CAIRN install MACHINE --disk /dev/ubda --elsewhere
     mkdir /mnt/x; mount /dev/ubda2 /mnt/x
+    mkdir /mnt/x/home/somebody
     exits 3 'is mounted at /mnt/x' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 2147483648
     [ -s /mnt/x/var/log/cairn/install-plan.json ]
     umount /mnt/x
+    exits 3 '/home is a folder of partition 2, and goes with it: somebody' $CAIRN install MACHINE --disk /dev/ubda --elsewhere
     exits 3 'is there already' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 2147483648 --receipt /run/r3
     $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 2147483648 --receipt /run/r4
     exits 3 'cannot be brought back' $CAIRN install --undo /run/r4

@@ -1,6 +1,7 @@
 //! Scenarios that build images and boot machines with the built command, each in a file of its own.
 
 mod bad_luck;
+mod beside_debian;
 mod builds_agree;
 mod disks;
 mod generations;
@@ -62,7 +63,14 @@ fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
     let whole_table = std::env::var_os("CAIRN_WHOLE_TABLE").is_some();
     let rest: &[&[Scenario]] = if whole_table {
-        &[generations::REST, kernels::REST, on_hardware::REST, install_cuts::REST, &[installs::REHEARSED]]
+        &[
+            generations::REST,
+            kernels::REST,
+            on_hardware::REST,
+            beside_debian::REST,
+            install_cuts::REST,
+            &[installs::REHEARSED],
+        ]
     } else {
         &[]
     };

@@ -53,13 +53,13 @@ const fn scenario(name: &'static str, run: fn(&Cairn) -> Result<()>) -> Scenario
 
 /// A disk to install on: what it hangs on, its serial number, and the module by which the initrd has it.
 #[derive(Clone, Copy)]
-struct On {
+pub(super) struct On {
     controller: Controller,
     serial: &'static str,
     module: &'static str,
 }
 
-const ON_VIRTIO: On = On { controller: VIRTIO, serial: "target", module: "virtio_blk" };
+pub(super) const ON_VIRTIO: On = On { controller: VIRTIO, serial: "target", module: "virtio_blk" };
 const ON_NVME: On = On { controller: NVME, serial: "target", module: "nvme" };
 const ON_SATA: On = On { controller: SATA, serial: "target", module: "ahci" };
 const ON_USB: On = On { controller: USB, serial: "target", module: "usb_storage" };
@@ -67,10 +67,10 @@ const ON_SCSI: On = On { controller: SCSI, serial: "target", module: "virtio_scs
 const ON_SD: On = On { controller: SD, serial: "0xdeadbeef", module: "sdhci_pci" };
 
 /// A kind of machine on a kind of disk.
-struct Case {
-    disk: On,
-    sectors: Option<u32>,
-    kind: Kind,
+pub(super) struct Case {
+    pub disk: On,
+    pub sectors: Option<u32>,
+    pub kind: Kind,
 }
 
 const NVME_4096: Case = Case { disk: ON_NVME, sectors: Some(4096), kind: SYSTEMD_BOOT };
@@ -81,7 +81,7 @@ const BYTES: u64 = 4 << 30;
 const MOUNTED: &str = "/mnt";
 
 /// The computer: a disk with a machine that installs, one with the cache, the one to install on, and one on which nobody has any business.
-struct Computer<'c> {
+pub(super) struct Computer<'c> {
     case: &'c Case,
     folder: tempfile::TempDir,
     installer: Installer,
@@ -89,7 +89,7 @@ struct Computer<'c> {
 }
 
 impl Computer<'_> {
-    fn new<'c>(cairn: &Cairn, case: &'c Case) -> Result<Computer<'c>> {
+    pub fn new<'c>(cairn: &Cairn, case: &'c Case) -> Result<Computer<'c>> {
         let folder = tempfile::tempdir_in(&cairn.work)?;
         let canary: Vec<u8> = (0..2_u32 << 20).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
         let computer = Computer { case, folder, installer: Installer::get(cairn)?, canary };
@@ -98,11 +98,11 @@ impl Computer<'_> {
         Ok(computer)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn target(&self) -> Disk {
+    pub fn target(&self) -> Disk {
         let disk = Disk::new(&self.path("target")).on(self.case.disk.controller).persist();
         // A card's serial number is its own.
         let disk = if self.case.disk.controller == SD { disk } else { disk.serial(self.case.disk.serial) };
@@ -116,14 +116,14 @@ impl Computer<'_> {
         self.case.kind.firmware == Firmware::Uefi
     }
 
-    fn with_firmware(&self, setup: Setup) -> Setup {
+    pub fn with_firmware(&self, setup: Setup) -> Setup {
         let setup = setup.firmware(self.case.kind.firmware).restarts().watchdog();
         // A BIOS remembers nothing, and starts the first disk.
         if self.uefi() { setup.remembers(&self.path("variables")) } else { setup }
     }
 
     /// With all of its disks: the machine that installs runs, and is what the firmware starts.
-    fn start(&self) -> Result<Guest> {
+    pub fn start(&self) -> Result<Guest> {
         let installer = Disk::new(&self.installer.machine).serial("installer");
         let setup = Setup::of(installer)
             .with(Disk::new(&self.installer.cache).serial("cache"))
@@ -139,7 +139,7 @@ impl Computer<'_> {
     }
 
     /// Installs this machine file.
-    fn install(&self, guest: &mut Guest, file: &File) -> Result<()> {
+    pub fn install(&self, guest: &mut Guest, file: &File, more: &str) -> Result<()> {
         let serial = self.case.disk.serial;
         let disks = guest.run("cairn disks")?;
         println!("{disks}");
@@ -148,8 +148,8 @@ impl Computer<'_> {
         let install =
             format!("XDG_CACHE_HOME={MOUNTED} cairn install {MOUNTED}/{} --disk serial={serial}", installing::FILE);
         // Without a terminal it says each thing once.
-        let said =
-            guest.run(&format!("{install} --yes-erase {serial} >/tmp/said 2>&1; c=$?; cat /tmp/said; (exit $c)"))?;
+        let said = guest
+            .run(&format!("{install} {more} --yes-erase {serial} >/tmp/said 2>&1; c=$?; cat /tmp/said; (exit $c)"))?;
         println!("{said}");
         let node = self.node(guest)?;
         let sound = guest.run(&format!("sgdisk -v {node}"))?;
@@ -163,13 +163,13 @@ impl Computer<'_> {
     }
 
     /// The node of the disk that is installed on.
-    fn node(&self, guest: &mut Guest) -> Result<String> {
+    pub fn node(&self, guest: &mut Guest) -> Result<String> {
         let node = guest.run(&format!("lsblk -dnpo NAME,SERIAL | sed -n 's/ *{}$//p'", self.case.disk.serial))?;
         Ok(node.trim().to_string())
     }
 
     /// Nobody has written to the disk that is none of anybody's business.
-    fn canary_lives(&self) -> Result<()> {
+    pub fn canary_lives(&self) -> Result<()> {
         ensure!(fs::read(self.path("canary"))? == self.canary, "the other disk was written to");
         Ok(())
     }
@@ -214,7 +214,7 @@ fn install_under_uefi(computer: &Computer<'_>, guest: &mut Guest, file: &File) -
     let before = Remembers::ask(guest, &others)?;
     ensure!(others.len() == 1 && before.next.is_none(), "the firmware begins with {others:?}, {before:?}");
     ensure!(before.order.starts_with(&numbers[0]), "the machine that installs is not the first: {before:?}");
-    computer.install(guest, file)?;
+    computer.install(guest, file, "")?;
     let after = Remembers::ask(guest, &others)?;
     ensure!(after.ours.is_some() && after.next == after.ours, "the new machine is not what is started next: {after:?}");
     ensure!(after.order == before.order, "the order was {}, and is {}", before.order, after.order);
@@ -245,7 +245,7 @@ fn installs(cairn: &Cairn, case: &Case, upgraded: bool) -> Result<()> {
         let order = format!("{},{}", now.current, before.order);
         ensure!(now.next.is_none() && now.order == order, "it is not the first after a good boot: {now:?}");
     } else {
-        computer.install(&mut guest, &file)?;
+        computer.install(&mut guest, &file, "")?;
     }
     guest.power_off()?;
     computer.canary_lives()?;

@@ -71,7 +71,8 @@ pub struct ShareArgs {
     /// go: `root=3`. May be given more than once.
     #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use)]
     pub replace: Vec<(String, u32)>,
-    /// Use a partition that is there as it is: `home=5`. May be given more than once.
+    /// Use a partition that is there as it is: `home=5`; `esp=1` shares the EFI system
+    /// partition of other systems, whose files stay. May be given more than once.
     #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_use)]
     pub keep: Vec<(String, u32)>,
     /// Leave a partition of somebody else's where it is when all others go. May be given

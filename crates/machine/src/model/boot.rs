@@ -66,13 +66,14 @@ pub struct Boot {
     pub memtest: bool,
     /// An entry that opens the firmware's setup, where the firmware can be asked for it.
     pub firmware_setup: bool,
-    /// Entries for other systems that are found on the disk.
+    /// Entries for other systems that are found on the disk: Windows, and what else starts from the same EFI system
+    /// partition.
     pub other_systems: bool,
     /// GRUB: what somebody chooses in the menu is what boots from then on, if it has booted well before; until the first
     /// entry is chosen again, or `cairn upgrade` or `rollback` says what is to boot.
     pub remember: bool,
     /// Enter the boot loader into the firmware's own boot menu (UEFI variables) as well. The removable path, which
-    /// every firmware tries, is always written.
+    /// every firmware tries, is always written, unless another system has it on an EFI system partition that is shared.
     pub nvram: bool,
     /// GRUB: who knows this password may edit entries and use GRUB's command line; the generations boot without it. A
     /// hash as `grub-mkpasswd-pbkdf2` prints it. Every user can read it in the store, so choose a password of its own.

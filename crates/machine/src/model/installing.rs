@@ -20,7 +20,7 @@ pub struct Install {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("examples" = [{"root": 3}]))]
     pub replace: BTreeMap<String, u32>,
-    /// Partitions of the machine that are there and are used as they are.
+    /// Partitions of the machine that are there and are used as they are. An `esp` is shared with the systems that start from it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("examples" = [{"home": 5}]))]
     pub keep: BTreeMap<String, u32>,
