@@ -4,8 +4,8 @@
 //! Nothing here stops an update: without any variable the firmware starts the removable path, which is always written.
 
 use anyhow::Context;
-use cairn_boot::effects::{Mounted, change_firmware, firmware_folder, read_firmware};
-use cairn_boot::firmware::{BootEntry, Change, LoadOption, Override, Signature, changes, overrides};
+use cairn_boot::effects::{Mounted, change_firmware, firmware_folder, obstacle, read_firmware};
+use cairn_boot::firmware::{BootEntry, Change, LoadOption, Override, Signature, changes, overrides, with_help};
 use cairn_boot::{EntryName, Installation, LoaderProgram, Present};
 use cairn_layout::PartUuid;
 use cairn_machine::Checked;
@@ -57,10 +57,8 @@ impl FirmwarePlan {
         let (folder, firmware) = match read {
             Ok(Some(found)) => found,
             Ok(None) => {
-                if nvram && root.is_host() {
-                    notes.push(by_itself(
-                        "the firmware shows no variables (it may have started the machine as a BIOS does)",
-                    ));
+                if let Some(obstacle) = obstacle(root).filter(|_| nvram && root.is_host()) {
+                    notes.push(by_itself(&format!("{obstacle}; {}", obstacle.help())));
                 }
                 return FirmwarePlan { notes, ..FirmwarePlan::default() };
             }
@@ -139,7 +137,10 @@ impl FirmwarePlan {
                 }
                 (_, Ok(())) => {}
                 (_, Err(error)) => {
-                    report.note(&by_itself(&format!("writing the firmware's variables: {error}")));
+                    let why = with_help(&error);
+                    report.note(&format!(
+                        "{BY_ITSELF}; its own menu could not be brought up to date: {why}. Then `cairn boot repair` enters this machine"
+                    ));
                     // An order that names an entry that could not be made helps nobody.
                     break;
                 }
@@ -149,7 +150,7 @@ impl FirmwarePlan {
             let name = o.variable.name();
             match change_firmware(folder, &Change::Forget(o.variable)) {
                 Ok(()) => report.note(&format!("{name} said {}: cleared", o.value)),
-                Err(error) => report.note(&format!("clearing {name}, which says {}: {error}", o.value)),
+                Err(error) => report.note(&format!("clearing {name}, which says {}: {}", o.value, with_help(&error))),
             }
         }
     }
@@ -173,13 +174,15 @@ pub fn once(root: &Root, entry: &EntryName) -> anyhow::Result<()> {
     let folder = variables(root)?;
     // Its name there is without the counter.
     let name = EntryName { counter: None, ..entry.clone() }.to_string();
-    change_firmware(&folder, &Change::Once(name)).context("writing the firmware's variables")
+    let told = change_firmware(&folder, &Change::Once(name));
+    told.map_err(|error| anyhow::anyhow!("writing the firmware's variables: {}", with_help(&error)))
 }
 
+/// Whatever its variables say.
+const BY_ITSELF: &str = "the firmware starts \\EFI\\BOOT\\BOOTX64.EFI by itself";
+
 fn by_itself(why: &str) -> String {
-    format!(
-        "the firmware's own menu is left as it is: {why}; it starts \\EFI\\BOOT\\BOOTX64.EFI by itself all the same"
-    )
+    format!("{BY_ITSELF}; its own menu is left as it is: {why}")
 }
 
 fn of_override(o: &Override) -> String {

@@ -72,7 +72,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
         );
     }
     let claimed = claim(disk, &affected(&devices, disk, &plan.onto), &plan.disk, &plan.fingerprint)?;
-    let variables = if plan.elsewhere { None } else { firmware::variables() };
+    let variables = (!plan.elsewhere).then(firmware::variables);
 
     report.phase("keeping what is overwritten", None);
     let saved = Receipt {
@@ -81,7 +81,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
         onto: plan.onto.clone(),
         pieces: saved_pieces(&plan.onto),
         sha256: String::new(),
-        firmware: variables.as_ref().map(firmware::Variables::saved),
+        firmware: variables.as_ref().and_then(|it| it.as_ref().ok()).map(firmware::Variables::saved),
     };
     go_on()?;
     let mut kept = receipt::save(receipt, saved, &claimed.target)?;
@@ -123,8 +123,12 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     set_left(Some(&format!("the machine is on {name}, and whole")));
 
     let checked = &machine.newest().checked;
-    if let Some(variables) = variables.filter(|_| checked.machine.boot.nvram) {
-        variables.enter(&plan.onto, machine.program(), Installation::of_seed(checked.seed()), report);
+    match variables.filter(|_| checked.machine.boot.nvram) {
+        Some(Ok(variables)) => {
+            variables.enter(&plan.onto, machine.program(), Installation::of_seed(checked.seed()), report);
+        }
+        Some(Err(why)) => firmware::without(&why, report),
+        None => {}
     }
     Ok(Done { disk: name, receipt: receipt.to_path_buf() })
 }

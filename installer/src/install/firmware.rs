@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use cairn_boot::Installation;
-use cairn_boot::effects::{change_firmware, firmware_folder, read_firmware};
-use cairn_boot::firmware::{BootEntry, Change, Firmware, LoadOption, Signature, changes};
+use cairn_boot::effects::{change_firmware, firmware_folder, obstacle, read_firmware};
+use cairn_boot::firmware::{BootEntry, Change, Firmware, LoadOption, Obstacle, Signature, changes, with_help};
 use cairn_layout::PartUuid;
 use cairn_layout::onto::{Fate, Onto};
 use cairn_machine::model::PartitionKind;
@@ -18,83 +18,147 @@ use uuid::Uuid;
 
 use super::receipt::SavedFirmware;
 
-/// The firmware's variables as they are, where there are any.
+/// The firmware's variables as they are.
 #[derive(Debug)]
 pub struct Variables {
     folder: Folder,
     firmware: Firmware,
 }
 
-/// Reads them. `None` where this computer has none, or they are not to be seen.
-pub fn variables() -> Option<Variables> {
+/// Reads them.
+///
+/// # Errors
+/// In words, why they are not to be seen, and what helps.
+pub fn variables() -> Result<Variables, String> {
+    let root = Root::open(Path::new("/")).map_err(|error| format!("opening /: {error}"))?;
+    let read = || -> std::io::Result<Option<Variables>> {
+        let Some(Ok(folder)) = firmware_folder(&root)? else { return Ok(None) };
+        Ok(read_firmware(&folder)?.map(|firmware| Variables { folder, firmware }))
+    };
+    let why = || obstacle(&root).map_or_else(|| "the firmware shows no variables".to_string(), in_words);
+    read().map_err(|error| format!("reading the firmware's variables: {}", with_help(&error)))?.ok_or_else(why)
+}
+
+/// What is known beforehand: why this machine will get no entry in the firmware's menu.
+pub fn beforehand() -> Option<String> {
     let root = Root::open(Path::new("/")).ok()?;
-    let folder = firmware_folder(&root).ok()??.ok()?;
-    let firmware = read_firmware(&folder).ok()??;
-    Some(Variables { folder, firmware })
+    let why = in_words(obstacle(&root)?);
+    Some(format!("the machine will get no entry in the firmware's menu, for {why}. It boots without one; {FALLBACK}"))
+}
+
+fn in_words(obstacle: Obstacle) -> String {
+    format!("{obstacle} ({})", obstacle.help())
+}
+
+/// What happens without any entry.
+const FALLBACK: &str =
+    "a firmware with UEFI starts \\EFI\\BOOT\\BOOTX64.EFI by itself, from the first disk in its order that has one";
+
+/// Says that nothing could be done, and why.
+pub fn without(why: &str, report: &dyn Report) {
+    report.note(&format!("the machine has no entry in the firmware's menu: {why}"));
+    report.note(&format!(
+        "it boots without one: {FALLBACK}. Once it has booted, it enters itself, or `cairn boot repair` on it does"
+    ));
 }
 
 impl Variables {
     /// As a receipt keeps them.
     pub fn saved(&self) -> SavedFirmware {
-        SavedFirmware { order: self.firmware.order.clone(), entries: self.firmware.entries.clone() }
+        let Firmware { order, entries, next, .. } = &self.firmware;
+        SavedFirmware { order: order.clone(), entries: entries.clone(), next: *next }
     }
 
     /// Enters the machine, whose loader is `program` on its EFI system partition. What cannot be done is told.
     pub fn enter(&self, onto: &Onto, program: &str, installation: Installation, report: &dyn Report) {
         let Some(option) = option(onto, program, installation) else { return };
         let planned = plan(&self.firmware, &option, installation, &gone(onto));
-        for change in &planned {
-            if let Err(error) = change_firmware(&self.folder, change) {
-                report.note(&format!(
-                    "the firmware's menu: {} did not work ({error}); the firmware starts \\EFI\\BOOT\\BOOTX64.EFI by itself all the same, from \
-                     the first disk in its order that has one",
-                    words(change)
-                ));
-                // An entry that could not be made is not to be started next.
-                break;
-            }
+        let failed = carry_out(&planned, &mut |change| change_firmware(&self.folder, change));
+        let trial = planned.iter().find_map(|change| if let Change::Next(next) = change { *next } else { None });
+        if let Some((_, error)) = failed.first() {
+            let what: Vec<String> = failed.iter().map(|(change, _)| words(change)).collect();
+            report.note(&format!("the firmware's menu: {} did not work: {}", what.join(" and "), with_help(error)));
         }
         match variables() {
-            Some(now) => now.tell(report),
-            None => report.note("the firmware's variables cannot be read back"),
+            Ok(now) => said(&now.firmware, trial).iter().for_each(|note| report.note(note)),
+            Err(why) => report.note(&format!("what the firmware starts next cannot be read back: {why}")),
         }
     }
 
-    /// Says what the next start will be.
-    fn tell(&self, report: &dyn Report) {
-        let title = |number: u16| {
-            let title = self.firmware.entries.get(&number).and_then(|bytes| LoadOption::parse(bytes));
-            format!("Boot{number:04X}{}", title.map(|it| format!(" ({})", it.description)).unwrap_or_default())
-        };
-        if let Some(next) = self.firmware.next {
-            report.note(&format!("the firmware starts {} once, at the next start", title(next)));
-        }
-        if let Some(first) = self.firmware.order.first() {
-            report.note(&format!("otherwise it starts {}, as before", title(*first)));
-        }
-    }
-
-    /// Brings back what a receipt has kept.
+    /// Brings back what a receipt has kept; `onto` is what was done to the disk. As much as can be done is done.
     ///
     /// # Errors
-    /// The system's.
-    pub fn restore(&self, saved: &SavedFirmware) -> std::io::Result<()> {
-        for (number, bytes) in &saved.entries {
-            if self.firmware.entries.get(number) != Some(bytes) {
-                change_firmware(&self.folder, &Change::Entry(*number, bytes.clone()))?;
-            }
+    /// What went wrong first.
+    pub fn restore(&self, saved: &SavedFirmware, onto: &Onto) -> std::io::Result<()> {
+        let mut first = Ok(());
+        for change in back(&self.firmware, saved, onto) {
+            let done = change_firmware(&self.folder, &change);
+            first = first.and(done);
         }
-        if self.firmware.order != saved.order {
-            change_firmware(&self.folder, &Change::Order(saved.order.clone()))?;
-        }
-        for number in self.firmware.entries.keys().filter(|number| !saved.entries.contains_key(number)) {
-            change_firmware(&self.folder, &Change::Remove(*number))?;
-        }
-        if self.firmware.next.is_some() {
-            change_firmware(&self.folder, &Change::Next(None))?;
-        }
-        Ok(())
+        first
     }
+}
+
+/// Does what is planned; gives what failed. What frees room comes first, and the rest is tried without it. What could not be made is not
+/// to be started next.
+fn carry_out<'c>(
+    planned: &'c [Change],
+    change: &mut dyn FnMut(&Change) -> std::io::Result<()>,
+) -> Vec<(&'c Change, std::io::Error)> {
+    let mut failed = Vec::new();
+    for one in planned {
+        let made = |(change, _): &(&Change, _)| matches!(change, Change::Entry(..));
+        if matches!(one, Change::Next(_)) && failed.iter().any(made) {
+            continue;
+        }
+        failed.extend(change(one).err().map(|error| (one, error)));
+    }
+    failed
+}
+
+/// What the next start will be. `trial` is the entry that was to be started.
+fn said(now: &Firmware, trial: Option<u16>) -> Vec<String> {
+    let title = |number: u16| {
+        let title = now.entries.get(&number).and_then(|bytes| LoadOption::parse(bytes));
+        format!("Boot{number:04X}{}", title.map(|it| format!(" ({})", it.description)).unwrap_or_default())
+    };
+    // It passes over what is not there, and what somebody has switched off.
+    let starts = |number: &u16| now.entries.get(number).is_some_and(|bytes| LoadOption::is_active(bytes));
+    let first = now.order.iter().copied().find(starts).map(title);
+    let next = now.next.filter(|number| now.entries.contains_key(number));
+    let mut notes = Vec::new();
+    notes.extend(next.map(|next| format!("the firmware starts {} once, at the next start", title(next))));
+    notes.push(match (next, first) {
+        (Some(_), Some(first)) => format!("otherwise it starts {first}, as before"),
+        (None, Some(first)) => format!("the firmware starts {first} at the next start, as before"),
+        (_, None) => format!("it has no other entry that it would start: {FALLBACK}"),
+    });
+    if trial.is_none() || next != trial {
+        notes.push(format!(
+            "so the new machine is not tried by itself: choose its disk in the firmware's own menu, or leave it alone in the computer; {FALLBACK}. \
+             Once it has booted, it enters itself, or `cairn boot repair` on it does"
+        ));
+    }
+    notes
+}
+
+/// What brings back the entries and the order that a receipt has. What others have made since stays; what frees room comes first.
+fn back(now: &Firmware, saved: &SavedFirmware, onto: &Onto) -> Vec<Change> {
+    let ours = |(number, bytes): (&u16, &Vec<u8>)| {
+        let of_ours = LoadOption::parse(bytes).is_some_and(|it| {
+            it.description.starts_with("Cairn (") && signature(onto).is_some_and(|ours| it.signature == ours)
+        });
+        (of_ours && !saved.entries.contains_key(number)).then_some(*number)
+    };
+    let ours: BTreeSet<u16> = now.entries.iter().filter_map(ours).collect();
+    let next = (now.next != saved.next).then_some(Change::Next(saved.next));
+    let gone = ours.iter().copied().map(Change::Remove);
+    let lost = saved.entries.iter().filter(|(number, bytes)| now.entries.get(number) != Some(bytes));
+    let lost = lost.map(|(number, bytes)| Change::Entry(*number, bytes.clone()));
+    let since = now.order.iter().filter(|number| !saved.order.contains(number) && !ours.contains(number));
+    let order: Vec<u16> = saved.order.iter().chain(since).copied().collect();
+    let order = (order != now.order).then_some(Change::Order(order));
+    next.into_iter().chain(gone).chain(lost).chain(order).collect()
 }
 
 /// The partitions that are no more.
@@ -125,8 +189,9 @@ fn plan(firmware: &Firmware, option: &LoadOption, installation: Installation, go
     // It stands in the order when it has booted well, and not before: until then the firmware goes back to the others.
     let entries = made.into_iter().filter(|change| matches!(change, Change::Entry(..)));
     let order = (left.order != firmware.order).then(|| Change::Order(left.order.clone()));
+    // An order may name what is not there; a memory that is full has room again when something goes.
     let ghosts = ghosts.into_iter().map(Change::Remove);
-    order.into_iter().chain(ghosts).chain(entries).chain(next.map(|number| Change::Next(Some(number)))).collect()
+    ghosts.chain(order).chain(entries).chain(next.map(|number| Change::Next(Some(number)))).collect()
 }
 
 fn words(change: &Change) -> String {
@@ -146,10 +211,15 @@ fn option(onto: &Onto, program: &str, installation: Installation) -> Option<Load
         partition: esp.number,
         start: esp.first_lba.0,
         sectors: esp.sectors.0,
-        signature: match onto.plan.part_uuid(esp) {
-            PartUuid::Guid(guid) => Signature::Gpt(guid),
-            PartUuid::Mbr { signature, .. } => Signature::Mbr(signature),
-        },
+        signature: signature(onto)?,
         file: program.to_string(),
+    })
+}
+
+/// By which the firmware knows the EFI system partition.
+fn signature(onto: &Onto) -> Option<Signature> {
+    Some(match onto.plan.part_uuid(onto.plan.find(PartitionKind::Esp)?) {
+        PartUuid::Guid(guid) => Signature::Gpt(guid),
+        PartUuid::Mbr { signature, .. } => Signature::Mbr(signature),
     })
 }

@@ -184,6 +184,7 @@ fn make(
     let checked = texts.of(file).load()?;
     if !elsewhere {
         firmware(&checked)?;
+        notes.extend(super::firmware::beforehand().filter(|_| checked.machine.boot.nvram));
     }
     let (name, layout) = checked.machine.root_disk().context("the machine has no disk")?;
     let ids = cairn_layout::identifiers(layout, cairn_layout::disk_seed(checked.seed(), name));

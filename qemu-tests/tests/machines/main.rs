@@ -7,6 +7,7 @@ mod generations;
 mod grows;
 mod install_bad_luck;
 mod install_cuts;
+mod install_firmware;
 mod install_signatures;
 mod installs;
 mod interrupted;
@@ -45,6 +46,7 @@ const ALL: &[Scenario] = &[
     install_bad_luck::ENDED,
     install_bad_luck::DISKS,
     install_signatures::SCENARIO,
+    install_firmware::STAND_IN,
     install_cuts::BESIDE,
     disks::SCENARIO,
     run_shows_it::SCENARIO,
@@ -60,7 +62,14 @@ fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
     let whole_table = std::env::var_os("CAIRN_WHOLE_TABLE").is_some();
     let rest: &[&[Scenario]] = if whole_table {
-        &[generations::REST, kernels::REST, on_hardware::REST, install_cuts::REST, &[installs::REHEARSED]]
+        &[
+            generations::REST,
+            kernels::REST,
+            on_hardware::REST,
+            install_firmware::REST,
+            install_cuts::REST,
+            &[installs::REHEARSED],
+        ]
     } else {
         &[]
     };

@@ -1,6 +1,7 @@
 //! `cairn install` in front of an emulated computer: its own firmware, its own controllers, sectors of 4096 bytes. A machine that runs
 //! installs another one onto the disk that is tried; the firmware starts that once, and from then on by itself if it was good.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -8,11 +9,11 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::generations::{File, GRUB_GPT, GRUB_UEFI, Kind, SYSTEMD_BOOT, put};
 use qemu_tests::installing::{self, Installer};
 use qemu_tests::machine::{Controller, Disk, Firmware, NVME, SATA, SCSI, SD, USB, VIRTIO};
-use qemu_tests::{Cairn, Guest, Scenario, Setup, workbench};
+use qemu_tests::{Cairn, Cmd, Guest, Scenario, Setup, workbench};
 
 use super::generations::journey::{GOOD, good};
 
-const NEEDS: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap", "mke2fs"];
+pub const NEEDS: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap", "mke2fs", "mcopy", "zstd", "cpio"];
 
 /// What every run has.
 pub const CHOSEN: &[Scenario] = &[scenario(
@@ -45,6 +46,11 @@ pub const REST: &[Scenario] = &[
     scenario("installed and upgraded, on virtio: GRUB under BIOS on GPT", |c| on(c, ON_VIRTIO, None, GRUB_GPT)),
     scenario("installed and upgraded, on USB: GRUB under BIOS on GPT", |c| on(c, ON_USB, None, GRUB_GPT)),
     scenario("installed and upgraded, on an SD card: GRUB under BIOS on GPT", |c| on(c, ON_SD, None, GRUB_GPT)),
+    scenario("installed and upgraded, on an SD card: systemd-boot under UEFI", |c| on(c, ON_SD, None, SYSTEMD_BOOT)),
+    scenario("installed and upgraded, on virtio: systemd-boot under UEFI", |c| on(c, ON_VIRTIO, None, SYSTEMD_BOOT)),
+    scenario("installed and upgraded, on NVMe with sectors of 4096 bytes: GRUB under UEFI", |c| {
+        on(c, ON_NVME, Some(4096), GRUB_UEFI)
+    }),
 ];
 
 const fn scenario(name: &'static str, run: fn(&Cairn) -> Result<()>) -> Scenario {
@@ -67,13 +73,13 @@ const ON_SCSI: On = On { controller: SCSI, serial: "target", module: "virtio_scs
 const ON_SD: On = On { controller: SD, serial: "0xdeadbeef", module: "sdhci_pci" };
 
 /// A kind of machine on a kind of disk.
-struct Case {
+pub struct Case {
     disk: On,
     sectors: Option<u32>,
     kind: Kind,
 }
 
-const NVME_4096: Case = Case { disk: ON_NVME, sectors: Some(4096), kind: SYSTEMD_BOOT };
+pub const NVME_4096: Case = Case { disk: ON_NVME, sectors: Some(4096), kind: SYSTEMD_BOOT };
 
 /// A card's size is a power of two.
 const BYTES: u64 = 4 << 30;
@@ -81,7 +87,7 @@ const BYTES: u64 = 4 << 30;
 const MOUNTED: &str = "/mnt";
 
 /// The computer: a disk with a machine that installs, one with the cache, the one to install on, and one on which nobody has any business.
-struct Computer<'c> {
+pub struct Computer<'c> {
     case: &'c Case,
     folder: tempfile::TempDir,
     installer: Installer,
@@ -89,7 +95,7 @@ struct Computer<'c> {
 }
 
 impl Computer<'_> {
-    fn new<'c>(cairn: &Cairn, case: &'c Case) -> Result<Computer<'c>> {
+    pub fn new<'c>(cairn: &Cairn, case: &'c Case) -> Result<Computer<'c>> {
         let folder = tempfile::tempdir_in(&cairn.work)?;
         let canary: Vec<u8> = (0..2_u32 << 20).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
         let computer = Computer { case, folder, installer: Installer::get(cairn)?, canary };
@@ -102,7 +108,7 @@ impl Computer<'_> {
         self.folder.path().join(name)
     }
 
-    fn target(&self) -> Disk {
+    pub fn target(&self) -> Disk {
         let disk = Disk::new(&self.path("target")).on(self.case.disk.controller).persist();
         // A card's serial number is its own.
         let disk = if self.case.disk.controller == SD { disk } else { disk.serial(self.case.disk.serial) };
@@ -116,14 +122,14 @@ impl Computer<'_> {
         self.case.kind.firmware == Firmware::Uefi
     }
 
-    fn with_firmware(&self, setup: Setup) -> Setup {
+    pub fn with_firmware(&self, setup: Setup) -> Setup {
         let setup = setup.firmware(self.case.kind.firmware).restarts().watchdog();
         // A BIOS remembers nothing, and starts the first disk.
         if self.uefi() { setup.remembers(&self.path("variables")) } else { setup }
     }
 
     /// With all of its disks: the machine that installs runs, and is what the firmware starts.
-    fn start(&self) -> Result<Guest> {
+    pub fn start(&self) -> Result<Guest> {
         let installer = Disk::new(&self.installer.machine).serial("installer");
         let setup = Setup::of(installer)
             .with(Disk::new(&self.installer.cache).serial("cache"))
@@ -138,8 +144,8 @@ impl Computer<'_> {
         Ok(guest)
     }
 
-    /// Installs this machine file.
-    fn install(&self, guest: &mut Guest, file: &File) -> Result<()> {
+    /// Installs this machine file: what is said.
+    pub fn install(&self, guest: &mut Guest, file: &File) -> Result<String> {
         let serial = self.case.disk.serial;
         let disks = guest.run("cairn disks")?;
         println!("{disks}");
@@ -159,7 +165,25 @@ impl Computer<'_> {
         for (kind, check) in [("vfat", "fsck.fat -n"), ("ext4", "e2fsck -fn")] {
             guest.run(&format!("{check} $({})", of_kind(&node, kind)))?;
         }
-        Ok(())
+        Ok(said)
+    }
+
+    /// The modules in the initrd that lies on the disk, as other people's programs read it. No machine runs meanwhile.
+    fn modules(&self) -> Result<BTreeSet<String>> {
+        // Of all layouts the partition with the kernels is the first or, behind a megabyte for GRUB, the second.
+        let volumes = [1, 2].map(|mib| format!("{}@@{}", self.path("target").display(), mib << 20));
+        let list = |volume: &String| {
+            Some((volume.clone(), Cmd::new("mdir").args(["-/", "-b", "-i", volume, "::"]).ok().ok()?))
+        };
+        let (volume, listed) = volumes.iter().find_map(list).context("the disk has no boot partition")?;
+        let mut initrds = listed.lines().filter(|path| path.contains("initrd"));
+        let initrd = initrds.next().with_context(|| format!("there is no initrd in\n{listed}"))?;
+        ensure!(initrds.next().is_none(), "there is more than one initrd in\n{listed}");
+        let copy = self.path("initrd");
+        Cmd::new("mcopy").args(["-n", "-i", &volume, initrd]).arg(&copy).ok()?;
+        let names = Cmd::new("sh").args(["-c", "zstd -qdc \"$0\" | cpio -t --quiet"]).arg(&copy).ok()?;
+        let modules = names.lines().filter_map(|path| path.rsplit('/').next()?.strip_suffix(".ko"));
+        Ok(modules.map(|name| name.replace('-', "_")).collect())
     }
 
     /// The node of the disk that is installed on.
@@ -169,7 +193,7 @@ impl Computer<'_> {
     }
 
     /// Nobody has written to the disk that is none of anybody's business.
-    fn canary_lives(&self) -> Result<()> {
+    pub fn canary_lives(&self) -> Result<()> {
         ensure!(fs::read(self.path("canary"))? == self.canary, "the other disk was written to");
         Ok(())
     }
@@ -177,17 +201,17 @@ impl Computer<'_> {
 
 /// What the firmware remembers, as efibootmgr says it.
 #[derive(Debug)]
-struct Remembers {
-    order: String,
-    next: Option<String>,
-    current: String,
+pub struct Remembers {
+    pub order: String,
+    pub next: Option<String>,
+    pub current: String,
     /// Our entry for the machine that was installed.
-    ours: Option<String>,
+    pub ours: Option<String>,
 }
 
 impl Remembers {
     /// `others` are the names of entries that were there before.
-    fn ask(guest: &mut Guest, others: &[String]) -> Result<Remembers> {
+    pub fn ask(guest: &mut Guest, others: &[String]) -> Result<Remembers> {
         let said = guest.run("efibootmgr")?;
         let find =
             |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_string());
@@ -202,7 +226,7 @@ impl Remembers {
 }
 
 /// Numbers and names of the entries that machines of Cairn have.
-fn cairns(said: &str) -> Vec<(String, String)> {
+pub fn cairns(said: &str) -> Vec<(String, String)> {
     let lines = said.lines().filter_map(|line| line.strip_prefix("Boot")?.split_once("* "));
     let named = lines.filter(|(_, rest)| rest.starts_with("Cairn ("));
     named.map(|(number, rest)| (number.into(), rest.split('\t').next().unwrap_or_default().trim().into())).collect()
@@ -249,6 +273,7 @@ fn installs(cairn: &Cairn, case: &Case, upgraded: bool) -> Result<()> {
     }
     guest.power_off()?;
     computer.canary_lives()?;
+    let held = computer.modules()?;
 
     // The disk alone.
     let mut guest = Guest::start(&computer.with_firmware(Setup::of(computer.target())))?;
@@ -264,12 +289,40 @@ fn installs(cairn: &Cairn, case: &Case, upgraded: bool) -> Result<()> {
     let hardware = guest.run("cat /etc/cairn/hardware.yaml")?;
     println!("{hardware}");
     ensure!(hardware.contains(case.disk.module), "the disk's driver was not detected:\n{hardware}");
+    only_what_is_needed(&mut guest, &held)?;
     guest.run("cairn boot check && test -s /var/log/cairn/install-plan.json")?;
 
     if upgraded {
         upgrade(&mut guest)?;
     }
     guest.power_off()
+}
+
+/// What every initrd has, and what one has that is watched over; see `crates/system/src/initrd/sets.rs`.
+const FIXED: &str = "ext4 overlay autofs4 i6300esb iTCO_wdt lpc_ich i2c_i801 wdat_wdt sp5100_tco hpwdt";
+/// Drivers of disks that one initrd for all computers would have.
+const ELSEWHERE: [&str; 8] =
+    ["megaraid_sas", "mpt3sas", "vmw_pvscsi", "hv_storvsc", "xen_blkfront", "vmd", "sata_sil24", "pata_acpi"];
+
+/// The initrd has the modules that were detected, those that all have, and what these depend on, in modprobe's words; and no other.
+fn only_what_is_needed(guest: &mut Guest, held: &BTreeSet<String>) -> Result<()> {
+    let said = guest.run("sed -n '/^initrd_modules:/,/^[a-z]/s/^ *- *//p' /etc/cairn/hardware.yaml")?;
+    let detected: Vec<&str> = said.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    ensure!(!detected.is_empty(), "nothing was detected");
+    let named = detected.iter().copied().chain(FIXED.split(' ')).collect::<Vec<_>>().join(" ");
+    // What is built in has no file.
+    let needs = guest.run(&format!("for m in {named}; do modprobe -D $m || true; done | sed -n 's/^insmod //p'"))?;
+    let file = |line: &str| line.split_whitespace().next()?.rsplit('/').next()?.split('.').next().map(str::to_string);
+    let needed: BTreeSet<String> = needs.lines().filter_map(file).map(|name| name.replace('-', "_")).collect();
+    println!("in the initrd: {held:?}");
+    let (more, less): (Vec<_>, Vec<_>) = (held.difference(&needed).collect(), needed.difference(held).collect());
+    ensure!(
+        more.is_empty() && less.is_empty(),
+        "the initrd has besides what was detected {more:?}, and lacks {less:?}"
+    );
+    let strangers: Vec<&str> = ELSEWHERE.into_iter().filter(|name| held.contains(*name)).collect();
+    ensure!(strangers.is_empty(), "the initrd has {strangers:?}, which this computer does not");
+    Ok(())
 }
 
 /// A second generation, and back to the first.
