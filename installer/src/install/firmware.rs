@@ -223,3 +223,111 @@ fn signature(onto: &Onto) -> Option<Signature> {
         PartUuid::Mbr { signature, .. } => Signature::Mbr(signature),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use cairn_layout::onto::{DiskThere, Mode, TableThere, Wish};
+    use cairn_layout::{Lba, Needs, SectorSize};
+
+    use super::*;
+
+    fn installation() -> Installation {
+        Installation::of_seed(Uuid::from_bytes([9; 16]))
+    }
+
+    fn installed() -> Onto {
+        let there = DiskThere {
+            bytes: 1 << 30,
+            sector: SectorSize::default(),
+            table: TableThere::Gpt { id: Uuid::from_u128(1), first: Lba(34), last: Lba(2_097_118), entries: 128 },
+            whole: None,
+            partitions: Vec::new(),
+        };
+        let disk: cairn_machine::model::Disk = serde_json::from_value(serde_json::json!({"layout": "uefi"})).unwrap();
+        let wish = Wish { mode: Mode::Whole, ..Wish::default() };
+        cairn_layout::onto::onto(&disk, Uuid::from_u128(2), &Needs::default(), &there, &wish).unwrap()
+    }
+
+    fn ours() -> LoadOption {
+        option(&installed(), "EFI/systemd/systemd-bootx64.efi", installation()).unwrap()
+    }
+
+    fn theirs(title: &str, partition: u128) -> LoadOption {
+        LoadOption { description: title.into(), signature: Signature::Gpt(Uuid::from_u128(partition)), ..ours() }
+    }
+
+    fn firmware(entries: &[(u16, LoadOption)], order: &[u16], next: Option<u16>) -> Firmware {
+        let entries = entries.iter().map(|(n, option)| (*n, option.to_bytes())).collect();
+        Firmware { order: order.into(), entries, next, ..Firmware::default() }
+    }
+
+    fn planned() -> Vec<Change> {
+        let before = firmware(&[(0, theirs("Windows", 5)), (1, theirs("old", 6))], &[1, 0], None);
+        plan(&before, &ours(), installation(), &[Uuid::from_u128(6)].into())
+    }
+
+    #[test]
+    fn what_frees_room_comes_first_and_the_order_has_not_the_new_machine() {
+        let entry = Change::Entry(1, ours().to_bytes());
+        assert_eq!(planned(), [Change::Remove(1), Change::Order(vec![0]), entry, Change::Next(Some(1))]);
+    }
+
+    #[test]
+    fn an_entry_that_could_not_be_made_is_not_started_and_the_rest_is_tried() {
+        let full = || io::Error::from_raw_os_error(28);
+        let mut tried = Vec::new();
+        let planned = planned();
+        let failed = carry_out(&planned, &mut |change| {
+            tried.push(change.clone());
+            if matches!(change, Change::Entry(..) | Change::Order(_)) { Err(full()) } else { Ok(()) }
+        });
+        assert_eq!(tried, planned[..3]);
+        assert_eq!(failed.len(), 2);
+        // An order that could not be written does not keep the machine from being tried.
+        let failed =
+            carry_out(&planned, &mut |change| if matches!(change, Change::Order(_)) { Err(full()) } else { Ok(()) });
+        assert_eq!(failed.len(), 1);
+    }
+
+    #[test]
+    fn what_is_started_next_is_told() {
+        let entries = [(0, theirs("Windows", 5)), (1, theirs("off", 6)), (7, ours())];
+        let mut now = firmware(&entries, &[3, 1, 0], Some(7));
+        now.entries.get_mut(&1).unwrap()[0] = 0;
+        let title = ours().description;
+        assert_eq!(
+            said(&now, Some(7)),
+            [
+                format!("the firmware starts Boot0007 ({title}) once, at the next start"),
+                "otherwise it starts Boot0000 (Windows), as before".into()
+            ]
+        );
+        now.next = None;
+        let notes = said(&now, Some(7));
+        assert_eq!(notes[0], "the firmware starts Boot0000 (Windows) at the next start, as before");
+        assert!(notes[1].contains("not tried by itself") && notes[1].contains("EFI\\BOOT"), "{notes:?}");
+        now.order.clear();
+        assert!(said(&now, Some(7))[0].contains("EFI\\BOOT\\BOOTX64.EFI by itself"), "{:?}", said(&now, Some(7)));
+    }
+
+    #[test]
+    fn undoing_leaves_what_others_have_made_since() {
+        let old = theirs("old", 6);
+        let saved = SavedFirmware {
+            order: vec![1, 0],
+            entries: [(0, theirs("Windows", 5)), (1, old.clone())].map(|(n, one)| (n, one.to_bytes())).into(),
+            next: Some(0),
+        };
+        // Ours was made in the place of one that had gone, and somebody made another one.
+        let now = firmware(&[(0, theirs("Windows", 5)), (2, ours()), (3, theirs("Debian", 8))], &[2, 3, 0], Some(2));
+        let changes = back(&now, &saved, &installed());
+        assert_eq!(
+            changes,
+            [Change::Next(Some(0)), Change::Remove(2), Change::Entry(1, old.to_bytes()), Change::Order(vec![1, 0, 3])]
+        );
+        let as_before = firmware(&[(0, theirs("Windows", 5)), (1, old)], &[1, 0], Some(0));
+        assert_eq!(back(&as_before, &saved, &installed()), []);
+    }
+}

@@ -80,7 +80,7 @@ const VARIABLES: &str = "/sys/firmware/efi/efivars";
 /// Whose the variables are that fill the memory.
 const NOBODY: &str = "5a3e1ca1-0000-4000-8000-00ca1a5ca1a5";
 /// Fills the memory, until Linux has no room for one byte more.
-const FILL: &str = "n=0; for size in 16384 2048 256 16 1; do { printf '\\7\\0\\0\\0'; head -c $size /dev/zero; } >/run/full; \
+const FILL: &str = "n=$(ls VARIABLES | grep -c ^Full); for size in 16384 2048 256 16 1; do { printf '\\7\\0\\0\\0'; head -c $size /dev/zero; } >/run/full; \
                     while cat /run/full >VARIABLES/Full$n-NOBODY; do n=$((n + 1)); done; \
                     chattr -i VARIABLES/Full$n-NOBODY; rm VARIABLES/Full$n-NOBODY; done; echo $n";
 const EMPTY: &str = "chattr -i VARIABLES/Full*-NOBODY && rm VARIABLES/Full*-NOBODY";
@@ -135,21 +135,27 @@ fn real(cairn: &Cairn) -> Result<()> {
     let mut guest = Guest::start(&computer.with_firmware(Setup::of(computer.target())))?;
     ensure!(guest.run("hostname")?.trim() == "installed", "another machine was started");
     good(&mut guest, 1)?;
-    let said = guest.run("journalctl -b -o cat -u cairn-boot-good.service")?;
-    println!("{said}");
-    ensure!(said.contains("memory for variables is full"), "the machine has not told why it has no entry:\n{said}");
-    let there = cairns(&guest.run("efibootmgr")?);
-    ensure!(there == cairns(&before), "the firmware began with\n{before}\nand has {there:?}");
+    // Whether there was room depends on what the firmware has forgotten meanwhile: disks that are no more. So once more, without any.
+    println!("{}", guest.run("journalctl -b -o cat -u cairn-boot-good.service")?);
+    let others: Vec<String> = cairns(&before).into_iter().map(|(_, name)| name).collect();
+    for (number, _) in cairns(&guest.run("efibootmgr")?).iter().filter(|(_, name)| !others.contains(name)) {
+        guest.run(&format!("efibootmgr -q -b {number} -B"))?;
+    }
+    guest.run(&with_names(FILL))?;
+    let before = guest.run("efibootmgr -v")?;
+    let repaired = guest.run("cairn boot repair")?;
+    ensure!(repaired.contains("memory for variables is full"), "{repaired}");
     guest.run(&here("mount -o remount,ro"))?;
     let repaired = guest.run("cairn boot repair")?;
     ensure!(repaired.contains("remount,rw"), "{repaired}");
     guest.run(&here("mount -o remount,rw"))?;
+    let after = guest.run("efibootmgr -v")?;
+    ensure!(after == before && cairns(&after).len() == others.len(), "the firmware had\n{before}\nand has\n{after}");
 
     // With room again, which this firmware has after a restart only, it enters itself.
     guest.run(&with_names(EMPTY))?;
     guest.reboot()?;
     good(&mut guest, 1)?;
-    let others: Vec<String> = there.into_iter().map(|(_, name)| name).collect();
     let now = Remembers::ask(&mut guest, &others)?;
     ensure!(now.ours.as_ref().is_some_and(|ours| now.order.starts_with(ours)), "it has not entered itself: {now:?}");
     guest.power_off()
