@@ -50,6 +50,8 @@ pub struct File {
     pub check: Option<&'static str>,
     /// How often it is tried.
     pub tries: usize,
+    /// For how many seconds the menu waits for somebody.
+    pub timeout: usize,
     /// A kernel module that the initrd has, too.
     pub module: Option<&'static str>,
     /// The kernel's package, if it is not the one for virtual machines.
@@ -70,6 +72,7 @@ impl File {
             early: None,
             check: None,
             tries: 1,
+            timeout: 3,
             module: None,
             kernel: None,
             packages: &[],
@@ -103,6 +106,7 @@ impl File {
             .replace("DEVICE_TREE", if kind.grub() { "" } else { "  device_tree: board.dtb\n" })
             .replace("MODULES", self.module.unwrap_or_default())
             .replace("TRIES", &self.tries.to_string())
+            .replace("TIMEOUT", &self.timeout.to_string())
             .replace("UNWANTED", if self.fetches { "" } else { UNWANTED })
             .replace("UNITS", &units)
             .replace("FILES", &files)

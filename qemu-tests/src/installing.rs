@@ -20,6 +20,8 @@ pub const FILE: &str = "machine/machine.yaml";
 pub fn file(host: &'static str, kind: Kind) -> File {
     File {
         kernel: Some("linux-image-amd64"),
+        // Nobody is there to choose.
+        timeout: 0,
         packages: &["efibootmgr", "gdisk"],
         boot: if kind.firmware == Firmware::Uefi { &["nvram: true"] } else { &[] },
         ..File::named(host)

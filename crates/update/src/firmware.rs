@@ -4,8 +4,8 @@
 //! Nothing here stops an update: without any variable the firmware starts the removable path, which is always written.
 
 use anyhow::Context;
-use cairn_boot::effects::{Mounted, change_firmware, firmware_folder, read_firmware};
-use cairn_boot::firmware::{BootEntry, Change, LoadOption, Override, Signature, changes, overrides};
+use cairn_boot::effects::{Mounted, change_firmware, firmware_folder, obstacle, read_firmware};
+use cairn_boot::firmware::{BootEntry, Change, LoadOption, Override, Signature, changes, overrides, with_help};
 use cairn_boot::{EntryName, Installation, LoaderProgram, Present, has_other_fallback};
 use cairn_layout::PartUuid;
 use cairn_machine::Checked;
@@ -41,7 +41,7 @@ impl FirmwarePlan {
         let nvram = checked.machine.boot.nvram;
         let ours = program.content();
         let other = ours.is_some_and(|ours| has_other_fallback(present, installation, &ours));
-        let by_itself = |why: &str| by_itself(why, other);
+        let by_itself = |why: &str| format!("{}; its own menu is left as it is: {why}", by_itself(other));
         let mut notes = Vec::new();
         let folder = match firmware_folder(root) {
             Ok(Some(Err(of_this_computer))) => {
@@ -62,10 +62,8 @@ impl FirmwarePlan {
         let (folder, firmware) = match read {
             Ok(Some(found)) => found,
             Ok(None) => {
-                if nvram && root.is_host() {
-                    notes.push(by_itself(
-                        "the firmware shows no variables (it may have started the machine as a BIOS does)",
-                    ));
+                if let Some(obstacle) = obstacle(root).filter(|_| nvram && root.is_host()) {
+                    notes.push(by_itself(&format!("{obstacle}; {}", obstacle.help())));
                 }
                 return FirmwarePlan { notes, ..FirmwarePlan::default() };
             }
@@ -144,7 +142,11 @@ impl FirmwarePlan {
                 }
                 (_, Ok(())) => {}
                 (_, Err(error)) => {
-                    report.note(&by_itself(&format!("writing the firmware's variables: {error}"), self.other_fallback));
+                    let why = with_help(&error);
+                    report.note(&format!(
+                        "{}; its own menu could not be brought up to date: {why}. Then `cairn boot repair` enters this machine",
+                        by_itself(self.other_fallback)
+                    ));
                     // An order that names an entry that could not be made helps nobody.
                     break;
                 }
@@ -154,7 +156,7 @@ impl FirmwarePlan {
             let name = o.variable.name();
             match change_firmware(folder, &Change::Forget(o.variable)) {
                 Ok(()) => report.note(&format!("{name} said {}: cleared", o.value)),
-                Err(error) => report.note(&format!("clearing {name}, which says {}: {error}", o.value)),
+                Err(error) => report.note(&format!("clearing {name}, which says {}: {}", o.value, with_help(&error))),
             }
         }
     }
@@ -178,19 +180,17 @@ pub fn once(root: &Root, entry: &EntryName) -> anyhow::Result<()> {
     let folder = variables(root)?;
     // Its name there is without the counter.
     let name = EntryName { counter: None, ..entry.clone() }.to_string();
-    change_firmware(&folder, &Change::Once(name)).context("writing the firmware's variables")
+    let told = change_firmware(&folder, &Change::Once(name));
+    told.map_err(|error| anyhow::anyhow!("writing the firmware's variables: {}", with_help(&error)))
 }
 
-fn by_itself(why: &str, other: bool) -> String {
+/// What happens whatever its variables say. `other`: what the firmware finds by itself is another system's.
+fn by_itself(other: bool) -> &'static str {
     if other {
-        return format!(
-            "the firmware's own menu is left as it is: {why}; by itself it starts another system, to which \\EFI\\BOOT\\BOOTX64.EFI \
-             belongs: choose this machine in its menu, or add it there"
-        );
+        "by itself the firmware starts another system, to which \\EFI\\BOOT\\BOOTX64.EFI belongs"
+    } else {
+        "the firmware starts \\EFI\\BOOT\\BOOTX64.EFI by itself"
     }
-    format!(
-        "the firmware's own menu is left as it is: {why}; it starts \\EFI\\BOOT\\BOOTX64.EFI by itself all the same"
-    )
 }
 
 fn of_override(o: &Override) -> String {

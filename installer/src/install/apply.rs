@@ -13,6 +13,7 @@ use cairn_process::{Refusal, Report, Tool, go_on, set_left};
 
 use super::claim::{Claimed, claim};
 use super::consent::Consent;
+use super::firmware::Found;
 use super::holders::{affected, releases};
 use super::ioctl::Told;
 use super::log::Log;
@@ -76,7 +77,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
         shared::check(esp.context("the kernel does not know the EFI system partition that is kept")?)?;
     }
     let claimed = claim(disk, &affected(&devices, disk, &plan.onto), &plan.disk, &plan.fingerprint)?;
-    let variables = if plan.elsewhere { None } else { firmware::variables() };
+    let variables = (!plan.elsewhere).then(firmware::variables);
 
     report.phase("keeping what is overwritten", None);
     let saved = Receipt {
@@ -85,7 +86,7 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
         onto: plan.onto.clone(),
         pieces: saved_pieces(&plan.onto),
         sha256: String::new(),
-        firmware: variables.as_ref().map(firmware::Variables::saved),
+        firmware: variables.as_ref().and_then(|it| it.as_ref().ok()).map(firmware::Variables::saved),
         added: machine.shared().map(shared::made).unwrap_or_default(),
     };
     go_on()?;
@@ -132,8 +133,13 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     set_left(Some(&format!("the machine is on {name}, and whole")));
 
     let checked = &machine.newest().checked;
-    if let Some(variables) = variables.filter(|_| checked.machine.boot.nvram) {
-        variables.enter(&plan.onto, machine.program(), Installation::of_seed(checked.seed()), report);
+    let found = if machine.shared().is_some_and(|it| it.other_fallback) { Found::Others } else { Found::Ours };
+    match variables.filter(|_| checked.machine.boot.nvram) {
+        Some(Ok(variables)) => {
+            variables.enter(&plan.onto, machine.program(), Installation::of_seed(checked.seed()), found, report);
+        }
+        Some(Err(why)) => firmware::without(&why, found, report),
+        None => {}
     }
     Ok(Done { disk: name, receipt: receipt.to_path_buf() })
 }

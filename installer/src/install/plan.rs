@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::claim::{Fingerprint, open_to_look};
 use super::describe::seen;
+use super::firmware::Found;
 use super::holders::{Release, affected, releases};
 use super::identity::DiskIdentity;
 use super::machine::{Texts, texts, with_partitions};
@@ -207,6 +208,14 @@ fn make(
     let machine = prepare_beside(&[texts.of(file)], volume, kit, report)?;
     if let (Some(shared), Some(esp)) = (machine.shared(), esp) {
         notes.extend(shared::judge(shared, esp.number, &checked)?);
+    }
+    if !elsewhere && checked.machine.boot.nvram {
+        let others = machine.shared().is_some_and(|it| it.other_fallback);
+        match super::firmware::beforehand() {
+            Some(why) if others => return Err(Refusal(format!("{why}. {}", Found::Others.fallback())).into()),
+            Some(why) => notes.push(format!("{why}. It boots without one; {}", Found::Ours.fallback())),
+            None => {}
+        }
     }
     let contents = machine.plan_onto(there, &wish)?;
     let onto = contents.onto.clone().context("a plan without a disk")?;

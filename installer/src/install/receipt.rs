@@ -52,6 +52,9 @@ pub struct SavedFirmware {
     pub order: Vec<u16>,
     /// Each entry's bytes.
     pub entries: std::collections::BTreeMap<u16, Vec<u8>>,
+    /// `BootNext`.
+    #[serde(default)]
+    pub next: Option<u16>,
 }
 
 /// What happened since.

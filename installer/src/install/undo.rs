@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use cairn_boot::firmware::with_help;
 use cairn_disk::{BlockTarget, Target};
 use cairn_process::{Refusal, Report};
 
@@ -68,10 +69,12 @@ pub fn undo(path: &Path, report: &dyn Report) -> anyhow::Result<()> {
     if let Err(error) = ioctl::reread(claimed.target.file()) {
         report.note(&format!("the kernel keeps to the partitions of the installation until it is restarted ({error})"));
     }
-    if let (Some(variables), Some(saved)) = (firmware::variables(), &receipt.firmware)
-        && let Err(error) = variables.restore(saved)
-    {
-        report.note(&format!("the firmware's entries could not all be brought back: {error}"));
+    if let Some(saved) = &receipt.firmware {
+        let restored = firmware::variables()
+            .and_then(|variables| variables.restore(saved, &receipt.onto).map_err(|error| with_help(&error)));
+        if let Err(why) = restored {
+            report.note(&format!("the firmware's entries could not all be brought back: {why}"));
+        }
     }
     Ok(())
 }

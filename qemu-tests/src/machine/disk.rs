@@ -36,6 +36,15 @@ impl Disk {
         self
     }
 
+    /// In a slot of its own, which it keeps when others go. For what is a device of the PCI bus by itself: virtio, NVMe.
+    #[must_use]
+    pub fn slot(mut self, slot: u8) -> Disk {
+        if let Some(last) = self.devices.last_mut() {
+            *last += &format!(",addr={slot:#x}");
+        }
+        self
+    }
+
     /// Sectors of so many bytes, inside and towards the machine.
     #[must_use]
     pub fn sectors(mut self, bytes: u32) -> Disk {

@@ -8,6 +8,7 @@ mod generations;
 mod grows;
 mod install_bad_luck;
 mod install_cuts;
+mod install_firmware;
 mod install_signatures;
 mod installs;
 mod interrupted;
@@ -48,6 +49,7 @@ const ALL: &[Scenario] = &[
     install_bad_luck::ENDED,
     install_bad_luck::DISKS,
     install_signatures::SCENARIO,
+    install_firmware::STAND_IN,
     install_cuts::BESIDE,
     disks::SCENARIO,
     run_shows_it::SCENARIO,
@@ -68,6 +70,7 @@ fn main() {
             kernels::REST,
             on_hardware::REST,
             beside_debian::REST,
+            install_firmware::REST,
             install_cuts::REST,
             &[installs::REHEARSED],
         ]

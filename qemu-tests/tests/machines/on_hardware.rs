@@ -1,6 +1,7 @@
 //! `cairn install` in front of an emulated computer: its own firmware, its own controllers, sectors of 4096 bytes. A machine that runs
 //! installs another one onto the disk that is tried; the firmware starts that once, and from then on by itself if it was good.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -8,11 +9,11 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::generations::{File, GRUB_GPT, GRUB_UEFI, Kind, SYSTEMD_BOOT, put};
 use qemu_tests::installing::{self, Installer};
 use qemu_tests::machine::{Controller, Disk, Firmware, NVME, SATA, SCSI, SD, USB, VIRTIO};
-use qemu_tests::{Cairn, Guest, Scenario, Setup, workbench};
+use qemu_tests::{Cairn, Cmd, Guest, Scenario, Setup, workbench};
 
 use super::generations::journey::{GOOD, good};
 
-const NEEDS: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap", "mke2fs"];
+pub const NEEDS: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap", "mke2fs", "mcopy", "zstd", "cpio"];
 
 /// What every run has.
 pub const CHOSEN: &[Scenario] = &[scenario(
@@ -45,6 +46,10 @@ pub const REST: &[Scenario] = &[
     scenario("installed and upgraded, on virtio: GRUB under BIOS on GPT", |c| on(c, ON_VIRTIO, None, GRUB_GPT)),
     scenario("installed and upgraded, on USB: GRUB under BIOS on GPT", |c| on(c, ON_USB, None, GRUB_GPT)),
     scenario("installed and upgraded, on an SD card: GRUB under BIOS on GPT", |c| on(c, ON_SD, None, GRUB_GPT)),
+    scenario("installed and upgraded, on virtio: systemd-boot under UEFI", |c| on(c, ON_VIRTIO, None, SYSTEMD_BOOT)),
+    scenario("installed and upgraded, on NVMe with sectors of 4096 bytes: GRUB under UEFI", |c| {
+        on(c, ON_NVME, Some(4096), GRUB_UEFI)
+    }),
 ];
 
 const fn scenario(name: &'static str, run: fn(&Cairn) -> Result<()>) -> Scenario {
@@ -53,13 +58,13 @@ const fn scenario(name: &'static str, run: fn(&Cairn) -> Result<()>) -> Scenario
 
 /// A disk to install on: what it hangs on, its serial number, and the module by which the initrd has it.
 #[derive(Clone, Copy)]
-pub(super) struct On {
+pub struct On {
     controller: Controller,
     serial: &'static str,
     module: &'static str,
 }
 
-pub(super) const ON_VIRTIO: On = On { controller: VIRTIO, serial: "target", module: "virtio_blk" };
+pub const ON_VIRTIO: On = On { controller: VIRTIO, serial: "target", module: "virtio_blk" };
 const ON_NVME: On = On { controller: NVME, serial: "target", module: "nvme" };
 const ON_SATA: On = On { controller: SATA, serial: "target", module: "ahci" };
 const ON_USB: On = On { controller: USB, serial: "target", module: "usb_storage" };
@@ -67,13 +72,13 @@ const ON_SCSI: On = On { controller: SCSI, serial: "target", module: "virtio_scs
 const ON_SD: On = On { controller: SD, serial: "0xdeadbeef", module: "sdhci_pci" };
 
 /// A kind of machine on a kind of disk.
-pub(super) struct Case {
+pub struct Case {
     pub disk: On,
     pub sectors: Option<u32>,
     pub kind: Kind,
 }
 
-const NVME_4096: Case = Case { disk: ON_NVME, sectors: Some(4096), kind: SYSTEMD_BOOT };
+pub const NVME_4096: Case = Case { disk: ON_NVME, sectors: Some(4096), kind: SYSTEMD_BOOT };
 
 /// A card's size is a power of two.
 const BYTES: u64 = 4 << 30;
@@ -81,7 +86,7 @@ const BYTES: u64 = 4 << 30;
 const MOUNTED: &str = "/mnt";
 
 /// The computer: a disk with a machine that installs, one with the cache, the one to install on, and one on which nobody has any business.
-pub(super) struct Computer<'c> {
+pub struct Computer<'c> {
     case: &'c Case,
     folder: tempfile::TempDir,
     installer: Installer,
@@ -105,7 +110,12 @@ impl Computer<'_> {
     pub fn target(&self) -> Disk {
         let disk = Disk::new(&self.path("target")).on(self.case.disk.controller).persist();
         // A card's serial number is its own.
-        let disk = if self.case.disk.controller == SD { disk } else { disk.serial(self.case.disk.serial) };
+        let disk = match self.case.disk.controller {
+            SD => disk,
+            // The firmware knows it by its slot, and may have no room to know it by another.
+            NVME | VIRTIO => disk.serial(self.case.disk.serial).slot(0x10),
+            _ => disk.serial(self.case.disk.serial),
+        };
         match self.case.sectors {
             Some(bytes) => disk.sectors(bytes),
             None => disk,
@@ -138,8 +148,8 @@ impl Computer<'_> {
         Ok(guest)
     }
 
-    /// Installs this machine file.
-    pub fn install(&self, guest: &mut Guest, file: &File, more: &str) -> Result<()> {
+    /// Installs this machine file: what is said.
+    pub fn install(&self, guest: &mut Guest, file: &File, more: &str) -> Result<String> {
         let serial = self.case.disk.serial;
         let disks = guest.run("cairn disks")?;
         println!("{disks}");
@@ -159,7 +169,25 @@ impl Computer<'_> {
         for (kind, check) in [("vfat", "fsck.fat -n"), ("ext4", "e2fsck -fn")] {
             guest.run(&format!("{check} $({})", of_kind(&node, kind)))?;
         }
-        Ok(())
+        Ok(said)
+    }
+
+    /// The modules in the initrd that lies on the disk, as other people's programs read it. No machine runs meanwhile.
+    fn modules(&self) -> Result<BTreeSet<String>> {
+        // Of all layouts the partition with the kernels is the first or, behind a megabyte for GRUB, the second.
+        let volumes = [1, 2].map(|mib| format!("{}@@{}", self.path("target").display(), mib << 20));
+        let list = |volume: &String| {
+            Some((volume.clone(), Cmd::new("mdir").args(["-/", "-b", "-i", volume, "::"]).ok().ok()?))
+        };
+        let (volume, listed) = volumes.iter().find_map(list).context("the disk has no boot partition")?;
+        let mut initrds = listed.lines().filter(|path| path.contains("initrd"));
+        let initrd = initrds.next().with_context(|| format!("there is no initrd in\n{listed}"))?;
+        ensure!(initrds.next().is_none(), "there is more than one initrd in\n{listed}");
+        let copy = self.path("initrd");
+        Cmd::new("mcopy").args(["-n", "-i", &volume, initrd]).arg(&copy).ok()?;
+        let names = Cmd::new("sh").args(["-c", "zstd -qdc \"$0\" | cpio -t --quiet"]).arg(&copy).ok()?;
+        let modules = names.lines().filter_map(|path| path.rsplit('/').next()?.strip_suffix(".ko"));
+        Ok(modules.map(|name| name.replace('-', "_")).collect())
     }
 
     /// The node of the disk that is installed on.
@@ -177,17 +205,17 @@ impl Computer<'_> {
 
 /// What the firmware remembers, as efibootmgr says it.
 #[derive(Debug)]
-struct Remembers {
-    order: String,
-    next: Option<String>,
-    current: String,
+pub struct Remembers {
+    pub order: String,
+    pub next: Option<String>,
+    pub current: String,
     /// Our entry for the machine that was installed.
-    ours: Option<String>,
+    pub ours: Option<String>,
 }
 
 impl Remembers {
     /// `others` are the names of entries that were there before.
-    fn ask(guest: &mut Guest, others: &[String]) -> Result<Remembers> {
+    pub fn ask(guest: &mut Guest, others: &[String]) -> Result<Remembers> {
         let said = guest.run("efibootmgr")?;
         let find =
             |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_string());
@@ -202,7 +230,7 @@ impl Remembers {
 }
 
 /// Numbers and names of the entries that machines of Cairn have.
-fn cairns(said: &str) -> Vec<(String, String)> {
+pub fn cairns(said: &str) -> Vec<(String, String)> {
     let lines = said.lines().filter_map(|line| line.strip_prefix("Boot")?.split_once("* "));
     let named = lines.filter(|(_, rest)| rest.starts_with("Cairn ("));
     named.map(|(number, rest)| (number.into(), rest.split('\t').next().unwrap_or_default().trim().into())).collect()
@@ -230,33 +258,40 @@ fn on(cairn: &Cairn, disk: On, sectors: Option<u32>, kind: Kind) -> Result<()> {
     installs(cairn, &Case { disk, sectors, kind }, true)
 }
 
-/// Installs and starts it; where it is `upgraded`, it is also taken back.
+/// Installs, and starts it alone. Where it is `upgraded` the firmware has it beside the machine that installed it before that, and it is
+/// also taken back.
 fn installs(cairn: &Cairn, case: &Case, upgraded: bool) -> Result<()> {
     let computer = Computer::new(cairn, case)?;
     let mut guest = computer.start()?;
     let file = installing::file("installed", case.kind);
+    let mut entered = None;
     if computer.uefi() {
         let (others, before) = install_under_uefi(&computer, &mut guest, &file)?;
-        guest.reboot()?;
-        ensure!(guest.run("hostname")?.trim() == "installed", "the firmware has not started the new machine");
-        good(&mut guest, 1)?;
-        let now = Remembers::ask(&mut guest, &others)?;
-        ensure!(Some(&now.current) == before.ours.as_ref(), "it was not started by its own entry: {now:?}");
-        let order = format!("{},{}", now.current, before.order);
-        ensure!(now.next.is_none() && now.order == order, "it is not the first after a good boot: {now:?}");
+        if upgraded {
+            guest.reboot()?;
+            let order = is_first(&mut guest, &others, &before)?;
+            let all = order.split_once(',').map(|(_, rest)| rest);
+            ensure!(all == Some(&before.order), "the order is {order}, and was {}", before.order);
+        } else {
+            entered = Some((others, before));
+        }
     } else {
         computer.install(&mut guest, &file, "")?;
     }
     guest.power_off()?;
     computer.canary_lives()?;
+    let held = computer.modules()?;
 
     // The disk alone.
     let mut guest = Guest::start(&computer.with_firmware(Setup::of(computer.target())))?;
+    match &entered {
+        Some((others, before)) => drop(is_first(&mut guest, others, before)?),
+        None => good(&mut guest, 1)?,
+    }
     ensure!(
         guest.run("hostname")?.trim() == "installed" && guest.booted()? == (1, false),
         "another machine was started"
     );
-    good(&mut guest, 1)?;
     guest.until("systemctl is-system-running", "the machine is not whole", GOOD)?;
     let bytes = guest.run("findmnt -bno SIZE /nix/store")?;
     let bytes: u64 = bytes.trim().parse().with_context(|| format!("the root has {bytes} bytes"))?;
@@ -264,12 +299,61 @@ fn installs(cairn: &Cairn, case: &Case, upgraded: bool) -> Result<()> {
     let hardware = guest.run("cat /etc/cairn/hardware.yaml")?;
     println!("{hardware}");
     ensure!(hardware.contains(case.disk.module), "the disk's driver was not detected:\n{hardware}");
+    only_what_is_needed(&mut guest, &held)?;
     guest.run("cairn boot check && test -s /var/log/cairn/install-plan.json")?;
 
     if upgraded {
         upgrade(&mut guest)?;
     }
     guest.power_off()
+}
+
+/// The machine that was installed was started by its own entry, once; it has booted well, and put itself in front of the others, which are
+/// all there. Gives the order.
+fn is_first(guest: &mut Guest, others: &[String], before: &Remembers) -> Result<String> {
+    ensure!(guest.run("hostname")?.trim() == "installed", "the firmware has not started the new machine");
+    good(guest, 1)?;
+    let now = Remembers::ask(guest, others)?;
+    ensure!(Some(&now.current) == before.ours.as_ref(), "it was not started by its own entry: {now:?}");
+    ensure!(now.next.is_none(), "it is started once more: {now:?}");
+    let has = |order: &str, one: &str| order.split(',').any(|other| other == one);
+    let both = |of: &str, and: &str| of.split(',').filter(|one| has(and, one)).map(str::to_string).collect::<Vec<_>>();
+    // The firmware itself forgets disks that are no more.
+    let (rest, left) = (both(&now.order, &before.order), both(&before.order, &now.order));
+    let first = before.order.split(',').next();
+    ensure!(now.order.starts_with(&now.current), "it is not the first after a good boot: {now:?}");
+    ensure!(
+        rest == left && left.first().map(String::as_str) == first,
+        "the firmware has {now:?}, and before {before:?}"
+    );
+    Ok(now.order)
+}
+
+/// What every initrd has, and what one has that is watched over; see `crates/system/src/initrd/sets.rs`.
+const FIXED: &str = "ext4 overlay autofs4 i6300esb iTCO_wdt lpc_ich i2c_i801 wdat_wdt sp5100_tco hpwdt";
+/// Drivers of disks that one initrd for all computers would have.
+const ELSEWHERE: [&str; 8] =
+    ["megaraid_sas", "mpt3sas", "vmw_pvscsi", "hv_storvsc", "xen_blkfront", "vmd", "sata_sil24", "pata_acpi"];
+
+/// The initrd has the modules that were detected, those that all have, and what these depend on, in modprobe's words; and no other.
+fn only_what_is_needed(guest: &mut Guest, held: &BTreeSet<String>) -> Result<()> {
+    let said = guest.run("sed -n '/^initrd_modules:/,/^[a-z]/s/^ *- *//p' /etc/cairn/hardware.yaml")?;
+    let detected: Vec<&str> = said.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    ensure!(!detected.is_empty(), "nothing was detected");
+    let named = detected.iter().copied().chain(FIXED.split(' ')).collect::<Vec<_>>().join(" ");
+    // What is built in has no file.
+    let needs = guest.run(&format!("for m in {named}; do modprobe -D $m || true; done | sed -n 's/^insmod //p'"))?;
+    let file = |line: &str| line.split_whitespace().next()?.rsplit('/').next()?.split('.').next().map(str::to_string);
+    let needed: BTreeSet<String> = needs.lines().filter_map(file).map(|name| name.replace('-', "_")).collect();
+    println!("in the initrd: {held:?}");
+    let (more, less): (Vec<_>, Vec<_>) = (held.difference(&needed).collect(), needed.difference(held).collect());
+    ensure!(
+        more.is_empty() && less.is_empty(),
+        "the initrd has besides what was detected {more:?}, and lacks {less:?}"
+    );
+    let strangers: Vec<&str> = ELSEWHERE.into_iter().filter(|name| held.contains(*name)).collect();
+    ensure!(strangers.is_empty(), "the initrd has {strangers:?}, which this computer does not");
+    Ok(())
 }
 
 /// A second generation, and back to the first.

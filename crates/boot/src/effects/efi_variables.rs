@@ -6,11 +6,14 @@ use std::path::PathBuf;
 
 use cairn_root::{Folder, Root};
 use nix::sys::statfs::{FsType, fstatfs};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 
-use crate::firmware::{Change, Firmware, LoaderVariable, utf16};
+use crate::firmware::{Change, Firmware, LoaderVariable, Obstacle, utf16};
 
 /// Where they are, below the root of a machine that runs.
 pub const EFI_VARIABLES: &str = "sys/firmware/efi/efivars";
+/// It is there where UEFI has started the machine.
+const EFI: &str = "sys/firmware/efi";
 
 /// Whose the firmware's own variables are.
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
@@ -51,6 +54,20 @@ pub fn firmware_folder(machine: &Root) -> io::Result<Option<Result<Folder, PathB
     Ok(found(machine)?.map(Ok))
 }
 
+/// What keeps the firmware's variables of a machine that runs from being seen or changed, as far as it can be told without a try.
+pub fn obstacle(machine: &Root) -> Option<Obstacle> {
+    let seen = |path: &str| matches!(machine.with_mounts().metadata(path), Ok(Some(_)));
+    let Ok(Some(Ok(folder))) = firmware_folder(machine) else {
+        return Some(if seen(EFI) { Obstacle::NotMounted } else { Obstacle::NotUefi });
+    };
+    // The folder is there without anything where the file system is not mounted.
+    if folder.names("").is_ok_and(|names| names.is_none_or(|names| names.is_empty())) {
+        return Some(Obstacle::NotMounted);
+    }
+    let flags = fstatvfs(&folder).map(|system| system.flags());
+    flags.is_ok_and(|flags| flags.contains(FsFlags::ST_RDONLY)).then_some(Obstacle::ReadOnly)
+}
+
 /// Reads what matters here. `None` where the machine was not started by UEFI, or its variables are not to be seen.
 ///
 /// # Errors
@@ -71,7 +88,11 @@ pub fn read_firmware(folder: &Folder) -> io::Result<Option<Firmware>> {
         } else if global == "BootNext" {
             firmware.set_next(&read()?);
         } else if let Some(number) = global.strip_prefix("Boot").and_then(number) {
-            firmware.entries.insert(number, read()?);
+            // Linux shows one that was made and never written, because there was no room: it is none.
+            let bytes = read()?;
+            if !bytes.is_empty() {
+                firmware.entries.insert(number, bytes);
+            }
         }
     }
     // The folder is there without anything where the file system is not mounted.
@@ -115,13 +136,20 @@ pub fn change_firmware(folder: &Folder, change: &Change) -> io::Result<()> {
 
 fn write(folder: &Folder, name: &str, bytes: &[u8]) -> io::Result<()> {
     unlock(folder, name)?;
-    let mut file = match folder.open_to_change(name) {
-        Err(error) if error.kind() == ErrorKind::NotFound => folder.create_bare(name)?,
-        other => other?,
+    let (mut file, new) = match folder.open_to_change(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => (folder.create_bare(name)?, true),
+        other => (other?, false),
     };
     let all = [&ATTRIBUTES.to_le_bytes()[..], bytes].concat();
     // One write replaces all of a variable: the kernel takes it whole or not at all.
-    file.write_all(&all)?;
+    if let Err(error) = file.write_all(&all) {
+        if new {
+            // Linux would go on to show a variable that the firmware does not have.
+            drop(file);
+            let _ = folder.remove_file(name);
+        }
+        return Err(error);
+    }
     // In a folder that only stands for the firmware's.
     if file.metadata()?.len() > all.len() as u64 { file.set_len(all.len() as u64) } else { Ok(()) }
 }

@@ -8,6 +8,6 @@ mod record_file;
 mod writeout;
 
 pub use bootspec_file::{BootspecFileError, read_bootspecs};
-pub use efi_variables::{EFI_VARIABLES, change_firmware, firmware_folder, read_firmware};
+pub use efi_variables::{EFI_VARIABLES, change_firmware, firmware_folder, obstacle, read_firmware};
 pub use mounted::Mounted;
 pub use record_file::{RecordFileError, read_record, write_record};

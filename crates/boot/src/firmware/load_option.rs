@@ -55,6 +55,11 @@ impl LoadOption {
         bytes
     }
 
+    /// Whether the firmware starts an entry that its order names, whatever it is that it starts.
+    pub fn is_active(bytes: &[u8]) -> bool {
+        bytes.first_chunk::<4>().is_some_and(|attributes| u32::from_le_bytes(*attributes) & ACTIVE != 0)
+    }
+
     /// Reads a variable. `None` for what does not start a program from a partition, or is damaged.
     pub fn parse(bytes: &[u8]) -> Option<LoadOption> {
         let (_attributes, rest) = bytes.split_at_checked(4)?;
