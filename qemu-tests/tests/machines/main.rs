@@ -60,7 +60,13 @@ fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
     let whole_table = std::env::var_os("CAIRN_WHOLE_TABLE").is_some();
     let rest: &[&[Scenario]] = if whole_table {
-        &[generations::REST, kernels::REST, on_hardware::REST, install_cuts::REST, &[installs::REHEARSED]]
+        &[
+            generations::REST,
+            kernels::REST,
+            on_hardware::REST,
+            install_cuts::REST,
+            &[installs::REHEARSED, installs::REHEARSED_RECORDED],
+        ]
     } else {
         &[]
     };

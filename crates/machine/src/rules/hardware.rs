@@ -44,20 +44,21 @@ fn disk(at: &str, disk: &RecordedDisk, f: &mut Findings) {
     for index in repeated(disk.partitions.iter().map(|one| one.number)) {
         f.wrong(child(place(index), "number"), "there is a partition of this number already", HELP);
     }
-    // What lies in an extended partition is told beside it; of a damaged table anything is true.
-    let is_extended = |kind: &str| matches!(kind, "0x5" | "0x05" | "0xf" | "0x0f" | "0x85");
+    // Of an MBR and of a damaged table anything may be true.
+    if !disk.table.as_ref().is_some_and(|table| table.kind == "gpt" && table.damaged.is_none()) {
+        return;
+    }
     let mut order: Vec<(usize, u64, u64)> = Vec::new();
     for (index, one) in disk.partitions.iter().enumerate() {
         let end = one.start.saturating_add(one.size);
         if end > sectors {
             f.wrong(place(index), format!("it ends at sector {end}, and the disk has {sectors}"), HELP);
-        } else if !one.type_id.as_deref().is_some_and(is_extended) {
+        } else {
             order.push((index, one.start, end));
         }
     }
-    let whole = disk.table.as_ref().is_some_and(|table| table.kind == "gpt" && table.damaged.is_none());
     order.sort_by_key(|(_, start, _)| *start);
-    for pair in order.windows(2).filter(|pair| whole && pair[1].1 < pair[0].2) {
+    for pair in order.windows(2).filter(|pair| pair[1].1 < pair[0].2) {
         f.wrong(place(pair[1].0), "it overlaps with another partition", HELP);
     }
 }
