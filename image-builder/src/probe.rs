@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use cairn_process::{Report, ToolError, find};
 
-use crate::qemu::{Accel, Controller, Display, Drive, Guest, Network, Ovmf, QEMU, QemuError, Serial, tied_to_us};
+use crate::qemu::{
+    Accel, Controller, Display, Drive, Firmware, Guest, Network, Ovmf, QEMU, QemuError, Serial, tied_to_us,
+};
 use crate::scratch::Scratch;
 use cairn_disk::image::Format;
 
@@ -59,8 +61,7 @@ pub fn run_guest(accel: Accel, deadline: Duration) -> Result<(), String> {
     let console = scratch(b"")?;
     let machine = Guest {
         accel,
-        code: ovmf.code,
-        vars: vars.path(),
+        firmware: Firmware::Uefi { code: ovmf.code, vars: vars.path() },
         memory: 128,
         cpus: 1,
         disks: vec![Drive {
@@ -70,6 +71,7 @@ pub fn run_guest(accel: Accel, deadline: Duration) -> Result<(), String> {
             overlay: None,
             controller: Controller::VirtioBlk,
             sector_size: 512,
+            boot: 0,
             unsafe_cache: true,
         }],
         network: Network::Closed,

@@ -12,7 +12,7 @@ pub use drive::{Controller, Drive};
 pub use error::QemuError;
 pub use firmware::Ovmf;
 pub(crate) use machine::tied_to_us;
-pub use machine::{Accel, Display, Guest, Network, Port, Serial};
+pub use machine::{Accel, Display, Firmware, Guest, Network, Port, Serial};
 pub(crate) use qmp::{Cause, Event, Qmp};
 
 /// The emulator's program.

@@ -8,7 +8,7 @@ use cairn_process::Report;
 use nix::sys::termios::{self, SetArg, Termios};
 
 use crate::probe;
-use crate::qemu::{Accel, Controller, Display, Drive, Guest, Network, Ovmf, QemuError, Serial, check_tools};
+use crate::qemu::{Accel, Controller, Display, Drive, Firmware, Guest, Network, Ovmf, QemuError, Serial, check_tools};
 use crate::scratch::Scratch;
 use cairn_disk::image::ImageFile;
 
@@ -62,8 +62,7 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
     let overlay = if options.persist { None } else { Some(Scratch::overlay(image.size)?) };
     let machine = Guest {
         accel,
-        code: ovmf.code,
-        vars: vars.path(),
+        firmware: Firmware::Uefi { code: ovmf.code, vars: vars.path() },
         memory: options.memory,
         cpus: options.cpus,
         disks: vec![Drive {
@@ -73,6 +72,7 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
             overlay: overlay.as_ref().map(Scratch::path),
             controller: options.controller,
             sector_size: 512,
+            boot: 0,
             unsafe_cache: overlay.is_some(),
         }],
         network: Network::User { ssh_port: options.ssh_port },

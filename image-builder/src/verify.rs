@@ -25,12 +25,15 @@ pub use own_file::expected as expected_of_image;
 
 use crate::console;
 use crate::probe;
-use crate::qemu::{Accel, Controller, Drive, Ovmf, QemuError, check_tools};
+use crate::qemu::{Accel, Controller, Drive, Firmware, Ovmf, QemuError, check_tools};
 use crate::scratch::Scratch;
 use crate::screenshot;
-use cairn_disk::image::ImageFile;
+use cairn_disk::image::{Format, ImageFile};
 use session::{End, Hardware, Session};
 use topics::Boot;
+
+/// How large the other disk is.
+const ANOTHER: u64 = 1 << 30;
 
 /// How the machine is made.
 #[derive(Debug, Clone)]
@@ -53,6 +56,11 @@ pub struct VerifyOptions {
     pub disk_size: Option<u64>,
     /// Boot a second time.
     pub second_boot: bool,
+    /// What starts it: a BIOS, and not UEFI.
+    pub bios: bool,
+    /// At the second boot there is another disk, which is empty: the kernel meets it first, and so does UEFI. A BIOS starts its
+    /// first disk or nothing, so to a BIOS it is the second.
+    pub another_disk: bool,
     /// What runs the guest. Without one, KVM where a probe guest has run in it, else emulation.
     pub accel: Option<Accel>,
 }
@@ -69,6 +77,8 @@ impl Default for VerifyOptions {
             console_log: None,
             disk_size: None,
             second_boot: true,
+            bios: false,
+            another_disk: false,
             accel: None,
         }
     }
@@ -87,15 +97,15 @@ pub fn verify(
 ) -> Result<VerifyResult, QemuError> {
     let image = ImageFile::open(image)?;
     check_tools()?;
-    let ovmf = Ovmf::find()?;
+    let ovmf = if options.bios { None } else { Some(Ovmf::find()?) };
     let accel = options.accel.unwrap_or_else(|| probe::accel(report));
-    match attempt(&image, expected, options, &ovmf, accel, report)? {
+    match attempt(&image, expected, options, ovmf.as_ref(), accel, report)? {
         Some(result) => Ok(result),
         // The probe ran in KVM and this machine did not: remember that, and begin again without it.
         None => {
             probe::kvm_failed();
             report.note("KVM stopped in the middle of the machine: once more, emulated");
-            let again = attempt(&image, expected, options, &ovmf, Accel::Tcg, report)?;
+            let again = attempt(&image, expected, options, ovmf.as_ref(), Accel::Tcg, report)?;
             again.ok_or_else(|| QemuError::Control {
                 command: "cont".into(),
                 answer: "the emulator stands still".into(),
@@ -109,28 +119,34 @@ fn attempt(
     image: &ImageFile,
     expected: &Expected,
     options: &VerifyOptions,
-    ovmf: &Ovmf,
+    ovmf: Option<&Ovmf>,
     accel: Accel,
     report: &dyn Report,
 ) -> Result<Option<VerifyResult>, QemuError> {
     let size = options.disk_size.unwrap_or_default().max(image.size);
     let overlay = Scratch::overlay(size)?;
-    let vars = Scratch::copy_of(&ovmf.vars).map_err(QemuError::io("copying the firmware's variables"))?;
-    let hardware = Hardware {
+    let copy = |ovmf: &Ovmf| Scratch::copy_of(&ovmf.vars).map_err(QemuError::io("copying the firmware's variables"));
+    let vars = ovmf.map(copy).transpose()?;
+    let firmware = match (ovmf, &vars) {
+        (Some(ovmf), Some(vars)) => Firmware::Uefi { code: ovmf.code.clone(), vars: vars.path() },
+        _ => Firmware::Bios,
+    };
+    let another = if options.another_disk { Some(Scratch::overlay(ANOTHER)?) } else { None };
+    let mut hardware = Hardware {
         accel,
-        code: ovmf.code.clone(),
-        vars: vars.path(),
+        firmware,
         memory: options.memory,
         cpus: options.cpus,
-        disk: Drive {
+        disks: vec![Drive {
             path: image.path_for_children(),
             format: image.format,
             device: image.device,
             overlay: Some(overlay.path()),
             controller: options.controller,
             sector_size: options.sector_size,
+            boot: 0,
             unsafe_cache: true,
-        },
+        }],
         image: image.path.clone(),
         cards: expected.network.as_ref().map(cards::cards).unwrap_or_default(),
         deadline: options.deadline,
@@ -143,6 +159,9 @@ fn attempt(
     for boot in [Boot::First, Boot::Second] {
         if boot == Boot::Second && (!options.second_boot || checks.iter().any(failed_boot)) {
             break;
+        }
+        if let Some(another) = another.as_ref().filter(|_| boot == Boot::Second) {
+            hardware.disks = with_another(&hardware.disks[0], another.path(), options);
         }
         let name = if boot == Boot::First { "first boot" } else { "second boot" };
         report.phase(name, None);
@@ -176,7 +195,7 @@ fn attempt(
         picture = picture.or(record.picture);
         consoles.extend(record.console);
         if let Some(first) = &answers_before {
-            checks.extend(topics::judge_both(first, &record.answers));
+            checks.extend(topics::judge_both(first, &record.answers, options.another_disk));
         }
         answers_before = Some(record.answers);
     }
@@ -195,6 +214,22 @@ fn attempt(
     let console_tail = if ok { String::new() } else { console::tail(&consoles) };
     let accelerator = if accel == Accel::Kvm { "kvm" } else { "tcg" }.into();
     Ok(Some(VerifyResult { ok, checks, stages, accelerator, console_tail, screenshot }))
+}
+
+/// The disk behind another one, which is empty.
+fn with_another(disk: &Drive, another: PathBuf, options: &VerifyOptions) -> Vec<Drive> {
+    // There is one slot for cards.
+    let controller = if options.controller == Controller::Sd { Controller::VirtioBlk } else { options.controller };
+    let another = Drive {
+        path: another,
+        format: Format::Qcow2,
+        device: false,
+        overlay: None,
+        controller,
+        boot: usize::from(options.bios),
+        ..disk.clone()
+    };
+    vec![another, Drive { boot: usize::from(!options.bios), ..disk.clone() }]
 }
 
 /// A boot that failed is not repeated: the second one would only wait for the same deadline.

@@ -11,9 +11,11 @@ mod facts;
 mod hidden;
 mod identity;
 mod lvm;
+mod recorded;
 mod select;
 mod stack;
 mod sysfs;
+mod table;
 mod usage;
 
 use std::path::Path;
@@ -29,8 +31,11 @@ pub use facts::type_words;
 pub use hidden::hidden;
 pub(crate) use hidden::hidden_at;
 pub use identity::{Identity, name_of};
+pub use recorded::{devices_of, record};
 pub use select::{Candidate, Obstacle, Selector, SelectorError, Unselected, Wish, candidates};
 pub use stack::Stack;
+pub(crate) use table::NEITHER;
+pub use table::{Table, tables};
 pub use usage::Use;
 
 /// What is known of a block device.
@@ -90,6 +95,9 @@ pub struct Partition {
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// Its attributes in a GPT, or `0x80` where an MBR starts from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<String>,
 }
 
 /// What a block device is.

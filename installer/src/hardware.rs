@@ -22,8 +22,8 @@ pub use findings::{Advice, Findings, LeftOut, Why, findings};
 pub use nix::to_nix;
 pub(crate) use observe::open;
 pub use observe::{
-    Console, Driver, FileSystems, FirmwareKind, Kernel, Machine, NamedFirmware, Node, ObserveError, Observed,
-    PciDevice, Platform, Processor, Swap, UsbInterface, observe,
+    Console, Driver, FileSystems, Kernel, Machine, NamedFirmware, Node, ObserveError, Observed, PciDevice, Platform,
+    Processor, Swap, UsbInterface, observe,
 };
 pub use record::{Record, State};
 pub use summary::{disk, summary};

@@ -147,9 +147,13 @@ pub enum Command {
     ///
     /// A sparse file gets the disk's size and sectors, its partition table and the ends
     /// of its partitions; the machine is installed there as it would be on the disk,
-    /// started alone on a controller that its initrd has a driver for, checked from the
-    /// inside, and started once more. The disk is only read; one that is not here can
-    /// be given by its size.
+    /// started alone, checked from the inside, and started once more beside another
+    /// disk. The disk is only read.
+    ///
+    /// With --hardware the disk need not be here: its size, sectors, table and signatures
+    /// are those that the file has recorded, and so are the kind of its controller and
+    /// the firmware. What of it cannot be made here is said. An empty disk can be given
+    /// by its size.
     Rehearse(RehearseArgs),
     /// Print the JSON Schema of machine files, for editors.
     Schema(SchemaArgs),
@@ -289,6 +293,10 @@ pub enum Controller {
     Nvme,
     /// A SATA drive.
     Ahci,
+    /// A USB drive.
+    Usb,
+    /// An SD card; its size is a power of two.
+    Sd,
 }
 
 /// `cairn run`.

@@ -459,3 +459,46 @@ fn hardware_of_a_system_that_is_mounted_has_its_file_systems_and_its_kernel() {
     let record: Value = serde_json::from_str(json).unwrap();
     assert_eq!(record["kernel"]["release"], "6.1-its");
 }
+
+#[test]
+fn a_rehearsal_on_disks_that_a_file_has_singles_one_out_or_shows_them() {
+    let folder = folder();
+    let machine = "version: 1\nhostname: a\nsource: {debian: {}}\ndisks: {main: {layout: uefi}}\n";
+    write(folder.path(), "m.yaml", machine);
+    let rehearse =
+        |more: &[&str]| run(folder.path(), &[&["rehearse", "m.yaml", "--hardware", "hw.yaml"], more].concat());
+    write(folder.path(), "hw.yaml", "version: 1\n");
+    let ran = rehearse(&[]);
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    assert!(ran.err.contains("hw.yaml has no disks: run `cairn hardware -o hardware.yaml` as root"), "{}", ran.err);
+
+    let disk = |name: &str, serial: &str| {
+        format!(
+            "  - {{name: {name}, serial: {serial}, by_id: [ata-{serial}], transport: sata, bytes: 8589934592, sector_size: 512}}\n"
+        )
+    };
+    write(folder.path(), "hw.yaml", &format!("version: 1\ndisks:\n{}{}", disk("sda", "one"), disk("sdb", "two")));
+    for (selector, why) in [
+        (&[][..], "2 disks are like that: sda, sdb"),
+        (&["--disk", "size=1G..1T"], "2 disks are like that: sda, sdb"),
+        (&["--disk", "serial=three"], "no disk is like that"),
+        (&["--disk", "/dev/disk/by-id/ata-three"], "no disk is like that"),
+    ] {
+        let ran = rehearse(selector);
+        assert_eq!(ran.code, 3, "{}", ran.err);
+        assert!(ran.err.contains(why) && ran.err.contains("could be installed on"), "{}", ran.err);
+    }
+    // One that is singled out is held against the firmware next, before anything is made.
+    let with_bios = format!("version: 1\nfirmware: bios\ndisks:\n{}{}", disk("sda", "one"), disk("sdb", "two"));
+    write(folder.path(), "hw.yaml", &with_bios);
+    for selector in ["serial=two", "/dev/disk/by-id/ata-two", "/dev/sdb"] {
+        let ran = rehearse(&["--disk", selector]);
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        assert!(ran.err.contains("m.yaml:4:9: that computer is not started by UEFI"), "{}", ran.err);
+    }
+    // What is wrong with it is said with its place.
+    write(folder.path(), "hw.yaml", "version: 1\ndisks: [{name: sda, bytes: 1048576, sector_size: 520}]\n");
+    let ran = rehearse(&[]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("hw.yaml:2:") && ran.err.contains("sectors of 512 or 4096 bytes"), "{}", ran.err);
+}

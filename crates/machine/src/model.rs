@@ -9,6 +9,7 @@ mod disks;
 mod hardware;
 mod installing;
 mod network;
+mod recorded;
 mod region;
 mod services;
 mod source;
@@ -19,6 +20,7 @@ pub use disks::{Disk, FileSystem, Firmware, NamedLayout, Partition, PartitionKin
 pub use hardware::Hardware;
 pub use installing::{Install, InstallFile, InstallInto, Then};
 pub use network::{Interface, InterfaceMatch, Network};
+pub use recorded::{FirmwareKind, RecordedDisk, RecordedPartition, RecordedSignature, RecordedTable};
 pub use region::{Keyboard, Locale};
 pub use services::{EtcFile, KernelModules, Services, SysctlValue, Test, Unit, unit_name};
 pub use source::{DebianSource, Source};

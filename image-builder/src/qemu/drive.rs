@@ -18,16 +18,27 @@ pub enum Controller {
     Nvme,
     /// SATA: /dev/sda.
     Ahci,
+    /// A USB stick or disk: /dev/sda.
+    Usb,
+    /// An SD card in its slot, whose size is a power of two: /dev/mmcblk0.
+    Sd,
 }
 
 impl Controller {
     /// Every controller with its name on the command line.
-    pub const ALL: [(&'static str, Controller); 4] = [
+    pub const ALL: [(&'static str, Controller); 6] = [
         ("virtio-blk", Controller::VirtioBlk),
         ("virtio-scsi", Controller::VirtioScsi),
         ("nvme", Controller::Nvme),
         ("ahci", Controller::Ahci),
+        ("usb", Controller::Usb),
+        ("sd", Controller::Sd),
     ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        Controller::ALL.iter().find(|(_, one)| *one == self).map_or("", |(name, _)| name)
+    }
 }
 
 impl std::str::FromStr for Controller {
@@ -54,6 +65,8 @@ pub struct Drive {
     pub controller: Controller,
     /// Bytes in its sectors: 512, or 4096 where the controller can.
     pub sector_size: u64,
+    /// When the firmware tries it: 0 is first.
+    pub boot: usize,
     /// The bytes need not survive a crash of this computer: no syncing.
     pub unsafe_cache: bool,
 }
@@ -111,6 +124,7 @@ mod tests {
             overlay: Some("/o".into()),
             controller: Controller::VirtioBlk,
             sector_size: 512,
+            boot: 0,
             unsafe_cache: false,
         }
     }

@@ -61,20 +61,32 @@ pub struct Port {
     pub socket: PathBuf,
 }
 
-/// A machine: q35, UEFI.
+/// What starts the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Firmware {
+    /// UEFI: its code, and the machine's own copy of its variables.
+    Uefi {
+        /// The code.
+        code: PathBuf,
+        /// The variables.
+        vars: PathBuf,
+    },
+    /// The BIOS that QEMU brings (SeaBIOS).
+    Bios,
+}
+
+/// A machine: q35.
 #[derive(Debug, Clone)]
 pub struct Guest {
     /// What runs the guest.
     pub accel: Accel,
-    /// Firmware code.
-    pub code: PathBuf,
-    /// The machine's own copy of the firmware's variables.
-    pub vars: PathBuf,
+    /// Firmware.
+    pub firmware: Firmware,
     /// Memory in MiB.
     pub memory: u64,
     /// Processors.
     pub cpus: u32,
-    /// Disks; booted in this order.
+    /// Disks, in the order in which the kernel meets them.
     pub disks: Vec<Drive>,
     /// What the network cards hang on.
     pub network: Network,
@@ -127,8 +139,10 @@ impl Guest {
             Accel::Tcg => args.add("-accel").add("tcg,thread=single").add("-cpu").add("qemu64,-cx16"),
         };
         args.add("-m").add(&self.memory.to_string()).add("-smp").add(&self.cpus.to_string());
-        args.add("-drive").os(option("if=pflash,unit=0,format=raw,readonly=on,file=", &self.code));
-        args.add("-drive").os(option("if=pflash,unit=1,format=raw,file=", &self.vars));
+        if let Firmware::Uefi { code, vars } = &self.firmware {
+            args.add("-drive").os(option("if=pflash,unit=0,format=raw,readonly=on,file=", code));
+            args.add("-drive").os(option("if=pflash,unit=1,format=raw,file=", vars));
+        }
         args.add("-device").add("virtio-rng-pci");
         for (n, disk) in self.disks.iter().enumerate() {
             args.disk(n, disk);
@@ -199,11 +213,20 @@ impl Args {
             Controller::Nvme => &format!("nvme,serial=cairn{n}"),
             // q35 has the SATA controller built in.
             Controller::Ahci => &format!("ide-hd,bus=ide.{n}"),
+            Controller::Usb => {
+                self.add("-device").add(&format!("qemu-xhci,id=usb{n}"));
+                &format!("usb-storage,bus=usb{n}.0")
+            }
+            Controller::Sd => {
+                // A card has no place in the firmware's order and sectors of 512 bytes only.
+                self.add("-device").add("sdhci-pci").add("-device").add(&format!("sd-card,drive=disk{n}"));
+                return;
+            }
         };
         let size = disk.sector_size;
         let sectors =
             if size == 512 { String::new() } else { format!(",logical_block_size={size},physical_block_size={size}") };
-        self.add("-device").add(&format!("{device},drive=disk{n},bootindex={n}{sectors}"));
+        self.add("-device").add(&format!("{device},drive=disk{n},bootindex={}{sectors}", disk.boot));
     }
 
     fn network(&mut self, network: Network, cards: &[String]) {
@@ -234,8 +257,7 @@ mod tests {
     fn machine() -> Guest {
         Guest {
             accel: Accel::Tcg,
-            code: "/fw/code.fd".into(),
-            vars: "/fw/vars.fd".into(),
+            firmware: Firmware::Uefi { code: "/fw/code.fd".into(), vars: "/fw/vars.fd".into() },
             memory: 1024,
             cpus: 2,
             disks: vec![Drive {
@@ -245,6 +267,7 @@ mod tests {
                 overlay: Some("/o".into()),
                 controller: Controller::Nvme,
                 sector_size: 512,
+                boot: 0,
                 unsafe_cache: false,
             }],
             network: Network::User { ssh_port: Some(2222) },
@@ -264,6 +287,21 @@ mod tests {
         assert!(line.contains(" -accel tcg,thread=single -cpu qemu64,-cx16 "), "{line}");
         assert!(line.contains(" -smbios type=11,path=/c"), "{line}");
         assert!(line.contains("hostfwd=tcp:127.0.0.1:2222-:22"), "{line}");
+    }
+
+    #[test]
+    fn a_bios_brings_itself_and_every_controller_has_its_devices() {
+        let mut machine = Guest { firmware: Firmware::Bios, ..machine() };
+        assert!(!machine.tool().to_string().contains("pflash"));
+        for (controller, expected) in [
+            (Controller::Usb, "-device qemu-xhci,id=usb0 -device usb-storage,bus=usb0.0,drive=disk0,bootindex=3 "),
+            (Controller::Sd, "-device sdhci-pci -device sd-card,drive=disk0 "),
+            (Controller::Ahci, "-device ide-hd,bus=ide.0,drive=disk0,bootindex=3 "),
+        ] {
+            (machine.disks[0].controller, machine.disks[0].boot) = (controller, 3);
+            let line = machine.tool().to_string();
+            assert!(line.contains(expected), "{line}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::check::Check;
 use super::script::{PORT, READY, credentials, script};
 use super::topics::{Answers, Boot, Question};
 use crate::console;
-use crate::qemu::{Accel, Cause, Display, Drive, Event, Guest, Network, Port, QemuError, Qmp, Serial};
+use crate::qemu::{Accel, Cause, Display, Drive, Event, Firmware, Guest, Network, Port, QemuError, Qmp, Serial};
 use crate::scratch::Scratch;
 use crate::screenshot;
 
@@ -22,11 +22,11 @@ use crate::screenshot;
 #[derive(Debug)]
 pub(super) struct Hardware {
     pub accel: Accel,
-    pub code: PathBuf,
-    pub vars: PathBuf,
+    pub firmware: Firmware,
     pub memory: u64,
     pub cpus: u32,
-    pub disk: Drive,
+    /// In the order in which the kernel meets them.
+    pub disks: Vec<Drive>,
     /// The image's own name, for messages.
     pub image: PathBuf,
     pub cards: Vec<Card>,
@@ -120,11 +120,10 @@ impl Session {
         let listener = UnixListener::bind(&socket).map_err(QemuError::io("listening on a socket"))?;
         let machine = Guest {
             accel: hardware.accel,
-            code: hardware.code.clone(),
-            vars: hardware.vars.clone(),
+            firmware: hardware.firmware.clone(),
             memory: hardware.memory,
             cpus: hardware.cpus,
-            disks: vec![hardware.disk.clone()],
+            disks: hardware.disks.clone(),
             network: Network::Closed,
             cards: hardware.cards.iter().map(|card| card.mac.clone()).collect(),
             display: Display::Headless,

@@ -97,12 +97,14 @@ pub(super) fn judge(expected: &Expected, answers: &Answers, boot: Boot) -> Vec<C
     checks
 }
 
-/// What must be the same at the second boot.
-pub(super) fn judge_both(first: &Answers, second: &Answers) -> Vec<Check> {
-    match (first.get("health"), second.get("health")) {
-        (Some(first), Some(second)) => health::judge_both(first, second),
-        _ => Vec::new(),
+/// What must be the same at the second boot, and what another disk changes then.
+pub(super) fn judge_both(first: &Answers, second: &Answers, another_disk: bool) -> Vec<Check> {
+    let both = |id: &str| first.get(id).zip(second.get(id));
+    let mut checks = both("health").map(|(first, second)| health::judge_both(first, second)).unwrap_or_default();
+    if another_disk {
+        checks.extend(both("storage").map(|(first, second)| storage::judge_order(first, second)));
     }
+    checks
 }
 
 /// How long the stages of a boot took, as the machine counted them.

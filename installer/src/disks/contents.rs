@@ -71,5 +71,6 @@ pub fn complete(device: &mut Device, facts: &Facts) {
         partition.type_id = of("ID_PART_ENTRY_TYPE");
         partition.id = of("ID_PART_ENTRY_UUID");
         partition.label = of("ID_PART_ENTRY_NAME").map(|name| decoded(&name));
+        partition.flags = of("ID_PART_ENTRY_FLAGS");
     }
 }

@@ -28,7 +28,8 @@ pub enum Side {
     Gone,
 }
 
-/// All of them: first what is new, then what is gone, each by its key and name. The seed, and parameters that only a person can know, are no part of it.
+/// All of them: first what is new, then what is gone, each by its key and name. The seed, the disks
+/// as they were, and parameters that only a person can know, are no part of it.
 pub fn difference(file: &Hardware, found: &Findings) -> Vec<Difference> {
     let mut all = Vec::new();
     let joined = |reasons: &std::collections::BTreeSet<String>| {
@@ -40,6 +41,12 @@ pub fn difference(file: &Hardware, found: &Findings) -> Vec<Difference> {
         let name = |one| serde_name(&one);
         let (value, reason) = (name(here), format!("the file is of another architecture ({})", name(file)));
         all.push(Difference { side: Side::New, key: "architecture", value, reason });
+    }
+    if let (Some(file), Some(here)) = (file.firmware, found.firmware)
+        && file != here
+    {
+        let (value, reason) = (here.name().into(), format!("the file is of a computer with {}", file.name()));
+        all.push(Difference { side: Side::New, key: "firmware", value, reason });
     }
     let lists = [
         ("initrd_modules", &file.initrd_modules, &found.initrd_modules),

@@ -5,17 +5,22 @@ mod modules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_machine::model::{Architecture, Hardware};
+use cairn_machine::model::{Architecture, FirmwareKind, Hardware, RecordedDisk};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::observe::Observed;
+use crate::disks::record;
 
 /// What a system on this hardware needs, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
     /// The architecture.
     pub architecture: Option<Architecture>,
+    /// What starts the computer.
+    pub firmware: Option<FirmwareKind>,
+    /// The disks as they are.
+    pub disks: Vec<RecordedDisk>,
     /// The seed of this installation, where there is one to keep.
     pub seed: Option<Uuid>,
     /// Modules for the initrd, each with the devices that want it.
@@ -81,18 +86,29 @@ impl Findings {
         Hardware {
             version: 1,
             architecture: self.architecture,
+            firmware: self.firmware,
             seed: self.seed,
             partitions: BTreeMap::new(),
             initrd_modules: self.initrd_modules.keys().cloned().collect(),
             kernel_modules: self.kernel_modules.keys().cloned().collect(),
             kernel_parameters: Vec::new(),
+            disks: self.disks.clone(),
         }
     }
 }
 
 /// Decides what is needed.
 pub fn findings(observed: &Observed) -> Findings {
-    let mut found = Findings { architecture: observed.architecture, ..Findings::default() };
+    let drivers = |name: &str| {
+        let way = observed.block.iter().find(|node| node.name == name);
+        way.map(|node| node.drivers.iter().map(|driver| driver.name().to_string()).collect()).unwrap_or_default()
+    };
+    let mut found = Findings {
+        architecture: observed.architecture,
+        firmware: Some(observed.machine.firmware),
+        disks: record(&observed.devices, &observed.tables, &drivers),
+        ..Findings::default()
+    };
     modules::decide(observed, &mut found);
     advice::decide(observed, &mut found);
     found.warnings.extend(observed.hidden.iter().cloned());

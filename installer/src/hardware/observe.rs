@@ -6,18 +6,18 @@ mod machine;
 mod mounts;
 mod sysfs;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use cairn_machine::model::Architecture;
 use cairn_root::Root;
 
-use crate::disks::{self, Device};
+use crate::disks::{self, Device, Table};
 
 pub use devices::{Driver, Node, PciDevice, UsbInterface};
 pub use kernel::{Kernel, NamedFirmware};
-pub use machine::{Console, FirmwareKind, Machine, Platform, Processor};
+pub use machine::{Console, Machine, Platform, Processor};
 pub use mounts::{FileSystems, Swap};
 
 /// What was seen. All lists are sorted by name.
@@ -45,6 +45,8 @@ pub struct Observed {
     pub kernel: Kernel,
     /// Block devices, with what is in them.
     pub devices: Vec<Device>,
+    /// The partition tables of the disks that could be read, by the disks' names.
+    pub tables: BTreeMap<String, Table>,
     /// What is mounted, and swap.
     pub file_systems: FileSystems,
     /// Disks that are there and cannot be seen or used: a sentence each.
@@ -113,9 +115,11 @@ fn look(computer: &Root, system: &Root) -> Result<Observed, ObserveError> {
         machine: machine::read(computer),
         kernel: Kernel::read(system),
         devices: devices_of(computer)?,
+        tables: BTreeMap::new(),
         file_systems: mounts::read(computer, system),
         hidden: Vec::new(),
     };
+    observed.tables = disks::tables(computer, &observed.devices);
     observed.kernel.read_firmware(system, &observed.pci, [&observed.block, &observed.keyboards]);
     observed.hidden = disks::hidden_at(computer, &observed.devices, &mut observed.kernel, system);
     Ok(observed)

@@ -1,8 +1,9 @@
 //! A computer in a few lines.
 
 use cairn_layout::human;
+use cairn_machine::model::FirmwareKind;
 
-use super::observe::{FirmwareKind, Observed, Platform};
+use super::observe::{Observed, Platform};
 use crate::disks::Device;
 
 /// What it is: maker and model, processor and memory, firmware, what it runs in. What is not known is left out.

@@ -1,5 +1,7 @@
 //! The hardware file as text, with the reason beside each module.
 
+mod disks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
@@ -52,6 +54,9 @@ impl Findings {
             };
             writeln!(text, "architecture: {name}")?;
         }
+        if let Some(firmware) = self.firmware {
+            writeln!(text, "firmware: {}", firmware.name())?;
+        }
         if let Some(seed) = self.seed {
             writeln!(text, "# Every identifier on the disk comes from this: keep it.\nseed: {seed}")?;
         }
@@ -65,7 +70,7 @@ impl Findings {
             writeln!(text, "# Modules to load at boot.\nkernel_modules:")?;
             write_list(&self.kernel_modules, text)?;
         }
-        Ok(())
+        disks::write(&self.disks, text)
     }
 }
 

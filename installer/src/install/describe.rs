@@ -9,7 +9,7 @@ use cairn_layout::{Lba, SectorSize};
 use cairn_process::Refusal;
 use uuid::Uuid;
 
-use crate::disks::{Device, Kind, Stack, type_words};
+use crate::disks::{Device, Kind, NEITHER, Stack, type_words};
 
 /// Describes a disk that is open.
 ///
@@ -61,7 +61,7 @@ pub fn describe(devices: &[Device], disk: &Device, read: Result<Option<Gpt>, Str
         Ok(None) => {
             let table = match disk.contents.table.as_deref() {
                 None => TableThere::None,
-                Some("gpt") => TableThere::Broken("neither of its copies is whole".into()),
+                Some("gpt") => TableThere::Broken(NEITHER.into()),
                 Some("dos") => TableThere::Other("an MBR".into()),
                 Some(other) => TableThere::Other(format!("a partition table of the kind {other}")),
             };

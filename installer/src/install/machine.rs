@@ -34,25 +34,41 @@ impl Texts {
     }
 }
 
-/// The texts for a machine that is installed from a file, and what to know about its hardware. `here`: on this computer, of whose
-/// hardware a file is made if there is none.
+/// The computer that the machine will run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Computer {
+    /// This one.
+    This,
+    /// Another one, of which this hardware file was written.
+    Recorded(String),
+    /// Another one.
+    Unknown,
+}
+
+/// The texts for a machine that is installed from a file on a computer, of whose hardware a file is made if the machine names none; and
+/// what to know about that.
 ///
 /// # Errors
 /// What is wrong with the files, and what looking at the hardware meets.
-pub fn texts(path: &Path, here: bool) -> anyhow::Result<(Texts, Vec<String>)> {
+pub fn texts(path: &Path, of: Computer) -> anyhow::Result<(Texts, Vec<String>)> {
     let file: MachineFile = path.into();
     let checked = file.load()?;
     let (mut texts, mut notes) = (Texts::default(), Vec::new());
     let named = checked.machine.hardware.as_deref().filter(|name| !name.is_empty());
     let mut hardware = match named {
         Some(name) => text(file.hardware(name).with_context(|| format!("reading {name}"))?)?,
-        None if here => {
-            let observed = observe(Path::new("/")).context("looking at this computer")?;
-            let found = findings(&observed);
-            notes = advice(&found, &checked);
-            found.to_yaml(&observed)
-        }
-        None => "version: 1\n".to_string(),
+        None => match of {
+            Computer::Unknown => "version: 1\n".to_string(),
+            Computer::Recorded(text) => text,
+            Computer::This => {
+                let observed = observe(Path::new("/")).context("looking at this computer")?;
+                let mut found = findings(&observed);
+                notes = advice(&found, &checked);
+                // As they are now they will not be any more.
+                found.disks.clear();
+                found.to_yaml(&observed)
+            }
+        },
     };
     if named.is_none() {
         let machine = text(file.text().with_context(|| format!("reading {}", path.display()))?)?;
@@ -171,12 +187,12 @@ mod tests {
         let json = "{\"version\": 1, \"hostname\": \"a\", \"source\": {\"debian\": {}}, \"disks\": {\"main\": {\"layout\": \"uefi\"}}}";
         for text in [plain.to_string(), format!("{plain}...\n"), plain.replace('\n', "\r\n")] {
             std::fs::write(&path, text).unwrap();
-            let (texts, _) = super::texts(&path, false).unwrap();
+            let (texts, _) = super::texts(&path, Computer::Unknown).unwrap();
             let checked = texts.of(&path).load().unwrap();
             assert!(checked.hardware.unwrap().seed.is_some());
         }
         std::fs::write(&path, json).unwrap();
-        let said = super::texts(&path, false).unwrap_err().to_string();
+        let said = super::texts(&path, Computer::Unknown).unwrap_err().to_string();
         assert!(said.contains("to which no line can be added"), "{said}");
     }
 
@@ -186,7 +202,7 @@ mod tests {
         let path = folder.path().join("m.yaml");
         let disks = "disks: {main: {partitions: [{type: esp}, {type: root}, {type: home}]}}";
         std::fs::write(&path, format!("version: 1\nhostname: a\nsource: {{debian: {{}}}}\n{disks}\n")).unwrap();
-        let (texts, _) = super::texts(&path, false).unwrap();
+        let (texts, _) = super::texts(&path, Computer::Unknown).unwrap();
         let of = |texts: &Texts| texts.of(&path).load().unwrap();
         let kept = |id| BTreeMap::from([("home".to_string(), Uuid::from_u128(id))]);
         let first = with_partitions(&texts, &path, &of(&texts), &kept(1)).unwrap();

@@ -20,6 +20,7 @@ mod receipt;
 mod rehearse;
 mod settle;
 mod shared;
+mod twin;
 mod undo;
 mod wipe;
 
@@ -29,8 +30,9 @@ pub use consent::{Consent, words as words_of_consent};
 pub use describe::{Gpt, describe, seen};
 pub use holders::Release;
 pub use identity::DiskIdentity;
-pub use plan::{Asked, InstallPlan, Planned, Request, again, judge, plan, plan_for};
+pub use plan::{Asked, InstallPlan, OfTwin, Planned, Request, again, judge, plan, plan_for};
 pub use receipt::Receipt;
 pub use rehearse::{Tick, carry_out as rehearse, twin};
 pub use settle::settle;
+pub use twin::{Recorded, recorded};
 pub use undo::undo;

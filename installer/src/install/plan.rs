@@ -8,6 +8,7 @@ use anyhow::Context;
 use cairn_boot::ReadVolume;
 use cairn_disk::Source;
 use cairn_layout::onto::{DiskThere, Mode, Onto, Wish};
+use cairn_machine::model::FirmwareKind;
 use cairn_make::{Kit, NewDisk, Prepared, prepare_beside};
 use cairn_observe::view::FatVolume;
 use cairn_process::{Refusal, Report};
@@ -19,7 +20,7 @@ use super::describe::seen;
 use super::firmware::Found;
 use super::holders::{Release, affected, releases};
 use super::identity::DiskIdentity;
-use super::machine::{Texts, texts, with_partitions};
+use super::machine::{Computer, Texts, texts, with_partitions};
 use super::{homes, members, shared};
 use crate::disks::{Device, Kind, Stack};
 
@@ -82,6 +83,13 @@ pub struct Planned {
     pub(super) contents: NewDisk,
 }
 
+impl Planned {
+    /// The modules that the machine's initrd has; nothing where it has the generic set.
+    pub fn initrd_modules(&self) -> Option<Vec<String>> {
+        self.machine.newest().checked.initrd_modules()
+    }
+}
+
 /// Plans an installation onto a disk. Nothing is changed, but what is made of the machine file comes into the cache.
 ///
 /// # Errors
@@ -96,28 +104,52 @@ pub fn plan(
     let file = fs::canonicalize(&request.file).with_context(|| format!("looking for {}", request.file.display()));
     // What is wrong with a file that is not there, its reader says best.
     let file = file.unwrap_or_else(|_| request.file.clone());
-    let texts = texts(&file, !request.elsewhere)?;
+    let computer = if request.elsewhere { Computer::Unknown } else { Computer::This };
+    let texts = texts(&file, computer)?;
     let source = open_to_look(disk)?;
     let seen = Seen::of(devices, disk, &source)?;
     make(&file, texts, request.elsewhere, &request.asked, &seen, Some((devices, disk)), kit, report)
 }
 
-/// Plans an installation onto the twin of a disk, of which this is known: what uses the disk itself, and what else is on this computer,
-/// does not count.
+/// The twin of a disk, and what is known of the computer that the disk is in.
+#[derive(Debug)]
+pub struct OfTwin<'d> {
+    /// What the disk says of itself.
+    pub identity: DiskIdentity,
+    /// What is on it.
+    pub there: DiskThere,
+    /// The disk, or its twin, to be read.
+    pub source: &'d dyn Source,
+    /// The disks of that computer, this one among them; not where they do not count.
+    pub around: Option<(&'d [Device], &'d Device)>,
+    /// Its hardware file, for a machine that names none.
+    pub hardware: Option<String>,
+    /// What starts it, where that is known.
+    pub firmware: Option<FirmwareKind>,
+    /// What is not as it is on the disk.
+    pub notes: Vec<String>,
+}
+
+/// Plans an installation onto the twin of a disk, of which this is known: what uses the disk itself does not count.
 ///
 /// # Errors
 /// As [`plan`].
-pub fn plan_for(
-    request: &Request,
-    identity: DiskIdentity,
-    there: DiskThere,
-    source: &dyn Source,
-    kit: &Kit,
-    report: &dyn Report,
-) -> anyhow::Result<Planned> {
-    let texts = texts(&request.file, !request.elsewhere)?;
-    let seen = Seen { identity, there, source };
-    make(&request.file, texts, true, &request.asked, &seen, None, kit, report)
+pub fn plan_for(request: &Request, twin: OfTwin<'_>, kit: &Kit, report: &dyn Report) -> anyhow::Result<Planned> {
+    if let Some((devices, _)) = twin.around {
+        twin.identity.find(devices).map_err(Refusal)?;
+    }
+    let of = match twin.hardware {
+        Some(text) => Computer::Recorded(text),
+        None if request.elsewhere => Computer::Unknown,
+        None => Computer::This,
+    };
+    let (texts, mut notes) = texts(&request.file, of)?;
+    if let Some(firmware) = twin.firmware {
+        starts(&texts.of(&request.file).load()?, firmware != FirmwareKind::Bios, ("that computer is", ""))?;
+    }
+    notes.extend(twin.notes);
+    let seen = Seen { identity: twin.identity, there: twin.there, source: twin.source };
+    make(&request.file, (texts, notes), true, &request.asked, &seen, twin.around, kit, report)
 }
 
 /// What is seen of the disk.
@@ -186,7 +218,8 @@ fn make(
     let fingerprint = Fingerprint::of(seen.source).with_context(|| format!("reading {}", seen.identity.name))?;
     let checked = texts.of(file).load()?;
     if !elsewhere {
-        firmware(&checked)?;
+        let other = "; or, for another computer, install with --elsewhere";
+        starts(&checked, Path::new("/sys/firmware/efi").exists(), ("this computer was", other))?;
     }
     let (name, layout) = checked.machine.root_disk().context("the machine has no disk")?;
     let ids = cairn_layout::identifiers(layout, cairn_layout::disk_seed(checked.seed(), name));
@@ -242,18 +275,17 @@ fn make(
     Ok(Planned { plan, releases, machine, contents })
 }
 
-/// Refuses a machine that the firmware of this computer would not start.
-fn firmware(checked: &cairn_machine::Checked) -> anyhow::Result<()> {
+/// Refuses a machine that the firmware of a computer would not start.
+fn starts(checked: &cairn_machine::Checked, uefi: bool, (this, other): (&str, &str)) -> anyhow::Result<()> {
     let Some((name, disk)) = checked.machine.root_disk() else { return Ok(()) };
     let firmware = disk.firmware(checked.machine.boot.loader);
-    let uefi = Path::new("/sys/firmware/efi").exists();
-    let (this, wanted) = match (uefi, firmware.uefi, firmware.bios) {
+    let (how, wanted) = match (uefi, firmware.uefi, firmware.bios) {
         (true, false, _) => ("started by UEFI", "`layout: uefi`, or `hybrid`"),
         (false, _, false) => ("not started by UEFI", "`layout: bios`, or `hybrid`, with `boot: {loader: grub}`"),
         _ => return Ok(()),
     };
-    let message = format!("this computer was {this}, and would not start the machine from this disk");
-    let help = format!("take {wanted}; or, for another computer, install with --elsewhere");
+    let message = format!("{this} {how}, and would not start the machine from this disk");
+    let help = format!("take {wanted}{other}");
     Err(checked.problem(&format!("/disks/{name}"), message, Some(help)).into())
 }
 

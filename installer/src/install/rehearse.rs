@@ -29,8 +29,7 @@ pub struct Tick {
 /// # Errors
 /// What reading the one and writing the other meet.
 pub fn twin(file: File, name: &Path, there: &DiskThere, of: Option<&dyn Source>) -> anyhow::Result<BlockTarget> {
-    file.set_len(there.bytes).with_context(|| format!("making {} as large as the disk", name.display()))?;
-    let twin = BlockTarget::new(file, name.display().to_string()).context("measuring the twin")?;
+    let twin = empty(file, name, there.bytes)?;
     if let Some(disk) = of {
         for (at, len) in ends_of_all(there) {
             let mut bytes = vec![0; usize::try_from(len).context("an end of a partition")?];
@@ -42,6 +41,13 @@ pub fn twin(file: File, name: &Path, there: &DiskThere, of: Option<&dyn Source>)
         }
     }
     Ok(twin)
+}
+
+/// A file of this size in which nothing is.
+pub(super) fn empty(file: File, name: &Path, bytes: u64) -> anyhow::Result<BlockTarget> {
+    let large = || format!("making {} as large as the disk ({})", name.display(), cairn_layout::human(bytes));
+    file.set_len(bytes).with_context(large)?;
+    BlockTarget::new(file, name.display().to_string()).context("measuring the twin")
 }
 
 /// Carries out a plan on a twin, as it would be on the disk, up to what only a kernel can do there; says what was looked at, and gives

@@ -2,3 +2,4 @@
 
 mod drawings;
 mod probe;
+mod twins;

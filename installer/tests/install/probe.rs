@@ -95,6 +95,7 @@ impl Probe {
             type_id: Some(plain[3]).filter(|it| *it != "-").map(str::to_string),
             id: Some(id(plain[0], disk).to_string()),
             label: said.get("name").map(name),
+            flags: None,
         };
         let device = Device {
             partition: Some(partition),

@@ -27,6 +27,12 @@ pub const UNATTENDED: Scenario = Scenario {
 pub const REHEARSED: Scenario =
     Scenario { name: "an installation is rehearsed on a twin of a disk that is not here", needs: QEMU, run: rehearsed };
 
+pub const REHEARSED_RECORDED: Scenario = Scenario {
+    name: "an installation is rehearsed on a disk that a hardware file has, beside somebody else, with GRUB under BIOS",
+    needs: QEMU,
+    run: rehearsed_recorded,
+};
+
 const GIB: u64 = 1 << 30;
 
 /// Disks for a test, the last one a canary: nobody has any business on it.
@@ -244,16 +250,14 @@ fn unattended(cairn: &Cairn) -> Result<()> {
     Ok(())
 }
 
-/// A twin with sectors of 4096 bytes, which is started alone and once more; and one that QEMU's firmware of today would not start.
+/// A twin with sectors of 4096 bytes, which is started alone and once more; and ones that nothing would start.
 fn rehearsed(cairn: &Cairn) -> Result<()> {
     let hello = Hello::get(cairn)?;
     let folder = tempfile::tempdir_in(&cairn.work)?;
-    let bios = hello.edited(&folder.path().join("bios"), |text| {
-        text.replace("layout: uefi", "layout: bios").replace("\nusers:\n", "\nboot: {loader: grub}\nusers:\n")
-    })?;
+    let bios = with_bios(&hello, &folder.path().join("bios"), "")?;
     let twin = folder.path().join("twin.raw");
-    let refused = cairn.cmd(["rehearse", "--size", "4G"]).arg(&bios).run()?;
-    refused.must(3)?.says("only machines with UEFI are")?;
+    let refused = cairn.cmd(["rehearse", "--size", "4G", "--sector-size", "4096"]).arg(&bios).run()?;
+    refused.must(3)?.says("a BIOS reads sectors of 512 bytes")?;
     cairn
         .cmd(["rehearse", "--size", "1G"])
         .arg(&hello.file)
@@ -263,7 +267,54 @@ fn rehearsed(cairn: &Cairn) -> Result<()> {
     let done = cairn.cmd(["rehearse", "--size", "5G", "--sector-size", "4096", "-o"]).arg(&twin).arg(&hello.file);
     let done = done.deadline(std::time::Duration::from_mins(12)).run()?;
     done.must(0)?;
-    ensure!(done.stdout.contains("root fills the disk") && done.stdout.contains("second boot"), "{done}");
+    ensure!(
+        done.stdout.contains("root fills the disk") && done.stdout.contains("another order of the disks"),
+        "{done}"
+    );
     ensure!(fs::metadata(&twin)?.len() == 5 * GIB, "the twin has another size");
     Ok(())
+}
+
+fn with_bios(hello: &Hello, folder: &Path, more: &str) -> Result<PathBuf> {
+    hello.edited(folder, |text| {
+        let text = text.replace("layout: uefi", "layout: bios");
+        text.replace("\nusers:\n", "\nboot: {loader: grub}\nusers:\n") + more
+    })
+}
+
+/// A computer with a BIOS and two disks, on one of which somebody has a partition.
+const RECORDED: &str = "version: 1
+firmware: bios
+initrd_modules: [virtio_pci, virtio_blk]
+disks:
+  - {name: vda, serial: \"FIRST\", transport: virtio, drivers: [virtio_blk, virtio_pci], bytes: 6442450944, sector_size: 512,
+     table: {kind: gpt, id: \"0b7c2f7e-2d9c-4ad3-8a0f-52ff1b2b8e7d\", first_lba: 34, last_lba: 12582878, entries: 128},
+     partitions: [{number: 3, start: 2048, size: 2097152, type: \"0fc63daf-8483-4772-8e79-3d69d8477de4\", name: \"theirs\",
+                   uuid: \"7c0ba8f3-5a0a-4a8f-9d3a-1f6b4f5a2f10\", signature: {type: ext4, usage: filesystem, label: theirs}},
+                  {number: 5, start: 2099200, size: 204800, type: \"e6d6d379-f507-44c2-a23c-238f2a3df928\",
+                   uuid: \"7c0ba8f3-5a0a-4a8f-9d3a-1f6b4f5a2f11\", signature: {type: zfs_member}}]}
+  - {name: vdb, serial: \"SECOND\", transport: virtio, drivers: [virtio_blk, virtio_pci], bytes: 6442450944, sector_size: 512}
+";
+
+fn rehearsed_recorded(cairn: &Cairn) -> Result<()> {
+    let hello = Hello::get(cairn)?;
+    let folder = tempfile::tempdir_in(&cairn.work)?;
+    let hardware = folder.path().join("recorded.yaml");
+    fs::write(&hardware, RECORDED)?;
+    let file = with_bios(&hello, &folder.path().join("bios"), "install: {disk: \"serial=FIRST\", into: free}\n")?;
+    let rehearse = |more: &[&str]| cairn.cmd(["rehearse"]).arg(&file).arg("--hardware").arg(&hardware).args(more);
+    // What starts that computer would not start the machine; a disk that is not there.
+    cairn
+        .cmd(["rehearse", "--disk", "serial=FIRST", "--hardware"])
+        .args([&hardware, &hello.file])
+        .run()?
+        .must(1)?
+        .says("that computer is not started by UEFI")?;
+    rehearse(&["--disk", "serial=THIRD"]).run()?.must(3)?.says("SECOND")?;
+    let done = rehearse(&[]).deadline(std::time::Duration::from_mins(15)).run()?;
+    done.must(0)?;
+    for tick in ["partition 3 stays", "partition 5 stays", "another order of the disks"] {
+        ensure!(done.stdout.contains(tick), "no tick for {tick}: {done}");
+    }
+    done.says("zfs_member cannot be made here").map(drop)
 }

@@ -72,7 +72,7 @@ fn main() {
             beside_debian::REST,
             install_firmware::REST,
             install_cuts::REST,
-            &[installs::REHEARSED],
+            &[installs::REHEARSED, installs::REHEARSED_RECORDED],
         ]
     } else {
         &[]

@@ -84,14 +84,20 @@ pub struct ShareArgs {
 /// `cairn rehearse`.
 #[derive(Debug, Args)]
 pub struct RehearseArgs {
-    /// The machine file.
+    /// The machine file, or an install file that names one.
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: PathBuf,
     /// The disk whose twin is installed on, as for `cairn disks`; it is only read.
-    #[arg(long, value_name = "SELECTOR", required_unless_present = "size")]
+    /// Without it, the one that the file says under `install` [default with --hardware:
+    /// only].
+    #[arg(long, value_name = "SELECTOR")]
     pub disk: Option<Selector>,
+    /// The disks are those of another computer, as `cairn hardware -o` has recorded them
+    /// in this file; so are its firmware, and its hardware for a machine that names none.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub hardware: Option<PathBuf>,
     /// The size of an empty disk that is not here, such as 480G.
-    #[arg(long, value_name = "SIZE", conflicts_with = "disk")]
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["disk", "hardware"])]
     pub size: Option<Size>,
     /// The size of its sectors.
     #[arg(long, value_name = "BYTES", default_value_t = 512, value_parser = sector_size, requires = "size")]
@@ -99,7 +105,8 @@ pub struct RehearseArgs {
     /// What becomes of the disk.
     #[command(flatten)]
     pub share: ShareArgs,
-    /// What the disk hangs on [default: what the initrd has a driver for].
+    /// What the disk hangs on [default: what was recorded, or what the initrd has a driver
+    /// for].
     #[arg(long, value_enum)]
     pub controller: Option<Controller>,
     /// Keep the twin in this file.

@@ -6,18 +6,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_disk::output::NewFile;
-use cairn_installer::disks::{Device, Selector, look, name_of};
+use cairn_installer::disks::{Device, look, name_of};
 use cairn_installer::install::instructions::{self, Instructions};
 use cairn_installer::install::{
-    Asked, Consent, InstallPlan, Planned, Request, again, apply, plan, settle, undo, words_of_consent,
+    Consent, InstallPlan, Planned, Request, again, apply, plan, settle, undo, words_of_consent,
 };
-use cairn_layout::onto::{Mode, Wish};
-use cairn_machine::model::{self, Install, InstallInto};
 use cairn_make::plain_file;
 use cairn_process::{Refusal, Tool, Usage};
 use serde_json::json;
 
-use crate::args::{InstallArgs, Into, ShareArgs, Then};
+use super::said::Said;
+use crate::args::{InstallArgs, Then};
 use crate::exit::Exit;
 use crate::kit;
 use crate::ui::Ui;
@@ -113,7 +112,7 @@ fn wanted<'d>(args: &InstallArgs, devices: &'d [Device], folder: &Path) -> anyho
     };
     let Instructions { machine, install } = instructions::read(&path, folder)?;
     let said = match &args.disk {
-        Some(selector) => Said::of_arguments(args, selector)?,
+        Some(selector) => Said::of_arguments(&args.share, selector)?,
         None => match install {
             Some(install) => Said::of_instructions(&install, &given)?,
             None => {
@@ -126,63 +125,6 @@ fn wanted<'d>(args: &InstallArgs, devices: &'d [Device], folder: &Path) -> anyho
     let disk = disk.map_err(|why| Refusal(format!("{why}\n{}", candidates(devices).trim_end())))?;
     let request = Request { file: machine, asked: said.asked, elsewhere: args.elsewhere };
     Ok(Wanted { request, disk, erase: said.erase, then: said.then })
-}
-
-/// What is to become of a disk, as the command line says it.
-pub fn asked(args: &ShareArgs) -> anyhow::Result<Asked> {
-    let of = |list: &[(String, u32)]| list.iter().cloned().collect();
-    let mode = match args.into {
-        Into::Whole => Mode::Whole,
-        Into::Free | Into::Again => Mode::Free,
-    };
-    let (replace, keep) = (of(&args.replace), of(&args.keep));
-    let wish = Wish { mode, replace, keep, spare: args.spare.iter().copied().collect() };
-    let named = !(wish.replace.is_empty() && wish.keep.is_empty() && wish.spare.is_empty());
-    match args.into {
-        Into::Again if named => {
-            let why = "--into again finds out by itself what is replaced and kept; say it with --into free instead";
-            Err(Usage(why.into()).into())
-        }
-        Into::Again => Ok(Asked::Again),
-        _ => Ok(Asked::Wish(wish)),
-    }
-}
-
-/// What is said about the disk, on the command line or in a file.
-struct Said {
-    selector: Selector,
-    asked: Asked,
-    erase: Option<String>,
-    then: Then,
-}
-
-impl Said {
-    fn of_arguments(args: &InstallArgs, selector: &Selector) -> anyhow::Result<Said> {
-        let asked = asked(&args.share)?;
-        Ok(Said { selector: selector.clone(), asked, erase: None, then: Then::Nothing })
-    }
-
-    fn of_instructions(install: &Install, file: &Path) -> anyhow::Result<Said> {
-        let selector = install.disk.parse();
-        let selector = selector.map_err(|why| Refusal(format!("{}: install: disk: {why}", file.display())))?;
-        let wish = |mode| Wish {
-            mode,
-            replace: install.replace.clone(),
-            keep: install.keep.clone(),
-            spare: install.spare.iter().copied().collect(),
-        };
-        let asked = match install.into {
-            InstallInto::Whole => Asked::Wish(wish(Mode::Whole)),
-            InstallInto::Free => Asked::Wish(wish(Mode::Free)),
-            InstallInto::Again => Asked::Again,
-        };
-        let then = match install.then {
-            model::Then::Nothing => Then::Nothing,
-            model::Then::Reboot => Then::Reboot,
-            model::Then::PowerOff => Then::PowerOff,
-        };
-        Ok(Said { selector, asked, erase: install.erase.clone(), then })
-    }
 }
 
 fn read(path: &Path) -> anyhow::Result<InstallPlan> {

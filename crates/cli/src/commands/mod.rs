@@ -15,6 +15,7 @@ pub mod lock;
 pub mod rehearse;
 pub mod rollback;
 pub mod run;
+mod said;
 pub mod schema;
 pub mod upgrade;
 pub mod verify;

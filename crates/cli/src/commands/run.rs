@@ -62,5 +62,7 @@ pub fn controller(chosen: Controller) -> qemu::Controller {
         Controller::VirtioScsi => qemu::Controller::VirtioScsi,
         Controller::Nvme => qemu::Controller::Nvme,
         Controller::Ahci => qemu::Controller::Ahci,
+        Controller::Usb => qemu::Controller::Usb,
+        Controller::Sd => qemu::Controller::Sd,
     }
 }

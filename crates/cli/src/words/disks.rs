@@ -201,6 +201,7 @@ mod tests {
             type_id: Some(type_id.into()),
             id: None,
             label: label.map(str::to_string),
+            flags: None,
         };
         let signature = holds.map(|(kind, label)| Signature {
             kind: kind.into(),

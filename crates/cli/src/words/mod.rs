@@ -5,3 +5,4 @@ pub mod disks;
 pub mod generations;
 pub mod hardware;
 pub mod install;
+pub mod rehearsal;

@@ -15,6 +15,8 @@ use crate::source::Source;
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 /// As many as the largest tool makes; others would only be read to be thrown away.
 const MOST_ENTRIES: usize = 4096;
+/// As long as every tool makes an entry.
+const ENTRY_SIZE: usize = 128;
 /// Where in an MBR its four entries are, and its signature.
 const MBR_ENTRIES: usize = 446;
 const MBR_SIGNATURE: usize = 510;
@@ -156,6 +158,53 @@ impl Beside {
         Ok(Some(table))
     }
 
+    /// A table without partitions, for a disk that has none. `usable` are the first and the last sector that partitions may have.
+    ///
+    /// # Errors
+    /// Where the disk has no room for such a table.
+    pub fn empty(bytes: u64, sector: SectorSize, id: Uuid, usable: (u64, u64), entries: u32) -> Result<Beside, String> {
+        let sector = sector.bytes();
+        let small = "the disk has no room for such a table";
+        let last = (bytes / sector).checked_sub(1).ok_or(small)?;
+        let size = entries as usize * ENTRY_SIZE;
+        let sectors = (size as u64).div_ceil(sector);
+        let last_entries = last.checked_sub(sectors).ok_or(small)?;
+        if usable.0 < 2 + sectors || usable.1 >= last_entries || !(1..=MOST_ENTRIES).contains(&(entries as usize)) {
+            return Err(small.into());
+        }
+        let length = usize::try_from(sector).map_err(|e| e.to_string())?;
+        let mut header = vec![0; length];
+        header[..8].copy_from_slice(SIGNATURE);
+        // Version 1.0, and the header's own length.
+        header[8..16].copy_from_slice(&[0, 0, 1, 0, 92, 0, 0, 0]);
+        for (at, value) in [(24, 1), (32, last), (40, usable.0), (48, usable.1), (72, 2)] {
+            header[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        header[56..72].copy_from_slice(&id.to_bytes_le());
+        header[80..84].copy_from_slice(&entries.to_le_bytes());
+        header[84..88].copy_from_slice(&(ENTRY_SIZE as u32).to_le_bytes());
+        let (mbr, entries) = (vec![0; length], vec![0; size]);
+        Ok(Beside { sector, last, mbr, header, entries, copies: Copies::Both, last_usable: usable.1, last_entries })
+    }
+
+    /// Adds a partition under this number, which must be free.
+    ///
+    /// # Errors
+    /// See [`BesideError`].
+    pub fn put(&mut self, number: u32, entry: &Entry) -> Result<(), BesideError> {
+        self.has_room(entry)?;
+        let name = name_of(entry)?;
+        let size = self.entry_size();
+        let count = self.entries.len() / size;
+        let index = (number as usize).checked_sub(1).filter(|index| *index < count).ok_or(BesideError::Full(count))?;
+        let place = &mut self.entries[index * size..(index + 1) * size];
+        if is_used(place) {
+            return Err(BesideError::Number { number: number + 1, planned: number });
+        }
+        fill(place, entry, &name);
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), String> {
         let mut all: Vec<(u32, Entry)> = self.partitions().collect();
         all.sort_by_key(|(_, one)| one.first);
@@ -237,14 +286,7 @@ impl Beside {
     /// # Errors
     /// See [`BesideError`].
     pub fn add(&mut self, entry: &Entry) -> Result<u32, BesideError> {
-        let (first, last) = (entry.first, entry.last);
-        let (usable, end) = (self.first_usable(), self.last_usable());
-        if first > last || first < usable || last > end {
-            return Err(BesideError::Outside { first, last, usable, end });
-        }
-        if let Some((other, _)) = self.partitions().find(|(_, one)| one.first <= last && first <= one.last) {
-            return Err(BesideError::Overlap { first, last, other });
-        }
+        self.has_room(entry)?;
         let name = name_of(entry)?;
         let size = self.entry_size();
         let count = self.entries.len() / size;
@@ -252,6 +294,19 @@ impl Beside {
         let Some((number, place)) = number else { return Err(BesideError::Full(count)) };
         fill(place, entry, &name);
         Ok(number)
+    }
+
+    /// That a partition would lie where nothing is.
+    fn has_room(&self, entry: &Entry) -> Result<(), BesideError> {
+        let (first, last) = (entry.first, entry.last);
+        let (usable, end) = (self.first_usable(), self.last_usable());
+        if first > last || first < usable || last > end {
+            return Err(BesideError::Outside { first, last, usable, end });
+        }
+        match self.partitions().find(|(_, one)| one.first <= last && first <= one.last) {
+            Some((other, _)) => Err(BesideError::Overlap { first, last, other }),
+            None => Ok(()),
+        }
     }
 
     /// Gives a partition another type, identifier, name and attributes; it stays where it is.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Architecture;
+use super::{Architecture, FirmwareKind, RecordedDisk};
 
 /// A hardware file, version 1: facts about one piece of hardware.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +18,9 @@ pub struct Hardware {
     /// The architecture that was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<Architecture>,
+    /// What starts the computer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<FirmwareKind>,
     /// The seed of this installation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Uuid>,
@@ -38,4 +41,7 @@ pub struct Hardware {
     #[serde(default)]
     #[schemars(extend("examples" = [["intel_iommu=on"]]))]
     pub kernel_parameters: Vec<String>,
+    /// The disks as they were when this file was written: `cairn rehearse --hardware` makes a twin of one. Nothing else reads them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<RecordedDisk>,
 }

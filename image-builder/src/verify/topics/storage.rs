@@ -19,7 +19,9 @@ pub(super) fn ask(expected: &Expected) -> Option<String> {
          echo '== start'; cat \"$p/start\"\n\
          echo '== size'; cat \"$p/size\"\n\
          echo '== disk'; cat \"$p/../size\"\n\
-         echo '== bytes'; stat -f -c '%b %S' /"
+         echo '== bytes'; stat -f -c '%b %S' /\n\
+         echo '== root disk'; basename \"${{p%/*}}\"\n\
+         echo '== disks'; for d in /sys/block/*/device; do basename \"${{d%/device}}\"; done"
     ))
 }
 
@@ -47,6 +49,21 @@ pub(super) fn judge(expected: &Expected, answer: &Answer) -> Vec<Check> {
         checks.push(grown(&parts));
     }
     checks
+}
+
+/// That the second boot had another disk beside that of the root, which was found all the same, whatever its name is now.
+pub(super) fn judge_order(first: &Answer, second: &Answer) -> Check {
+    let (first, second) = (first.parts(), second.parts());
+    let (before, after) = (first.line("root disk"), second.line("root disk"));
+    let others = |lines: &[&str], root: &str| {
+        let mut others: Vec<String> = lines.iter().map(|line| line.trim().to_string()).collect();
+        others.retain(|name| !name.is_empty() && name != root);
+        others
+    };
+    let (old, new) = (others(first.lines("disks"), before), others(second.lines("disks"), after));
+    let found = format!("the root was on {before}, and is on {after} beside {}", new.join(", "));
+    let ok = !before.is_empty() && !after.is_empty() && new.len() == old.len() + 1;
+    Check::new("second boot: another order of the disks", ok, "the same root beside another disk", found)
 }
 
 /// The root partition ends at the disk's end (an aligned MiB and the second partition table aside), and the file
@@ -119,6 +136,17 @@ mod tests {
     fn what_is_mounted_last_counts() {
         assert!(failing(OUT).is_empty());
         assert_eq!(failing(&OUT.replace("/dev/vda1 /boot", "/dev/vda1 /efi")), ["file system /boot"]);
+    }
+
+    #[test]
+    fn another_order_of_the_disks_needs_another_disk() {
+        let of = |root: &str, disks: &str| Answer {
+            out: format!("{OUT}\n== root disk\n{root}\n== disks\n{disks}\n"),
+            ..Answer::default()
+        };
+        let ok = |root: &str, disks: &str| judge_order(&of("vda", "vda\nsr0"), &of(root, disks)).ok;
+        assert!(ok("vdb", "vda\nvdb\nsr0") && ok("vda", "vda\nvdb\nsr0"));
+        assert!(!ok("vda", "vda\nsr0") && !ok("", "vda\nvdb\nsr0"));
     }
 
     #[test]

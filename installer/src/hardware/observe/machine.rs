@@ -1,5 +1,6 @@
 //! The processor, the memory, the firmware, and what makes a machine a virtual one.
 
+use cairn_machine::model::FirmwareKind;
 use cairn_root::Root;
 use serde::Serialize;
 
@@ -77,19 +78,6 @@ pub enum Platform {
     Nspawn,
     /// The processor says that it is a virtual one, and nothing says whose.
     Other,
-}
-
-/// What starts a machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FirmwareKind {
-    /// A BIOS, or UEFI that pretends to be one.
-    #[default]
-    Bios,
-    /// UEFI with 32 bits.
-    Uefi32,
-    /// UEFI.
-    Uefi,
 }
 
 /// Where the kernel speaks.
