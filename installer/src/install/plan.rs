@@ -149,7 +149,12 @@ pub fn plan_for(request: &Request, twin: OfTwin<'_>, kit: &Kit, report: &dyn Rep
     }
     notes.extend(twin.notes);
     let seen = Seen { identity: twin.identity, there: twin.there, source: twin.source };
-    make(&request.file, (texts, notes), true, &request.asked, &seen, twin.around, kit, report)
+    let planned = make(&request.file, (texts, notes), true, &request.asked, &seen, twin.around, kit, report)?;
+    if planned.machine.shared().is_some() {
+        let why = "an installation that shares an EFI system partition cannot be rehearsed: what others have on it is not on the twin";
+        return Err(Refusal(why.into()).into());
+    }
+    Ok(planned)
 }
 
 /// What is seen of the disk.

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use qemu_tests::generations::{GRUB_UEFI, Kind, SYSTEMD_BOOT};
+use qemu_tests::generations::{File, GRUB_UEFI, Kind, SYSTEMD_BOOT};
 use qemu_tests::scenario::QEMU;
 use qemu_tests::{Cairn, Guest, Scenario, Setup, debian, installing};
 
@@ -39,7 +39,7 @@ fn beside(cairn: &Cairn, kind: Kind) -> Result<()> {
     fs::copy(debian::disk(cairn)?, computer.path("target"))?;
     let mut guest = computer.start()?;
     let theirs = guest.run(THEIRS)?;
-    let file = installing::file("installed", kind);
+    let file = File { timeout: 10, ..installing::file("installed", kind) };
     computer.install(&mut guest, &file, "--into free --keep esp=1")?;
     ensure!(guest.run(THEIRS)? == theirs, "Debian's bytes are others than before");
     guest.power_off()?;

@@ -167,7 +167,7 @@ impl Computer<'_> {
         let sector = guest.run(&format!("blockdev --getss {node}"))?;
         ensure!(sector.trim() == self.case.sectors.unwrap_or(512).to_string(), "sectors have {sector} bytes");
         for (kind, check) in [("vfat", "fsck.fat -n"), ("ext4", "e2fsck -fn")] {
-            guest.run(&format!("{check} $({})", of_kind(&node, kind)))?;
+            guest.run(&format!("{} | xargs -rn1 {check}", of_kind(&node, kind)))?;
         }
         Ok(said)
     }
