@@ -61,7 +61,7 @@ impl Contents {
                 Node::Dir => {}
                 Node::File { len, .. } => blocks = blocks.saturating_add(file(*len)),
                 Node::Symlink(target) => blocks = blocks.saturating_add(u64::from(target.len() > 59)),
-                // Nearly always no inode; one more does no harm where a file has too many names (see plan.rs).
+                // Nearly always no inode; one more does no harm where a file has too many names (see layout).
                 Node::Hardlink(_) => inodes -= 1,
             }
         }
