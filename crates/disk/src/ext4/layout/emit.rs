@@ -155,7 +155,7 @@ impl<S: RegionSink> Emitter<'_, S> {
         let mut names = vec![dot(b".", LOST_AND_FOUND), dot(b"..", ROOT)];
         let mut block = vec![0; BLOCK_SIZE];
         for at in extents.runs.iter().flat_map(|run| run.start..run.end()) {
-            records(&mut block, names.drain(..).collect::<Vec<_>>().iter(), seed);
+            records(&mut block, std::mem::take(&mut names).iter(), seed);
             self.blocks(&block, at)?;
         }
         self.tree(&extents)

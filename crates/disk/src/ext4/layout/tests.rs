@@ -32,8 +32,11 @@ impl RegionSink for Blocks {
     }
 }
 
+/// Of each file: where its data go.
+type Places = Vec<Vec<(u64, u64)>>;
+
 /// The same tree, as mkext4 has it.
-fn theirs(tree: &Tree, making: &Making) -> Result<(Blocks, Vec<Vec<(u64, u64)>>)> {
+fn theirs(tree: &Tree, making: &Making) -> Result<(Blocks, Places)> {
     let mut options = Options::new(making.blocks * BLOCK, making.uuid, making.epoch);
     options.inodes = InodeCount::Exact(making.inodes);
     options.label = Some(making.label.clone());
