@@ -2,9 +2,9 @@
 //! and of the data on the disk, so the same tree gives the same bytes.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as MapEntry;
 use std::fmt;
 use std::fs::Metadata;
+use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -76,7 +76,9 @@ pub struct Tree {
     parents: Vec<Option<usize>>,
     /// Where the name begins in an entry's path.
     names: Vec<usize>,
-    index: HashMap<String, usize>,
+    /// Entries by the hashes of their paths; where another has it already, by the next number. The paths again would be as much memory.
+    index: HashMap<u64, u32>,
+    hashes: RandomState,
 }
 
 /// How a folder of this machine is taken into a tree.
@@ -118,7 +120,19 @@ impl Tree {
 
     /// The index of the entry with a path.
     pub fn find(&self, path: &str) -> Option<usize> {
-        self.index.get(path).copied()
+        self.place(path).ok()
+    }
+
+    /// The index of the entry with a path, or where it would be found by.
+    fn place(&self, path: &str) -> Result<usize, u64> {
+        let mut place = self.hashes.hash_one(path);
+        while let Some(index) = self.index.get(&place) {
+            if self.entries[*index as usize].path == path {
+                return Ok(*index as usize);
+            }
+            place = place.wrapping_add(1);
+        }
+        Err(place)
     }
 
     /// Makes room for so many entries more, which are then added without a pause.
@@ -146,10 +160,11 @@ impl Tree {
         if let Err(why) = self.check_node(&entry.node) {
             return refused(why);
         }
-        match self.index.entry(entry.path.clone()) {
-            MapEntry::Occupied(_) => return refused("it is there already"),
-            MapEntry::Vacant(place) => place.insert(index),
+        let Err(place) = self.place(&entry.path) else { return refused("it is there already") };
+        let Ok(number) = u32::try_from(index) else {
+            return refused("there are more entries than a file system can have");
         };
+        self.index.insert(place, number);
         // As long as the directory's path, and a slash.
         self.names.push(parent.map_or(0, |parent| self.entries[parent].path.len() + 1));
         self.entries.push(entry);

@@ -1,23 +1,20 @@
 //! Files' data into their places: shared where the file system can share blocks, read and written otherwise; by several threads.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cairn_process::Report;
-use mkext4::{InodeHandle, Layout};
-use nix::fcntl::{AT_FDCWD, FallocateFlags, OFlag, OpenHow, ResolveFlag, fallocate, openat2};
-use nix::sys::stat::Mode;
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
 
 use crate::error::DiskError;
 use crate::ext4::BLOCK;
+use crate::ext4::layout::{FileIn, Layout};
+use crate::ext4::open::Folders;
 use crate::share::Sharing;
 use crate::target::Target;
 use crate::tree::{Content, Entry, Node, Tree};
@@ -42,11 +39,9 @@ pub(crate) fn len(entry: &Entry) -> u64 {
 
 /// Copies the data of all files into the file system at `offset` of the target. This thread does the `rest` first, while the others
 /// copy already; what is written there must be elsewhere.
-#[expect(clippy::too_many_arguments, reason = "the plan's parts, and where and how they are written")]
 pub(crate) fn data(
     tree: &Tree,
-    layout: &Layout,
-    files: &[(usize, InodeHandle)],
+    layout: &Layout<'_>,
     target: &dyn Target,
     offset: u64,
     threads: usize,
@@ -55,8 +50,7 @@ pub(crate) fn data(
 ) -> Result<(), DiskError> {
     // The kernel lets one thread at a time write into a file. So the threads do different things: this one copies what is large, and
     // mostly writes; the others read many small files for each write.
-    let (large, small): (Vec<_>, Vec<_>) =
-        files.iter().copied().partition(|(entry, _)| len(&tree.entries()[*entry]) >= LARGE);
+    let (large, small): (Vec<_>, Vec<_>) = layout.files().partition(|file| len(&tree.entries()[file.entry]) >= LARGE);
     let shared = Shared {
         tree,
         layout,
@@ -69,9 +63,9 @@ pub(crate) fn data(
         stop: AtomicBool::new(false),
         failed: Mutex::default(),
     };
-    shared.reserve(files);
+    shared.reserve();
     std::thread::scope(|scope| {
-        for _ in 1..threads.min(files.len().div_ceil(BATCH)) {
+        for _ in 1..threads.min((large.len() + small.len()).div_ceil(BATCH)) {
             scope.spawn(|| shared.work([&shared.small, &shared.large]));
         }
         rest().inspect_err(|_| shared.stop.store(true, Ordering::Relaxed))?;
@@ -84,18 +78,18 @@ pub(crate) fn data(
 
 /// Files that are taken by whoever is free, some at a time.
 struct Queue<'a> {
-    files: &'a [(usize, InodeHandle)],
+    files: &'a [FileIn],
     batch: usize,
     next: AtomicUsize,
 }
 
 impl<'a> Queue<'a> {
-    fn new(files: &'a [(usize, InodeHandle)], batch: usize) -> Queue<'a> {
+    fn new(files: &'a [FileIn], batch: usize) -> Queue<'a> {
         Queue { files, batch, next: AtomicUsize::new(0) }
     }
 
     /// The next ones, if there are more.
-    fn take(&self) -> Option<&'a [(usize, InodeHandle)]> {
+    fn take(&self) -> Option<&'a [FileIn]> {
         let first = self.next.fetch_add(self.batch, Ordering::Relaxed);
         self.files.get(first..self.files.len().min(first + self.batch)).filter(|batch| !batch.is_empty())
     }
@@ -103,7 +97,7 @@ impl<'a> Queue<'a> {
 
 struct Shared<'a> {
     tree: &'a Tree,
-    layout: &'a Layout,
+    layout: &'a Layout<'a>,
     large: Queue<'a>,
     small: Queue<'a>,
     target: &'a dyn Target,
@@ -118,10 +112,10 @@ struct Shared<'a> {
 impl Shared<'_> {
     /// Reserves the room of all data at once where the target is a file of ext4: a reservation for each block would otherwise be made
     /// while all other threads wait to write. Other file systems may share blocks, which needs no room.
-    fn reserve(&self, files: &[(usize, InodeHandle)]) {
+    fn reserve(&self) {
         let Some(file) = self.target.file().filter(|file| is_on_ext4(file)) else { return };
         let mut ranges: Vec<(u64, u64)> = Vec::new();
-        for (at, count) in files.iter().flat_map(|(_, handle)| self.layout.extents(*handle)) {
+        for (at, count) in self.layout.files().flat_map(|file| self.layout.places(file)) {
             let end = at + count.next_multiple_of(BLOCK);
             match ranges.last_mut() {
                 Some((_, last)) if *last == at => *last = end,
@@ -138,16 +132,16 @@ impl Shared<'_> {
     /// Takes files until there are none, of one queue after the other.
     fn work(&self, queues: [&Queue<'_>; 2]) {
         let mut buffer = Buffer { bytes: vec![0; BUFFER + 1], len: 0, at: 0 };
-        let mut folder = Folder::default();
+        let mut folders = Folders::default();
         // What was taken is done, whatever fails elsewhere: the first failure is among what was taken first.
         let goes_on = || !self.stop.load(Ordering::Relaxed);
         for batch in queues.into_iter().flat_map(|queue| std::iter::from_fn(move || goes_on().then(|| queue.take())?)) {
             let (mut copied, mut at) = (0, 0);
-            let done = batch.iter().try_for_each(|(entry, handle)| {
-                at = *entry;
-                let entry = &self.tree.entries()[*entry];
+            let done = batch.iter().try_for_each(|file| {
+                at = file.entry;
+                let entry = &self.tree.entries()[at];
                 copied += len(entry);
-                self.file(entry, &self.layout.extents(*handle), &mut folder, &mut buffer)
+                self.file(entry, &self.layout.places(*file), &mut folders, &mut buffer)
             });
             if let Err(error) = done.and_then(|()| self.flush(&mut buffer)) {
                 self.stop.store(true, Ordering::Relaxed);
@@ -162,7 +156,7 @@ impl Shared<'_> {
         &self,
         entry: &Entry,
         extents: &[(u64, u64)],
-        folder: &mut Folder,
+        folders: &mut Folders,
         buffer: &mut Buffer,
     ) -> Result<(), DiskError> {
         let Node::File { len, content } = &entry.node else { return Ok(()) };
@@ -174,7 +168,7 @@ impl Shared<'_> {
             Content::Bytes(bytes) => self.bytes(bytes, extents, buffer),
             Content::Path(path) => {
                 let read = |source| DiskError::Read { path: path.clone(), source };
-                let mut file = folder.open(path).map_err(read)?;
+                let mut file = folders.open(path).map_err(read)?;
                 if let ([(at, _)], true) = (extents, *len < self.large_from()) {
                     return self.small(&mut file, path, *len, self.offset + at, buffer);
                 }
@@ -315,40 +309,6 @@ fn is_on_ext4(file: &File) -> bool {
     fstatfs(file).is_ok_and(|found| found.filesystem_type() == EXT4_SUPER_MAGIC)
 }
 
-/// The folder that the last file was in, open: most files lie beside the one before, and the whole path would be looked up anew for
-/// each.
-#[derive(Debug, Default)]
-struct Folder {
-    path: PathBuf,
-    open: Option<OwnedFd>,
-}
-
-impl Folder {
-    /// Opens a file. It was one when the tree was read: no link in its place is followed, and nothing waits for a pipe.
-    fn open(&mut self, path: &Path) -> io::Result<File> {
-        let bytes = path.as_os_str().as_bytes();
-        let Some(slash) = bytes.iter().rposition(|byte| *byte == b'/').filter(|slash| *slash > 0) else {
-            return Folder::file(AT_FDCWD, path.as_os_str());
-        };
-        let (folder, name) = (OsStr::from_bytes(&bytes[..slash]), OsStr::from_bytes(&bytes[slash + 1..]));
-        let open = match self.open.take().filter(|_| self.path.as_os_str() == folder) {
-            Some(open) => open,
-            None => {
-                folder.clone_into(self.path.as_mut_os_string());
-                // Paths of a tree have no links on the way. One that is there now was put there since the tree was read.
-                let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
-                openat2(AT_FDCWD, folder, how.resolve(ResolveFlag::RESOLVE_NO_SYMLINKS))?
-            }
-        };
-        Folder::file(self.open.insert(open).as_fd(), name)
-    }
-
-    fn file(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<File> {
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        Ok(nix::fcntl::openat(folder, name, flags, Mode::empty())?.into())
-    }
-}
-
 /// What is left of a range, as its place in the file, on the disk, and its length, when so much of it is done.
 fn left((from, at, count): (u64, u64, u64), done: u64) -> Option<(u64, u64, u64)> {
     (done < count).then(|| (from + done, at + done, count - done))
@@ -376,9 +336,9 @@ mod tests {
     use std::collections::VecDeque;
 
     use cairn_process::Quiet;
-    use mkext4::{FsBuilder, Options};
 
     use super::*;
+    use crate::ext4::layout::Making;
     use crate::source::Source;
     use crate::target::MemoryTarget;
 
@@ -389,9 +349,12 @@ mod tests {
         write: impl FnOnce(&Shared<'_>, &mut Buffer) -> Result<(), DiskError>,
     ) -> (Result<(), DiskError>, MemoryTarget) {
         let target = MemoryTarget::new(20 << 20, 0xee);
-        let layout = FsBuilder::new(Options::new(16 << 20, [1; 16], 0)).unwrap().seal().unwrap();
+        let (blocks, label) = (4096, String::new());
+        let making = Making { blocks, inodes: 16, uuid: [1; 16], label, epoch: 0, reserved_percent: 1 };
+        let tree = Tree::new();
+        let layout = Layout::new(&tree, making).unwrap();
         let shared = Shared {
-            tree: &Tree::new(),
+            tree: &tree,
             layout: &layout,
             large: Queue::new(&[], 1),
             small: Queue::new(&[], 1),

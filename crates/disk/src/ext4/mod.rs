@@ -1,11 +1,13 @@
-//! ext4, written by `mkext4` straight to its final place: the metadata by one thread, while others copy the files' data
-//! already; where it can, the kernel does.
+//! ext4, written straight to its final place: the metadata by one thread, while others copy the files' data already; where it
+//! can, the kernel does.
 //!
 //! What it makes has no resize inode: it is grown while it is not mounted (`e2fsck -f -p`, `resize2fs`), before the
 //! machine mounts it.
 
 mod copy;
 mod extents;
+mod layout;
+mod open;
 mod plan;
 mod reader;
 mod size;

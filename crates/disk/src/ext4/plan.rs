@@ -3,14 +3,15 @@
 use std::fmt;
 
 use cairn_process::Report;
-use mkext4::{FsBuilder, InodeCount, InodeHandle, Layout, Meta, Options, ROOT, RegionSink};
+use mkext4::RegionSink;
 use uuid::Uuid;
 
 use crate::error::DiskError;
+use crate::ext4::copy;
+use crate::ext4::layout::{Layout, Making};
 use crate::ext4::size::{self, Contents};
-use crate::ext4::{BLOCK, copy};
 use crate::target::Target;
-use crate::tree::{Entry, Node, Tree};
+use crate::tree::Tree;
 
 /// What an ext4 file system is made with.
 #[derive(Debug, Clone)]
@@ -40,15 +41,13 @@ pub enum Ext4Size {
 /// A planned file system. The tree is read when it is written.
 pub struct Ext4Plan<'a> {
     tree: &'a Tree,
-    layout: Layout,
-    /// Of each entry that has data of its own: the inode that takes it.
-    files: Vec<(usize, InodeHandle)>,
+    layout: Layout<'a>,
     bytes: u64,
 }
 
 impl fmt::Debug for Ext4Plan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ext4Plan").field("layout", &self.layout).field("bytes", &self.bytes).finish_non_exhaustive()
+        f.debug_struct("Ext4Plan").field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 
@@ -66,13 +65,16 @@ impl<'a> Ext4Plan<'a> {
         let Some(geometry) = contents.fit(bytes) else {
             return Err(DiskError::TooSmall { what: "the ext4 file system", size: bytes, needed: contents.needed(0)? });
         };
-        let mut making = Options::new(geometry.blocks * BLOCK, *options.uuid.as_bytes(), options.epoch);
-        making.inodes = InodeCount::Exact(geometry.inodes);
-        making.label = (!options.label.is_empty()).then(|| options.label.clone());
-        making.reserved_percent = size::RESERVED_PERCENT as u8;
-        let (builder, files) = declare(tree, making).map_err(|source| DiskError::Ext4 { source })?;
-        let layout = builder.seal().map_err(|source| DiskError::Ext4 { source })?;
-        Ok(Ext4Plan { tree, layout, files, bytes })
+        let making = Making {
+            blocks: geometry.blocks,
+            inodes: geometry.inodes,
+            uuid: *options.uuid.as_bytes(),
+            label: options.label.clone(),
+            epoch: options.epoch,
+            reserved_percent: size::RESERVED_PERCENT,
+        };
+        let layout = Layout::new(tree, making).map_err(|source| DiskError::Ext4 { source })?;
+        Ok(Ext4Plan { tree, layout, bytes })
     }
 
     /// The bytes that were asked for, or found to be needed.
@@ -83,7 +85,7 @@ impl<'a> Ext4Plan<'a> {
     /// The bytes of data in files, for a progress bar.
     pub fn data_bytes(&self) -> u64 {
         let len = |entry: usize| copy::len(&self.tree.entries()[entry]);
-        self.files.iter().fold(0, |sum: u64, (entry, _)| sum.saturating_add(len(*entry)))
+        self.layout.files().fold(0, |sum: u64, file| sum.saturating_add(len(file.entry)))
     }
 
     /// Writes the file system at `offset` of a target by `threads` threads, the metadata by the first of them. Reports the
@@ -100,12 +102,12 @@ impl<'a> Ext4Plan<'a> {
         report: &dyn Report,
     ) -> Result<(), DiskError> {
         let metadata = || self.metadata(target, offset);
-        copy::data(self.tree, &self.layout, &self.files, target, offset, threads, report, metadata)
+        copy::data(self.tree, &self.layout, target, offset, threads, report, metadata)
     }
 
     fn metadata(&self, target: &dyn Target, offset: u64) -> Result<(), DiskError> {
         let mut sink = Sink { target, offset, pending: Vec::new(), pending_at: 0, failed: None };
-        let emitted = self.layout.writer(&mut sink).map(drop);
+        let emitted = self.layout.emit(&mut sink);
         let flushed = sink.flush();
         if let Some((at, error)) = sink.failed {
             return Err(DiskError::write(target.name(), at, error));
@@ -115,57 +117,7 @@ impl<'a> Ext4Plan<'a> {
     }
 }
 
-type Declared = (FsBuilder, Vec<(usize, InodeHandle)>);
-
-fn declare(tree: &Tree, options: Options) -> mkext4::Result<Declared> {
-    // ext4 allows 65,000 names of a file; an empty file can have more in a store where same files are one.
-    const MOST_LINKS: u32 = 65_000;
-    let mut builder = FsBuilder::new(options)?;
-    let mut handles: Vec<InodeHandle> = Vec::with_capacity(tree.entries().len());
-    let mut links: Vec<u32> = vec![1; tree.entries().len()];
-    let mut files = Vec::new();
-    for (index, entry) in tree.entries().iter().enumerate() {
-        if entry.path.is_empty() {
-            builder.set_meta(ROOT, meta(entry))?;
-            handles.push(ROOT);
-            continue;
-        }
-        let parent = tree.parent(index).map_or(ROOT, |parent| handles[parent]);
-        let name = tree.name(index);
-        let handle = match &entry.node {
-            Node::Dir => builder.mkdir(parent, name, meta(entry))?,
-            Node::Symlink(target) => builder.symlink(parent, name, target, meta(entry))?,
-            Node::File { len, .. } => {
-                let handle = builder.file(parent, name, meta(entry), *len)?;
-                files.push((index, handle));
-                handle
-            }
-            Node::Hardlink(to) if links[*to] < MOST_LINKS => {
-                links[*to] += 1;
-                builder.hardlink(parent, name, handles[*to])?;
-                handles[*to]
-            }
-            Node::Hardlink(to) => {
-                // A second file with the same contents takes the names from here on.
-                let original = &tree.entries()[*to];
-                let handle = builder.file(parent, name, meta(original), copy::len(original))?;
-                files.push((*to, handle));
-                (handles[*to], links[*to]) = (handle, 1);
-                handle
-            }
-        };
-        handles.push(handle);
-    }
-    // Nothing to copy.
-    files.retain(|(entry, _)| copy::len(&tree.entries()[*entry]) > 0);
-    Ok((builder, files))
-}
-
-fn meta(entry: &Entry) -> Meta {
-    Meta::new(entry.mode, entry.uid, entry.gid, (entry.mtime, 0))
-}
-
-/// Passes what mkext4 emits on to the target, in pieces of up to 1 MiB: most of it comes as single blocks that follow
+/// Passes the metadata on to the target, in pieces of up to 1 MiB: most of it comes as single blocks that follow
 /// each other.
 struct Sink<'a> {
     target: &'a dyn Target,
@@ -223,7 +175,7 @@ mod tests {
     use super::*;
     use crate::source::{Region, Source};
     use crate::target::MemoryTarget;
-    use crate::tree::Content;
+    use crate::tree::{Content, Entry, Node};
 
     fn tree(files: &[(&str, u64, Content)]) -> Tree {
         let mut tree = Tree::new();
@@ -264,7 +216,7 @@ mod tests {
         let tree = tree(&files);
         let plan = plan(&tree);
         assert_eq!(plan.data_bytes(), 315_000);
-        assert!(format!("{plan:?}").starts_with("Ext4Plan { layout: "));
+        assert!(format!("{plan:?}").starts_with("Ext4Plan { bytes: "));
         let len = usize::try_from(plan.bytes()).unwrap();
         let write = |fill, threads| {
             let target = MemoryTarget::new(len + 8192, fill);

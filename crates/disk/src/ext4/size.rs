@@ -1,4 +1,4 @@
-//! How large a file system must be. `mkext4` wants its size first and says afterwards whether it was enough, so this
+//! How large a file system must be. The layout wants its size first and says afterwards whether it was enough, so this
 //! counts the same blocks: exactly where that is simple, a little too many where it is not (extent trees, hashed
 //! directories).
 
@@ -8,7 +8,7 @@ use crate::tree::{Node, Tree};
 
 const BLOCKS_PER_GROUP: u64 = 32768;
 const MIB: u64 = 1 << 20;
-/// The least that mkext4 makes with a journal.
+/// The least with a journal.
 const LEAST: u64 = 16 * MIB;
 /// Blocks that only root may use: with none left, not even root can clean up. mke2fs keeps 5 %, which on the disk of
 /// today is tens of gigabytes for nothing; the share stays the same when the file system grows.
@@ -19,7 +19,7 @@ const OWN_INODES: u64 = 11;
 /// The bytes that a file system needs to hold a tree and leave `free` bytes for anybody to use. A multiple of 1 MiB.
 ///
 /// # Errors
-/// [`DiskError::TooSmall`] when the tree is larger than any ext4 that `mkext4` makes (16 TiB).
+/// [`DiskError::TooSmall`] when the tree is larger than any ext4 that we make (16 TiB).
 pub fn needed(tree: &Tree, free: u64) -> Result<u64, DiskError> {
     Contents::of(tree).needed(free)
 }
@@ -34,7 +34,7 @@ pub(crate) struct Contents {
 /// What follows from a file system's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
-    /// Blocks that mkext4 is told: a last group too small to be one is left out.
+    /// Blocks that the layout is told: a last group too small to be one is left out.
     pub(crate) blocks: u64,
     /// All inodes.
     pub(crate) inodes: u32,
@@ -61,7 +61,7 @@ impl Contents {
                 Node::Dir => {}
                 Node::File { len, .. } => blocks = blocks.saturating_add(file(*len)),
                 Node::Symlink(target) => blocks = blocks.saturating_add(u64::from(target.len() > 59)),
-                // Nearly always no inode; one more does no harm where a file has too many names (see plan.rs).
+                // Nearly always no inode; one more does no harm where a file has too many names (see layout).
                 Node::Hardlink(_) => inodes -= 1,
             }
         }
@@ -134,7 +134,7 @@ impl Contents {
             }
             let copies = (1..groups).filter(|g| has_copy(*g)).count() as u64 + 1;
             let metadata = copies * (1 + descriptors) + groups * (2 + table) + journal(blocks);
-            // mkext4 leaves a hole where an inode table would run into a copy of the superblock, and a file that such a
+            // The layout leaves a hole where an inode table would run into a copy of the superblock, and a file that such a
             // copy divides may need a block more for its extents.
             let slack = groups.div_ceil(16) * table + copies + groups;
             let capacity = blocks.checked_sub(metadata + slack)?;
@@ -145,7 +145,7 @@ impl Contents {
 }
 
 /// Where sparse_super keeps copies of the superblock: group 1 and the powers of 3, 5 and 7.
-fn has_copy(group: u64) -> bool {
+pub(super) fn has_copy(group: u64) -> bool {
     let power = |base: u64| {
         let mut n = group;
         while n.is_multiple_of(base) {
@@ -156,8 +156,8 @@ fn has_copy(group: u64) -> bool {
     group == 1 || power(3) || power(5) || power(7)
 }
 
-/// mke2fs's table of journal sizes, which mkext4 follows.
-fn journal(blocks: u64) -> u64 {
+/// mke2fs's table of journal sizes.
+pub(super) fn journal(blocks: u64) -> u64 {
     match blocks {
         0..=32767 => 1024,
         32768..=262_143 => 4096,
