@@ -633,7 +633,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__rehearse)
-            opts="-o -q -h -V --disk --size --sector-size --into --replace --keep --spare --controller --output --json --quiet --help --version"
+            opts="-o -q -h -V --disk --hardware --size --sector-size --into --replace --keep --spare --controller --output --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -641,6 +641,21 @@ _cairn() {
             case "${prev}" in
                 --disk)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hardware)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --size)
@@ -668,7 +683,7 @@ _cairn() {
                     return 0
                     ;;
                 --controller)
-                    COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci usb sd" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -749,7 +764,7 @@ _cairn() {
                     return 0
                     ;;
                 --disk)
-                    COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci usb sd" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -866,7 +881,7 @@ _cairn() {
                     return 0
                     ;;
                 --disk)
-                    COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci usb sd" -- "${cur}"))
                     return 0
                     ;;
                 *)

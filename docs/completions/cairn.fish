@@ -75,7 +75,9 @@ complete -c cairn -n "__fish_cairn_using_subcommand run" -l cpus -d 'Processors 
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l disk -d 'How the disk is attached' -r -f -a "virtio-blk\t'A virtio disk'
 virtio-scsi\t'A SCSI disk on a virtio controller'
 nvme\t'An NVMe drive'
-ahci\t'A SATA drive'"
+ahci\t'A SATA drive'
+usb\t'A USB drive'
+sd\t'An SD card; its size is a power of two'"
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l persist -d 'Keep what the machine writes, in the image itself. Needs an image'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l graphics -d 'Open a window with the machine\'s screen'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -s q -l quiet -d 'Say nothing but errors'
@@ -89,7 +91,9 @@ complete -c cairn -n "__fish_cairn_using_subcommand verify" -l cpus -d 'Processo
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l disk -d 'How the disk is attached' -r -f -a "virtio-blk\t'A virtio disk'
 virtio-scsi\t'A SCSI disk on a virtio controller'
 nvme\t'An NVMe drive'
-ahci\t'A SATA drive'"
+ahci\t'A SATA drive'
+usb\t'A USB drive'
+sd\t'An SD card; its size is a power of two'"
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l json -d 'Print one JSON object: `ok`, and the list `checks`'
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -195,7 +199,8 @@ complete -c cairn -n "__fish_cairn_using_subcommand install" -l json -d 'Print o
 complete -c cairn -n "__fish_cairn_using_subcommand install" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -s V -l version -d 'Print version'
-complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l disk -d 'The disk whose twin is installed on, as for `cairn disks`; it is only read' -r
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l disk -d 'The disk whose twin is installed on, as for `cairn disks`; it is only read. Without it, the one that the file says under `install` [default with --hardware: only]' -r
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l hardware -d 'The disks are those of another computer, as `cairn hardware -o` has recorded them in this file; so are its firmware, and its hardware for a machine that names none' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l size -d 'The size of an empty disk that is not here, such as 480G' -r
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l sector-size -d 'The size of its sectors' -r
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l into -d 'What the machine gets of the disk' -r -f -a "whole\t'All of it; what is on it goes'
@@ -204,10 +209,12 @@ again\t'The places that it had before: what it boots from, its root and swap are
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l replace -d 'Put a partition of the machine in the place of one that is there, whose contents go: `root=3`. May be given more than once' -r
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l keep -d 'Use a partition that is there as it is: `home=5`; `esp=1` shares the EFI system partition of other systems, whose files stay. May be given more than once' -r
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l spare -d 'Leave a partition of somebody else\'s where it is when all others go. May be given more than once' -r
-complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l controller -d 'What the disk hangs on [default: what the initrd has a driver for]' -r -f -a "virtio-blk\t'A virtio disk'
+complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l controller -d 'What the disk hangs on [default: what was recorded, or what the initrd has a driver for]' -r -f -a "virtio-blk\t'A virtio disk'
 virtio-scsi\t'A SCSI disk on a virtio controller'
 nvme\t'An NVMe drive'
-ahci\t'A SATA drive'"
+ahci\t'A SATA drive'
+usb\t'A USB drive'
+sd\t'An SD card; its size is a power of two'"
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -s o -l output -d 'Keep the twin in this file' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l json -d 'Print one JSON object: `ok`, the plan, and the list `checks`'
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -s q -l quiet -d 'Say nothing but errors'

@@ -216,6 +216,6 @@ mod tests {
     #[test]
     fn an_unknown_controller_is_answered_with_the_known_ones() {
         let error = "scsi".parse::<Controller>().unwrap_err();
-        assert_eq!(error, "unknown disk controller 'scsi': one of virtio-blk, virtio-scsi, nvme, ahci");
+        assert_eq!(error, "unknown disk controller 'scsi': one of virtio-blk, virtio-scsi, nvme, ahci, usb, sd");
     }
 }

@@ -9,6 +9,7 @@ use cairn_boot::ReadVolume;
 use cairn_disk::Source;
 use cairn_layout::onto::{DiskThere, Mode, Onto, Wish};
 use cairn_machine::model::FirmwareKind;
+use cairn_make::machine_file::load;
 use cairn_make::{Kit, NewDisk, Prepared, prepare_beside};
 use cairn_observe::view::FatVolume;
 use cairn_process::{Refusal, Report};
@@ -143,10 +144,11 @@ pub fn plan_for(request: &Request, twin: OfTwin<'_>, kit: &Kit, report: &dyn Rep
         None if request.elsewhere => Computer::Unknown,
         None => Computer::This,
     };
-    let (texts, mut notes) = texts(&request.file, of)?;
     if let Some(firmware) = twin.firmware {
-        starts(&texts.of(&request.file).load()?, firmware != FirmwareKind::Bios, ("that computer is", ""))?;
+        // Its lines are counted as they are in the file.
+        starts(&load(&request.file)?, firmware != FirmwareKind::Bios, ("that computer is", ""))?;
     }
+    let (texts, mut notes) = texts(&request.file, of)?;
     notes.extend(twin.notes);
     let seen = Seen { identity: twin.identity, there: twin.there, source: twin.source };
     let planned = make(&request.file, (texts, notes), true, &request.asked, &seen, twin.around, kit, report)?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
+use qemu_tests::generations::{self, File, GRUB_GPT};
 use qemu_tests::hello::Hello;
 use qemu_tests::scenario::{QEMU, UML};
 use qemu_tests::{Cairn, Guest, Scenario, Setup, workbench};
@@ -254,7 +255,10 @@ fn unattended(cairn: &Cairn) -> Result<()> {
 fn rehearsed(cairn: &Cairn) -> Result<()> {
     let hello = Hello::get(cairn)?;
     let folder = tempfile::tempdir_in(&cairn.work)?;
-    let bios = with_bios(&hello, &folder.path().join("bios"), "")?;
+    let bios = hello.edited(&folder.path().join("bios"), |text| {
+        text.replace("layout: uefi", "layout: bios").replace("\nusers:\n", "\nboot: {loader: grub}\nusers:\n")
+    })?;
+    fs::remove_file(bios.with_extension("lock"))?;
     let twin = folder.path().join("twin.raw");
     let refused = cairn.cmd(["rehearse", "--size", "4G", "--sector-size", "4096"]).arg(&bios).run()?;
     refused.must(3)?.says("a BIOS reads sectors of 512 bytes")?;
@@ -273,13 +277,6 @@ fn rehearsed(cairn: &Cairn) -> Result<()> {
     );
     ensure!(fs::metadata(&twin)?.len() == 5 * GIB, "the twin has another size");
     Ok(())
-}
-
-fn with_bios(hello: &Hello, folder: &Path, more: &str) -> Result<PathBuf> {
-    hello.edited(folder, |text| {
-        let text = text.replace("layout: uefi", "layout: bios");
-        text.replace("\nusers:\n", "\nboot: {loader: grub}\nusers:\n") + more
-    })
 }
 
 /// A computer with a BIOS and two disks, on one of which somebody has a partition.
@@ -301,7 +298,11 @@ fn rehearsed_recorded(cairn: &Cairn) -> Result<()> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
     let hardware = folder.path().join("recorded.yaml");
     fs::write(&hardware, RECORDED)?;
-    let file = with_bios(&hello, &folder.path().join("bios"), "install: {disk: \"serial=FIRST\", into: free}\n")?;
+    generations::disk(cairn, GRUB_GPT, &File::named("rehearsed"), folder.path())?;
+    let file = folder.path().join("new.yaml");
+    // A rehearsal looks at the network, too.
+    let text = fs::read_to_string(&file)?.replace("systemd-networkd, systemd-networkd.socket, ", "");
+    fs::write(&file, text + "\ninstall: {disk: \"serial=FIRST\", into: free}\n")?;
     let rehearse = |more: &[&str]| cairn.cmd(["rehearse"]).arg(&file).arg("--hardware").arg(&hardware).args(more);
     // What starts that computer would not start the machine; a disk that is not there.
     cairn
