@@ -4,8 +4,8 @@
 //! Nothing here stops an update: without any variable the firmware starts the removable path, which is always written.
 
 use anyhow::Context;
-use cairn_boot::effects::{Mounted, change_firmware, firmware_folder, obstacle, read_firmware};
-use cairn_boot::firmware::{BootEntry, Change, LoadOption, Override, Signature, changes, overrides, with_help};
+use cairn_boot::effects::{Mounted, change_firmware, firmware_folder, obstacle, read_firmware, with_help};
+use cairn_boot::firmware::{BootEntry, Change, LoadOption, Override, Signature, changes, overrides};
 use cairn_boot::{EntryName, Installation, LoaderProgram, Present, has_other_fallback};
 use cairn_layout::PartUuid;
 use cairn_machine::Checked;

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use cairn_boot::Installation;
-use cairn_boot::effects::{change_firmware, firmware_folder, obstacle, read_firmware};
-use cairn_boot::firmware::{BootEntry, Change, Firmware, LoadOption, Obstacle, Signature, changes, with_help};
+use cairn_boot::effects::{Obstacle, change_firmware, firmware_folder, obstacle, read_firmware, with_help};
+use cairn_boot::firmware::{BootEntry, Change, Firmware, LoadOption, Signature, changes};
 use cairn_layout::PartUuid;
 use cairn_layout::onto::{Fate, Onto};
 use cairn_machine::model::PartitionKind;

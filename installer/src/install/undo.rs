@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use cairn_boot::firmware::with_help;
+use cairn_boot::effects::with_help;
 use cairn_disk::{BlockTarget, Target};
 use cairn_process::{Refusal, Report};
 

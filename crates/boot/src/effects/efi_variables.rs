@@ -8,7 +8,8 @@ use cairn_root::{Folder, Root};
 use nix::sys::statfs::{FsType, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
-use crate::firmware::{Change, Firmware, LoaderVariable, Obstacle, utf16};
+use super::obstacle::Obstacle;
+use crate::firmware::{Change, Firmware, LoaderVariable, utf16};
 
 /// Where they are, below the root of a machine that runs.
 pub const EFI_VARIABLES: &str = "sys/firmware/efi/efivars";

@@ -3,14 +3,12 @@
 
 mod boot_entry;
 mod load_option;
-mod obstacle;
 mod overrides;
 
 use std::collections::BTreeMap;
 
 pub use boot_entry::{BootEntry, changes};
 pub use load_option::{LoadOption, Signature};
-pub use obstacle::{Obstacle, with_help};
 pub use overrides::{Override, overrides};
 
 /// The variables.
