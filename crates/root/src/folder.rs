@@ -249,6 +249,22 @@ impl Folder {
         }
     }
 
+    /// Removes a folder in which nothing is; whether there was one, and it is gone.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn remove_empty_folder(&self, path: impl AsRef<Path>) -> io::Result<bool> {
+        let (parent, name) = match self.parent(path.as_ref()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            other => other?,
+        };
+        match unlinkat(&parent, name.as_path(), UnlinkatFlags::RemoveDir) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOENT | Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// Removes what has this name with all that is in it, following no link and leaving what is mounted there alone; nothing
     /// when nothing has the name.
     ///
@@ -391,6 +407,10 @@ mod tests {
         folder.create_new("tree/inner/file", 0o444).unwrap();
         std::fs::set_permissions(folder.path().join("tree/inner"), Permissions::from_mode(0o555)).unwrap();
         symlink(dir.path().join("victim"), folder.path().join("link")).unwrap();
+        assert!(!folder.remove_empty_folder("tree").unwrap() && !folder.remove_empty_folder("link").unwrap());
+        assert!(!folder.remove_empty_folder("nothing/at/all").unwrap());
+        folder.make_folder("empty", 0o755).unwrap();
+        assert!(folder.remove_empty_folder("empty").unwrap() && !folder.remove_empty_folder("empty").unwrap());
         folder.remove_tree("tree").unwrap();
         folder.remove_tree("link").unwrap();
         folder.remove_tree("nothing").unwrap();

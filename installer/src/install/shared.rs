@@ -1,7 +1,6 @@
 //! An EFI system partition that is there and that other systems start from too: what the machine needs of it goes there last of all,
 //! by the same transaction as in an upgrade, on the mounted partition.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -116,7 +115,7 @@ pub fn remove(device: &Device, files: &[String]) -> anyhow::Result<()> {
         folders.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
         folders.dedup();
         for folder in folders.into_iter().filter(|path| path.components().next().is_some()) {
-            let _ = fs::remove_dir(mounted.root().join(folder));
+            mounted.folder().remove_empty_folder(folder).with_context(|| format!("removing /{}", folder.display()))?;
         }
         Ok(mounted.barrier()?)
     })

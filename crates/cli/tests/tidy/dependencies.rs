@@ -83,6 +83,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "cairn-layout",
             "cairn-machine",
             "cairn-make",
+            "cairn-observe",
             "cairn-process",
             "cairn-root",
             "cairn-system",
