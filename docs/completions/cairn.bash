@@ -513,7 +513,7 @@ _cairn() {
                     return 0
                     ;;
                 --into)
-                    COMPREPLY=($(compgen -W "whole free again" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "whole free again renew" -- "${cur}"))
                     return 0
                     ;;
                 --replace)
@@ -667,7 +667,7 @@ _cairn() {
                     return 0
                     ;;
                 --into)
-                    COMPREPLY=($(compgen -W "whole free again" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "whole free again renew" -- "${cur}"))
                     return 0
                     ;;
                 --replace)

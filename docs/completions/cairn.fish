@@ -180,7 +180,8 @@ complete -c cairn -n "__fish_cairn_using_subcommand disks" -s V -l version -d 'P
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l disk -d 'The disk, as for `cairn disks`: `/dev/disk/by-id/…`, `serial=…`, `only`, … Without it, what the file says under `install` is done' -r
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l into -d 'What the machine gets of the disk' -r -f -a "whole\t'All of it; what is on it goes'
 free\t'Its free space, and what --replace and --keep name'
-again\t'The places that it had before: what it boots from, its root and swap are made anew; /home and other data of its own stay'"
+again\t'The places that it had before: what it boots from, its root and swap are made anew; /home and other data of its own stay'
+renew\t'As `again`, but the root\'s file system stays, and with it /home, /var and all that is in it; only the system in it is made anew'"
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l replace -d 'Put a partition of the machine in the place of one that is there, whose contents go: `root=3`. May be given more than once' -r
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l keep -d 'Use a partition that is there as it is: `home=5`; `esp=1` shares the EFI system partition of other systems, whose files stay. May be given more than once' -r
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l spare -d 'Leave a partition of somebody else\'s where it is when all others go. May be given more than once' -r
@@ -205,7 +206,8 @@ complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l size -d 'The si
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l sector-size -d 'The size of its sectors' -r
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l into -d 'What the machine gets of the disk' -r -f -a "whole\t'All of it; what is on it goes'
 free\t'Its free space, and what --replace and --keep name'
-again\t'The places that it had before: what it boots from, its root and swap are made anew; /home and other data of its own stay'"
+again\t'The places that it had before: what it boots from, its root and swap are made anew; /home and other data of its own stay'
+renew\t'As `again`, but the root\'s file system stays, and with it /home, /var and all that is in it; only the system in it is made anew'"
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l replace -d 'Put a partition of the machine in the place of one that is there, whose contents go: `root=3`. May be given more than once' -r
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l keep -d 'Use a partition that is there as it is: `home=5`; `esp=1` shares the EFI system partition of other systems, whose files stay. May be given more than once' -r
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l spare -d 'Leave a partition of somebody else\'s where it is when all others go. May be given more than once' -r

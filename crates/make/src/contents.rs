@@ -192,6 +192,11 @@ impl NewDisk {
         Ok(NewDisk { plan, onto, root, boot, boot_code: contents.boot_code.cloned(), epoch: contents.root.epoch })
     }
 
+    /// The root file system.
+    pub fn root(&self) -> &Tree {
+        &self.root
+    }
+
     /// Adds something that the machine is to know of how it was made: `name` in [`LOGS`].
     ///
     /// # Errors

@@ -145,7 +145,11 @@ fn mounts(checked: &Checked, name: &str, disk: &Disk, seed: Uuid) -> anyhow::Res
     for partition in ids {
         let Some(fs) = partition.fs().cloned() else { continue };
         if partition.kind == PartitionKind::Root {
-            root = Some(format!("UUID={}", fs.uuid));
+            // Of a file system that was there before the machine, nobody here knows the UUID.
+            root = Some(match partition.was_there {
+                true => format!("PARTUUID={}", partition.part_uuid),
+                false => format!("UUID={}", fs.uuid),
+            });
         } else if let Some(target) = partition.mount_point {
             mounts.push(Mount { device: format!("PARTUUID={}", partition.part_uuid), target, format: fs.format });
         } else if fs.format == FileSystem::Swap {

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, readlinkat, renameat};
-use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, readlinkat, renameat, renameat2};
+use nix::sys::stat::{Mode, UtimensatFlags, mkdirat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat};
 
 use crate::beneath::{self, remove_tree};
 use crate::plain::read_all;
@@ -234,6 +235,37 @@ impl Folder {
         Ok(renameat(&from_parent, from.as_path(), &to_parent, to.as_path())?)
     }
 
+    /// Lets two things change places; at each moment both are there. Not every file system can.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn exchange(&self, one: impl AsRef<Path>, other: impl AsRef<Path>) -> io::Result<()> {
+        let (one_parent, one) = self.parent(one.as_ref())?;
+        let (other_parent, other) = self.parent(other.as_ref())?;
+        let flags = RenameFlags::RENAME_EXCHANGE;
+        Ok(renameat2(&one_parent, one.as_path(), &other_parent, other.as_path(), flags)?)
+    }
+
+    /// Gives a file a second name, which nothing must have.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn hard_link(&self, of: impl AsRef<Path>, path: impl AsRef<Path>) -> io::Result<()> {
+        let (of_parent, of) = self.parent(of.as_ref())?;
+        let (parent, name) = self.parent(path.as_ref())?;
+        Ok(linkat(&of_parent, of.as_path(), &parent, name.as_path(), AtFlags::empty())?)
+    }
+
+    /// Sets when something was changed, in seconds since 1970; a link's own time, too.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn set_time(&self, path: impl AsRef<Path>, seconds: i64) -> io::Result<()> {
+        let (parent, name) = self.parent(path.as_ref())?;
+        let time = TimeSpec::new(seconds, 0);
+        Ok(utimensat(&parent, name.as_path(), &time, &time, UtimensatFlags::NoFollowSymlink)?)
+    }
+
     /// Removes what has this name and is no folder; nothing when nothing has it.
     ///
     /// # Errors
@@ -416,6 +448,34 @@ mod tests {
         folder.remove_tree("nothing").unwrap();
         assert_eq!(folder.names("").unwrap().unwrap(), Vec::<OsString>::new());
         assert_eq!(std::fs::read(dir.path().join("victim/file")).unwrap(), b"as it was");
+    }
+
+    #[test]
+    fn a_second_name_and_times_are_those_of_the_thing_itself() {
+        use std::os::unix::fs::MetadataExt;
+        let (dir, folder) = folder();
+        folder.write_durably("file", b"x", 0o644).unwrap();
+        folder.hard_link("file", "other").unwrap();
+        assert!(folder.hard_link("file", "other").is_err());
+        folder.make_folder("folder", 0o755).unwrap();
+        folder.exchange("folder", "other").unwrap();
+        assert_eq!(
+            (folder.kind("folder").unwrap(), folder.kind("other").unwrap()),
+            (Some(Kind::File), Some(Kind::Folder))
+        );
+        folder.exchange("folder", "other").unwrap();
+        assert!(folder.exchange("folder", "nothing").is_err());
+        symlink(dir.path().join("victim/file"), folder.path().join("link")).unwrap();
+        let victim = || std::fs::metadata(dir.path().join("victim/file")).unwrap().mtime();
+        let before = victim();
+        for name in ["file", "link", ""] {
+            let done = folder.set_time(name, 1);
+            assert_eq!(done.is_ok(), !name.is_empty(), "{name}");
+        }
+        assert_eq!(victim(), before);
+        assert_eq!(folder.metadata("other").unwrap().unwrap().mtime(), 1);
+        assert_eq!(folder.metadata("other").unwrap().unwrap().nlink(), 2);
+        assert_eq!(folder.path().join("link").symlink_metadata().unwrap().mtime(), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::log::Log;
 use super::plan::Planned;
 use super::receipt::{self, Event, Receipt};
 use super::settle::settle;
-use super::{firmware, ioctl, left, shared, wipe};
+use super::{firmware, ioctl, left, renew, shared, wipe};
 use crate::disks::{Device, look};
 
 /// What was done.
@@ -76,6 +76,10 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     if plan.onto.plan.find(PartitionKind::Esp).is_some() && machine.shared().is_some() {
         shared::check(esp.context("the kernel does not know the EFI system partition that is kept")?)?;
     }
+    let root = renew::device(&plan.onto, &devices, disk);
+    if plan.onto.renewed_root().is_some() {
+        renew::check(root.context("the kernel does not know the root that is kept")?, contents.root())?;
+    }
     let claimed = claim(disk, &affected(&devices, disk, &plan.onto), &plan.disk, &plan.fingerprint)?;
     let variables = (!plan.elsewhere).then(firmware::variables);
 
@@ -93,6 +97,10 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     let mut kept = receipt::save(receipt, saved, &claimed.target)?;
     go_on()?;
     let undo = format!("`cairn install --undo {}` brings back what was overwritten", receipt.display());
+
+    if let Some(root) = root {
+        renew::write(root, contents.root(), report)?;
+    }
 
     set_left(Some(&format!("{} is cleared and has no system; {undo}", claimed.node.display())));
     let mut clear = || {
@@ -124,6 +132,9 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
         report.note(&format!("the kernel keeps to the old partitions until it is restarted ({error})"));
     } else {
         finish(&plan.disk, &plan.onto, report).map_err(after)?;
+    }
+    if let Some(root) = root {
+        renew::change_places(root, contents.root(), report).map_err(after)?;
     }
     if let (Some(shared), Some(esp)) = (machine.shared(), esp) {
         report.phase("updating the EFI system partition", None);

@@ -23,6 +23,13 @@ pub fn lost(onto: &Onto, disk: &dyn Source) -> Vec<String> {
                 notes.push(words(one.number, folder, &names));
             }
         }
+        // What has a machine of Cairn's state keeps all of it that way.
+        if !notes.is_empty() && ext4_names(disk, place, "/var/lib/cairn").is_some_and(|names| !names.is_empty()) {
+            notes.push(format!(
+                "`--into renew` makes the system in partition {} anew and keeps all else in it",
+                one.number
+            ));
+        }
     }
     notes
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use cairn_boot::ReadVolume;
 use cairn_disk::Source;
-use cairn_layout::onto::{DiskThere, Mode, Onto, Wish};
+use cairn_layout::onto::{AgainRoot, DiskThere, Mode, Onto, Wish};
 use cairn_machine::model::FirmwareKind;
 use cairn_make::machine_file::load;
 use cairn_make::{Kit, NewDisk, Prepared, prepare_beside};
@@ -46,6 +46,8 @@ pub enum Asked {
     Wish(Wish),
     /// The machine is made anew on its disk: what it boots from, its root and its swap; what else it has stays.
     Again,
+    /// The same, but the root's file system stays: only the system in it is made anew.
+    Renew,
 }
 
 /// The plan.
@@ -152,6 +154,10 @@ pub fn plan_for(request: &Request, twin: OfTwin<'_>, kit: &Kit, report: &dyn Rep
     notes.extend(twin.notes);
     let seen = Seen { identity: twin.identity, there: twin.there, source: twin.source };
     let planned = make(&request.file, (texts, notes), true, &request.asked, &seen, twin.around, kit, report)?;
+    if planned.plan.onto.renewed_root().is_some() {
+        let why = "an installation into a root that stays cannot be rehearsed: what is in it is not on the twin";
+        return Err(Refusal(why.into()).into());
+    }
     if planned.machine.shared().is_some() {
         let why = "an installation that shares an EFI system partition cannot be rehearsed: what others have on it is not on the twin";
         return Err(Refusal(why.into()).into());
@@ -233,7 +239,8 @@ fn make(
     let ids = ids.map_err(|e| cairn_make::problems::of_plan(&checked, name, e))?;
     let wish = match asked {
         Asked::Wish(wish) => wish.clone(),
-        Asked::Again => Wish::again(&ids, there).map_err(|e| Refusal(e.to_string()))?,
+        Asked::Again => Wish::again(&ids, there, AgainRoot::New).map_err(|e| Refusal(e.to_string()))?,
+        Asked::Renew => Wish::again(&ids, there, AgainRoot::Kept).map_err(|e| Refusal(e.to_string()))?,
     };
     let id_of = |number: u32| there.partitions.iter().find(|one| one.number == number).and_then(|one| one.id);
     let kept: BTreeMap<String, Uuid> =
@@ -259,6 +266,12 @@ fn make(
     }
     let contents = machine.plan_onto(there, &wish)?;
     let onto = contents.onto.clone().context("a plan without a disk")?;
+    if let Some(number) = onto.renewed_root() {
+        notes.push(format!(
+            "partition {number} keeps all but the system: what the machine has changed in /etc stays, too, and what was /etc/cairn there is \
+             /etc/cairn.old then"
+        ));
+    }
     notes.extend(homes::lost(&onto, seen.source));
     let releases = around.map_or_else(|| Ok(Vec::new()), |(devices, disk)| judge(devices, disk, &onto))?;
     for release in &releases {

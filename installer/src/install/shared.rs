@@ -1,8 +1,7 @@
 //! An EFI system partition that is there and that other systems start from too: what the machine needs of it goes there last of all,
 //! by the same transaction as in an upgrade, on the mounted partition.
 
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::path::Path;
 
 use anyhow::Context;
 use cairn_boot::effects::Mounted;
@@ -12,13 +11,13 @@ use cairn_layout::{PartitionIds, human};
 use cairn_machine::Checked;
 use cairn_machine::model::PartitionKind;
 use cairn_make::Shared;
-use cairn_process::Refusal;
 use cairn_root::Root;
-use nix::errno::Errno;
-use nix::mount::{MsFlags, mount, umount};
-use nix::sched::{CloneFlags, unshare};
 
-use crate::disks::{Device, Use};
+use super::mounting::{How, with_mounted};
+use crate::disks::Device;
+
+/// As the machine itself mounts it.
+const VFAT: How = How { kind: "vfat", options: "umask=0077,errors=continue", reads: false };
 
 /// The partition that is kept as the machine's EFI system partition, if one is that could be it.
 pub fn kept<'t>(wish: &Wish, ids: &[PartitionIds], there: &'t DiskThere) -> Option<&'t PartitionThere> {
@@ -68,12 +67,7 @@ pub fn device<'d>(onto: &Onto, devices: &'d [Device], disk: &Device) -> Option<&
 /// # Errors
 /// A refusal that says why not.
 pub fn check(device: &Device) -> anyhow::Result<()> {
-    let mounted = device.uses.iter().find_map(|one| if let Use::Mounted(at) = one { Some(at.display()) } else { None });
-    if let Some(at) = mounted {
-        let name = &device.name;
-        return Err(Refusal(format!("{name} is mounted at {at}: `umount /dev/{name}`, then try again")).into());
-    }
-    mounted_at(device, MsFlags::MS_RDONLY, |_| Ok(()))
+    with_mounted(device, How { reads: true, ..VFAT }, |_| Ok(()))
 }
 
 /// Carries out what was planned for it.
@@ -81,7 +75,8 @@ pub fn check(device: &Device) -> anyhow::Result<()> {
 /// # Errors
 /// What mounting and writing meet; what is there then starts what it started before.
 pub fn write(device: &Device, shared: &Shared, store: &Path) -> anyhow::Result<()> {
-    mounted_at(device, MsFlags::empty(), |mut mounted| {
+    with_mounted(device, VFAT, |at| {
+        let mut mounted = Mounted::open(at).context("opening it")?;
         let store = Root::open(store).context("opening the store")?;
         let open = |content: &cairn_boot::Content| cairn_make::contents::open(&store, content);
         let mut target = Target { esp: Some(&mut mounted), boot: None };
@@ -100,7 +95,8 @@ pub fn made(shared: &Shared) -> Vec<String> {
 /// # Errors
 /// What mounting and writing meet.
 pub fn remove(device: &Device, files: &[String]) -> anyhow::Result<()> {
-    mounted_at(device, MsFlags::empty(), |mut mounted| {
+    with_mounted(device, VFAT, |at| {
+        let mut mounted = Mounted::open(at).context("opening it")?;
         // What names others first.
         for path in files.iter().rev() {
             match mounted.remove(path) {
@@ -119,35 +115,4 @@ pub fn remove(device: &Device, files: &[String]) -> anyhow::Result<()> {
         }
         Ok(mounted.barrier()?)
     })
-}
-
-/// Does something with the partition mounted where nobody else sees it: however this program ends, nothing stays mounted.
-fn mounted_at<T: Send>(
-    device: &Device,
-    flags: MsFlags,
-    act: impl FnOnce(Mounted) -> anyhow::Result<T> + Send,
-) -> anyhow::Result<T> {
-    let node = PathBuf::from(format!("/dev/{}", device.name));
-    let place = tempfile::tempdir().context("making a folder to mount it at")?;
-    let place = place.path();
-    let with = || -> anyhow::Result<T> {
-        unshare(CloneFlags::CLONE_NEWNS).context("making a view of the files of one's own")?;
-        let none: Option<&str> = None;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("making mounts one's own")?;
-        let flags = flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        // As the machine itself mounts it.
-        let options = Some("umask=0077,errors=continue");
-        mount(Some(&node), place, Some("vfat"), flags, options).map_err(|error| {
-            let node = node.display();
-            Refusal(match error {
-                Errno::ENODEV => "this system's kernel has no driver for FAT (vfat), which is needed to share an EFI system partition".into(),
-                Errno::EBUSY => format!("{node} is in use: unmount it, then try again"),
-                other => format!("{node} cannot be mounted: {other}; `fsck.fat -n {node}` may say why"),
-            })
-        })?;
-        let done = Mounted::open(place).with_context(|| format!("opening {}", node.display())).and_then(act);
-        // With the view it would go too, but nobody knows when.
-        umount(place).with_context(|| format!("unmounting {}", node.display())).and(done)
-    };
-    thread::scope(|scope| scope.spawn(with).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cairn_installer::disks::{Device, candidates};
 use cairn_installer::install::{DiskIdentity, describe, judge};
-use cairn_layout::onto::{Mode, Wish, onto};
+use cairn_layout::onto::{AgainRoot, Mode, Wish, onto};
 use cairn_layout::{Needs, identifiers};
 use cairn_machine::model::{Disk, NamedLayout, Partition, PartitionKind};
 use uuid::Uuid;
@@ -28,20 +28,21 @@ fn with_home() -> Disk {
 }
 
 /// The wishes that a probe is tried with: those that its text names, and always the same two.
-fn wishes(text: &str) -> Vec<(String, Disk, Option<Wish>)> {
+fn wishes(text: &str) -> Vec<(String, Disk, Result<Wish, AgainRoot>)> {
     let free = Wish { mode: Mode::Free, ..Wish::default() };
     let uefi = || Disk::of_layout(NamedLayout::Uefi);
     let mut all = vec![
-        ("the whole disk".to_string(), uefi(), Some(Wish::default())),
-        ("its free space".to_string(), uefi(), Some(free)),
+        ("the whole disk".to_string(), uefi(), Ok(Wish::default())),
+        ("its free space".to_string(), uefi(), Ok(free)),
     ];
     for line in text.lines().filter_map(|line| line.strip_prefix("#: ")) {
         let mut wish = Wish { mode: Mode::Free, ..Wish::default() };
-        let mut again = false;
+        let mut again = None;
         for word in line.split(' ') {
             let number = |text: &str| text.parse::<u32>().unwrap();
             match word.split_once(' ').unwrap_or((word, "")).0.split(['=', ':']).collect::<Vec<_>>()[..] {
-                ["again"] => again = true,
+                ["again"] => again = Some(AgainRoot::New),
+                ["renew"] => again = Some(AgainRoot::Kept),
                 ["whole"] => wish.mode = Mode::Whole,
                 ["free"] => {}
                 ["spare", n] => drop(wish.spare.insert(number(n))),
@@ -50,20 +51,20 @@ fn wishes(text: &str) -> Vec<(String, Disk, Option<Wish>)> {
                 _ => panic!("{word}?"),
             }
         }
-        all.push((line.to_string(), with_home(), (!again).then_some(wish)));
+        all.push((line.to_string(), with_home(), again.map_or(Ok(wish), Err)));
     }
     all
 }
 
-fn plan(probe: &Probe, disk: &Device, layout: &Disk, wish: Option<&Wish>) -> Result<String, String> {
+fn plan(probe: &Probe, disk: &Device, layout: &Disk, wish: Result<&Wish, AgainRoot>) -> Result<String, String> {
     DiskIdentity::of(disk).find(&probe.devices)?;
     let there = describe(&probe.devices, disk, probe.table(disk))?;
     let ids = identifiers(layout, SEED).unwrap();
     let again;
     let wish = match wish {
-        Some(wish) => wish,
-        None => {
-            again = Wish::again(&ids, &there).map_err(|e| e.to_string())?;
+        Ok(wish) => wish,
+        Err(root) => {
+            again = Wish::again(&ids, &there, root).map_err(|e| e.to_string())?;
             &again
         }
     };
@@ -93,7 +94,7 @@ fn drawn(text: &str) -> String {
         }
         for (name, layout, wish) in wishes(text) {
             let _ = writeln!(all, "-- {name}");
-            match plan(&probe, candidate.device, &layout, wish.as_ref()) {
+            match plan(&probe, candidate.device, &layout, wish.as_ref().map_err(|root| *root)) {
                 Ok(drawing) => all.push_str(&drawing),
                 Err(why) => drop(writeln!(all, "no: {why}")),
             }

@@ -13,6 +13,11 @@ pub const WHOLE: Scenario =
     Scenario { name: "a machine is installed onto a whole disk, twice, and boots", needs: UML, run: whole };
 pub const AGAIN: Scenario =
     Scenario { name: "a machine is made anew on its disk, and its data stay", needs: UML, run: again };
+pub const RENEWED: Scenario = Scenario {
+    name: "a machine is made anew in the root that it has, and all else in it stays",
+    needs: UML,
+    run: renewed,
+};
 pub const BESIDE: Scenario = Scenario {
     name: "a machine is installed beside another system, of which no byte changes",
     needs: UML,
@@ -117,7 +122,7 @@ fn whole(cairn: &Cairn) -> Result<()> {
     # Once more, over what is there: what is lost is told, and has to be allowed.
     exits 3 'partition 2' $CAIRN install MACHINE --disk /dev/ubda --elsewhere
     mkdir /mnt/x; mount /dev/ubda2 /mnt/x
-    mkdir /mnt/x/home/somebody
+    mkdir -p /mnt/x/home/somebody
     exits 3 'is mounted at /mnt/x' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --yes-erase 2147483648
     [ -s /mnt/x/var/log/cairn/install-plan.json ]
     umount /mnt/x
@@ -166,6 +171,76 @@ fn again(cairn: &Cairn) -> Result<()> {
     disks.run(cairn, &file, &format!("{script}{SOUND}"))?;
     disks.boots(&[("cat /home/somebody/file", "precious"), ("findmnt -no FSTYPE /home", "ext4")])
 }
+
+/// A machine whose /home and /var are folders of its root.
+fn renewed(cairn: &Cairn) -> Result<()> {
+    let hello = Hello::get(cairn)?;
+    let disks = Disks::new(cairn, 3 * GIB)?;
+    let file = hello.edited(&disks.path("renewed"), |text| text.replace("hostname: hello", "hostname: renewed"))?;
+    ensure!(fs::read_to_string(&file)?.contains("hostname: renewed"), "the example has another name");
+    let script = "
+    $CAIRN install FIRST --disk /dev/ubda --elsewhere --yes-erase 3221225472 --receipt /run/r1
+    # As at its first start.
+    e2fsck -fp /dev/ubda2; resize2fs /dev/ubda2
+    mkdir /mnt/x; mount /dev/ubda2 /mnt/x
+    exits 3 'is mounted at' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into renew --yes-erase 3221225472 --receipt /run/r0
+    mkdir -p /mnt/x/home/somebody /mnt/x/var/lib/own /mnt/x/data /mnt/x/.nix.new/of/an/earlier/one
+    echo precious >/mnt/x/home/somebody/file; echo state >/mnt/x/var/lib/own/state; echo mine >/mnt/x/data/file
+    chown 1234:5678 /mnt/x/home/somebody/file
+    mkdir -p /mnt/x/var/lib/cairn/etc/upper/cairn; echo 'hostname: edited' >/mnt/x/var/lib/cairn/etc/upper/cairn/machine.yaml
+    old=$(readlink -f /mnt/x/nix/var/nix/profiles/system | sed s,/mnt/x,,); ls -d /mnt/x/nix/store/*hello*
+    umount /mnt/x
+    id=$(blkid -p -s UUID -o value /dev/ubda2) part=$(blkid -p -s PART_ENTRY_UUID -o value /dev/ubda2)
+    exits 3 'into renew` makes the system in partition 2 anew' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into again
+    exits 3 'say --yes-erase' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into renew
+    # No room for two: nothing is written.
+    mount /dev/ubda2 /mnt/x; fallocate -l 2300M /mnt/x/home/big; umount /mnt/x
+    esp=$(sha256sum </dev/ubda1)
+    exits 3 'beside the old one' $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into renew --yes-erase 3221225472 --receipt /run/r2
+    [ \"$(sha256sum </dev/ubda1)\" = \"$esp\" ]
+    mount /dev/ubda2 /mnt/x; rm /mnt/x/home/big; umount /mnt/x
+    # Wherever it is ended, nothing of what people have is touched, and the next one goes on.
+    kept() {
+        mount /dev/ubda2 /mnt/x
+        [ \"$(cat /mnt/x/home/somebody/file /mnt/x/var/lib/own/state /mnt/x/data/file | tr '\\n' ' ')\" = 'precious state mine ' ]
+        umount /mnt/x
+    }
+    for call in CALLS; do
+        echo \"== killed at $call\"
+        ended=0
+        strace -f -qq -o /dev/null -e trace=${call%:*} -e inject=${call%:*}:signal=KILL:when=${call#*:} \\
+            $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into renew --yes-erase 3221225472 --receipt /run/$call || ended=$?
+        [ $ended = 137 ]
+        kept
+    done
+    $CAIRN install MACHINE --disk /dev/ubda --elsewhere --into renew --yes-erase 3221225472 --receipt /run/r3
+    e2fsck -fn /dev/ubda2; fsck.fat -n /dev/ubda1
+    sgdisk -v /dev/ubda | tee /run/sound; grep -q 'No problems found' /run/sound
+    [ $(blkid -p -s UUID -o value /dev/ubda2) = $id ] && [ $(blkid -p -s PART_ENTRY_UUID -o value /dev/ubda2) = $part ]
+    mount -o ro /dev/ubda2 /mnt/x
+    [ \"$(stat -c %u:%g /mnt/x/home/somebody/file)\" = 1234:5678 ]
+    [ ! -e /mnt/x/.nix.new ] && [ \"$(ls /mnt/x/nix/var/nix/profiles | wc -l)\" = 2 ]
+    ! ls -d /mnt/x/nix/store/*-cairn-system-hello 2>/dev/null
+    stat -c %Y /mnt/x/nix/store/* | sort -u | tee /run/times; [ \"$(cat /run/times)\" = 1 ]
+    umount /mnt/x
+    ";
+    let calls = if std::env::var_os("CAIRN_WHOLE_TABLE").is_some() {
+        "symlinkat:200 linkat:20 syncfs:1 renameat2:1 syncfs:2 unlinkat:500"
+    } else {
+        "renameat2:1"
+    };
+    let script = script.replace("FIRST", &hello.file.display().to_string()).replace("CALLS", calls);
+    disks.run(cairn, &file, &script)?;
+    disks.boots(&[
+        ("hostname", "renewed"),
+        ("cat /home/somebody/file /var/lib/own/state /data/file", "precious\nstate\nmine"),
+        ("cairn boot check >/dev/null 2>&1 && echo whole", "whole"),
+        ("grep ^hostname: /etc/cairn/machine.yaml /etc/cairn.old/machine.yaml", OLD_AND_NEW),
+        ("cairn generations --json | grep -c '\"number\"'", "1"),
+    ])
+}
+
+const OLD_AND_NEW: &str = "/etc/cairn/machine.yaml:hostname: renewed\n/etc/cairn.old/machine.yaml:hostname: edited";
 
 fn beside(cairn: &Cairn) -> Result<()> {
     let hello = Hello::get(cairn)?;

@@ -43,6 +43,7 @@ const ALL: &[Scenario] = &[
     own_var::SCENARIO,
     installs::WHOLE,
     installs::AGAIN,
+    installs::RENEWED,
     installs::BESIDE,
     installs::UNATTENDED,
     shares_esp::SHARED,

@@ -127,6 +127,9 @@ pub enum Into {
     /// The places that it had before: what it boots from, its root and swap are made
     /// anew; /home and other data of its own stay.
     Again,
+    /// As `again`, but the root's file system stays, and with it /home, /var and all
+    /// that is in it; only the system in it is made anew.
+    Renew,
 }
 
 /// What happens when a machine is installed.

@@ -15,17 +15,18 @@ fn asked(args: &ShareArgs) -> anyhow::Result<Asked> {
     let of = |list: &[(String, u32)]| list.iter().cloned().collect();
     let mode = match args.into {
         Into::Whole => Mode::Whole,
-        Into::Free | Into::Again => Mode::Free,
+        Into::Free | Into::Again | Into::Renew => Mode::Free,
     };
     let (replace, keep) = (of(&args.replace), of(&args.keep));
     let wish = Wish { mode, replace, keep, spare: args.spare.iter().copied().collect() };
     let named = !(wish.replace.is_empty() && wish.keep.is_empty() && wish.spare.is_empty());
     match args.into {
-        Into::Again if named => {
-            let why = "--into again finds out by itself what is replaced and kept; say it with --into free instead";
+        Into::Again | Into::Renew if named => {
+            let why = "--into again and renew find out by themselves what is replaced and kept; say it with --into free instead";
             Err(Usage(why.into()).into())
         }
         Into::Again => Ok(Asked::Again),
+        Into::Renew => Ok(Asked::Renew),
         _ => Ok(Asked::Wish(wish)),
     }
 }
@@ -63,6 +64,7 @@ impl Said {
             InstallInto::Whole => Asked::Wish(wish(Mode::Whole)),
             InstallInto::Free => Asked::Wish(wish(Mode::Free)),
             InstallInto::Again => Asked::Again,
+            InstallInto::Renew => Asked::Renew,
         };
         let then = match install.then {
             model::Then::Nothing => Then::Nothing,

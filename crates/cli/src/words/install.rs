@@ -29,7 +29,9 @@ pub fn shown(plan: &InstallPlan) -> String {
 /// What is lost, each with its number.
 pub fn losses(plan: &InstallPlan) -> Vec<String> {
     let there = &plan.onto.there;
-    let whole = plan.onto.lost_besides().map(|what| format!("all of the disk: {what}"));
+    let renewed = plan.onto.renewed_root().is_some();
+    let whole = plan.onto.lost_besides();
+    let whole = whole.map(|what| if renewed { what } else { format!("all of the disk: {what}") });
     let partition = |one: &cairn_layout::onto::PartitionThere| {
         format!("partition {}: {}, {}", one.number, cairn_layout::human(one.sectors.bytes(there.sector)), one.what)
     };

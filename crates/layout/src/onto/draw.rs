@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use cairn_machine::model::PartitionKind;
+
 use super::{DiskThere, Fate, Onto, Origin, TableThere, free};
 use crate::format_rules::FormatRules;
 use crate::units::{Lba, human};
@@ -47,6 +49,9 @@ impl fmt::Display for Onto {
             let fate = match origin {
                 Origin::New => "new".to_string(),
                 Origin::Replaces(_) => "new, in the place of what was there".into(),
+                Origin::Keeps(_) if one.kind == PartitionKind::Root => {
+                    "stays, and the system in it is made anew".into()
+                }
                 Origin::Keeps(number) => format!("as it is: {}", self.there_what(*number)),
             };
             let size = human(self.plan.bytes_of(one));

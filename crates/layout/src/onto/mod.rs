@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub use error::OntoError;
 pub use gaps::{Gap, free};
 pub use there::{DiskThere, PartitionThere, TableThere};
-pub use wish::{Mode, Wish};
+pub use wish::{AgainRoot, Mode, Wish};
 
 use crate::error::PlanError;
 use crate::format_rules::FormatRules;
@@ -83,6 +83,15 @@ impl Onto {
         used.unwrap_or(if self.removed.contains(&number) { Fate::Removed } else { Fate::Untouched })
     }
 
+    /// The partition that is kept as the machine's root, in which its system is made anew, if one is.
+    pub fn renewed_root(&self) -> Option<u32> {
+        let mut all = self.plan.partitions.iter().zip(&self.origins);
+        all.find_map(|(one, origin)| match origin {
+            Origin::Keeps(number) if one.kind == PartitionKind::Root => Some(*number),
+            _ => None,
+        })
+    }
+
     /// Whether anything is lost.
     pub fn loses(&self) -> bool {
         self.lost_besides().is_some() || !self.losses().is_empty()
@@ -90,6 +99,9 @@ impl Onto {
 
     /// What is lost besides partitions, in words: what is on a disk without a table, or where nobody could find out what is there.
     pub fn lost_besides(&self) -> Option<String> {
+        if let Some(number) = self.renewed_root() {
+            return Some(format!("the system in partition {number} (/nix, with all of its generations)"));
+        }
         let there = &self.there;
         let table = match &there.table {
             TableThere::Broken(_) => Some("whatever is behind its damaged partition table".to_string()),
@@ -237,7 +249,11 @@ fn check_use(ids: &PartitionIds, claim: &Claim, used: Use, there: &DiskThere) ->
     let one = one.ok_or_else(|| OntoError::no_partition(number, there))?;
     if let Use::Keep(_) = used {
         return match ids.kind {
-            PartitionKind::Home | PartitionKind::Data | PartitionKind::Swap | PartitionKind::Esp => {
+            PartitionKind::Home
+            | PartitionKind::Data
+            | PartitionKind::Swap
+            | PartitionKind::Esp
+            | PartitionKind::Root => {
                 let format = ids.fs().map(|fs| fs.format);
                 let wanted = format.map_or("", |format| FormatRules::of(format).name);
                 let esp = kinds::type_guid(PartitionKind::Esp, None);

@@ -20,6 +20,15 @@ pub enum Mode {
     Free,
 }
 
+/// What becomes of the root of a machine that is made anew on its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgainRoot {
+    /// Its file system is made anew.
+    New,
+    /// Its file system stays, with all that people and the machine keep in it; only the system in it is made anew.
+    Kept,
+}
+
 /// What is asked. Partitions of the machine are named by their type (`root`, `home`), or by where they are mounted (`/srv`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
@@ -50,7 +59,7 @@ impl Wish {
     ///
     /// # Errors
     /// [`OntoError::NotThere`] and [`OntoError::Several`].
-    pub fn again(ids: &[PartitionIds], there: &DiskThere) -> Result<Wish, OntoError> {
+    pub fn again(ids: &[PartitionIds], there: &DiskThere, root: AgainRoot) -> Result<Wish, OntoError> {
         let mut wish = Wish { mode: Mode::Free, ..Wish::default() };
         let mut met: BTreeSet<u32> = BTreeSet::new();
         for one in ids {
@@ -72,7 +81,9 @@ impl Wish {
             met.insert(number);
             // An EFI system partition that was there before the machine is the others' too.
             let shared = one.kind == PartitionKind::Esp && one.was_there;
-            let kept = shared || matches!(one.kind, PartitionKind::Home | PartitionKind::Data);
+            let kept = shared
+                || root == AgainRoot::Kept && one.kind == PartitionKind::Root
+                || matches!(one.kind, PartitionKind::Home | PartitionKind::Data);
             if kept { &mut wish.keep } else { &mut wish.replace }.insert(name(one), number);
         }
         Ok(wish)

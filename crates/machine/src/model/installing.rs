@@ -49,6 +49,9 @@ pub enum InstallInto {
     Free,
     /// The places that it had before: what it boots from, its root and swap are made anew; its data stay.
     Again,
+    /// As `again`, but the root's file system stays, and with it /home, /var and all that is in it; only the system in it
+    /// is made anew.
+    Renew,
 }
 
 /// What happens when a machine is installed.

@@ -25,7 +25,7 @@ pub(super) fn check(at: &str, install: &Install, machine: Option<&Machine>, f: &
                 f.wrong(&place, "each partition that is there is named once, by its number from 1 on", "");
             }
         }
-        if !uses.is_empty() && install.into == InstallInto::Again {
+        if !uses.is_empty() && matches!(install.into, InstallInto::Again | InstallInto::Renew) {
             f.wrong(
                 &list,
                 "`into: again` finds out by itself what is replaced and kept",
