@@ -15,6 +15,12 @@ pub fn lost(onto: &Onto, disk: &dyn Source) -> Vec<String> {
     let mut notes = Vec::new();
     for one in onto.losses() {
         let place = (one.first.offset(sector), one.sectors.bytes(sector));
+        if one.format.as_deref() == Some("ext4") && ext4_names(disk, place, "/").is_none() {
+            notes.push(format!(
+                "what people have in partition {} is not to be seen: it is mounted, was not left clean, or is damaged",
+                one.number
+            ));
+        }
         for folder in FOLDERS {
             let names = ext4_names(disk, place, folder).unwrap_or_default();
             let names: Vec<String> =

@@ -22,7 +22,7 @@ use super::firmware::Found;
 use super::holders::{Release, affected, releases};
 use super::identity::DiskIdentity;
 use super::machine::{Computer, Texts, texts, with_partitions};
-use super::{homes, members, shared};
+use super::{homes, members, renew, shared};
 use crate::disks::{Device, Kind, Stack};
 
 /// The version of [`InstallPlan`]'s form.
@@ -266,6 +266,7 @@ fn make(
     }
     let contents = machine.plan_onto(there, &wish)?;
     let onto = contents.onto.clone().context("a plan without a disk")?;
+    renew::judge(&onto, seen.source)?;
     if let Some(number) = onto.renewed_root() {
         notes.push(format!(
             "partition {number} keeps all but the system: what the machine has changed in /etc stays, too, and what was /etc/cairn there is \

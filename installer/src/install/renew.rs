@@ -9,10 +9,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use cairn_disk::{Content, Entry, Node, Tree};
+use cairn_disk::{Content, Entry, Node, Source, Tree};
 use cairn_layout::human;
 use cairn_layout::onto::Onto;
 use cairn_make::LOGS;
+use cairn_observe::view::ext4_names;
 use cairn_process::{Refusal, Report, go_on};
 use cairn_root::{Folder, Kind, Root};
 use nix::fcntl::OFlag;
@@ -41,6 +42,34 @@ pub fn device<'d>(onto: &Onto, devices: &'d [Device], disk: &Device) -> Option<&
     devices.iter().find(|one| one.partition.as_ref().is_some_and(|p| p.disk == disk.name && p.number == number))
 }
 
+/// Refuses a plan for a root in which no machine is, as far as that can be read without mounting it.
+///
+/// # Errors
+/// The refusal.
+pub fn judge(onto: &Onto, disk: &dyn Source) -> Result<(), Refusal> {
+    let number = onto.renewed_root();
+    let Some(root) = onto.there.partitions.iter().find(|one| Some(one.number) == number) else { return Ok(()) };
+    let sector = onto.there.sector;
+    let place = (root.first.offset(sector), root.sectors.bytes(sector));
+    // One that is mounted, or was not left clean, is looked at when it is mounted.
+    if ext4_names(disk, place, "/").is_none()
+        || MACHINE.iter().all(|folder| ext4_names(disk, place, &format!("/{folder}")).is_some())
+    {
+        return Ok(());
+    }
+    Err(no_machine(&format!("partition {}", root.number)))
+}
+
+/// What a machine of Cairn's has.
+const MACHINE: [&str; 2] = ["nix/store", "var/lib/cairn"];
+
+fn no_machine(what: &str) -> Refusal {
+    Refusal(format!(
+        "{what} holds no machine of Cairn's (/nix/store, /var/lib/cairn), of which the system could be made anew: `--into again`, or \
+         --replace, makes all of it anew"
+    ))
+}
+
 /// That there is a machine in it, and room for a new system. Nothing is written.
 ///
 /// # Errors
@@ -49,10 +78,8 @@ pub fn check(device: &Device, tree: &Tree) -> anyhow::Result<()> {
     with_mounted(device, LOOK, |at| {
         let folder = Root::open(at).context("opening it")?.top();
         let is_folder = |path: &str| matches!(folder.kind(path), Ok(Some(Kind::Folder)));
-        if !is_folder("nix/store") || !is_folder("var/lib/cairn") {
-            let why =
-                "holds no machine of Cairn's (/nix/store, /var/lib/cairn), of which the system could be made anew";
-            return Err(Refusal(format!("{} {why}: `--into again` makes all of it anew", device.name)).into());
+        if !MACHINE.into_iter().all(is_folder) {
+            return Err(no_machine(&device.name).into());
         }
         let room = fstatvfs(&folder).context("asking how much is free")?;
         // For root: what is reserved counts.

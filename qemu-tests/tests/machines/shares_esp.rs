@@ -63,6 +63,9 @@ fn shared(cairn: &Cairn) -> Result<()> {
         "{OTHERS}
     exits 1 'is another system' $CAIRN install @PLAIN@ --disk /dev/ubda --elsewhere --into free --keep esp=1
     exits 3 'cannot be kept as `esp`' $CAIRN install @SYSTEMD@ --disk /dev/ubda --elsewhere --into free --keep esp=3
+    mkfs.ext4 -q /dev/ubda4
+    exits 3 'of which the system could be made anew' $CAIRN install @SYSTEMD@ --disk /dev/ubda --elsewhere --into free --keep esp=1 --keep root=4
+    before=$(others)
     exits 3 'is mounted at' bash -c 'mount /dev/ubda1 /mnt/esp; $CAIRN install @SYSTEMD@ --disk /dev/ubda --elsewhere --into free --keep esp=1 --receipt /run/r0 --yes-erase 4294967296; rc=$?; umount /mnt/esp; exit $rc'
     # No room: told before anything is written.
     mount /dev/ubda1 /mnt/esp; head -c 85M /dev/zero >/mnt/esp/big; umount /mnt/esp
