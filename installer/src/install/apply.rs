@@ -14,14 +14,14 @@ use cairn_process::{Refusal, Report, Tool, go_on, set_left};
 use super::claim::{Claimed, claim};
 use super::consent::Consent;
 use super::firmware::Found;
-use super::holders::{affected, releases};
+use super::holders::{affected, partition_of, releases};
 use super::ioctl::Told;
 use super::log::Log;
 use super::plan::Planned;
 use super::receipt::{self, Event, Receipt};
 use super::settle::settle;
 use super::{firmware, ioctl, left, renew, shared, wipe};
-use crate::disks::{Device, look};
+use crate::disks::look;
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -72,14 +72,15 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
             Refusal(format!("{} came back while it was taken apart: what puts it together?", left.shown)).into()
         );
     }
-    let esp = shared::device(&plan.onto, &devices, disk);
-    if plan.onto.plan.find(PartitionKind::Esp).is_some() && machine.shared().is_some() {
-        shared::check(esp.context("the kernel does not know the EFI system partition that is kept")?)?;
-    }
-    let root = renew::device(&plan.onto, &devices, disk);
-    if plan.onto.renewed_root().is_some() {
-        renew::check(root.context("the kernel does not know the root that is kept")?, contents.root())?;
-    }
+    let kept = |kind| {
+        plan.onto.kept(kind).map(|number| {
+            let device = partition_of(&devices, disk, number);
+            device.with_context(|| format!("the kernel has no partition {number} on {}", disk.name))
+        })
+    };
+    let (esp, root) = (kept(PartitionKind::Esp).transpose()?, kept(PartitionKind::Root).transpose()?);
+    esp.map_or(Ok(()), shared::check)?;
+    root.map_or(Ok(()), |root| renew::check(root, contents.root()))?;
     let claimed = claim(disk, &affected(&devices, disk, &plan.onto), &plan.disk, &plan.fingerprint)?;
     let variables = (!plan.elsewhere).then(firmware::variables);
 
@@ -270,12 +271,8 @@ fn announce(onto: &Onto, disk: &std::fs::File) -> std::io::Result<()> {
 fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> anyhow::Result<()> {
     let devices = look(Path::new("/")).context("looking at the disks")?;
     let disk = identity.find(&devices).map_err(anyhow::Error::msg)?;
-    let of_number = |devices: &[Device], number: u32| {
-        let is_it = |one: &&Device| one.partition.as_ref().is_some_and(|p| p.disk == disk.name && p.number == number);
-        devices.iter().find(is_it).cloned()
-    };
     for one in to_grow(onto) {
-        let device = of_number(&devices, one.number);
+        let device = partition_of(&devices, disk, one.number);
         let device = device.with_context(|| format!("the kernel has no partition {} on {}", one.number, disk.name))?;
         report.phase(&format!("making {} as large as its partition", one.label), None);
         resize(&format!("/dev/{}", device.name)).into_iter().try_for_each(Tool::run)?;
@@ -284,7 +281,7 @@ fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> a
     let devices = look(Path::new("/")).context("looking at the disks")?;
     for one in &onto.plan.partitions {
         let Some(fs) = one.fs() else { continue };
-        let device = of_number(&devices, one.number);
+        let device = partition_of(&devices, disk, one.number);
         let device = device.with_context(|| format!("the kernel has no partition {} on {}", one.number, disk.name))?;
         let found = device.contents.signature.as_ref();
         let format = cairn_layout::FormatRules::of(fs.format).name;

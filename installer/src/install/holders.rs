@@ -30,6 +30,11 @@ pub fn affected<'d>(devices: &'d [Device], disk: &'d Device, onto: &Onto) -> Vec
     if onto.new_table { std::iter::once(disk).chain(parts).collect() } else { parts.collect() }
 }
 
+/// The partition of this number on a disk.
+pub fn partition_of<'d>(devices: &'d [Device], disk: &Device, number: u32) -> Option<&'d Device> {
+    devices.iter().find(|one| one.partition.as_ref().is_some_and(|p| p.disk == disk.name && p.number == number))
+}
+
 /// What is to be taken apart, what lies uppermost first.
 ///
 /// # Errors

@@ -3,12 +3,10 @@
 //! The new store is written beside the old one while the machine still starts; then the two change places, and the old one goes. What is
 //! in `/var`, `/home` and everywhere else stays, but for what Cairn itself remembers of generations that are no more.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use anyhow::{Context, ensure};
+use cairn_disk::ext4::Folders;
 use cairn_disk::{Content, Entry, Node, Source, Tree};
 use cairn_layout::human;
 use cairn_layout::onto::Onto;
@@ -16,7 +14,6 @@ use cairn_make::LOGS;
 use cairn_observe::view::ext4_names;
 use cairn_process::{Refusal, Report, go_on};
 use cairn_root::{Folder, Kind, Root};
-use nix::fcntl::OFlag;
 use nix::sys::statvfs::fstatvfs;
 
 use super::mounting::{How, with_mounted};
@@ -33,14 +30,8 @@ const NEW: &str = ".nix.new";
 const OWN_FILES: &str = "var/lib/cairn/etc/upper/cairn";
 /// Room that nobody is to fill.
 const SPARE: u64 = 64 << 20;
-/// A folder of its own for each name would be too much to count: what a file or folder takes besides its contents.
+/// What a folder takes.
 const BLOCK: u64 = 4096;
-
-/// The device of the root that a plan keeps.
-pub fn device<'d>(onto: &Onto, devices: &'d [Device], disk: &Device) -> Option<&'d Device> {
-    let number = onto.renewed_root()?;
-    devices.iter().find(|one| one.partition.as_ref().is_some_and(|p| p.disk == disk.name && p.number == number))
-}
 
 /// Refuses a plan for a root in which no machine is, as far as that can be read without mounting it.
 ///
@@ -171,13 +162,14 @@ fn new(path: &str) -> String {
 
 fn below_new(folder: &Folder, tree: &Tree) -> anyhow::Result<()> {
     let entries: Vec<&Entry> = tree.entries().iter().filter(|entry| is_store(&entry.path)).collect();
+    let mut folders = Folders::default();
     for entry in &entries {
         go_on()?;
         let path = new(&entry.path);
         let made = match &entry.node {
             Node::Dir => folder.make_folder(&path, entry.mode.into()),
             Node::Symlink(target) => folder.symlink(target, &path),
-            Node::File { len, content } => file(folder, &path, entry, *len, content),
+            Node::File { len, content } => file(folder, &path, entry, (*len, content), &mut folders),
             Node::Hardlink(first) => folder.hard_link(new(&tree.entries()[*first].path), &path),
         };
         made.with_context(|| format!("writing {}", folder.shown(&path).display()))?;
@@ -190,23 +182,23 @@ fn below_new(folder: &Folder, tree: &Tree) -> anyhow::Result<()> {
     Ok(folder.sync_file_system()?)
 }
 
-fn file(folder: &Folder, path: &str, entry: &Entry, len: u64, content: &Content) -> io::Result<()> {
+fn file(
+    folder: &Folder,
+    path: &str,
+    entry: &Entry,
+    (len, content): (u64, &Content),
+    folders: &mut Folders,
+) -> io::Result<()> {
     let mut to = folder.create_new(path, entry.mode.into())?;
     let copied = match content {
         Content::Bytes(bytes) => io::copy(&mut bytes.as_slice(), &mut to)?,
-        Content::Path(from) => io::copy(&mut plain(from)?.take(len + 1), &mut to)?,
+        Content::Path(from) => io::copy(&mut folders.open(from)?.take(len + 1), &mut to)?,
     };
     if copied != len {
         let error = format!("a file has changed while it was read: it had {len} bytes, and has {copied}");
         return Err(io::Error::other(error));
     }
     Ok(())
-}
-
-/// Opens a file of the store on this computer; no link in its place, and nothing that waits.
-fn plain(path: &Path) -> io::Result<File> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
 }
 
 /// What a new machine has besides its store: folders where there are none, what Cairn remembers, and first passwords of accounts that

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use cairn_boot::effects::Mounted;
 use cairn_boot::{Step, Target, Volume, apply};
-use cairn_layout::onto::{DiskThere, Onto, Origin, PartitionThere, Wish};
+use cairn_layout::onto::{DiskThere, PartitionThere, Wish};
 use cairn_layout::{PartitionIds, human};
 use cairn_machine::Checked;
 use cairn_machine::model::PartitionKind;
@@ -45,21 +45,6 @@ pub fn judge(shared: &Shared, number: u32, checked: &Checked) -> anyhow::Result<
         notes.push(format!("the machine's menu starts {} too", shared.others.join(", ")));
     }
     Ok(notes)
-}
-
-/// The partition's number, where a plan keeps it.
-fn number(onto: &Onto) -> Option<u32> {
-    let mut all = onto.plan.partitions.iter().zip(&onto.origins);
-    all.find_map(|(one, origin)| match origin {
-        Origin::Keeps(number) if one.kind == PartitionKind::Esp => Some(*number),
-        _ => None,
-    })
-}
-
-/// The device of the partition that a plan keeps.
-pub fn device<'d>(onto: &Onto, devices: &'d [Device], disk: &Device) -> Option<&'d Device> {
-    let number = number(onto)?;
-    devices.iter().find(|one| one.partition.as_ref().is_some_and(|p| p.disk == disk.name && p.number == number))
 }
 
 /// That it can be mounted here and now, which is tried without a write.

@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::Context;
 use cairn_boot::effects::with_help;
 use cairn_disk::{BlockTarget, Target};
+use cairn_machine::model::PartitionKind;
 use cairn_process::{Refusal, Report};
 
 use super::claim::{Fingerprint, claim, open_to_look};
 use super::firmware;
-use super::holders::{affected, releases};
+use super::holders::{affected, partition_of, releases};
 use super::receipt::{self, Event, Receipt, Saved, Writer};
 use super::wipe::{self, Piece};
 use super::{ioctl, shared};
@@ -54,9 +55,12 @@ pub fn undo(path: &Path, report: &dyn Report) -> anyhow::Result<()> {
     let fingerprint = Fingerprint::of(&source).with_context(|| format!("reading {}", disk.name))?;
     drop(source);
     let claimed = claim(disk, &affected(&devices, disk, &receipt.onto), &receipt.disk, &fingerprint)?;
-    let esp = shared::device(&receipt.onto, &devices, disk).filter(|_| !receipt.added.is_empty());
-    if let Some(esp) = esp {
-        shared::check(esp)?;
+    let esp = receipt.onto.kept(PartitionKind::Esp).filter(|_| !receipt.added.is_empty());
+    let esp = esp.and_then(|number| partition_of(&devices, disk, number));
+    match esp {
+        Some(esp) => shared::check(esp)?,
+        None if receipt.added.is_empty() => {}
+        None => report.note("the EFI system partition that was shared is gone, and with it what was added to it"),
     }
     put(&saved, &claimed.target)?;
     if let Some(esp) = esp

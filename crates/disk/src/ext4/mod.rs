@@ -13,6 +13,7 @@ mod reader;
 mod size;
 mod volume;
 
+pub use open::Folders;
 pub use plan::{Ext4Options, Ext4Plan, Ext4Size};
 pub use reader::{EntryKind, Ext4Info, Reader};
 pub use size::needed;

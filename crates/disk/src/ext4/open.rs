@@ -15,9 +15,9 @@ use nix::sys::stat::Mode;
 /// Trees are no deeper, as a rule. What is, is looked up from here on.
 const MOST: usize = 48;
 
-/// The open folders.
+/// The folders that stay open.
 #[derive(Debug, Default)]
-pub(super) struct Folders {
+pub struct Folders {
     /// The path of the last one.
     path: Vec<u8>,
     /// Each lies in the one before: how much of the path leads to it. The first is the root.
@@ -25,7 +25,10 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    /// Opens a file. It was one when the tree was read: no link in its place is followed, and nothing waits for a pipe.
+    /// Opens a file. It was one when the tree was read: no link in its place or on the way is followed, and nothing waits for a pipe.
+    ///
+    /// # Errors
+    /// The system's.
     pub fn open(&mut self, path: &Path) -> io::Result<File> {
         let bytes = path.as_os_str().as_bytes();
         let Some(slash) = bytes.iter().rposition(|byte| *byte == b'/').filter(|slash| *slash > 0) else {

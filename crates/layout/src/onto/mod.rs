@@ -83,13 +83,18 @@ impl Onto {
         used.unwrap_or(if self.removed.contains(&number) { Fate::Removed } else { Fate::Untouched })
     }
 
-    /// The partition that is kept as the machine's root, in which its system is made anew, if one is.
-    pub fn renewed_root(&self) -> Option<u32> {
+    /// The number of the partition that is kept as the machine's first one of a kind, if it is kept.
+    pub fn kept(&self, kind: PartitionKind) -> Option<u32> {
         let mut all = self.plan.partitions.iter().zip(&self.origins);
         all.find_map(|(one, origin)| match origin {
-            Origin::Keeps(number) if one.kind == PartitionKind::Root => Some(*number),
+            Origin::Keeps(number) if one.kind == kind => Some(*number),
             _ => None,
         })
+    }
+
+    /// The partition that is kept as the machine's root, in which its system is made anew, if one is.
+    pub fn renewed_root(&self) -> Option<u32> {
+        self.kept(PartitionKind::Root)
     }
 
     /// Whether anything is lost.
