@@ -35,6 +35,7 @@ pub use recorded::{devices_of, record};
 pub use select::{Candidate, Obstacle, Selector, SelectorError, Unselected, Wish, candidates};
 pub use stack::Stack;
 pub(crate) use table::NEITHER;
+pub(crate) use sysfs::shows_partitions;
 pub use table::{Table, tables};
 pub use usage::Use;
 

@@ -23,5 +23,5 @@ pub mod workbench;
 pub use cairn::Cairn;
 pub use command::{Cmd, Done};
 pub use guest::Guest;
-pub use machine::{Machine, Setup};
+pub use machine::{Machine, Pick, Setup};
 pub use scenario::Scenario;

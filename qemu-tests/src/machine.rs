@@ -238,6 +238,10 @@ enum Runs {
     Uml(uml::Process),
 }
 
+/// A key, by QEMU's name for it, and what the serial console shows of its effect: nothing in the menu of systemd-boot, which the firmware
+/// does not draw there again.
+pub type Pick = (&'static str, &'static str);
+
 impl Machine {
     /// Emulates a machine with a raw image, throwing away what it writes unless `persist`.
     pub fn boot(image: &Path, controller: Controller, persist: bool) -> Result<Machine> {
@@ -295,6 +299,19 @@ impl Machine {
                 bail!("the machine ended, and '{words}' had not come; the console's end:\n{}", self.tail());
             }
         }
+    }
+
+    /// Presses keys of a menu on the screen, each once what the one before has done is seen.
+    pub fn pick(&mut self, keys: &[Pick]) -> Result<()> {
+        for (key, shows) in keys {
+            // A menu that has just been drawn listens a moment later.
+            std::thread::sleep(Duration::from_millis(500));
+            self.qmp()?.press(key)?;
+            if !shows.is_empty() {
+                self.wait_for(shows, Duration::from_secs(60)).with_context(|| format!("after {key} was pressed"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Types on the serial console.

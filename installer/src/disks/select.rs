@@ -171,10 +171,7 @@ pub struct Candidate<'d> {
 /// All of them, those without an obstacle first, then the larger first, then by what they say of themselves: always in the same
 /// order, whatever the kernel calls them today.
 pub fn candidates(devices: &[Device]) -> Vec<Candidate<'_>> {
-    let stack = Stack(devices);
-    let disks = devices.iter().filter(|device| matches!(device.kind, Kind::Disk | Kind::Multipath));
-    let mut all: Vec<Candidate<'_>> =
-        disks.map(|device| Candidate { device, obstacle: obstacle(stack, device) }).collect();
+    let mut all = of_kinds(devices, &[Kind::Disk, Kind::Multipath]);
     all.sort_by_cached_key(|one| {
         let identity = &one.device.identity;
         (
@@ -187,6 +184,11 @@ pub fn candidates(devices: &[Device]) -> Vec<Candidate<'_>> {
         )
     });
     all
+}
+
+fn of_kinds<'d>(devices: &'d [Device], kinds: &[Kind]) -> Vec<Candidate<'d>> {
+    let disks = devices.iter().filter(|device| kinds.contains(&device.kind));
+    disks.map(|device| Candidate { device, obstacle: obstacle(Stack(devices), device) }).collect()
 }
 
 fn obstacle(stack: Stack<'_>, device: &Device) -> Option<Obstacle> {
@@ -215,6 +217,14 @@ pub enum Unselected {
     /// No disk is like that.
     #[error("no disk is like that")]
     Nothing,
+    /// What has this name is no disk.
+    #[error("{name} is {}", .disk.as_ref().map_or_else(|| "no disk".to_string(), |disk| format!("a partition: name its disk, /dev/{disk}")))]
+    NoDisk {
+        /// Its name of today.
+        name: String,
+        /// The disk that it is a partition of.
+        disk: Option<String>,
+    },
     /// More than one is.
     #[error("{} disks are like that: {}", .0.len(), .0.join(", "))]
     Several(Vec<String>),
@@ -239,11 +249,13 @@ impl Selector {
         real: &dyn Fn(&std::path::Path) -> Option<String>,
     ) -> Result<&'d Device, Unselected> {
         let all = candidates(devices);
+        // A file that is shown as a disk is meant by whoever names its node, and by nobody else.
+        let files = of_kinds(devices, &[Kind::Loop]);
         let meant: Vec<&Candidate<'_>> = match self {
             Selector::Only => all.iter().filter(|one| one.obstacle.is_none()).collect(),
             Selector::Node(node) => {
                 let name = real(node);
-                all.iter().filter(|one| Some(&one.device.name) == name.as_ref()).collect()
+                all.iter().chain(&files).filter(|one| Some(&one.device.name) == name.as_ref()).collect()
             }
             Selector::All(wishes) => {
                 let like = |one: &&Candidate<'_>| wishes.iter().all(|wish| wish.is_true_of(one.device));
@@ -252,12 +264,25 @@ impl Selector {
             }
         };
         match meant[..] {
-            [] => Err(Unselected::Nothing),
+            [] => Err(self.instead(devices, real)),
             [Candidate { device, obstacle: None }] => Ok(device),
             [Candidate { device, obstacle: Some(obstacle) }] => {
                 Err(Unselected::Obstacle { name: device.name.clone(), obstacle: obstacle.clone() })
             }
             _ => Err(Unselected::Several(meant.iter().map(|one| one.device.name.clone()).collect())),
+        }
+    }
+
+    /// What there is instead of a disk.
+    fn instead(&self, devices: &[Device], real: &dyn Fn(&std::path::Path) -> Option<String>) -> Unselected {
+        let Selector::Node(node) = self else { return Unselected::Nothing };
+        let name = real(node);
+        match devices.iter().find(|device| Some(&device.name) == name.as_ref()) {
+            None => Unselected::Nothing,
+            Some(device) => Unselected::NoDisk {
+                name: device.name.clone(),
+                disk: device.partition.as_ref().map(|partition| partition.disk.clone()),
+            },
         }
     }
 }

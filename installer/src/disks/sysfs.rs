@@ -85,6 +85,12 @@ fn device(root: &Root, name: OsString) -> Option<Device> {
     })
 }
 
+/// Whether the partitions in a file that is shown as a disk are devices of their own (`losetup --partscan`).
+pub fn shows_partitions(device: &Device) -> bool {
+    let says = Root::open(Path::new("/")).ok().and_then(|root| attribute(&root, &device.name, "loop/partscan"));
+    says.is_none_or(|says| says != "0")
+}
+
 /// Names are the kernel's own choice (`Documentation/admin-guide/devices.txt`), and attributes only some have.
 fn kind(root: &Root, name: &str) -> Kind {
     let has = |path: &str| root.metadata(Path::new(CLASS).join(name).join(path)).ok().flatten().is_some();

@@ -256,12 +256,16 @@ pub fn write(
 /// Tells the kernel of the new partitions: of a new table all, else each by itself, so that those that are in use stay as they are.
 fn announce(onto: &Onto, disk: &std::fs::File) -> std::io::Result<()> {
     if onto.new_table {
-        return ioctl::reread(disk);
+        ioctl::reread(disk)?;
+    } else {
+        onto.removed.iter().try_for_each(|number| ioctl::tell(disk, Told::Removed(*number)))?;
     }
-    onto.removed.iter().try_for_each(|number| ioctl::tell(disk, Told::Removed(*number)))?;
     for (one, origin) in onto.plan.partitions.iter().zip(&onto.origins) {
         if *origin == Origin::New {
-            ioctl::tell(disk, Told::Added(one.number, onto.plan.offset_of(one), onto.plan.bytes_of(one)))?;
+            let told = ioctl::tell(disk, Told::Added(one.number, onto.plan.offset_of(one), onto.plan.bytes_of(one)));
+            // After rereading a kernel that can read such tables knows it; not every one is built to.
+            let knows = |error: &std::io::Error| onto.new_table && error.raw_os_error() == Some(nix::libc::EBUSY);
+            told.or_else(|error| if knows(&error) { Ok(()) } else { Err(error) })?;
         }
     }
     Ok(())

@@ -67,7 +67,7 @@ impl DiskIdentity {
     /// # Errors
     /// In words: it is not there, or there are two of them.
     pub fn find<'d>(&self, devices: &'d [Device]) -> Result<&'d Device, String> {
-        let disks = devices.iter().filter(|one| matches!(one.kind, Kind::Disk | Kind::Multipath));
+        let disks = devices.iter().filter(|one| matches!(one.kind, Kind::Disk | Kind::Multipath | Kind::Loop));
         let is_it = |one: &&Device| {
             let there = DiskIdentity::of(one);
             // Without anything of its own, there is only where it was.

@@ -23,7 +23,7 @@ use super::holders::{Release, affected, releases};
 use super::identity::DiskIdentity;
 use super::machine::{Computer, Texts, texts, with_partitions};
 use super::{homes, members, renew, shared};
-use crate::disks::{Device, Kind, Stack};
+use crate::disks::{Device, Kind, Stack, shows_partitions};
 
 /// The version of [`InstallPlan`]'s form.
 const VERSION: u32 = 1;
@@ -317,6 +317,10 @@ fn starts(checked: &cairn_machine::Checked, uefi: bool, (this, other): (&str, &s
 pub fn judge(devices: &[Device], disk: &Device, onto: &Onto) -> Result<Vec<Release>, Refusal> {
     if disk.kind == Kind::Multipath {
         let why = "is reached in several ways (multipath), from which a machine of Cairn's does not boot yet: choose another disk";
+        return Err(Refusal(format!("{} {why}", disk.name)));
+    }
+    if disk.kind == Kind::Loop && !shows_partitions(disk) {
+        let why = "shows a file without its partitions, so that nobody could look into them in the end: set it up with `losetup --partscan`";
         return Err(Refusal(format!("{} {why}", disk.name)));
     }
     same_elsewhere(devices, disk, onto)?;

@@ -65,10 +65,27 @@ fn exactly_one_disk_is_meant_or_none() {
         ("size=0..0", "sde cannot be installed on: there is no medium in it"),
         ("transport=nvme", "nvme0n1 cannot be installed on: it cannot be written to"),
         ("/dev/sdf", "sdf cannot be installed on: it is one of the ways to dm-1"),
-        ("/dev/sdc1", "no disk is like that"),
+        ("/dev/sdc1", "sdc1 is a partition: name its disk, /dev/sdc"),
+        ("/dev/dm-0", "dm-0 is no disk"),
+        ("/dev/sdz", "no disk is like that"),
     ] {
         assert_eq!(select(&devices, selector).unwrap_err(), words, "{selector}");
     }
+}
+
+#[test]
+fn a_file_as_a_disk_is_meant_by_whoever_names_it_and_by_nobody_else() {
+    let mut tree = Tree::new();
+    tree.disk("virtual/block", "loop0", 8 * GIB, &[("loop/backing_file", "/srv/disk.img")]);
+    tree.disk("virtual/block", "loop1", 8 * GIB, &[("loop/backing_file", "/srv/snap.img")]);
+    tree.mount("loop1", "/snap/core");
+    let devices = tree.look();
+    assert_eq!(select(&devices, "/dev/loop0").unwrap(), "loop0");
+    for selector in ["only", "size=1G.."] {
+        assert_eq!(select(&devices, selector).unwrap_err(), "no disk is like that", "{selector}");
+    }
+    let of_the_system = "loop1 cannot be installed on: the running system is on it (/snap/core)";
+    assert_eq!(select(&devices, "/dev/loop1").unwrap_err(), of_the_system);
 }
 
 #[test]

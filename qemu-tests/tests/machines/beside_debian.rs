@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use qemu_tests::generations::{File, GRUB_UEFI, Kind, SYSTEMD_BOOT};
 use qemu_tests::scenario::QEMU;
-use qemu_tests::{Cairn, Guest, Scenario, Setup, debian, installing};
+use qemu_tests::{Cairn, Guest, Pick, Scenario, Setup, debian, installing};
 
 use super::generations::journey::good;
 use super::on_hardware::{Case, Computer, ON_VIRTIO};
@@ -25,8 +25,12 @@ pub const REST: &[Scenario] = &[
 ];
 
 /// How Debian is reached: its entry is behind the generation, with GRUB also behind the menu of all generations.
-fn keys(kind: Kind) -> &'static [&'static str] {
-    if kind.grub() { &["down", "down", "ret"] } else { &["down", "ret"] }
+fn picks(kind: Kind) -> &'static [Pick] {
+    if kind.grub() {
+        &[("down", "*All generations"), ("down", "*Debian"), ("ret", "")]
+    } else {
+        &[("down", ""), ("ret", "")]
+    }
 }
 
 /// What Debian has on the disk: its partition, and its files on the one that is shared.
@@ -56,10 +60,7 @@ fn beside(cairn: &Cairn, kind: Kind) -> Result<()> {
     // Debian, from the menu.
     let mut machine = setup().boot()?;
     machine.wait_for("installed, generation 1", Duration::from_secs(300))?;
-    for key in keys(kind) {
-        std::thread::sleep(Duration::from_millis(500));
-        machine.qmp()?.press(key)?;
-    }
+    machine.pick(picks(kind))?;
     let mut guest = Guest::of(machine);
     guest.log_in()?;
     ensure!(guest.run("hostname")?.trim() == "debian", "the keys did not start Debian");

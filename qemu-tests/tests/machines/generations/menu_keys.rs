@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use qemu_tests::scenario::QEMU;
-use qemu_tests::{Cairn, Guest, Scenario, Setup};
+use qemu_tests::{Cairn, Guest, Pick, Scenario, Setup};
 
 use super::journey::good;
 use qemu_tests::generations::{self, File, GRUB_GPT, GRUB_MBR, GRUB_UEFI, Kind, SYSTEMD_BOOT};
@@ -31,20 +31,28 @@ pub const ON_GRUB_MBR: Scenario = Scenario {
 };
 
 /// The newest generation comes first. GRUB has the older ones in a menu of their own, behind the trial.
-fn keys(kind: Kind) -> &'static [&'static str] {
-    if kind.grub() { &["down", "ret", "down", "ret"] } else { &["down", "ret"] }
+fn picks(kind: Kind) -> &'static [Pick] {
+    if kind.grub() {
+        &[
+            ("down", "*All generations"),
+            ("ret", "*second, generation 2"),
+            ("down", "*first, generation 1"),
+            ("ret", ""),
+        ]
+    } else {
+        &[("down", ""), ("ret", "")]
+    }
 }
 
 fn run(cairn: &Cairn, kind: Kind) -> Result<()> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
-    let disk = generations::disk_with_two(cairn, kind, &File::named("first"), &File::named("second"), folder.path())?;
+    // Time enough for the first key, wherever this runs.
+    let file = |name| File { timeout: 10, ..File::named(name) };
+    let disk = generations::disk_with_two(cairn, kind, &file("first"), &file("second"), folder.path())?;
     let mut machine = Setup::new(&disk).firmware(kind.firmware).reboots().boot()?;
     // The title of the newer one stands in the menu.
     machine.wait_for("second, generation 2", Duration::from_secs(300))?;
-    for key in keys(kind) {
-        std::thread::sleep(Duration::from_millis(500));
-        machine.qmp()?.press(key)?;
-    }
+    machine.pick(picks(kind))?;
     let mut guest = Guest::of(machine);
     guest.log_in()?;
     ensure!(guest.booted()? == (1, false), "the keys did not boot generation 1");
