@@ -745,7 +745,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__run)
-            opts="-q -h -V --persist --graphics --ssh-port --memory --cpus --disk --quiet --help --version"
+            opts="-q -h -V --persist --graphics --ssh-port --memory --cpus --disk --firmware --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -765,6 +765,10 @@ _cairn() {
                     ;;
                 --disk)
                     COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci usb sd" -- "${cur}"))
+                    return 0
+                    ;;
+                --firmware)
+                    COMPREPLY=($(compgen -W "uefi bios" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -821,7 +825,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__verify)
-            opts="-q -h -V --against --json --junit --screenshot --memory --cpus --disk --quiet --help --version"
+            opts="-q -h -V --against --json --junit --screenshot --memory --cpus --disk --firmware --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -882,6 +886,10 @@ _cairn() {
                     ;;
                 --disk)
                     COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci usb sd" -- "${cur}"))
+                    return 0
+                    ;;
+                --firmware)
+                    COMPREPLY=($(compgen -W "uefi bios" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -78,6 +78,8 @@ nvme\t'An NVMe drive'
 ahci\t'A SATA drive'
 usb\t'A USB drive'
 sd\t'An SD card; its size is a power of two'"
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l firmware -d 'What starts the machine. Without it UEFI, but a BIOS for an image without an EFI system partition' -r -f -a "uefi\t'UEFI (OVMF)'
+bios\t'A BIOS (SeaBIOS)'"
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l persist -d 'Keep what the machine writes, in the image itself. Needs an image'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l graphics -d 'Open a window with the machine\'s screen'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -s q -l quiet -d 'Say nothing but errors'
@@ -94,6 +96,8 @@ nvme\t'An NVMe drive'
 ahci\t'A SATA drive'
 usb\t'A USB drive'
 sd\t'An SD card; its size is a power of two'"
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l firmware -d 'What starts the machine. Without it UEFI, but a BIOS for an image without an EFI system partition' -r -f -a "uefi\t'UEFI (OVMF)'
+bios\t'A BIOS (SeaBIOS)'"
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l json -d 'Print one JSON object: `ok`, and the list `checks`'
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'

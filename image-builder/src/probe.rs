@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use cairn_process::{Report, ToolError, find};
 
 use crate::qemu::{
-    Accel, Controller, Display, Drive, Firmware, Guest, Network, Ovmf, QEMU, QemuError, Serial, tied_to_us,
+    Accel, Controller, Display, Drive, FirmwareKind, Guest, Network, Own, QEMU, QemuError, Serial, tied_to_us,
 };
 use crate::scratch::Scratch;
 use cairn_disk::image::Format;
@@ -53,15 +53,13 @@ pub(crate) fn kvm_failed() {
 /// What it did instead, as words that follow "but".
 pub fn run_guest(accel: Accel, deadline: Duration) -> Result<(), String> {
     let words = |error: QemuError| format!("the probe cannot run ({error})");
-    let ovmf = Ovmf::find().map_err(words)?;
+    let own = Own::of(FirmwareKind::Uefi).map_err(words)?;
     let scratch = |bytes: &[u8]| Scratch::holding(bytes).map_err(QemuError::io("making a scratch file")).map_err(words);
-    let vars =
-        Scratch::copy_of(&ovmf.vars).map_err(QemuError::io("copying the firmware's variables")).map_err(words)?;
     let disk = scratch(&guest::disk().map_err(QemuError::io("making the probe's disk")).map_err(words)?)?;
     let console = scratch(b"")?;
     let machine = Guest {
         accel,
-        firmware: Firmware::Uefi { code: ovmf.code, vars: vars.path() },
+        firmware: own.firmware.clone(),
         memory: 128,
         cpus: 1,
         disks: vec![Drive {

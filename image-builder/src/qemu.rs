@@ -10,7 +10,8 @@ mod qmp;
 
 pub use drive::{Controller, Drive};
 pub use error::QemuError;
-pub use firmware::Ovmf;
+pub(crate) use firmware::Own;
+pub use firmware::{FirmwareKind, MadeFor, Ovmf};
 pub(crate) use machine::tied_to_us;
 pub use machine::{Accel, Display, Firmware, Guest, Network, Port, Serial};
 pub(crate) use qmp::{Cause, Event, Qmp};

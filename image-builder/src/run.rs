@@ -8,7 +8,7 @@ use cairn_process::Report;
 use nix::sys::termios::{self, SetArg, Termios};
 
 use crate::probe;
-use crate::qemu::{Accel, Controller, Display, Drive, Firmware, Guest, Network, Ovmf, QemuError, Serial, check_tools};
+use crate::qemu::{Accel, Controller, Display, Drive, FirmwareKind, Guest, MadeFor, Network, Own, QemuError, Serial, check_tools};
 use crate::scratch::Scratch;
 use cairn_disk::image::ImageFile;
 
@@ -27,6 +27,8 @@ pub struct RunOptions {
     pub cpus: u32,
     /// What the disk hangs on.
     pub controller: Controller,
+    /// What starts it. Without one, what the image is made for.
+    pub firmware: Option<FirmwareKind>,
     /// What runs the guest. Without one, KVM where a probe guest has run in it, else emulation.
     pub accel: Option<Accel>,
 }
@@ -40,6 +42,7 @@ impl Default for RunOptions {
             memory: 1024,
             cpus: 2,
             controller: Controller::default(),
+            firmware: None,
             accel: None,
         }
     }
@@ -55,14 +58,13 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
         image.check_writable()?;
     }
     check_tools()?;
-    let ovmf = Ovmf::find()?;
-    let vars = Scratch::copy_of(&ovmf.vars)
-        .map_err(QemuError::io(format!("copying the firmware's variables {}", ovmf.vars.display())))?;
+    let made_for = MadeFor::of(&*image.source()?);
+    let own = Own::of(options.firmware.unwrap_or(made_for.firmware))?;
     let accel = options.accel.unwrap_or_else(|| probe::accel(report));
     let overlay = if options.persist { None } else { Some(Scratch::overlay(image.size)?) };
     let machine = Guest {
         accel,
-        firmware: Firmware::Uefi { code: ovmf.code, vars: vars.path() },
+        firmware: own.firmware.clone(),
         memory: options.memory,
         cpus: options.cpus,
         disks: vec![Drive {
@@ -71,7 +73,7 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
             device: image.device,
             overlay: overlay.as_ref().map(Scratch::path),
             controller: options.controller,
-            sector_size: 512,
+            sector_size: made_for.sector_size,
             boot: 0,
             unsafe_cache: overlay.is_some(),
         }],

@@ -25,7 +25,7 @@ pub use own_file::expected as expected_of_image;
 
 use crate::console;
 use crate::probe;
-use crate::qemu::{Accel, Controller, Drive, Firmware, Ovmf, QemuError, check_tools};
+use crate::qemu::{Accel, Controller, Drive, FirmwareKind, MadeFor, Own, QemuError, check_tools};
 use crate::scratch::Scratch;
 use crate::screenshot;
 use cairn_disk::image::{Format, ImageFile};
@@ -44,8 +44,6 @@ pub struct VerifyOptions {
     pub cpus: u32,
     /// What the disk hangs on.
     pub controller: Controller,
-    /// Bytes in the sectors of the disk.
-    pub sector_size: u64,
     /// How long one boot may take until its last answer.
     pub deadline: Duration,
     /// Where a picture of the login prompt goes, as PNG.
@@ -56,8 +54,8 @@ pub struct VerifyOptions {
     pub disk_size: Option<u64>,
     /// Boot a second time.
     pub second_boot: bool,
-    /// What starts it: a BIOS, and not UEFI.
-    pub bios: bool,
+    /// What starts it. Without one, what the image is made for.
+    pub firmware: Option<FirmwareKind>,
     /// At the second boot there is another disk, which is empty: the kernel meets it first, and so does UEFI. A BIOS starts its
     /// first disk or nothing, so to a BIOS it is the second.
     pub another_disk: bool,
@@ -71,13 +69,12 @@ impl Default for VerifyOptions {
             memory: 1024,
             cpus: 2,
             controller: Controller::default(),
-            sector_size: 512,
             deadline: Duration::from_secs(900),
             screenshot: None,
             console_log: None,
             disk_size: None,
             second_boot: true,
-            bios: false,
+            firmware: None,
             another_disk: false,
             accel: None,
         }
@@ -97,15 +94,18 @@ pub fn verify(
 ) -> Result<VerifyResult, QemuError> {
     let image = ImageFile::open(image)?;
     check_tools()?;
-    let ovmf = if options.bios { None } else { Some(Ovmf::find()?) };
+    let mut made_for = MadeFor::of(&*image.source()?);
+    made_for.firmware = options.firmware.unwrap_or(made_for.firmware);
+    // Missing firmware is said before the probe.
+    Own::of(made_for.firmware)?;
     let accel = options.accel.unwrap_or_else(|| probe::accel(report));
-    match attempt(&image, expected, options, ovmf.as_ref(), accel, report)? {
+    match attempt(&image, expected, options, made_for, accel, report)? {
         Some(result) => Ok(result),
         // The probe ran in KVM and this machine did not: remember that, and begin again without it.
         None => {
             probe::kvm_failed();
             report.note("KVM stopped in the middle of the machine: once more, emulated");
-            let again = attempt(&image, expected, options, ovmf.as_ref(), Accel::Tcg, report)?;
+            let again = attempt(&image, expected, options, made_for, Accel::Tcg, report)?;
             again.ok_or_else(|| QemuError::Control {
                 command: "cont".into(),
                 answer: "the emulator stands still".into(),
@@ -119,22 +119,17 @@ fn attempt(
     image: &ImageFile,
     expected: &Expected,
     options: &VerifyOptions,
-    ovmf: Option<&Ovmf>,
+    made_for: MadeFor,
     accel: Accel,
     report: &dyn Report,
 ) -> Result<Option<VerifyResult>, QemuError> {
     let size = options.disk_size.unwrap_or_default().max(image.size);
     let overlay = Scratch::overlay(size)?;
-    let copy = |ovmf: &Ovmf| Scratch::copy_of(&ovmf.vars).map_err(QemuError::io("copying the firmware's variables"));
-    let vars = ovmf.map(copy).transpose()?;
-    let firmware = match (ovmf, &vars) {
-        (Some(ovmf), Some(vars)) => Firmware::Uefi { code: ovmf.code.clone(), vars: vars.path() },
-        _ => Firmware::Bios,
-    };
+    let own = Own::of(made_for.firmware)?;
     let another = if options.another_disk { Some(Scratch::overlay(ANOTHER)?) } else { None };
     let mut hardware = Hardware {
         accel,
-        firmware,
+        firmware: own.firmware.clone(),
         memory: options.memory,
         cpus: options.cpus,
         disks: vec![Drive {
@@ -143,7 +138,7 @@ fn attempt(
             device: image.device,
             overlay: Some(overlay.path()),
             controller: options.controller,
-            sector_size: options.sector_size,
+            sector_size: made_for.sector_size,
             boot: 0,
             unsafe_cache: true,
         }],
@@ -161,7 +156,7 @@ fn attempt(
             break;
         }
         if let Some(another) = another.as_ref().filter(|_| boot == Boot::Second) {
-            hardware.disks = with_another(&hardware.disks[0], another.path(), options);
+            hardware.disks = with_another(&hardware.disks[0], another.path(), made_for.firmware);
         }
         let name = if boot == Boot::First { "first boot" } else { "second boot" };
         report.phase(name, None);
@@ -217,19 +212,20 @@ fn attempt(
 }
 
 /// The disk behind another one, which is empty.
-fn with_another(disk: &Drive, another: PathBuf, options: &VerifyOptions) -> Vec<Drive> {
+fn with_another(disk: &Drive, another: PathBuf, kind: FirmwareKind) -> Vec<Drive> {
+    let bios = kind == FirmwareKind::Bios;
     // There is one slot for cards.
-    let controller = if options.controller == Controller::Sd { Controller::VirtioBlk } else { options.controller };
+    let controller = if disk.controller == Controller::Sd { Controller::VirtioBlk } else { disk.controller };
     let another = Drive {
         path: another,
         format: Format::Qcow2,
         device: false,
         overlay: None,
         controller,
-        boot: usize::from(options.bios),
+        boot: usize::from(bios),
         ..disk.clone()
     };
-    vec![another, Drive { boot: usize::from(!options.bios), ..disk.clone() }]
+    vec![another, Drive { boot: usize::from(!bios), ..disk.clone() }]
 }
 
 /// A boot that failed is not repeated: the second one would only wait for the same deadline.

@@ -3,6 +3,7 @@
 //! Parsing here looks at nothing but the words themselves; files are opened by the commands.
 
 mod computer;
+mod guest;
 mod install;
 mod values;
 
@@ -10,11 +11,12 @@ use std::path::PathBuf;
 
 use cairn_disk::image::Format;
 use cairn_observe::Location;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 pub use self::computer::{DisksArgs, HardwareArgs};
+pub use self::guest::{Controller, FirmwareKind, GuestArgs};
 pub use self::install::{InstallArgs, Into, RehearseArgs, ShareArgs, Then};
-use self::values::{formats, parse_age, parse_generation, parse_keep, parse_memory};
+use self::values::{formats, parse_age, parse_generation, parse_keep};
 
 /// Makes one machine file into a system: in a disk image, in QEMU, and on the
 /// machine itself, generation by generation.
@@ -265,38 +267,6 @@ pub struct BuildArgs {
     /// Print JSON events, one per line, instead of the images' paths.
     #[arg(long)]
     pub json: bool,
-}
-
-/// The machine that QEMU plays; for `run` and `verify`.
-#[derive(Debug, Args)]
-pub struct GuestArgs {
-    /// Memory of the machine, such as 512M or 2G.
-    // In MiB.
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_memory)]
-    pub memory: u64,
-    /// Processors of the machine. Emulated ones take turns on one of this computer's.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
-    pub cpus: u32,
-    /// How the disk is attached.
-    #[arg(long, value_enum, value_name = "CONTROLLER", default_value_t = Controller::VirtioBlk)]
-    pub disk: Controller,
-}
-
-/// How a disk is attached to the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Controller {
-    /// A virtio disk.
-    VirtioBlk,
-    /// A SCSI disk on a virtio controller.
-    VirtioScsi,
-    /// An NVMe drive.
-    Nvme,
-    /// A SATA drive.
-    Ahci,
-    /// A USB drive.
-    Usb,
-    /// An SD card; its size is a power of two.
-    Sd,
 }
 
 /// `cairn run`.

@@ -1,8 +1,72 @@
-//! Where the distributions keep the UEFI firmware for virtual machines (OVMF).
+//! What starts a machine: which kind of firmware an image is made for, and where the distributions keep that for virtual machines.
 
 use std::path::{Path, PathBuf};
 
-use super::QemuError;
+use cairn_disk::Source;
+use cairn_disk::partition_table::{self, PartitionType};
+
+use super::{Firmware, QemuError};
+use crate::scratch::Scratch;
+
+/// The kinds of firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirmwareKind {
+    /// UEFI (OVMF).
+    Uefi,
+    /// A BIOS (SeaBIOS, which QEMU brings).
+    Bios,
+}
+
+/// The part of the first sector that a BIOS runs; behind it come a signature and the partitions.
+const BOOT_CODE: usize = 440;
+
+/// What an image asks of the machine that it runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MadeFor {
+    /// What starts it. A BIOS only starts what has code for it and no EFI system partition: UEFI starts more than it should.
+    pub firmware: FirmwareKind,
+    /// Bytes in the sectors that its partition table counts.
+    pub sector_size: u64,
+}
+
+impl MadeFor {
+    /// Read from a disk's first sector and its partition table.
+    pub fn of(disk: &dyn Source) -> MadeFor {
+        let table = partition_table::read(disk).ok();
+        let esp = |kind: PartitionType| kind.name() == Some("esp");
+        let for_uefi = table.as_ref().is_some_and(|table| table.partitions.iter().any(|one| esp(one.kind)));
+        let mut code = [0; BOOT_CODE];
+        let for_bios = disk.read_at(0, &mut code).is_ok() && code != [0; BOOT_CODE];
+        MadeFor {
+            firmware: if for_bios && !for_uefi { FirmwareKind::Bios } else { FirmwareKind::Uefi },
+            sector_size: table.map_or(512, |table| table.sector_size.bytes()),
+        }
+    }
+}
+
+/// A machine's firmware, and its own copy of the variables.
+#[derive(Debug)]
+pub(crate) struct Own {
+    /// As the machine takes it.
+    pub firmware: Firmware,
+    _vars: Option<Scratch>,
+}
+
+impl Own {
+    /// One of this kind; its variables are there as long as it is.
+    ///
+    /// # Errors
+    /// [`QemuError::NoFirmware`], and what the copying meets.
+    pub(crate) fn of(kind: FirmwareKind) -> Result<Own, QemuError> {
+        if kind == FirmwareKind::Bios {
+            return Ok(Own { firmware: Firmware::Bios, _vars: None });
+        }
+        let ovmf = Ovmf::find()?;
+        let vars = Scratch::copy_of(&ovmf.vars)
+            .map_err(QemuError::io(format!("copying the firmware's variables {}", ovmf.vars.display())))?;
+        Ok(Own { firmware: Firmware::Uefi { code: ovmf.code, vars: vars.path() }, _vars: Some(vars) })
+    }
+}
 
 /// OVMF: the code is mapped read-only; of the variables every machine gets a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +132,27 @@ impl Ovmf {
 
 #[cfg(test)]
 mod tests {
+    use cairn_disk::{MemoryTarget, Target};
+
     use super::*;
+
+    /// A disk with code in its first sector or not, and one partition of this type in an MBR.
+    fn made_for(code: u8, kind: u8) -> FirmwareKind {
+        let disk = MemoryTarget::new(1 << 20, 0);
+        let mut sector = [0; 512];
+        sector[0] = code;
+        sector[446..462].copy_from_slice(&[0x80, 0, 0, 0, kind, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0, 0]);
+        sector[510..].copy_from_slice(&[0x55, 0xaa]);
+        disk.write_at(0, &sector).unwrap();
+        MadeFor::of(&disk).firmware
+    }
+
+    #[test]
+    fn a_bios_starts_what_has_code_for_it_and_nothing_for_uefi() {
+        assert_eq!(made_for(0xeb, 0x0c), FirmwareKind::Bios);
+        assert_eq!(made_for(0xeb, 0xef), FirmwareKind::Uefi);
+        assert_eq!(made_for(0, 0x0c), FirmwareKind::Uefi);
+    }
 
     #[test]
     fn code_without_variables_is_passed_over() {

@@ -73,7 +73,7 @@ fn main() {
             beside_debian::REST,
             install_firmware::REST,
             install_cuts::REST,
-            &[installs::REHEARSED, installs::REHEARSED_RECORDED],
+            &[installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST],
         ]
     } else {
         &[]

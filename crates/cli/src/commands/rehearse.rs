@@ -19,7 +19,7 @@ use cairn_machine::{SourceFile, check_hardware};
 use cairn_make::machine_file::load;
 use cairn_make::{Kit, plain_file};
 use cairn_process::{Refusal, Usage};
-use image_builder::qemu::Controller;
+use image_builder::qemu::{self, Controller};
 use image_builder::verify::{Expected, VerifyOptions, verify};
 use serde_json::json;
 
@@ -92,8 +92,7 @@ pub fn run(args: RehearseArgs, ui: &Ui) -> anyhow::Result<Exit> {
     };
     let options = VerifyOptions {
         controller: hangs.controller,
-        sector_size,
-        bios,
+        firmware: Some(if bios { qemu::FirmwareKind::Bios } else { qemu::FirmwareKind::Uefi }),
         another_disk: true,
         disk_size: (hangs.controller == Controller::Sd).then(|| size.next_power_of_two()),
         ..VerifyOptions::default()

@@ -12,7 +12,7 @@ use image_builder::outputs::{Places, write_images};
 use image_builder::qemu;
 use image_builder::run::RunOptions;
 
-use crate::args::{Controller, RunArgs};
+use crate::args::{Controller, FirmwareKind, RunArgs};
 use crate::exit::Exit;
 use crate::kit;
 use crate::ui::Ui;
@@ -34,6 +34,7 @@ pub fn run(args: RunArgs, ui: &Ui) -> anyhow::Result<Exit> {
         memory: args.guest.memory,
         cpus: args.guest.cpus,
         controller: controller(args.guest.disk),
+        firmware: args.guest.firmware.map(firmware),
         accel: None,
     };
     let image = if built { image_of(&args.what, ui)?.0 } else { args.what };
@@ -54,6 +55,13 @@ pub fn image_of(file: &Path, ui: &Ui) -> anyhow::Result<(PathBuf, Prepared)> {
     let machine = prepare(&[file.into()], &kit, ui.report())?;
     let image = write_images(&machine, &folder, &formats, rules, cache, ui.report())?.pop();
     Ok((image.context("a build for one format gives one image")?, machine))
+}
+
+pub fn firmware(chosen: FirmwareKind) -> qemu::FirmwareKind {
+    match chosen {
+        FirmwareKind::Uefi => qemu::FirmwareKind::Uefi,
+        FirmwareKind::Bios => qemu::FirmwareKind::Bios,
+    }
 }
 
 pub fn controller(chosen: Controller) -> qemu::Controller {

@@ -11,7 +11,7 @@ use cairn_make::{lock_file, plain_file};
 use image_builder::verify::{Expected, VerifyOptions, expected_of_image};
 
 use crate::args::VerifyArgs;
-use crate::commands::run::{controller, image_of};
+use crate::commands::run::{controller, firmware, image_of};
 use crate::exit::Exit;
 use crate::ui::Ui;
 
@@ -33,6 +33,7 @@ pub fn run(args: VerifyArgs, ui: &Ui) -> anyhow::Result<Exit> {
         memory: args.guest.memory,
         cpus: args.guest.cpus,
         controller: controller(args.guest.disk),
+        firmware: args.guest.firmware.map(firmware),
         screenshot: args.screenshot,
         ..VerifyOptions::default()
     };

@@ -78,14 +78,7 @@ pub enum ImageFileError {
 /// # Errors
 /// See [`ImageFileError`].
 pub fn open(path: &Path) -> Result<Box<dyn Source>, ImageFileError> {
-    let image = ImageFile::open(path)?;
-    let io = |source| ImageFileError::Io { path: path.to_path_buf(), source };
-    let file = image.file().map_err(io)?;
-    let budget = Budget::shared();
-    Ok(match image.format {
-        Format::Raw => Box::new(Metered::new(FileSource::new(file).map_err(io)?, budget)),
-        Format::Qcow2 => Box::new(Qcow2Source::of_file(file, &image.path, budget)?),
-    })
+    ImageFile::open(path)?.source()
 }
 
 impl ImageFile {
@@ -112,6 +105,20 @@ impl ImageFile {
         };
         let device = kind.is_block_device();
         Ok(ImageFile { path: absolute, format, size, device, file: Arc::new(file) })
+    }
+
+    /// The disk in it, with an account of its own for all that reads from it.
+    ///
+    /// # Errors
+    /// See [`ImageFileError`].
+    pub fn source(&self) -> Result<Box<dyn Source>, ImageFileError> {
+        let io = |source| ImageFileError::Io { path: self.path.clone(), source };
+        let file = self.file().map_err(io)?;
+        let budget = Budget::shared();
+        Ok(match self.format {
+            Format::Raw => Box::new(Metered::new(FileSource::new(file).map_err(io)?, budget)),
+            Format::Qcow2 => Box::new(Qcow2Source::of_file(file, &self.path, budget)?),
+        })
     }
 
     /// The open file once more.
