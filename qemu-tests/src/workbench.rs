@@ -29,6 +29,8 @@ exits() {
 sd() {
     local target=/sys/kernel/config/target
     modprobe -a dm-mod target_core_iblock tcm_loop sd_mod
+    # Else each partition would be met twice.
+    partx -d "$1" || true
     [ -d $target ] || mount -t configfs none /sys/kernel/config
     SDS=$((${SDS:-0} + 1))
     local core=$target/core/iblock_$SDS/it port=$target/loopback/naa.500140500000000$SDS

@@ -92,7 +92,7 @@ impl fmt::Display for Sectors {
 }
 
 /// A number of bytes for people: the largest unit of which there is at least one, with one decimal where it is not
-/// whole (`260M`, `1.4G`, `512`). The decimal is rounded up, so that a size told as a need is enough.
+/// whole (`260M`, `1.4G`, `512 bytes`). The decimal is rounded up, so that a size told as a need is enough.
 pub fn human(bytes: u64) -> String {
     const UNITS: [(u32, char); 5] = [(50, 'P'), (40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
     for (shift, unit) in UNITS {
@@ -105,7 +105,7 @@ pub fn human(bytes: u64) -> String {
             (whole, part) => format!("{whole}.{part}{unit}"),
         };
     }
-    bytes.to_string()
+    if bytes == 1 { "1 byte".to_string() } else { format!("{bytes} bytes") }
 }
 
 /// A need for people: whole MiB, rounded up, exact, so that it can be written into a machine file as it is (`1453M`, `2G`).
@@ -120,9 +120,9 @@ mod tests {
 
     #[test]
     fn sizes_are_told_in_the_largest_unit() {
-        assert_eq!(human(0), "0");
-        assert_eq!(human(512), "512");
-        assert_eq!((human(1023), human(1024), human(1025)), ("1023".into(), "1K".into(), "1.1K".into()));
+        assert_eq!((human(0).as_str(), human(1).as_str()), ("0 bytes", "1 byte"));
+        assert_eq!(human(512), "512 bytes");
+        assert_eq!((human(1023), human(1024), human(1025)), ("1023 bytes".into(), "1K".into(), "1.1K".into()));
         assert_eq!((human(1536 << 30), human(5 << 50)), ("1.5T".into(), "5P".into()));
         assert_eq!(human(260 << 20), "260M");
         assert_eq!(human((1 << 30) + 1), "1.1G");

@@ -125,7 +125,7 @@ mod tests {
         let (read_end, mut write_end) = std::io::pipe().unwrap();
         let path = format!("/proc/self/fd/{}", read_end.as_raw_fd());
         write_end.write_all(b"12345").unwrap();
-        assert_eq!(told(read_argument(Path::new(&path), 4)), "it has more than 4, the most that is read");
+        assert_eq!(told(read_argument(Path::new(&path), 4)), "it has more than 4 bytes, the most that is read");
         // Nobody writes into this one.
         let folder = tempfile::tempdir().unwrap();
         let fifo = folder.path().join("pipe");
@@ -156,7 +156,7 @@ mod tests {
         }
         assert_eq!(told(read(&at("socket"), TEXT)), "it is a socket, and not a file");
         assert!(read(&at("lost"), TEXT).unwrap_err().is_missing());
-        assert_eq!(told(read(&at("file"), 4)), "it has more than 4, the most that is read");
+        assert_eq!(told(read(&at("file"), 4)), "it has more than 4 bytes, the most that is read");
         // Its length is 0 by its own word.
         assert!(read(Path::new("/proc/self/status"), 4).is_err());
     }

@@ -99,8 +99,8 @@ fn put(saved: &Saved, disk: &BlockTarget) -> anyhow::Result<()> {
     let Saved { receipt, bytes, events } = saved;
     let (onto, end) = (&receipt.onto, receipt.onto.there.bytes);
     let ends = wipe::END.min(end);
-    let [_, begins, tails] = wipe::steps(onto);
-    let steps = if events.contains(&Event::Data) { [begins, tails] } else { [tails, begins] };
+    let [_, pages, begins, tails] = wipe::steps(onto);
+    let steps = if events.contains(&Event::Data) { [pages, begins, tails] } else { [tails, begins, pages] };
     let table = [vec![(end - ends, ends)], vec![(0, ends)]];
     let failed = || format!("writing to {}", disk.name());
     for step in steps.into_iter().chain(table) {

@@ -6,6 +6,9 @@ use cairn_layout::onto::{Fate, Onto, Origin};
 /// How much of each end.
 pub const END: u64 = 1 << 20;
 
+/// What a disk writes as a whole or not at all, and where FAT, ext4, XFS, LUKS, LVM and swap say what they are.
+const PAGE: u64 = 4096;
+
 /// A piece of a disk, in bytes: where it begins, and how long it is.
 pub type Piece = (u64, u64);
 
@@ -15,9 +18,9 @@ pub fn pieces(onto: &Onto) -> Vec<Piece> {
 }
 
 /// The same in the order in which they are cleared, each step on the disk before the next one begins: the disk's own ends, where the
-/// table is; then the beginnings of partitions; then their ends. However little of it is done, nothing is found by its beginning whose
-/// end is gone, and no table that goes names anything of which a part is missing.
-pub fn steps(onto: &Onto) -> [Vec<Piece>; 3] {
+/// table is; then the first page of partitions; then the rest of their beginnings; then their ends. However little of it is done,
+/// nothing is found by its first page of which something else is gone, and no table that goes names anything of which a part is missing.
+pub fn steps(onto: &Onto) -> [Vec<Piece>; 4] {
     let sector = onto.there.sector;
     let gone =
         onto.there.partitions.iter().filter(|one| matches!(onto.fate(one.number), Fate::Removed | Fate::Replaced(_)));
@@ -26,15 +29,32 @@ pub fn steps(onto: &Onto) -> [Vec<Piece>; 3] {
     let made = made.filter(|(_, origin)| matches!(origin, Origin::New | Origin::Replaces(_)));
     let places: Vec<Piece> =
         gone.chain(made.map(|(one, _)| (onto.plan.offset_of(one), onto.plan.bytes_of(one)))).collect();
+    let first = |(at, len): &Piece| (*at, PAGE.min(*len));
     let begin = |(at, len): &Piece| (*at, END.min(*len));
     let end = |(at, len): &Piece| (at.saturating_add(*len) - END.min(*len), END.min(*len));
     let disk = onto.new_table.then_some((0, onto.there.bytes));
-    let all = [
-        disk.iter().flat_map(|disk| [begin(disk), end(disk)]).collect(),
-        places.iter().map(begin).collect(),
-        places.iter().map(end).collect(),
-    ];
-    all.map(|pieces| merged(pieces, onto.there.bytes))
+    let all = |pieces: Vec<Piece>| merged(pieces, onto.there.bytes);
+    let pages = all(places.iter().map(first).collect());
+    let begins = without(all(places.iter().map(begin).collect()), &pages);
+    let disk = all(disk.iter().flat_map(|disk| [begin(disk), end(disk)]).collect());
+    [disk, pages, begins, all(places.iter().map(end).collect())]
+}
+
+/// Pieces without those that lie in them; both are sorted.
+fn without(pieces: Vec<Piece>, inner: &[Piece]) -> Vec<Piece> {
+    let mut rest = Vec::new();
+    for (mut at, len) in pieces {
+        let to = at + len;
+        for (hole, length) in inner {
+            if (at..to).contains(hole) {
+                rest.push((at, hole - at));
+                at = (hole + length).min(to);
+            }
+        }
+        rest.push((at, to - at));
+    }
+    rest.retain(|(_, len)| *len > 0);
+    rest
 }
 
 /// Pieces that touch become one. A table that is wrong may say that a partition is where the disk is not.
@@ -92,15 +112,22 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_in_pieces_is_cut_out_of_them() {
+        assert_eq!(without(vec![(0, 10), (20, 10)], &[(0, 2), (5, 1), (29, 1)]), [(2, 3), (6, 4), (20, 9)]);
+        assert_eq!(without(vec![(4, 4)], &[(4, 4)]), []);
+    }
+
+    #[test]
     fn the_table_goes_first_and_beginnings_before_ends() {
-        let [table, begins, ends] = steps(&onto(true));
+        let [table, pages, begins, ends] = steps(&onto(true));
         assert_eq!(table, [(0, END), ((1 << 30) - END, END)]);
-        assert!(begins.contains(&(512 << 20, END)), "{begins:?}");
+        assert!(pages.contains(&(512 << 20, PAGE)), "{pages:?}");
+        assert!(begins.contains(&((512 << 20) + PAGE, END - PAGE)), "{begins:?}");
         assert!(ends.iter().any(|(at, len)| at + len == (1_048_576 + 1_000_000) * 512), "{ends:?}");
-        let [table, begins, ends] = steps(&onto(false));
-        assert!(table.is_empty() && begins.contains(&(512 << 20, END)), "{begins:?}");
+        let [table, pages, begins, ends] = steps(&onto(false));
+        assert!(table.is_empty() && pages.contains(&(512 << 20, PAGE)), "{pages:?}");
         let first = 2048 * 512..(2048 + 8192) * 512;
         let touches = |(at, len): &Piece| *at < first.end && first.start < at + len;
-        assert!(!begins.iter().chain(&ends).any(touches), "what stays is left alone: {begins:?} {ends:?}");
+        assert!(!pages.iter().chain(&begins).chain(&ends).any(touches), "what stays is left alone: {begins:?} {ends:?}");
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use qemu_tests::generations::{self, File, SYSTEMD_BOOT};
 use qemu_tests::scenario::UML;
-use qemu_tests::{Cairn, Scenario};
+use qemu_tests::{Cairn, Cmd, Scenario};
 use serde_json::Value;
 
 pub const SCENARIO: Scenario =
@@ -51,5 +51,13 @@ fn run(cairn: &Cairn) -> Result<()> {
     // The running system is on the only disk.
     guest.refused("cairn disks only", "no disk is like that")?;
     guest.refused("cairn disks /dev/ubda", "the running system is on it")?;
-    guest.power_off()
+    let recorded = guest.run("cairn hardware")?;
+    guest.power_off()?;
+    // What only the table's own bytes say is recorded too, for a rehearsal.
+    let table: Value = serde_json::from_str(&Cmd::new("sfdisk").arg("-J").arg(&disk).ok()?)?;
+    let of = |key: &str| table["partitiontable"][key].to_string();
+    for (key, value) in [("first_lba", of("firstlba")), ("last_lba", of("lastlba"))] {
+        ensure!(recorded.contains(&format!("{key}: {value}")), "no {key} {value}:\n{recorded}");
+    }
+    Ok(())
 }

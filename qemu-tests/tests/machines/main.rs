@@ -17,6 +17,7 @@ mod kernels;
 mod logs_in;
 mod on_hardware;
 mod own_var;
+mod renew_cuts;
 mod run_shows_it;
 mod shares_blocks;
 mod shares_esp;
@@ -73,7 +74,7 @@ fn main() {
             beside_debian::REST,
             install_firmware::REST,
             install_cuts::REST,
-            &[installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST],
+            &[installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST, renew_cuts::REST],
         ]
     } else {
         &[]
