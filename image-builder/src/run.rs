@@ -8,7 +8,9 @@ use cairn_process::Report;
 use nix::sys::termios::{self, SetArg, Termios};
 
 use crate::probe;
-use crate::qemu::{Accel, Controller, Display, Drive, FirmwareKind, Guest, MadeFor, Network, Own, QemuError, Serial, check_tools};
+use crate::qemu::{
+    Accel, Controller, Display, Drive, FirmwareKind, Guest, MadeFor, Network, Own, QemuError, Serial, check_tools,
+};
 use crate::scratch::Scratch;
 use cairn_disk::image::ImageFile;
 

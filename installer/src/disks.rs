@@ -34,8 +34,8 @@ pub use identity::{Identity, name_of};
 pub use recorded::{devices_of, record};
 pub use select::{Candidate, Obstacle, Selector, SelectorError, Unselected, Wish, candidates};
 pub use stack::Stack;
-pub(crate) use table::NEITHER;
 pub(crate) use sysfs::shows_partitions;
+pub(crate) use table::NEITHER;
 pub use table::{Table, tables};
 pub use usage::Use;
 

@@ -4,7 +4,36 @@ use std::io::{self, Write};
 
 use cairn_machine::Problem;
 use cairn_process::text::{is_deceptive, one_line, plain};
+use nix::sys::termios::{self, LocalFlags, SetArg, SpecialCharacterIndices, Termios};
 use serde_json::{Value, json};
+
+/// What is typed is not shown, as long as this is there. Ctrl-C ends the line, and is its last character: were it a signal, it would leave
+/// the terminal like this.
+pub struct Hidden(Termios);
+
+/// Ctrl-C.
+pub const INTERRUPT: char = '\u{3}';
+
+impl Hidden {
+    /// Hides it.
+    ///
+    /// # Errors
+    /// Standard input is no terminal.
+    pub fn begin() -> io::Result<Hidden> {
+        let before = termios::tcgetattr(io::stdin())?;
+        let mut hidden = before.clone();
+        hidden.local_flags.remove(LocalFlags::ECHO | LocalFlags::ISIG);
+        hidden.control_chars[SpecialCharacterIndices::VEOL as usize] = INTERRUPT as u8;
+        termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &hidden)?;
+        Ok(Hidden(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.0);
+    }
+}
 
 /// One event as a line: `event` first, then its fields.
 pub fn event(name: &str, fields: Value) -> String {

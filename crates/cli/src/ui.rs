@@ -75,9 +75,14 @@ impl Ui {
         let _ = io::stderr().write_all(plain(&text.to_string()).as_bytes());
     }
 
+    /// Whether somebody is at the terminal.
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
     /// Asks somebody at the terminal; `None` where nobody is there.
     pub fn ask(&self, question: impl Display) -> anyhow::Result<Option<String>> {
-        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        if !self.can_ask() {
             return Ok(None);
         }
         self.talk(question);

@@ -35,7 +35,8 @@ pub fn judge(shared: &Shared, number: u32, checked: &Checked) -> anyhow::Result<
         return Err(checked.problem("/boot/nvram", message, Some(help)).into());
     }
     let (written, free) = (human(shared.update.written), human(shared.free));
-    let mut notes = vec![format!("partition {number} is shared: the machine takes {written} of the {free} that are free in it")];
+    let mut notes =
+        vec![format!("partition {number} is shared: the machine takes {written} of the {free} that are free in it")];
     if shared.other_fallback {
         notes.push(format!(
             "\\EFI\\BOOT\\BOOTX64.EFI of partition {number} is another system's and stays: a firmware that forgets its entries starts that one"

@@ -128,6 +128,9 @@ mod tests {
         assert!(table.is_empty() && pages.contains(&(512 << 20, PAGE)), "{pages:?}");
         let first = 2048 * 512..(2048 + 8192) * 512;
         let touches = |(at, len): &Piece| *at < first.end && first.start < at + len;
-        assert!(!pages.iter().chain(&begins).chain(&ends).any(touches), "what stays is left alone: {begins:?} {ends:?}");
+        assert!(
+            !pages.iter().chain(&begins).chain(&ends).any(touches),
+            "what stays is left alone: {begins:?} {ends:?}"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Scenarios that build images and boot machines with the built command, each in a file of its own.
 
+mod asks;
 mod bad_luck;
 mod beside_debian;
 mod builds_agree;
@@ -53,6 +54,7 @@ const ALL: &[Scenario] = &[
     install_signatures::SCENARIO,
     install_firmware::STAND_IN,
     install_cuts::BESIDE,
+    asks::SCENARIO,
     disks::SCENARIO,
     run_shows_it::SCENARIO,
     interrupted::IMAGE,

@@ -12,11 +12,12 @@ use super::values::{parse_use, sector_size};
 /// `cairn install`.
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "cairn install [OPTIONS] FILE|--unattended|--apply PLAN|--undo RECEIPT",
-    group(clap::ArgGroup::new("what").required(true).args(["file", "unattended", "apply", "undo"]))
+    override_usage = "cairn install [OPTIONS] [FILE|--unattended|--apply PLAN|--undo RECEIPT]",
+    group(clap::ArgGroup::new("what").args(["file", "unattended", "apply", "undo"]))
 )]
 pub struct InstallArgs {
-    /// The machine file, or an install file that names one.
+    /// The machine file, or an install file that names one. Without it somebody at the
+    /// terminal is asked for all that it would say.
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     /// The disk, as for `cairn disks`: `/dev/disk/by-id/…`, `serial=…`, `only`, …

@@ -11,12 +11,15 @@ use cairn_installer::install::instructions::{self, Instructions};
 use cairn_installer::install::{
     Consent, InstallPlan, Planned, Request, again, apply, plan, settle, undo, words_of_consent,
 };
-use cairn_make::plain_file;
-use cairn_process::{Refusal, Tool, Usage};
+use cairn_machine::Problems;
+use cairn_make::machine_file::load;
+use cairn_make::{Kit, plain_file};
+use cairn_process::{Refusal, Report, Tool, Usage, go_on};
 use serde_json::json;
 
+use super::guided::Guide;
 use super::said::Said;
-use crate::args::{InstallArgs, Then};
+use crate::args::{InstallArgs, Into, ShareArgs, Then};
 use crate::exit::Exit;
 use crate::kit;
 use crate::ui::Ui;
@@ -68,7 +71,9 @@ fn carry_out(args: &InstallArgs, watched: &Watched<'_>, ui: &Ui) -> anyhow::Resu
     let devices = look(Path::new("/")).context("looking at the disks")?;
     let kit = kit::kit(None)?;
     let folder = tempfile::tempdir().context("making a folder for instructions")?;
+    let asks = args.apply.is_none() && args.file.is_none() && !args.unattended;
     let (planned, erase, then) = match &args.apply {
+        None if asks => (asked(args, &devices, &kit, watched, ui)?, None, Then::Nothing),
         Some(path) => {
             let saved = read(path)?;
             let disk = saved.disk.find(&devices).map_err(Refusal)?;
@@ -83,7 +88,10 @@ fn carry_out(args: &InstallArgs, watched: &Watched<'_>, ui: &Ui) -> anyhow::Resu
         write(&planned, path, ui)?;
         return Ok(Then::Nothing);
     }
-    ui.talk(shown(&planned.plan));
+    if !asks {
+        ui.talk(shown(&planned.plan));
+    }
+    watched.finish();
     let consent = consent(&planned, args, erase, ui)?;
     let receipt = args.receipt.clone().map_or_else(|| new_receipt(&planned.plan), Ok)?;
     let plan = planned.plan.clone();
@@ -127,6 +135,45 @@ fn wanted<'d>(args: &InstallArgs, devices: &'d [Device], folder: &Path) -> anyho
     Ok(Wanted { request, disk, erase: said.erase, then: said.then })
 }
 
+/// The plan of what somebody at the terminal answers. What cannot be done is told, and asked for once more.
+fn asked(args: &InstallArgs, devices: &[Device], kit: &Kit, watched: &Watched<'_>, ui: &Ui) -> anyhow::Result<Planned> {
+    let ShareArgs { into, replace, keep, spare } = &args.share;
+    if *into != Into::Whole || !(replace.is_empty() && keep.is_empty() && spare.is_empty()) {
+        return Err(Usage(
+            "what becomes of the disk is one of the questions: without a machine file, leave it out".into(),
+        )
+        .into());
+    }
+    let mut guide = Guide::begin(devices, ui)?;
+    loop {
+        let file = guide.machine_file()?;
+        let planned = load(&file).map_err(anyhow::Error::from).and_then(|checked| {
+            let said = checked.machine.install.context("no instructions")?;
+            let said = Said::of_instructions(&said, &file)?;
+            let disk = said
+                .selector
+                .select(devices, &|node| name_of(Path::new("/"), node))
+                .map_err(|why| Refusal(why.to_string()))?;
+            let request = Request { file: file.clone(), asked: said.asked, elsewhere: args.elsewhere };
+            plan(&request, devices, disk, kit, watched)
+        });
+        // From here on a person is waited for.
+        watched.finish();
+        match planned {
+            Ok(planned) => {
+                ui.talk(format_args!("\n{}", shown(&planned.plan)));
+                if guide.agrees(&file)? {
+                    return Ok(planned);
+                }
+            }
+            Err(error) if error.chain().any(|why| why.is::<Refusal>() || why.is::<Problems>()) && go_on().is_ok() => {
+                guide.disk_again(&error);
+            }
+            Err(error) => return Err(error.context(format!("the answers are in {}", file.display()))),
+        }
+    }
+}
+
 fn read(path: &Path) -> anyhow::Result<InstallPlan> {
     let bytes = plain_file::read(path, MOST).with_context(|| format!("reading {}", path.display()))?;
     let plan = serde_json::from_slice(&bytes);
@@ -150,7 +197,7 @@ fn consent(planned: &Planned, args: &InstallArgs, erase: Option<String>, ui: &Ui
     }
     // Who carries out a plan by which nothing is lost has said enough, and so has who wrote it down.
     let nothing_is_lost = losses(&planned.plan).is_empty();
-    if nothing_is_lost && (args.apply.is_some() || args.disk.is_none()) {
+    if nothing_is_lost && (args.apply.is_some() || args.unattended || args.file.is_some() && args.disk.is_none()) {
         return Ok(None);
     }
     let words = words_of_consent(&planned.plan.disk);

@@ -7,6 +7,7 @@ pub mod diff;
 pub mod disks;
 pub mod gc;
 pub mod generations;
+mod guided;
 pub mod hardware;
 pub mod init;
 pub mod inspect;

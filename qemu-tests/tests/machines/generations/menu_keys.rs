@@ -33,12 +33,7 @@ pub const ON_GRUB_MBR: Scenario = Scenario {
 /// The newest generation comes first. GRUB has the older ones in a menu of their own, behind the trial.
 fn picks(kind: Kind) -> &'static [Pick] {
     if kind.grub() {
-        &[
-            ("down", "*All generations"),
-            ("ret", "*second, generation 2"),
-            ("down", "*first, generation 1"),
-            ("ret", ""),
-        ]
+        &[("down", "*All generations"), ("ret", "*second, generation 2"), ("down", "*first, generation 1"), ("ret", "")]
     } else {
         &[("down", ""), ("ret", "")]
     }

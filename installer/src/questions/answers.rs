@@ -1,0 +1,193 @@
+//! From what was answered to the next question.
+
+use cairn_machine::{SourceFile, check};
+
+use super::file::{Files, text};
+use super::{Asks, Choice, Question, Seen, Topic};
+
+/// What was answered, in its order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answers(Vec<(Topic, String)>);
+
+/// What comes next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Somebody is asked.
+    Ask(Question),
+    /// All is answered.
+    Done,
+}
+
+impl Answers {
+    /// What was answered to a question.
+    pub fn get(&self, topic: Topic) -> Option<&str> {
+        self.0.iter().find(|(of, _)| *of == topic).map(|(_, value)| value.as_str())
+    }
+
+    /// The next question.
+    pub fn next(&self, seen: &Seen) -> Next {
+        let open = Topic::ALL.into_iter().find(|topic| self.get(*topic).is_none());
+        open.map_or(Next::Done, |topic| Next::Ask(self.question(topic, seen)))
+    }
+
+    /// Takes the answer to a question, a value as [`Question::value_of`] gives it.
+    ///
+    /// # Errors
+    /// In words: machine files do not allow it.
+    pub fn give(&mut self, topic: Topic, value: String, seen: &Seen) -> Result<(), String> {
+        self.0.push((topic, value));
+        self.check(seen).inspect_err(|_| drop(self.0.pop()))
+    }
+
+    /// Takes the last answer back; whether there was one.
+    pub fn back(&mut self) -> bool {
+        self.0.pop().is_some()
+    }
+
+    /// Takes back an answer and all that were given after it.
+    pub fn back_to(&mut self, topic: Topic) {
+        let at = self.0.iter().position(|(of, _)| *of == topic);
+        self.0.truncate(at.unwrap_or(self.0.len()));
+    }
+
+    /// The machine file, and what goes beside it. `hash` makes of a password what is written down.
+    ///
+    /// # Errors
+    /// What hashing meets.
+    pub fn files<E>(&self, seen: &Seen, hash: impl FnOnce(&str) -> Result<String, E>) -> Result<Files, E> {
+        let password = self.get(Topic::Password).map(hash).transpose()?;
+        let name = self.get(Topic::User).unwrap_or_default();
+        let beside = password.map(|hash| (format!("{name}.password"), format!("{hash}\n")));
+        Ok(Files { machine: text(self, seen), beside: beside.into_iter().collect() })
+    }
+
+    /// Whatever was answered before was all right, so what is not is the last answer.
+    fn check(&self, seen: &Seen) -> Result<(), String> {
+        let file = SourceFile::new("machine.yaml", text(self, seen));
+        let Err(problems) = check(&file, &mut |_| Err("there is none".into())) else { return Ok(()) };
+        let Some(first) = problems.iter().next() else { return Ok(()) };
+        let help = first.help.as_ref().map(|help| format!(": {help}")).unwrap_or_default();
+        Err(format!("{}{help}", first.message))
+    }
+
+    fn question(&self, topic: Topic, seen: &Seen) -> Question {
+        let (title, help, asks) = match topic {
+            Topic::Language => (
+                "The language of the machine",
+                "Messages, dates and numbers. A locale that is not in the list will do too.",
+                among(seen.languages.clone(), seen.language.as_deref().or(Some("C.UTF-8")), true),
+            ),
+            Topic::Keyboard => (
+                "The keyboard",
+                "The layout of the machine's text consoles.",
+                among(seen.keyboards.clone(), seen.keyboard.as_deref().or(self.keyboard()), !seen.complete),
+            ),
+            Topic::TimeZone => (
+                "The time zone",
+                "The nearest large city. Letters of its name find it.",
+                among(seen.zones.clone(), seen.zone.as_deref().or(Some("UTC")), seen.zones.len() < 2),
+            ),
+            Topic::Disk => (
+                "The disk on which the machine is installed",
+                "Nothing is written before all is shown once more and you type what this disk is called. Disks that the running \
+                 system needs are not in the list: `cairn disks only` says why.",
+                among(seen.disks.iter().map(|disk| choice(&disk.selector, &described(disk))).collect(), None, false),
+            ),
+            Topic::Use => (
+                "What the machine gets of that disk",
+                "Whatever is lost is shown by name before it is lost.",
+                among(self.uses(seen), None, false),
+            ),
+            Topic::Swap => (
+                "Room on the disk for memory that is not used at the moment (swap)",
+                "Without it programs end when the memory is full. With it the machine becomes slow first.",
+                among(swaps(seen), Some("0"), false),
+            ),
+            Topic::HostName => (
+                "The name of the machine",
+                "Small letters, digits and hyphens. Other computers see it.",
+                Asks::Text { default: "cairn".into(), optional: false },
+            ),
+            Topic::User => (
+                "The name with which you log in",
+                "Small letters and digits. This person may administer the machine (sudo).",
+                Asks::Text { default: String::new(), optional: false },
+            ),
+            Topic::Password => ("Your password", "It is not shown. Only a hash of it is written down.", Asks::Secret),
+            Topic::SshKey => (
+                "An SSH key that may log in from elsewhere",
+                "The line of a .pub file (ssh-ed25519 ...). Without one nobody logs in over the network.",
+                Asks::Text { default: String::new(), optional: true },
+            ),
+        };
+        Question { topic, title: title.into(), help, asks }
+    }
+
+    /// The keyboard that goes with the language.
+    fn keyboard(&self) -> Option<&'static str> {
+        let language = self.get(Topic::Language)?;
+        let by_country = [("en_GB", "gb"), ("de_CH", "ch"), ("fr_CA", "ca"), ("pt_BR", "br"), ("es_MX", "latam")];
+        if let Some((_, layout)) = by_country.iter().find(|(name, _)| language.starts_with(name)) {
+            return Some(layout);
+        }
+        let by_language = [
+            ("cs", "cz"),
+            ("da", "dk"),
+            ("de", "de"),
+            ("es", "es"),
+            ("fi", "fi"),
+            ("fr", "fr"),
+            ("hu", "hu"),
+            ("it", "it"),
+            ("ja", "jp"),
+            ("nb", "no"),
+            ("nl", "nl"),
+            ("pl", "pl"),
+            ("pt", "pt"),
+            ("ro", "ro"),
+            ("sv", "se"),
+            ("tr", "tr"),
+        ];
+        let (begin, _) = language.split_once('_')?;
+        Some(by_language.iter().find(|(name, _)| *name == begin).map_or("us", |(_, layout)| layout))
+    }
+
+    fn uses(&self, seen: &Seen) -> Vec<Choice> {
+        let wanted = self.get(Topic::Disk);
+        let Some(disk) = seen.disks.iter().find(|disk| Some(disk.selector.as_str()) == wanted) else {
+            return Vec::new();
+        };
+        let whole = if disk.holds.is_empty() { "The whole disk" } else { "The whole disk: everything on it is lost" };
+        let mut uses = vec![choice("whole", whole)];
+        if disk.shares {
+            uses.push(choice("free", "The free space on it: everything that is there stays"));
+        }
+        if disk.again {
+            uses.push(choice("renew", "A new system in the machine that is on it: all files of people stay"));
+            uses.push(choice("again", "That machine made anew: its other partitions, such as /home, stay"));
+        }
+        uses
+    }
+}
+
+fn choice(value: &str, shown: &str) -> Choice {
+    Choice { value: value.into(), shown: shown.into() }
+}
+
+fn described(disk: &super::SeenDisk) -> String {
+    let holds = if disk.holds.is_empty() { "nothing that is known" } else { &disk.holds };
+    format!("{}, holds {holds}", disk.shown)
+}
+
+fn among(of: Vec<Choice>, default: Option<&str>, others: bool) -> Asks {
+    let default = of.iter().position(|one| Some(one.value.as_str()) == default).unwrap_or(0);
+    Asks::One { of, default, others }
+}
+
+/// None, and sizes up to that of the memory.
+fn swaps(seen: &Seen) -> Vec<Choice> {
+    let memory = seen.memory.div_ceil(1024).next_power_of_two();
+    let sizes = [1_u64, 2, 4, 8, 16, 32].into_iter().filter(|size| *size <= memory.max(2));
+    let sizes = sizes.map(|size| choice(&format!("{size}G"), &format!("{size} GiB")));
+    std::iter::once(choice("0", "None")).chain(sizes).collect()
+}

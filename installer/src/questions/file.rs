@@ -1,0 +1,77 @@
+//! The machine file that the answers make.
+
+use std::fmt::Write as _;
+
+use super::{Answers, Seen, Topic};
+
+/// What is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The machine file.
+    pub machine: String,
+    /// Files that it names: their name beside it, and their contents, which only their owner reads.
+    pub beside: Vec<(String, String)>,
+}
+
+/// The machine file, with what is usual in the place of what was not asked yet.
+pub fn text(answers: &Answers, seen: &Seen) -> String {
+    let of = |topic: Topic| answers.get(topic).filter(|value| !value.is_empty());
+    let name = |topic: Topic, usual: &'static str| quoted(of(topic).unwrap_or(usual));
+    let key = of(Topic::SshKey);
+    let packages = if key.is_some() { "openssh-server, sudo" } else { "sudo" };
+    let mut text = format!(
+        "# Made of answers to the questions of `cairn install`. `cairn check` says what is wrong after a change.\n\
+         version: 1\n\
+         hostname: {}\n\n\
+         source:\n  debian:\n    suite: trixie\n    packages: [{packages}]\n\n\
+         locale: {{lang: {}}}\n\
+         keyboard: {{layout: {}}}\n\
+         timezone: {}\n\n",
+        name(Topic::HostName, "cairn"),
+        name(Topic::Language, "C.UTF-8"),
+        name(Topic::Keyboard, "us"),
+        name(Topic::TimeZone, "UTC"),
+    );
+    if !seen.uefi {
+        text += "boot: {loader: grub}      # this computer is started by a BIOS\n\n";
+    }
+    text += "disks:\n  main:\n";
+    match (of(Topic::Swap).filter(|size| *size != "0"), seen.uefi) {
+        (None, uefi) => {
+            let _ = writeln!(text, "    layout: {}", if uefi { "uefi" } else { "bios" });
+        }
+        (Some(size), uefi) => {
+            let first = if uefi { "{type: esp}" } else { "{type: bios-boot}\n      - {type: xbootldr}" };
+            let _ = writeln!(
+                text,
+                "    partitions:\n      - {first}\n      - {{type: swap, size: {}}}\n      - {{type: root}}",
+                quoted(size)
+            );
+        }
+    }
+    if let Some(user) = of(Topic::User) {
+        let user = quoted(user);
+        let file = quoted(&format!("{}.password", of(Topic::User).unwrap_or_default()));
+        let _ = write!(text, "\nusers:\n  {user}:\n    groups: [sudo]\n    hashed_password_file: {file}\n");
+        if let Some(key) = key {
+            let _ = writeln!(text, "    ssh_authorized_keys:\n      - {}", quoted(key));
+        }
+    }
+    if key.is_some() {
+        text += "\nservices:\n  enable: [ssh]\n";
+    }
+    if let Some(disk) = of(Topic::Disk) {
+        let into = of(Topic::Use).unwrap_or("whole");
+        let _ = write!(text, "\ninstall:\n  disk: {}\n  into: {into}\n", quoted(disk));
+    }
+    text
+}
+
+/// A text as YAML takes it, whatever is in it.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let word = text.chars().all(plain) && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+    // What YAML takes for something else than a text.
+    let other = ["yes", "no", "on", "off", "true", "false", "null", "y", "n"].contains(&text.to_lowercase().as_str());
+    if word && !other { text.into() } else { serde_json::Value::from(text).to_string() }
+}

@@ -1,0 +1,191 @@
+//! What of a computer counts for the questions.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cairn_root::Root;
+
+use super::Choice;
+use super::lists::{KEYBOARDS, LANGUAGES};
+use crate::disks::{self, Device, type_words};
+use crate::install::DiskIdentity;
+
+/// The most of a list that is read.
+const MOST: u64 = 4 << 20;
+
+/// A disk on which a system can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenDisk {
+    /// What singles it out, as `cairn disks` takes it.
+    pub selector: String,
+    /// In words.
+    pub shown: String,
+    /// Whether partitions can be added to it.
+    pub shares: bool,
+    /// Whether a machine may be on it that could be made anew.
+    pub again: bool,
+    /// What is on it, in words; empty: nothing.
+    pub holds: String,
+}
+
+/// What a computer has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Disks, the likeliest first.
+    pub disks: Vec<SeenDisk>,
+    /// Whether it was started by UEFI.
+    pub uefi: bool,
+    /// Its memory in MiB; 0: nobody knows.
+    pub memory: u64,
+    /// Languages, keyboards and time zones that can be chosen.
+    pub languages: Vec<Choice>,
+    /// See there.
+    pub keyboards: Vec<Choice>,
+    /// See there.
+    pub zones: Vec<Choice>,
+    /// Whether the keyboards are all that XKB knows.
+    pub complete: bool,
+    /// Those of the system that runs now.
+    pub language: Option<String>,
+    /// See there.
+    pub keyboard: Option<String>,
+    /// See there.
+    pub zone: Option<String>,
+}
+
+/// Looks at the computer whose tree is here, with these devices.
+///
+/// # Errors
+/// There is no such folder.
+pub fn see(root: &Path, devices: &[Device]) -> std::io::Result<Seen> {
+    let root = Root::open(root)?;
+    let text = |path: &str| root.read_text(path, MOST).ok().flatten().unwrap_or_default();
+    let of_lists = |list: &[(&str, &str)]| {
+        list.iter()
+            .map(|(value, shown)| Choice { value: (*value).into(), shown: format!("{shown} ({value})") })
+            .collect()
+    };
+    let mut keyboards = keyboards(&text("usr/share/X11/xkb/rules/base.lst"));
+    let complete = !keyboards.is_empty();
+    if !complete {
+        keyboards = of_lists(&KEYBOARDS);
+    }
+    let settings = ["etc/default/locale", "etc/locale.conf", "etc/default/keyboard"].map(text).join("\n");
+    Ok(Seen {
+        disks: disks::candidates(devices)
+            .iter()
+            .filter(|one| one.obstacle.is_none())
+            .map(|one| seen_disk(devices, one.device))
+            .collect(),
+        uefi: root.metadata("sys/firmware/efi").ok().flatten().is_some(),
+        memory: memory(&text("proc/meminfo")),
+        languages: of_lists(&LANGUAGES),
+        keyboards,
+        complete,
+        zones: zones(&text("usr/share/zoneinfo/tzdata.zi")),
+        language: setting(&settings, "LANG"),
+        keyboard: setting(&settings, "XKBLAYOUT"),
+        zone: root.link("etc/localtime").ok().flatten().and_then(|to| zone(&to)),
+    })
+}
+
+fn seen_disk(devices: &[Device], disk: &Device) -> SeenDisk {
+    let identity = &disk.identity;
+    let selector = match (&identity.by_id[..], &identity.serial, &identity.wwn) {
+        ([first, ..], ..) => format!("/dev/disk/by-id/{first}"),
+        (_, Some(serial), _) => format!("serial={serial}"),
+        (_, _, Some(wwn)) => format!("wwn={wwn}"),
+        _ => format!("/dev/{}", disk.name),
+    };
+    let parts: Vec<&Device> =
+        devices.iter().filter(|one| one.partition.as_ref().is_some_and(|p| p.disk == disk.name)).collect();
+    let kind = |one: &Device| {
+        let of = one.partition.as_ref().and_then(|p| p.type_id.as_deref()).and_then(type_words);
+        of.or(one.contents.signature.as_ref().map(|it| it.kind.as_str())).unwrap_or("something").to_string()
+    };
+    let mut holds: Vec<String> = parts.iter().map(|one| kind(one)).collect();
+    holds.extend(disk.contents.signature.as_ref().map(|it| it.kind.clone()));
+    let gpt = disk.contents.table.as_deref() == Some("gpt");
+    let root = |one: &&Device| kind(one).starts_with("root");
+    SeenDisk {
+        selector,
+        shown: DiskIdentity::of(disk).to_string(),
+        shares: gpt && !parts.is_empty(),
+        again: gpt && parts.iter().any(root),
+        holds: holds.join(", "),
+    }
+}
+
+/// Of `/proc/meminfo`, in MiB.
+fn memory(text: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
+}
+
+/// Of the list that comes with XKB: the lines below `! layout`.
+fn keyboards(text: &str) -> Vec<Choice> {
+    let lines = text.lines().skip_while(|line| line.trim() != "! layout").skip(1);
+    let lines =
+        lines.take_while(|line| !line.starts_with('!')).filter_map(|line| line.trim().split_once(char::is_whitespace));
+    let mut all: Vec<Choice> =
+        lines.map(|(name, what)| Choice { value: name.into(), shown: format!("{} ({name})", what.trim()) }).collect();
+    all.retain(|one| one.value != "custom");
+    all.sort_by(|a, b| a.shown.cmp(&b.shown));
+    all
+}
+
+/// Of the compact form of the tz database (zic(8)): `Z NAME …` and, after it, `L TARGET NAME`.
+fn zones(text: &str) -> Vec<Choice> {
+    let mut all: BTreeMap<&str, ()> = BTreeMap::from([("UTC", ())]);
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        let name = match words.next() {
+            Some("Z") => words.next(),
+            Some("L") => words.nth(1),
+            _ => None,
+        };
+        all.extend(name.filter(|name| name.contains('/') && !name.starts_with("Etc/")).map(|name| (name, ())));
+    }
+    all.into_keys().map(|name| Choice { value: name.into(), shown: name.replace('_', " ") }).collect()
+}
+
+/// Of a link into the tz database.
+fn zone(to: &Path) -> Option<String> {
+    let (_, name) = to.to_str()?.split_once("zoneinfo/")?;
+    Some(name.trim_start_matches("Etc/").to_string())
+}
+
+/// `KEY=value`, as shells read it.
+fn setting(text: &str, key: &str) -> Option<String> {
+    let value = text.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='))?;
+    let value = value.trim_matches(['"', '\'']);
+    let value = value.split(',').next().unwrap_or_default();
+    (!value.is_empty()).then(|| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read_as_their_makers_write_them() {
+        let xkb = "! model\n  pc105  Generic\n\n! layout\n  us  English (US)\n  custom  A user-defined custom Layout\n  de  German\n\n! variant\n  x us: y\n";
+        let found = keyboards(xkb);
+        assert_eq!(
+            found.iter().map(|one| one.shown.as_str()).collect::<Vec<_>>(),
+            ["English (US) (us)", "German (de)"]
+        );
+        let zones = zones(
+            "# version 2025b\nR d 1 o - 1 1 0 0 S\nZ Europe/Berlin 0:53 - LMT 1893\nZ Etc/GMT 0 - GMT\nL Europe/Berlin Europe/Oslo\nL Etc/GMT GMT\n",
+        );
+        assert_eq!(
+            zones.iter().map(|one| one.value.as_str()).collect::<Vec<_>>(),
+            ["Europe/Berlin", "Europe/Oslo", "UTC"]
+        );
+        assert_eq!(memory("MemTotal:        2048000 kB\nMemFree: 1 kB\n"), 2000);
+        assert_eq!(zone(Path::new("/usr/share/zoneinfo/Etc/UTC")).as_deref(), Some("UTC"));
+        assert_eq!(setting("A=b\nXKBLAYOUT=\"de,us\"\n", "XKBLAYOUT").as_deref(), Some("de"));
+        assert_eq!((setting("LANG=\n", "LANG"), memory("")), (None, 0));
+    }
+}

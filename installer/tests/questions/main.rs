@@ -1,0 +1,195 @@
+//! The questions: whatever is answered, what comes out is a machine file, or a question that says what is wrong.
+
+use cairn_installer::questions::{Answers, Asks, Choice, Next, Question, Seen, SeenDisk, Topic, see};
+use cairn_machine::{Checked, SourceFile, check};
+
+/// Numbers that are the same each time (xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+fn seen() -> Seen {
+    let choices =
+        |list: &[&str]| list.iter().map(|one| Choice { value: (*one).into(), shown: (*one).into() }).collect();
+    let disk = |name: &str, shares, again| SeenDisk {
+        selector: format!("serial={name}"),
+        shown: name.into(),
+        shares,
+        again,
+        holds: if shares { "ntfs".into() } else { String::new() },
+    };
+    Seen {
+        disks: vec![disk("EMPTY", false, false), disk("WINDOWS", true, false), disk("OURS", true, true)],
+        uefi: true,
+        memory: 7900,
+        languages: choices(&["C.UTF-8", "de_DE.UTF-8"]),
+        keyboards: choices(&["us", "de"]),
+        zones: choices(&["Europe/Berlin", "UTC"]),
+        ..Seen::default()
+    }
+}
+
+fn asked(answers: &Answers, seen: &Seen) -> Question {
+    match answers.next(seen) {
+        Next::Ask(question) => question,
+        Next::Done => panic!("nothing is asked any more"),
+    }
+}
+
+fn machine(answers: &Answers, seen: &Seen) -> (Checked, String) {
+    let files = answers.files(seen, |password| Ok::<_, std::convert::Infallible>(format!("$6${password}"))).unwrap();
+    let file = SourceFile::new("machine.yaml", files.machine.clone());
+    let checked = check(&file, &mut |_| Err("none".into())).unwrap_or_else(|e| panic!("{}\n{e}", files.machine));
+    (checked, files.machine)
+}
+
+/// Answers what is asked, in its order; a word that is empty takes what is offered.
+fn answered(words: [&str; 10], seen: &Seen) -> Answers {
+    let mut answers = Answers::default();
+    for word in words {
+        let question = asked(&answers, seen);
+        let value = question.value_of(word).unwrap_or_else(|e| panic!("{:?}: {e}", question.topic));
+        answers.give(question.topic, value, seen).unwrap_or_else(|e| panic!("{:?}: {e}", question.topic));
+    }
+    assert_eq!(answers.next(seen), Next::Done);
+    answers
+}
+
+#[test]
+fn what_is_offered_makes_a_machine() {
+    let (checked, text) = machine(&answered(["", "", "", "", "", "", "", "anna", "secret", ""], &seen()), &seen());
+    let machine = &checked.machine;
+    assert_eq!((machine.hostname.as_str(), machine.timezone.as_str()), ("cairn", "UTC"));
+    assert!(machine.users.contains_key("anna") && text.contains("layout: uefi\n") && !text.contains("ssh"), "{text}");
+    assert!(text.contains("disk: \"serial=EMPTY\"\n  into: whole\n"), "{text}");
+}
+
+#[test]
+fn other_answers_are_written_down() {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEUs90DoYtvLee8Vxntw1AHjiFkg7Yo8A6b6BuUT5K2j anna@home";
+    let words = ["deutsch", "de", "berl", "OURS", "renew", "4G", "web-1", "anna", "\"secret: #", key];
+    let mut seen = seen();
+    seen.uefi = false;
+    seen.languages[1].shown = "Deutsch".into();
+    let answers = answered(words, &seen);
+    let (checked, text) = machine(&answers, &seen);
+    let machine = &checked.machine;
+    assert_eq!((machine.hostname.as_str(), machine.locale.lang.as_str()), ("web-1", "de_DE.UTF-8"));
+    assert_eq!((machine.keyboard.layout.as_str(), machine.timezone.as_str()), ("de", "Europe/Berlin"));
+    assert_eq!(machine.users["anna"].ssh_authorized_keys, [key]);
+    for line in ["loader: grub", "{type: swap, size: \"4G\"}", "{type: bios-boot}", "into: renew", "openssh-server"] {
+        assert!(text.contains(line), "no {line}:\n{text}");
+    }
+    let files = answers.files(&seen, |password| Ok::<_, ()>(format!("hash of {password}"))).unwrap();
+    assert_eq!(files.beside, [("anna.password".to_string(), "hash of \"secret: #\n".to_string())]);
+    assert!(!files.machine.contains("secret"));
+}
+
+#[test]
+fn an_answer_that_machine_files_do_not_allow_is_told_and_asked_again() {
+    let seen = seen();
+    for (topic, said) in [
+        (Topic::Language, "no language"),
+        (Topic::Keyboard, "x y"),
+        (Topic::TimeZone, "somewhere"),
+        (Topic::HostName, "My Computer!"),
+        (Topic::User, "Anna Müller"),
+        (Topic::User, "root: x"),
+        (Topic::SshKey, "no key"),
+    ] {
+        let mut answers = Answers::default();
+        while asked(&answers, &seen).topic != topic {
+            let question = asked(&answers, &seen);
+            let value =
+                question.value_of(if matches!(question.topic, Topic::User | Topic::Password) { "anna" } else { "" });
+            answers.give(question.topic, value.unwrap(), &seen).unwrap();
+        }
+        let before = answers.clone();
+        let why = answers.give(topic, said.into(), &seen).unwrap_err();
+        assert!(!why.is_empty() && answers == before, "{topic:?} {said}: {why}");
+    }
+}
+
+#[test]
+fn what_can_be_done_with_a_disk_depends_on_it() {
+    for (disk, uses) in [("EMPTY", 1), ("WINDOWS", 2), ("OURS", 4)] {
+        let seen = seen();
+        let mut answers = Answers::default();
+        for word in ["", "", "", disk] {
+            let question = asked(&answers, &seen);
+            answers.give(question.topic, question.value_of(word).unwrap(), &seen).unwrap();
+        }
+        let Asks::One { of, .. } = asked(&answers, &seen).asks else { panic!("no choice") };
+        assert_eq!(of.len(), uses, "{disk}: {of:?}");
+        assert_eq!(of[0].shown.contains("lost"), disk != "EMPTY");
+    }
+}
+
+#[test]
+fn any_answers_and_steps_back_end_in_a_machine_file() {
+    let words = [
+        "",
+        "1",
+        "2",
+        "99",
+        "anna",
+        "Üñï",
+        "a\"b",
+        "- x",
+        "{",
+        "yes",
+        "null",
+        "1.5",
+        "#",
+        "'",
+        "\\",
+        "a b",
+        "us",
+        "\u{2028}",
+        "4G",
+        "x".repeat(5000).leak(),
+    ];
+    let mut random = Random(7);
+    let mut done = 0;
+    for _ in 0..100 {
+        let mut seen = seen();
+        seen.uefi = random.below(2) == 0;
+        seen.memory = random.below(100_000);
+        let mut answers = Answers::default();
+        for _ in 0..60 {
+            match answers.next(&seen) {
+                Next::Ask(_) if random.below(5) == 0 => {
+                    answers.back();
+                }
+                Next::Ask(question) => {
+                    let word = words[random.below(words.len() as u64) as usize];
+                    if let Ok(value) = question.value_of(word) {
+                        // Refused in words, or taken.
+                        let _ = answers.give(question.topic, value, &seen);
+                    }
+                }
+                Next::Done => {
+                    done += 1;
+                    break;
+                }
+            }
+            machine(&answers, &seen);
+        }
+    }
+    assert!(done > 5, "{done}");
+}
+
+#[test]
+fn this_computer_can_be_asked_about() {
+    let seen = see(std::path::Path::new("/"), &[]).unwrap();
+    assert!(
+        !seen.languages.is_empty() && !seen.keyboards.is_empty() && seen.zones.iter().any(|zone| zone.value == "UTC")
+    );
+}
