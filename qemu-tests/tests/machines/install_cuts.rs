@@ -256,7 +256,8 @@ impl Recorded<'_> {
         };
         let text: String = (0..disks.len()).map(one).collect();
         let paths: Vec<&Path> = disks.iter().map(PathBuf::as_path).collect();
-        workbench::script(self.cairn, &paths, &text)
+        // Each installation leaves something in memory.
+        workbench::script_with("1G", self.cairn, &paths, &text)
     }
 
     /// Undoes the installation on disks as they are after cuts.
