@@ -2,7 +2,7 @@
 //! character of a stranger's gives orders to the terminal.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::Context;
 use cairn_machine::{Problem, Problems};
@@ -86,9 +86,10 @@ impl Ui {
             return Ok(None);
         }
         self.talk(question);
-        let mut line = String::new();
-        io::stdin().read_line(&mut line).context("reading from the terminal")?;
-        Ok(Some(line))
+        // A key of another encoding is a wrong answer, and no end of the conversation.
+        let mut line = Vec::new();
+        io::stdin().lock().read_until(b'\n', &mut line).context("reading from the terminal")?;
+        Ok(Some(String::from_utf8_lossy(&line).into_owned()))
     }
 
     /// Prints one JSON object, indented.

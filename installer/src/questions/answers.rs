@@ -3,7 +3,7 @@
 use cairn_machine::{SourceFile, check};
 
 use super::file::{Files, text};
-use super::{Asks, Choice, Question, Seen, Topic};
+use super::{Asks, Choice, Question, Seen, SeenDisk, Topic};
 
 /// What was answered, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,7 +26,8 @@ impl Answers {
 
     /// The next question.
     pub fn next(&self, seen: &Seen) -> Next {
-        let open = Topic::ALL.into_iter().find(|topic| self.get(*topic).is_none());
+        let known = |topic: Topic| topic == Topic::Swap && self.made_anew(seen).is_some();
+        let open = Topic::ALL.into_iter().find(|topic| self.get(*topic).is_none() && !known(*topic));
         open.map_or(Next::Done, |topic| Next::Ask(self.question(topic, seen)))
     }
 
@@ -37,6 +38,18 @@ impl Answers {
     pub fn give(&mut self, topic: Topic, value: String, seen: &Seen) -> Result<(), String> {
         self.0.push((topic, value));
         self.check(seen).inspect_err(|_| drop(self.0.pop()))
+    }
+
+    /// The partitions of the machine that is made anew, if one is.
+    pub(super) fn made_anew<'s>(&self, seen: &'s Seen) -> Option<&'s [(&'static str, u64)]> {
+        matches!(self.get(Topic::Use)?, "again" | "renew")
+            .then(|| self.disk(seen).map(|disk| &disk.parts[..]))
+            .flatten()
+    }
+
+    fn disk<'s>(&self, seen: &'s Seen) -> Option<&'s SeenDisk> {
+        let wanted = self.get(Topic::Disk)?;
+        seen.disks.iter().find(|disk| disk.selector == wanted)
     }
 
     /// Takes the last answer back; whether there was one.
@@ -153,10 +166,7 @@ impl Answers {
     }
 
     fn uses(&self, seen: &Seen) -> Vec<Choice> {
-        let wanted = self.get(Topic::Disk);
-        let Some(disk) = seen.disks.iter().find(|disk| Some(disk.selector.as_str()) == wanted) else {
-            return Vec::new();
-        };
+        let Some(disk) = self.disk(seen) else { return Vec::new() };
         let whole = if disk.holds.is_empty() { "The whole disk" } else { "The whole disk: everything on it is lost" };
         let mut uses = vec![choice("whole", whole)];
         if disk.shares {
@@ -174,7 +184,7 @@ fn choice(value: &str, shown: &str) -> Choice {
     Choice { value: value.into(), shown: shown.into() }
 }
 
-fn described(disk: &super::SeenDisk) -> String {
+fn described(disk: &SeenDisk) -> String {
     let holds = if disk.holds.is_empty() { "nothing that is known" } else { &disk.holds };
     format!("{}, holds {holds}", disk.shown)
 }

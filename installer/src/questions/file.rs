@@ -36,19 +36,7 @@ pub fn text(answers: &Answers, seen: &Seen) -> String {
         text += "boot: {loader: grub}      # this computer is started by a BIOS\n\n";
     }
     text += "disks:\n  main:\n";
-    match (of(Topic::Swap).filter(|size| *size != "0"), seen.uefi) {
-        (None, uefi) => {
-            let _ = writeln!(text, "    layout: {}", if uefi { "uefi" } else { "bios" });
-        }
-        (Some(size), uefi) => {
-            let first = if uefi { "{type: esp}" } else { "{type: bios-boot}\n      - {type: xbootldr}" };
-            let _ = writeln!(
-                text,
-                "    partitions:\n      - {first}\n      - {{type: swap, size: {}}}\n      - {{type: root}}",
-                quoted(size)
-            );
-        }
-    }
+    text += &layout(answers, seen);
     if let Some(user) = of(Topic::User) {
         let user = quoted(user);
         let file = quoted(&format!("{}.password", of(Topic::User).unwrap_or_default()));
@@ -65,6 +53,26 @@ pub fn text(answers: &Answers, seen: &Seen) -> String {
         let _ = write!(text, "\ninstall:\n  disk: {}\n  into: {into}\n", quoted(disk));
     }
     text
+}
+
+/// The disk's partitions: those that are there where the machine on it is made anew.
+fn layout(answers: &Answers, seen: &Seen) -> String {
+    let list = |partitions: Vec<String>| format!("    partitions:\n      - {}\n", partitions.join("\n      - "));
+    if let Some(there) = answers.made_anew(seen) {
+        let one = |(kind, mib): &(&str, u64)| match *kind {
+            "swap" => format!("{{type: swap, size: {mib}M}}"),
+            kind => format!("{{type: {kind}}}"),
+        };
+        return list(there.iter().map(one).collect());
+    }
+    match answers.get(Topic::Swap).filter(|size| *size != "0") {
+        None => format!("    layout: {}\n", if seen.uefi { "uefi" } else { "bios" }),
+        Some(size) => {
+            let boot: &[&str] = if seen.uefi { &["{type: esp}"] } else { &["{type: bios-boot}", "{type: xbootldr}"] };
+            let rest = [format!("{{type: swap, size: {size}}}"), "{type: root}".to_string()];
+            list(boot.iter().map(ToString::to_string).chain(rest).collect())
+        }
+    }
 }
 
 /// A text as YAML takes it, whatever is in it.

@@ -24,6 +24,8 @@ pub struct SeenDisk {
     pub shares: bool,
     /// Whether a machine may be on it that could be made anew.
     pub again: bool,
+    /// Its partitions of kinds that a machine has, in their order: the kind, as machine files name it, and how many MiB it has.
+    pub parts: Vec<(&'static str, u64)>,
     /// What is on it, in words; empty: nothing.
     pub holds: String,
 }
@@ -106,12 +108,21 @@ fn seen_disk(devices: &[Device], disk: &Device) -> SeenDisk {
     let mut holds: Vec<String> = parts.iter().map(|one| kind(one)).collect();
     holds.extend(disk.contents.signature.as_ref().map(|it| it.kind.clone()));
     let gpt = disk.contents.table.as_deref() == Some("gpt");
-    let root = |one: &&Device| kind(one).starts_with("root");
+    let of_machine = |one: &Device| {
+        let kinds = ["bios-boot", "esp", "xbootldr", "swap", "root", "home"];
+        let found = kind(one);
+        let is_it = |name: &str| found == name || name == "root" && found.starts_with("root-");
+        Some((kinds.into_iter().find(|name| is_it(name))?, one.bytes >> 20))
+    };
+    let mut in_order = parts.clone();
+    in_order.sort_by_key(|one| one.partition.as_ref().map(|partition| partition.offset));
+    let machine: Vec<(&str, u64)> = in_order.into_iter().filter_map(of_machine).collect();
     SeenDisk {
         selector,
         shown: DiskIdentity::of(disk).to_string(),
         shares: gpt && !parts.is_empty(),
-        again: gpt && parts.iter().any(root),
+        again: gpt && machine.iter().any(|(kind, _)| *kind == "root"),
+        parts: machine,
         holds: holds.join(", "),
     }
 }

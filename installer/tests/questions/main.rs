@@ -23,6 +23,11 @@ fn seen() -> Seen {
         shown: name.into(),
         shares,
         again,
+        parts: if again {
+            vec![("esp", 260), ("bios-boot", 1), ("xbootldr", 260), ("swap", 1024), ("root", 9000), ("home", 900)]
+        } else {
+            vec![]
+        },
         holds: if shares { "ntfs".into() } else { String::new() },
     };
     Seen {
@@ -74,7 +79,7 @@ fn what_is_offered_makes_a_machine() {
 #[test]
 fn other_answers_are_written_down() {
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEUs90DoYtvLee8Vxntw1AHjiFkg7Yo8A6b6BuUT5K2j anna@home";
-    let words = ["deutsch", "de", "berl", "OURS", "renew", "4G", "web-1", "anna", "\"secret: #", key];
+    let words = ["deutsch", "de", "berl", "WINDOWS", "free", "4G", "web-1", "anna", "\"secret: #", key];
     let mut seen = seen();
     seen.uefi = false;
     seen.languages[1].shown = "Deutsch".into();
@@ -84,12 +89,30 @@ fn other_answers_are_written_down() {
     assert_eq!((machine.hostname.as_str(), machine.locale.lang.as_str()), ("web-1", "de_DE.UTF-8"));
     assert_eq!((machine.keyboard.layout.as_str(), machine.timezone.as_str()), ("de", "Europe/Berlin"));
     assert_eq!(machine.users["anna"].ssh_authorized_keys, [key]);
-    for line in ["loader: grub", "{type: swap, size: \"4G\"}", "{type: bios-boot}", "into: renew", "openssh-server"] {
+    for line in ["loader: grub", "{type: swap, size: 4G}", "{type: bios-boot}", "into: free", "openssh-server"] {
         assert!(text.contains(line), "no {line}:\n{text}");
     }
     let files = answers.files(&seen, |password| Ok::<_, ()>(format!("hash of {password}"))).unwrap();
     assert_eq!(files.beside, [("anna.password".to_string(), "hash of \"secret: #\n".to_string())]);
     assert!(!files.machine.contains("secret"));
+}
+
+#[test]
+fn a_machine_that_is_made_anew_has_the_partitions_that_it_had() {
+    for uefi in [true, false] {
+        let seen = Seen { uefi, ..seen() };
+        let mut answers = Answers::default();
+        for word in ["", "", "", "OURS", "again", "box", "anna", "secret", ""] {
+            let question = asked(&answers, &seen);
+            assert_ne!(question.topic, Topic::Swap, "it has its swap");
+            answers.give(question.topic, question.value_of(word).unwrap(), &seen).unwrap();
+        }
+        assert_eq!(answers.next(&seen), Next::Done);
+        let (_, text) = machine(&answers, &seen);
+        let parts = "- {type: esp}\n      - {type: bios-boot}\n      - {type: xbootldr}\n      - {type: swap, size: 1024M}\n      \
+                     - {type: root}\n      - {type: home}\n";
+        assert!(text.contains(parts), "{text}");
+    }
 }
 
 #[test]

@@ -164,6 +164,7 @@ impl<'u> Guide<'u> {
             None => new_folder(self.answers.get(Topic::HostName).unwrap_or("machine"))?,
         };
         self.folder = Some(folder.clone());
+        Self::remove_others(&folder, files)?;
         let machine = ("machine.yaml".to_string(), files.machine.clone());
         for (name, text) in files.beside.iter().chain([&machine]) {
             let path = folder.join(name);
@@ -173,6 +174,20 @@ impl<'u> Guide<'u> {
             written.with_context(|| format!("writing {}", path.display()))?;
         }
         Ok(folder.join("machine.yaml"))
+    }
+}
+
+impl Guide<'_> {
+    /// A password of somebody who is not of the machine any more goes: its hash is nobody's business.
+    fn remove_others(folder: &Path, files: &Files) -> anyhow::Result<()> {
+        let of_machine = |name: &str| files.beside.iter().any(|(file, _)| file == name);
+        for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(|name| name.ends_with(".password") && !of_machine(name)) {
+                fs::remove_file(entry.path()).with_context(|| format!("removing {}", entry.path().display()))?;
+            }
+        }
+        Ok(())
     }
 }
 
