@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::exit::OutputError;
 use crate::progress::{Bars, Events, Lines, Plain};
-use crate::terminal::{escaped, event};
+use crate::terminal::{INTERRUPT, escaped, event};
 
 /// How this run talks.
 pub struct Ui {
@@ -86,9 +86,8 @@ impl Ui {
             return Ok(None);
         }
         self.talk(question);
+        let line = line(&mut io::stdin().lock()).context("reading from the terminal")?;
         // A key of another encoding is a wrong answer, and no end of the conversation.
-        let mut line = Vec::new();
-        io::stdin().lock().read_until(b'\n', &mut line).context("reading from the terminal")?;
         Ok(Some(String::from_utf8_lossy(&line).into_owned()))
     }
 
@@ -108,5 +107,33 @@ impl Ui {
         let text = text.to_string();
         let mut out = io::stdout().lock();
         out.write_all(plain(&text).as_bytes()).and_then(|()| out.flush()).map_err(|e| OutputError(e).into())
+    }
+}
+
+/// A line with what ends it: that, or Ctrl-C where it is no signal ([`Hidden`](crate::terminal::Hidden)).
+fn line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    loop {
+        let part = input.fill_buf()?;
+        let end = part.iter().position(|byte| *byte == b'\n' || *byte == INTERRUPT as u8);
+        let taken = end.map_or(part.len(), |end| end + 1);
+        line.extend_from_slice(&part[..taken]);
+        input.consume(taken);
+        if end.is_some() || taken == 0 {
+            return Ok(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_with_enter_ctrl_c_or_the_terminal() {
+        let mut typed = io::BufReader::with_capacity(2, &b"anna\nsec\x03more\n\nend"[..]);
+        for expected in ["anna\n", "sec\u{3}", "more\n", "\n", "end", ""] {
+            assert_eq!(line(&mut typed).unwrap(), expected.as_bytes());
+        }
     }
 }

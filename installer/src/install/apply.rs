@@ -23,6 +23,9 @@ use super::settle::settle;
 use super::{firmware, ioctl, left, renew, shared, wipe};
 use crate::disks::look;
 
+/// Where an ext4 file system ends whose blocks, of 4096 bytes, have numbers of 32 bits.
+const OF_32_BITS: u64 = 1 << 44;
+
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Done {
@@ -181,16 +184,19 @@ fn to_grow(onto: &Onto) -> impl Iterator<Item = &cairn_layout::PlannedPartition>
     onto.plan.partitions.iter().filter(is_ext4).filter(|one| !one.grow)
 }
 
-fn resize(node: &str) -> [Tool; 2] {
-    [
-        Tool::new("e2fsck", "e2fsprogs", "check the new file systems").args(["-f", "-p", node]),
-        Tool::new("resize2fs", "e2fsprogs", "make the new file systems as large as their partitions").arg(node),
-    ]
+fn resize(node: &str, bytes: u64) -> Vec<Tool> {
+    let resize = || Tool::new("resize2fs", "e2fsprogs", "make the new file systems as large as their partitions");
+    let mut tools = vec![Tool::new("e2fsck", "e2fsprogs", "check the new file systems").args(["-f", "-p", node])];
+    if bytes > OF_32_BITS {
+        tools.push(resize().args(["-b", node]));
+    }
+    tools.push(resize().arg(node));
+    tools
 }
 
 fn tools(onto: &Onto) -> anyhow::Result<()> {
     if to_grow(onto).next().is_some() {
-        resize("").iter().try_for_each(|tool| tool.check().map(drop))?;
+        resize("", 0).iter().try_for_each(|tool| tool.check().map(drop))?;
     }
     Ok(())
 }
@@ -279,7 +285,7 @@ fn finish(identity: &super::DiskIdentity, onto: &Onto, report: &dyn Report) -> a
         let device = partition_of(&devices, disk, one.number);
         let device = device.with_context(|| format!("the kernel has no partition {} on {}", one.number, disk.name))?;
         report.phase(&format!("making {} as large as its partition", one.label), None);
-        resize(&format!("/dev/{}", device.name)).into_iter().try_for_each(Tool::run)?;
+        resize(&format!("/dev/{}", device.name), device.bytes).into_iter().try_for_each(Tool::run)?;
     }
     report.phase("checking what is on the disk", None);
     let devices = look(Path::new("/")).context("looking at the disks")?;

@@ -93,7 +93,11 @@ impl Answers {
             Topic::Keyboard => (
                 "The keyboard",
                 "The layout of the machine's text consoles.",
-                among(seen.keyboards.clone(), seen.keyboard.as_deref().or(self.keyboard()), !seen.complete),
+                among(
+                    seen.keyboards.clone(),
+                    seen.keyboard.as_deref().or(self.keyboard()).or(Some("us")),
+                    !seen.complete,
+                ),
             ),
             Topic::TimeZone => (
                 "The time zone",

@@ -35,7 +35,7 @@ fn seen() -> Seen {
         uefi: true,
         memory: 7900,
         languages: choices(&["C.UTF-8", "de_DE.UTF-8"]),
-        keyboards: choices(&["us", "de"]),
+        keyboards: choices(&["al", "us", "de"]),
         zones: choices(&["Europe/Berlin", "UTC"]),
         ..Seen::default()
     }
@@ -72,6 +72,7 @@ fn what_is_offered_makes_a_machine() {
     let (checked, text) = machine(&answered(["", "", "", "", "", "", "", "anna", "secret", ""], &seen()), &seen());
     let machine = &checked.machine;
     assert_eq!((machine.hostname.as_str(), machine.timezone.as_str()), ("cairn", "UTC"));
+    assert_eq!(machine.keyboard.layout, "us");
     assert!(machine.users.contains_key("anna") && text.contains("layout: uefi\n") && !text.contains("ssh"), "{text}");
     assert!(text.contains("disk: \"serial=EMPTY\"\n  into: whole\n"), "{text}");
 }

@@ -14,7 +14,7 @@ use cairn_installer::install::{
 use cairn_machine::Problems;
 use cairn_make::machine_file::load;
 use cairn_make::{Kit, plain_file};
-use cairn_process::{Refusal, Report, Tool, Usage, go_on};
+use cairn_process::{Refusal, Report, Tool, Usage, go_on, set_left};
 use serde_json::json;
 
 use super::guided::Guide;
@@ -145,6 +145,7 @@ fn asked(args: &InstallArgs, devices: &[Device], kit: &Kit, watched: &Watched<'_
         .into());
     }
     let mut guide = Guide::begin(devices, ui)?;
+    set_left(Some("nothing was written to any disk"));
     loop {
         let file = guide.machine_file()?;
         let planned = load(&file).map_err(anyhow::Error::from).and_then(|checked| {

@@ -34,15 +34,36 @@ pub fn is_suspect(superblock: &Superblock) -> bool {
     u16_at(superblock, 0x3A) & 3 != 1
 }
 
-/// The file system's size in bytes; `None` for what is no ext2, ext3 or ext4.
-pub fn size(superblock: &Superblock) -> Option<u64> {
-    let u32_at = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| superblock[at + i]));
+fn u32_at(superblock: &Superblock, at: usize) -> u32 {
+    u32::from_le_bytes([0, 1, 2, 3].map(|i| superblock[at + i]))
+}
+
+/// Whether its blocks have numbers of 64 bits. Without that it ends with 2^32 of them (16 TiB); `resize2fs -b` makes it so.
+pub fn is_64bit(superblock: &Superblock) -> bool {
+    u32_at(superblock, 0x60) & FEATURE_64BIT != 0
+}
+
+/// Bytes in a block; `None` for what is no ext2, ext3 or ext4.
+pub fn block_size(superblock: &Superblock) -> Option<u64> {
     if u16_at(superblock, 0x38) != MAGIC {
         return None;
     }
-    let high = if u32_at(0x60) & FEATURE_64BIT != 0 { u32_at(0x150) } else { 0 };
-    let blocks = u64::from(high) << 32 | u64::from(u32_at(0x4));
-    blocks.checked_mul(1024_u64.checked_shl(u32_at(0x18))?)
+    1024_u64.checked_shl(u32_at(superblock, 0x18))
+}
+
+/// The file system's size in bytes; `None` for what is no ext2, ext3 or ext4.
+pub fn size(superblock: &Superblock) -> Option<u64> {
+    let high = if is_64bit(superblock) { u32_at(superblock, 0x150) } else { 0 };
+    let blocks = u64::from(high) << 32 | u64::from(u32_at(superblock, 0x4));
+    blocks.checked_mul(block_size(superblock)?)
+}
+
+/// How large it can become, in bytes: each of its groups has as many inodes as the first, and there are at most 2^32 of them.
+/// `None` for what is no ext2, ext3 or ext4.
+pub fn largest(superblock: &Superblock) -> Option<u64> {
+    let (of_group, blocks) = (u32_at(superblock, 0x28), u64::from(u32_at(superblock, 0x20)));
+    let groups = u64::from(u32::MAX.checked_div(of_group)?);
+    Some(groups.saturating_mul(blocks).saturating_mul(block_size(superblock)?))
 }
 
 #[cfg(test)]
@@ -79,5 +100,17 @@ mod tests {
         assert_eq!(size(&block), Some(((1 << 32) + 1000) * 4096));
         block[0x18] = 255;
         assert_eq!(size(&block), None);
+    }
+
+    #[test]
+    fn inodes_end_before_blocks_do() {
+        let mut block = [0; SUPERBLOCK_LENGTH];
+        assert_eq!(largest(&block), None);
+        block[0x38..0x3A].copy_from_slice(&MAGIC.to_le_bytes());
+        block[0x18] = 2;
+        block[0x20..0x24].copy_from_slice(&32768_u32.to_le_bytes());
+        assert_eq!(largest(&block), None, "no group has no inodes");
+        block[0x28..0x2C].copy_from_slice(&7696_u32.to_le_bytes());
+        assert_eq!(largest(&block), Some(u64::from(u32::MAX / 7696) << 27));
     }
 }

@@ -68,14 +68,25 @@ pub fn run(parameters: &Parameters) -> Result<(), Error> {
 }
 
 fn grow_file_system(partition: &Device) -> Result<(), Error> {
-    let Some(size) = ext4::size(&superblock(&partition.node)?) else { return Ok(()) };
-    if partition.size < size.saturating_add(ext4::WORTH_GROWING) {
+    let block = superblock(&partition.node)?;
+    let (Some(size), Some(largest), Some(unit)) = (ext4::size(&block), ext4::largest(&block), ext4::block_size(&block))
+    else {
+        return Ok(());
+    };
+    let room = partition.size.min(largest);
+    if room < size.saturating_add(ext4::WORTH_GROWING) {
         return Ok(());
     }
-    println!("cairn-stage1: growing the file system on {} to {} bytes", partition.node.display(), partition.size);
+    println!("cairn-stage1: growing the file system on {} to {room} bytes", partition.node.display());
     // resize2fs refuses a file system that was mounted since its last full check.
     fsck(&partition.node, &["-f", "-p"])?;
-    Tool::new("resize2fs", "e2fsprogs", "grow the file system").arg(&partition.node).run().context("growing")
+    let resize = || Tool::new("resize2fs", "e2fsprogs", "grow the file system").arg(&partition.node);
+    if room / unit > u64::from(u32::MAX) && !ext4::is_64bit(&block) {
+        resize().arg("-b").run().context("giving the file system larger numbers")?;
+    }
+    // All of the partition, or as much of it as there are inodes for.
+    let blocks = (room < partition.size).then(|| (room / unit).to_string());
+    resize().args(blocks).run().context("growing")
 }
 
 fn superblock(node: &Path) -> Result<ext4::Superblock, Error> {
