@@ -118,12 +118,13 @@ impl<'u> Guide<'u> {
                 Said::Help => Err(question.help.to_string()),
                 Said::Answer(line) => question.value_of(&line),
             };
-            let taken = value.and_then(|value| {
-                if secret && self.once_more()? != value {
-                    return Err("the two are not the same; say it again".into());
-                }
-                self.answers.give(question.topic, value, &self.seen)
-            });
+            // What must not be seen is typed twice.
+            let same = !secret || value.is_err() || self.once_more()? == value.as_ref().ok().cloned();
+            let taken = match value {
+                Ok(_) if !same => Err("the two are not the same; say it again".into()),
+                Ok(value) => self.answers.give(question.topic, value, &self.seen),
+                Err(why) => Err(why),
+            };
             match taken {
                 Ok(()) => break,
                 Err(why) => self.ui.talk(format_args!("{why}\n")),
@@ -133,12 +134,11 @@ impl<'u> Guide<'u> {
         Ok(())
     }
 
-    /// What must not be seen is typed twice.
-    fn once_more(&self) -> Result<String, String> {
-        match self.said("the same once more: ", true).map_err(|error| format!("{error:#}"))? {
-            Said::Answer(line) => Ok(line),
-            Said::Back | Said::Help => Err("say it once more from the beginning".into()),
-        }
+    fn once_more(&self) -> anyhow::Result<Option<String>> {
+        Ok(match self.said("the same once more: ", true)? {
+            Said::Answer(line) => Some(line),
+            Said::Back | Said::Help => None,
+        })
     }
 
     fn said(&self, prompt: &str, secret: bool) -> anyhow::Result<Said> {
