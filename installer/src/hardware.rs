@@ -27,3 +27,4 @@ pub use observe::{
 };
 pub use record::{Record, State};
 pub use summary::{disk, summary};
+pub(crate) use yaml::quoted;

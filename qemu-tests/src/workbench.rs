@@ -3,7 +3,7 @@
 //! in use, vfat, device mapper, arrays.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -109,6 +109,22 @@ pub fn script_with(memory: &str, cairn: &Cairn, disks: &[&Path], text: &str) -> 
     let said = fs::read_to_string(at("said")).unwrap_or_default();
     ensure!(said.trim_end().ends_with(END), "{said}\nThe console:\n{console}");
     Ok(said)
+}
+
+/// Runs a script on each of these disks in turn, which is `/dev/sda` then; it is given the disk's number. `before` comes first.
+///
+/// # Errors
+/// As [`script`].
+pub fn on_each(cairn: &Cairn, disks: &[PathBuf], before: &str, each: &dyn Fn(usize) -> String) -> Result<String> {
+    let one = |n: usize| {
+        let letter = char::from(b'a' + n as u8);
+        format!("sd /dev/ubd{letter}\n{}\nunplug sda\nuntil ! [ -b /dev/sda ]; do sleep 0.1; done\n", each(n))
+    };
+    let text: String = (0..disks.len()).map(one).collect();
+    let paths: Vec<&Path> = disks.iter().map(PathBuf::as_path).collect();
+    // They may be one machine several times: nobody is to meet the others. And each installation leaves something in memory.
+    let apart = "for disk in /dev/ubd?; do partx -d $disk || true; done";
+    script_with("1G", cairn, &paths, &format!("{before}\n{apart}\n{text}"))
 }
 
 /// A disk of this size, of which nothing is there yet.

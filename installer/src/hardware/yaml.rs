@@ -7,6 +7,7 @@ use std::fmt::{self, Write as _};
 
 use cairn_process::text::one_line;
 
+pub(crate) use self::disks::quoted;
 use super::findings::Findings;
 use super::observe::Observed;
 use super::summary::{disk, summary};

@@ -12,7 +12,7 @@ use cairn_make::MachineFile;
 use cairn_process::Refusal;
 use uuid::Uuid;
 
-use crate::hardware::{Findings, findings, observe};
+use crate::hardware::{Findings, findings, observe, quoted};
 
 /// What a machine file without a hardware file gets: under this name, beside it.
 const HARDWARE: &str = "hardware.yaml";
@@ -155,11 +155,6 @@ fn with_hardware(machine: &str) -> String {
 fn with_line(text: &str, line: &str) -> String {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     format!("{text}{end}{line}\n")
-}
-
-/// A text as YAML takes it, whatever is in it.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// A seed that no other machine has.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Answers, Seen, Topic};
+use crate::hardware::quoted;
 
 /// What is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,13 +74,4 @@ fn layout(answers: &Answers, seen: &Seen) -> String {
             list(boot.iter().map(ToString::to_string).chain(rest).collect())
         }
     }
-}
-
-/// A text as YAML takes it, whatever is in it.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    let word = text.chars().all(plain) && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
-    // What YAML takes for something else than a text.
-    let other = ["yes", "no", "on", "off", "true", "false", "null", "y", "n"].contains(&text.to_lowercase().as_str());
-    if word && !other { text.into() } else { serde_json::Value::from(text).to_string() }
 }

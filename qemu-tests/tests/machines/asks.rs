@@ -74,7 +74,9 @@ fn run(cairn: &Cairn) -> Result<()> {
     }
     ensure!((before("first")?, before("second")?) == hashes, "a disk has changed:\n{said}");
     let file = fs::read_to_string(kept.join("machines/web-1/machine.yaml")).context("no answers were kept")?;
-    for line in ["hostname: web-1", "lang: de_DE.UTF-8", "layout: de", "Europe/Berlin", "type: swap", "  into: whole"] {
+    for line in
+        ["hostname: \"web-1\"", "lang: \"de_DE.UTF-8\"", "layout: de", "Europe/Berlin", "type: swap", "  into: whole"]
+    {
         ensure!(file.contains(line), "no {line}:\n{file}");
     }
     let password = kept.join("machines/web-1/anna.password");

@@ -248,16 +248,9 @@ impl Recorded<'_> {
         cuts.iter().enumerate().map(make).collect()
     }
 
-    /// Runs something on each of these disks, which is /dev/sda then; `{n}` stands for its number.
+    /// Runs something on each of these disks, which is /dev/sda then.
     fn on_each(&self, disks: &[PathBuf], script: &dyn Fn(usize) -> String) -> Result<String> {
-        let one = |n: usize| {
-            let letter = char::from(b'a' + n as u8);
-            format!("sd /dev/ubd{letter}\n{}\nunplug sda\nuntil ! [ -b /dev/sda ]; do sleep 0.1; done\n", script(n))
-        };
-        let text: String = (0..disks.len()).map(one).collect();
-        let paths: Vec<&Path> = disks.iter().map(PathBuf::as_path).collect();
-        // Each installation leaves something in memory.
-        workbench::script_with("1G", self.cairn, &paths, &text)
+        workbench::on_each(self.cairn, disks, "", script)
     }
 
     /// Undoes the installation on disks as they are after cuts.

@@ -99,7 +99,7 @@ impl Keys {
 }
 
 /// In quotation marks, but for a word that YAML takes for nothing else.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     let word = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&text);
