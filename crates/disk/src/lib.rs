@@ -11,6 +11,7 @@ pub mod ext4;
 pub mod fat;
 pub mod format;
 pub mod image;
+pub mod medium;
 pub mod output;
 pub mod partition_table;
 mod share;

@@ -12,26 +12,27 @@ const RESERVED: u64 = 8 * 4096;
 /// The least size in bytes of a FAT volume that holds these files: clusters rounded up, directories, both FATs. A
 /// multiple of 1 MiB, and never below what makes it FAT32.
 pub fn needed(files: &[FatFile]) -> u64 {
-    const MIB: u64 = 1 << 20;
     // Larger clusters waste more, and then the volume is larger: a second look settles it.
     let mut volume = LEAST_FAT;
     loop {
-        let cluster = cluster_size(volume);
-        let clusters = clusters(files, cluster);
-        // Each cluster has four bytes in both FATs.
-        let fits = |clusters: u64| {
-            let fats = clusters.checked_add(2)?.checked_mul(4)?.checked_next_multiple_of(4096)?.checked_mul(2)?;
-            let data = clusters.checked_mul(cluster)?;
-            RESERVED.checked_add(fats)?.checked_add(data)?.checked_next_multiple_of(MIB)
-        };
-        // More than can be counted is more than any disk has.
-        let Some(needed) = fits(clusters) else { return u64::MAX };
-        let needed = needed.max(LEAST_FAT);
+        let needed = needed_with(files, cluster_size(volume)).max(LEAST_FAT);
         if needed <= volume {
             return volume;
         }
         volume = needed;
     }
+}
+
+/// The same with clusters of this size, and without what makes it FAT32.
+pub fn needed_with(files: &[FatFile], cluster: u64) -> u64 {
+    // Each cluster has four bytes in both FATs.
+    let fits = |clusters: u64| {
+        let fats = clusters.checked_add(2)?.checked_mul(4)?.checked_next_multiple_of(4096)?.checked_mul(2)?;
+        let data = clusters.checked_mul(cluster)?;
+        RESERVED.checked_add(fats)?.checked_add(data)?.checked_next_multiple_of(1 << 20)
+    };
+    // More than can be counted is more than any disk has.
+    fits(clusters(files, cluster)).unwrap_or(u64::MAX)
 }
 
 /// The clusters that files and directories take.

@@ -24,6 +24,8 @@ pub struct FatOptions {
     pub epoch: i64,
     /// The sectors of the disk that it is on.
     pub sector_size: SectorSize,
+    /// The bytes of a cluster, where they are not as many as a volume of its size usually has.
+    pub cluster: Option<u64>,
 }
 
 /// Makes a FAT32 volume in `len` bytes of the target from `offset` on, with these files in the order of their paths.
@@ -223,7 +225,7 @@ mod tests {
             assert_eq!(check_name(&name).is_ok(), good, "{}", name.len());
         }
         let sector_size = SectorSize::B512;
-        let options = FatOptions { volume_id: 7, label: "ESP".into(), epoch: 0, sector_size };
+        let options = FatOptions { volume_id: 7, label: "ESP".into(), epoch: 0, sector_size, cluster: None };
         let target = MemoryTarget::new(512, 0);
         let of = |len| {
             let files = [FatFile { path: "file".into(), len, content: Content::Bytes(Vec::new()) }];

@@ -460,7 +460,7 @@ fn name_of(entry: &Entry) -> Result<Vec<u16>, BesideError> {
     if name.len() > LONGEST_NAME { Err(BesideError::Name(entry.name.clone())) } else { Ok(name) }
 }
 
-fn fill(place: &mut [u8], entry: &Entry, name: &[u16]) {
+pub(crate) fn fill(place: &mut [u8], entry: &Entry, name: &[u16]) {
     place.fill(0);
     place[..16].copy_from_slice(&entry.kind.to_bytes_le());
     place[16..32].copy_from_slice(&entry.id.to_bytes_le());
