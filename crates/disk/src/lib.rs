@@ -19,6 +19,7 @@ pub mod source;
 pub mod swap;
 pub mod target;
 pub mod tree;
+pub mod verity;
 
 mod apply;
 mod block;

@@ -13,3 +13,4 @@ mod mbr;
 mod qcow2;
 mod sizes;
 mod targets;
+mod verity;
