@@ -3,6 +3,7 @@
 mod config;
 mod early;
 mod env_block;
+mod medium;
 mod menu;
 mod pointer;
 mod quote;
@@ -11,6 +12,7 @@ mod serial;
 pub use config::{Boots, Config, Extra, Generation, Kernel, Memtest, MenuStyle, Password, Trial, Variant, menu_path};
 pub use early::{EMBEDDED, Early, SCRIPT};
 pub use env_block::{BlockError, EnvBlock};
+pub use medium::{MEDIUM_FOLDER, MediumMenu, to_medium_menu};
 pub use pointer::Pointer;
 pub(crate) use quote::quote;
 pub use serial::{Parity, Serial};

@@ -11,6 +11,8 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("grub/pointer.cfg", include_str!("../templates/grub/pointer.cfg")),
     ("grub/early.cfg", include_str!("../templates/grub/early.cfg")),
     ("grub/grub.cfg", include_str!("../templates/grub/grub.cfg")),
+    ("grub/medium.cfg", include_str!("../templates/grub/medium.cfg")),
+    ("grub/medium-first.cfg", include_str!("../templates/grub/medium-first.cfg")),
     ("systemd-boot/entry.conf", include_str!("../templates/systemd-boot/entry.conf")),
     ("systemd-boot/loader.conf", include_str!("../templates/systemd-boot/loader.conf")),
     ("systemd-boot/program.conf", include_str!("../templates/systemd-boot/program.conf")),

@@ -6,6 +6,7 @@
 
 mod check;
 mod checked;
+mod edit;
 pub mod install;
 pub mod lock;
 pub mod model;
@@ -25,6 +26,7 @@ mod yaml;
 
 pub use check::{SourceFile, check, check_hardware, check_install, is_install_file};
 pub use checked::{Checked, FilePurpose, NamedFile};
+pub use edit::edit;
 pub use nearest::nearest;
 pub use problem::{Position, Problem, Problems};
 pub use reference::reference;

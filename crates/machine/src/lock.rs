@@ -189,8 +189,7 @@ impl Lock {
         let mut lock = self.clone();
         lock.debian_mut().requested.sort();
         lock.debian_mut().packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
-        // Text, numbers and lists of them: nothing that YAML could not say, and no writer that could fail.
-        let body = serde_yaml::to_string(&lock).unwrap_or_default();
+        let body = yaml_of(&lock);
         format!("{HEADER}{body}")
     }
 
@@ -274,6 +273,11 @@ impl LockedDebian {
         }
         found
     }
+}
+
+/// Values as YAML: texts, numbers, lists and maps of them, for which there is nothing that YAML could not say.
+pub(crate) fn yaml_of(value: &impl Serialize) -> String {
+    serde_yaml::to_string(value).unwrap_or_default()
 }
 
 /// Small letters, digits and `-`, as suites, components and architectures have.

@@ -38,6 +38,9 @@ pub enum Platform {
     Bios,
     /// UEFI on x86-64: a program.
     Efi,
+    /// A BIOS that starts a CD (El Torito): the core image for a BIOS behind what loads it from a CD. It can be started from a disk
+    /// as well.
+    Cd,
 }
 
 impl Platform {
@@ -45,23 +48,26 @@ impl Platform {
         match self {
             Platform::Bios => "i386-pc",
             Platform::Efi => "x86_64-efi",
+            Platform::Cd => "i386-pc-eltorito",
         }
     }
 
     fn folder(self) -> String {
-        format!("usr/lib/grub/{}", self.format())
+        let modules = if self == Platform::Cd { Platform::Bios } else { self };
+        format!("usr/lib/grub/{}", modules.format())
     }
 
     fn modules(self) -> &'static [&'static str] {
         match self {
             Platform::Bios => &["biosdisk"],
             Platform::Efi => &["efifwsetup"],
+            Platform::Cd => &["biosdisk", "iso9660"],
         }
     }
 
     fn package(self) -> &'static str {
         match self {
-            Platform::Bios => "grub-pc-bin",
+            Platform::Bios | Platform::Cd => "grub-pc-bin",
             Platform::Efi => "grub-efi-amd64-bin",
         }
     }
