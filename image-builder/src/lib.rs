@@ -3,6 +3,7 @@
 mod console;
 pub mod image;
 pub mod in_use;
+pub mod medium;
 pub mod outputs;
 pub mod probe;
 pub mod qemu;

@@ -8,11 +8,13 @@ mod file;
 mod lists;
 mod password;
 mod seen;
+mod systems;
 
 pub use answers::{Answers, Next};
 pub use file::Files;
 pub use password::hash;
 pub use seen::{Seen, SeenDisk, see};
+pub use systems::{OfferedSystem, offered};
 
 /// What a question is about. They are asked in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +25,8 @@ pub enum Topic {
     Keyboard,
     /// The time zone.
     TimeZone,
+    /// Which of the systems that are here.
+    System,
     /// The disk.
     Disk,
     /// What becomes of the disk.
@@ -41,10 +45,11 @@ pub enum Topic {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Topic; 10] = [
+    pub const ALL: [Topic; 11] = [
         Topic::Language,
         Topic::Keyboard,
         Topic::TimeZone,
+        Topic::System,
         Topic::Disk,
         Topic::Use,
         Topic::Swap,

@@ -5,6 +5,7 @@
 mod computer;
 mod guest;
 mod install;
+mod medium;
 mod values;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 pub use self::computer::{DisksArgs, HardwareArgs};
 pub use self::guest::{Controller, FirmwareKind, GuestArgs};
 pub use self::install::{InstallArgs, Into, RehearseArgs, ShareArgs, Then};
+pub use self::medium::{FirmwareSet, MediumAction, MediumAddArgs, MediumArgs};
 use self::values::{formats, parse_age, parse_generation, parse_keep};
 
 /// Makes one machine file into a system: in a disk image, in QEMU, and on the
@@ -157,6 +159,16 @@ pub enum Command {
     /// the firmware. What of it cannot be made here is said. An empty disk can be given
     /// by its size.
     Rehearse(RehearseArgs),
+    /// Make a medium from which systems are installed.
+    ///
+    /// One file that starts as a CD, a stick and a disk, under UEFI, with Secure Boot and
+    /// by a BIOS. It holds the systems of these machine files, with all packages that an
+    /// answer or a computer may ask for, so that installing needs no network. Needs
+    /// neither root nor a virtual machine; the same files and locks give the same bytes.
+    ///
+    /// The machine files as they are on the medium, and their locks, are kept beside it in
+    /// a folder ending in `.medium`: without it, the next one has the newest packages.
+    Medium(MediumArgs),
     /// Print the JSON Schema of machine files, for editors.
     Schema(SchemaArgs),
     /// Write man pages, completions, the schema and the command reference.
@@ -189,6 +201,7 @@ impl Command {
             Command::Disks(args) => of(args.json),
             Command::Install(args) => of(args.json),
             Command::Rehearse(args) => of(args.json),
+            Command::Medium(args) => of(args.json),
             Command::Hardware(args) => of(args.json),
             Command::Diff(args) => of(args.json),
             Command::Upgrade(args) => of(args.json),

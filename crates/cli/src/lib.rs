@@ -93,6 +93,7 @@ fn run(command: Command, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Disks(args) => commands::disks::run(&args, ui),
         Command::Install(args) => commands::install::run(args, ui),
         Command::Rehearse(args) => commands::rehearse::run(args, ui),
+        Command::Medium(args) => commands::medium::run(args, ui),
         Command::Schema(args) => commands::schema::run(args, ui),
         Command::GenerateDocs(args) => docs::write(&args.dir),
     }

@@ -6,7 +6,7 @@ mod key;
 mod root;
 
 pub use boot_volume::{BootVolume, NewBootPartition, open};
-pub use root::{RootContents, RootError, tree};
+pub use root::{RootContents, RootError, add_store, tree};
 
 use std::collections::{BTreeMap, BTreeSet};
 

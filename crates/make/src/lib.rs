@@ -4,6 +4,7 @@
 //! Nothing here knows where a disk's contents go: into an image, or onto a block device.
 
 pub mod contents;
+pub mod live;
 pub mod loader;
 pub mod lock_file;
 pub mod machine_file;

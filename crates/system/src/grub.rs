@@ -8,14 +8,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cairn_process::{Tool, ToolError};
+use cairn_process::ToolError;
 
+use crate::base_program::base_program;
 use crate::tree::{read_in, resolve_in};
 
-/// Where a base has its libraries, and the loader of its programs. (The usual path of the loader, below `/lib64`, is a
-/// link that may be absolute, and would lead out of the base.)
-const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
-const DYNAMIC_LOADER: &str = "ld-linux-x86-64.so.2";
 const MKIMAGE: &str = "usr/bin/grub-mkimage";
 
 /// The length of a boot sector.
@@ -128,9 +125,7 @@ pub fn core_image(base: &Path, platform: Platform, early: &EarlyScript<'_>) -> R
         None => Err(GrubError::BaseLacks { base: base.to_path_buf(), path, package }),
     };
     let modules = there(platform.folder(), platform.package())?;
-    let mkimage = there(MKIMAGE.into(), "grub-common")?;
-    let libraries = there(LIBRARIES.into(), "libc6")?;
-    let loader = there(format!("{LIBRARIES}/{DYNAMIC_LOADER}"), "libc6")?;
+    there(MKIMAGE.into(), "grub-common")?;
 
     let scratch = tempfile::tempdir().map_err(io_error("making", Path::new("a temporary folder")))?;
     let put = |name: &str, bytes: &[u8]| {
@@ -143,11 +138,8 @@ pub fn core_image(base: &Path, platform: Platform, early: &EarlyScript<'_>) -> R
     let archive = put("memdisk.tar", &archive)?;
     let image = scratch.path().join("image");
 
-    Tool::new(loader, "grub-common", "make GRUB's image")
-        .clean_env()
-        .arg("--library-path")
-        .arg(libraries)
-        .arg(mkimage)
+    base_program(base, MKIMAGE, "grub-common", "make GRUB's image")
+        .map_err(GrubError::Mkimage)?
         .args(["--format", platform.format()])
         .arg("--directory")
         .arg(modules)

@@ -3,7 +3,7 @@
 use cairn_machine::{SourceFile, check};
 
 use super::file::{Files, text};
-use super::{Asks, Choice, Question, Seen, SeenDisk, Topic};
+use super::{Asks, Choice, OfferedSystem, Question, Seen, SeenDisk, Topic};
 
 /// What was answered, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,9 +26,27 @@ impl Answers {
 
     /// The next question.
     pub fn next(&self, seen: &Seen) -> Next {
-        let known = |topic: Topic| topic == Topic::Swap && self.made_anew(seen).is_some();
-        let open = Topic::ALL.into_iter().find(|topic| self.get(*topic).is_none() && !known(*topic));
+        let open = self.topics(seen).find(|topic| self.get(*topic).is_none());
         open.map_or(Next::Done, |topic| Next::Ask(self.question(topic, seen)))
+    }
+
+    /// What is asked about, as far as it is known by now: a partition that is there has its size, and the only system needs no choice.
+    pub fn topics(&self, seen: &Seen) -> impl Iterator<Item = Topic> {
+        let swap = self.made_anew(seen).is_none() && !self.system(seen).is_some_and(|system| system.has_own_layout());
+        let system = seen.systems.len() > 1;
+        Topic::ALL.into_iter().filter(move |topic| match topic {
+            Topic::Swap => swap,
+            Topic::System => system,
+            _ => true,
+        })
+    }
+
+    /// The system that is installed, where there are some to choose from.
+    pub(super) fn system<'s>(&self, seen: &'s Seen) -> Option<&'s OfferedSystem> {
+        match &seen.systems[..] {
+            [only] => Some(only),
+            several => several.iter().find(|one| Some(one.name.as_str()) == self.get(Topic::System)),
+        }
     }
 
     /// Takes the answer to a question, a value as [`Question::value_of`] gives it.
@@ -71,7 +89,11 @@ impl Answers {
         let password = self.get(Topic::Password).map(hash).transpose()?;
         let name = self.get(Topic::User).unwrap_or_default();
         let beside = password.map(|hash| (format!("{name}.password"), format!("{hash}\n")));
-        Ok(Files { machine: text(self, seen), beside: beside.into_iter().collect() })
+        let mut beside: Vec<(String, Vec<u8>)> = beside.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
+        if let Some(system) = self.system(seen) {
+            beside.extend(system.beside.iter().filter(|(there, _)| beside.iter().all(|(name, _)| name != there)).cloned().collect::<Vec<_>>());
+        }
+        Ok(Files { machine: text(self, seen), beside })
     }
 
     /// Whatever was answered before was all right, so what is not is the last answer.
@@ -104,6 +126,11 @@ impl Answers {
                 "The nearest large city. Letters of its name find it.",
                 among(seen.zones.clone(), seen.zone.as_deref().or(Some("UTC")), seen.zones.len() < 2),
             ),
+            Topic::System => (
+                "The system",
+                "Each is a machine file; the last question shows it, with your answers in it.",
+                among(seen.systems.iter().map(|one| choice(&one.name, &one.title())).collect(), None, false),
+            ),
             Topic::Disk => (
                 "The disk on which the machine is installed",
                 "Nothing is written before all is shown once more and you type what this disk is called. Disks that the running \
@@ -123,7 +150,7 @@ impl Answers {
             Topic::HostName => (
                 "The name of the machine",
                 "Small letters, digits and hyphens. Other computers see it.",
-                Asks::Text { default: "cairn".into(), optional: false },
+                Asks::Text { default: self.system(seen).map_or("cairn", |one| &one.machine.hostname).into(), optional: false },
             ),
             Topic::User => (
                 "The name with which you log in",

@@ -11,11 +11,20 @@ pub struct Files {
     /// The machine file.
     pub machine: String,
     /// Files that it names: their name beside it, and their contents, which only their owner reads.
-    pub beside: Vec<(String, String)>,
+    pub beside: Vec<(String, Vec<u8>)>,
 }
 
-/// The machine file, with what is usual in the place of what was not asked yet.
+/// The machine file, with what is usual in the place of what was not asked yet: that of the system with the answers in it, or one of the
+/// answers alone.
 pub fn text(answers: &Answers, seen: &Seen) -> String {
+    let plain = plain(answers, seen);
+    match answers.system(seen) {
+        Some(system) => system.with(&plain, answers.made_anew(seen).is_some()),
+        None => plain,
+    }
+}
+
+fn plain(answers: &Answers, seen: &Seen) -> String {
     let of = |topic: Topic| answers.get(topic).filter(|value| !value.is_empty());
     let name = |topic: Topic, usual: &'static str| quoted(of(topic).unwrap_or(usual));
     let key = of(Topic::SshKey);

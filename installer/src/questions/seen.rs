@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cairn_root::Root;
 
-use super::Choice;
+use super::{Choice, OfferedSystem};
 use super::lists::{KEYBOARDS, LANGUAGES};
 use crate::disks::{self, Device, type_words};
 use crate::install::DiskIdentity;
@@ -35,6 +35,8 @@ pub struct SeenDisk {
 pub struct Seen {
     /// Disks, the likeliest first.
     pub disks: Vec<SeenDisk>,
+    /// Systems that can be installed without a network, as they are on a medium; none: the packages are asked for.
+    pub systems: Vec<OfferedSystem>,
     /// Whether it was started by UEFI.
     pub uefi: bool,
     /// Its memory in MiB; 0: nobody knows.
@@ -79,6 +81,7 @@ pub fn see(root: &Path, devices: &[Device]) -> std::io::Result<Seen> {
             .filter(|one| one.obstacle.is_none())
             .map(|one| seen_disk(devices, one.device))
             .collect(),
+        systems: Vec::new(),
         uefi: root.metadata("sys/firmware/efi").ok().flatten().is_some(),
         memory: memory(&text("proc/meminfo")),
         languages: of_lists(&LANGUAGES),

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_installer::disks::{Device, hidden};
-use cairn_installer::questions::{Answers, Asks, Choice, Files, Next, Question, Seen, Topic, hash, see};
+use cairn_installer::questions::{Answers, Asks, Choice, Files, Next, Question, Seen, Topic, hash, offered, see};
 use cairn_process::text::one_line;
 use cairn_process::{Refusal, Usage};
 
+use crate::cache;
 use crate::terminal::{Hidden, INTERRUPT};
 use crate::ui::Ui;
 use crate::words::disks::candidates;
@@ -55,7 +56,8 @@ impl<'u> Guide<'u> {
         if !nix::unistd::geteuid().is_root() {
             return Err(Refusal("disks are root's: try again with sudo".into()).into());
         }
-        let seen = see(Path::new("/"), devices).context("looking at this computer")?;
+        let mut seen = see(Path::new("/"), devices).context("looking at this computer")?;
+        seen.systems = offered(&cache::folder()?).context("looking at the systems of this medium")?;
         if seen.disks.is_empty() {
             let mut why =
                 format!("there is no disk that a machine could be installed on\n{}", candidates(devices).trim_end());
@@ -108,8 +110,9 @@ impl<'u> Guide<'u> {
     }
 
     fn ask(&mut self, question: &Question) -> anyhow::Result<()> {
-        let number = Topic::ALL.iter().position(|topic| *topic == question.topic).map_or(0, |at| at + 1);
-        self.ui.talk(format_args!("{number} of {}  {}\n{}", Topic::ALL.len(), question.title, listed(&question.asks)));
+        let topics: Vec<Topic> = self.answers.topics(&self.seen).collect();
+        let number = topics.iter().position(|topic| *topic == question.topic).map_or(0, |at| at + 1);
+        self.ui.talk(format_args!("{number} of {}  {}\n{}", topics.len(), question.title, listed(&question.asks)));
         let secret = question.asks == Asks::Secret;
         loop {
             let value = match self.said(&prompt(&question.asks), secret)? {
@@ -165,12 +168,16 @@ impl<'u> Guide<'u> {
         };
         self.folder = Some(folder.clone());
         Self::remove_others(&folder, files)?;
-        let machine = ("machine.yaml".to_string(), files.machine.clone());
-        for (name, text) in files.beside.iter().chain([&machine]) {
+        let machine = ("machine.yaml".to_string(), files.machine.clone().into_bytes());
+        for (name, bytes) in files.beside.iter().chain([&machine]) {
+            // Names of a machine file that was checked: below its folder.
             let path = folder.join(name);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+            }
             let mut file = fs::OpenOptions::new();
             let file = file.write(true).create(true).truncate(true).mode(0o600).open(&path);
-            let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+            let written = file.and_then(|mut file| file.write_all(bytes));
             written.with_context(|| format!("writing {}", path.display()))?;
         }
         Ok(folder.join("machine.yaml"))

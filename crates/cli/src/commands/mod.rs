@@ -13,6 +13,7 @@ pub mod init;
 pub mod inspect;
 pub mod install;
 pub mod lock;
+pub mod medium;
 pub mod rehearse;
 pub mod rollback;
 pub mod run;

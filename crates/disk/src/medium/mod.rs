@@ -20,6 +20,7 @@
 
 mod iso;
 mod tables;
+mod tag;
 
 use std::fs::File;
 use std::io;
@@ -31,6 +32,7 @@ use crate::error::DiskError;
 use crate::fat::{FatFile, FatOptions, FatVolume, needed_with};
 use crate::target::Target;
 use iso::CORE;
+pub use tag::Tag;
 use tables::Part;
 
 const MIB: u64 = 1 << 20;
@@ -108,15 +110,13 @@ impl Medium<'_> {
 
     fn tag(&self) -> Vec<u8> {
         let at = self.payload_offset();
-        let hash: String = self.root_hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        let text = format!(
-            "CAIRN MEDIUM 1\nroot-hash {hash}\npayload {at} {}\nhashes {} {}\nspare {} {SPARE}\n",
-            self.lengths.0,
-            at + self.lengths.0,
-            self.lengths.1,
-            self.spare_offset(),
-        );
-        let mut bytes = text.into_bytes();
+        let tag = Tag {
+            root_hash: self.root_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            payload: (at, self.lengths.0),
+            hashes: (at + self.lengths.0, self.lengths.1),
+            spare: (self.spare_offset(), SPARE),
+        };
+        let mut bytes = tag.text().into_bytes();
         bytes.resize(PAGE as usize, 0);
         bytes
     }

@@ -48,13 +48,8 @@ pub enum RootError {
 pub fn tree(contents: &RootContents<'_>) -> Result<Tree, RootError> {
     let mut tree = Tree::new();
     let epoch = contents.epoch;
-    tree.dirs("nix/store", epoch)?;
-    let mut seen = HashMap::new();
-    for info in contents.closure {
-        add_path(&mut tree, contents.store, info, &mut seen)?;
-    }
+    add_store(&mut tree, contents.store, contents.closure, epoch)?;
     add_database(&mut tree, contents)?;
-    add_records(&mut tree, contents)?;
     for link in contents.links {
         let path = link.path.to_string_lossy().into_owned();
         add_parents(&mut tree, &path, epoch)?;
@@ -71,6 +66,25 @@ pub fn tree(contents: &RootContents<'_>) -> Result<Tree, RootError> {
         tree.dirs(mount_point.trim_matches('/'), epoch)?;
     }
     Ok(tree)
+}
+
+/// Adds the paths of a closure and what Cairn's own store writes down about them: with it whoever has them can build on them, offline.
+///
+/// # Errors
+/// When a path is not in the store.
+pub fn add_store(tree: &mut Tree, store: &Store, closure: &[PathInfo], epoch: i64) -> Result<(), RootError> {
+    tree.dirs("nix/store", epoch)?;
+    let mut seen = HashMap::new();
+    for info in closure {
+        add_path(tree, store, info, &mut seen)?;
+    }
+    for dir in RECORD_DIRS {
+        tree.dirs(dir, epoch)?;
+    }
+    for file in store.records(closure)? {
+        push_bytes(tree, file.path, 0o644, epoch, file.bytes)?;
+    }
+    Ok(())
 }
 
 /// Adds a file that is no part of the system, with its folders.
@@ -122,18 +136,6 @@ fn add_database(tree: &mut Tree, contents: &RootContents<'_>) -> Result<(), Root
     push_bytes(tree, "nix/var/nix/db/schema".into(), 0o644, epoch, database::SCHEMA.into())?;
     let registration = database::registration(contents.closure)?.into_bytes();
     push_bytes(tree, "nix-path-registration".into(), 0o644, epoch, registration)?;
-    Ok(())
-}
-
-/// What Cairn's own store writes down about its paths: with it the machine can build on what it has, offline.
-fn add_records(tree: &mut Tree, contents: &RootContents<'_>) -> Result<(), RootError> {
-    let epoch = contents.epoch;
-    for dir in RECORD_DIRS {
-        tree.dirs(dir, epoch)?;
-    }
-    for file in contents.store.records(contents.closure)? {
-        push_bytes(tree, file.path, 0o644, epoch, file.bytes)?;
-    }
     Ok(())
 }
 

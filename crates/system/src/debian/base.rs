@@ -20,6 +20,9 @@ use crate::tree::read_in;
 /// Counts the changes of this recipe that give another base from the same packages.
 const RECIPE: u32 = 2;
 
+/// The folder of a cache in which it remembers bases.
+const BASES: &str = "bases";
+
 /// Where dpkg writes what is installed.
 const STATUS: &str = "var/lib/dpkg/status";
 
@@ -49,7 +52,7 @@ pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report:
     bootstrap::check_tools()?;
     let extras = Extras::of(machine);
     let memory = memory(lock, &extras, cache);
-    let bases = cache.join("bases");
+    let bases = cache.join(BASES);
     fs::create_dir_all(&bases).map_err(Error::io("making the folder", &bases))?;
     let turn = memory.with_extension("lock");
     let guard = File::create(&turn).map_err(Error::io("making", &turn))?;
@@ -130,7 +133,7 @@ pub fn adopt(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, base: 
     if !store.real_path(base).join(LIST_OF_DRAWN).is_file() {
         return Ok(false);
     }
-    let bases = cache.join("bases");
+    let bases = cache.join(BASES);
     fs::create_dir_all(&bases).map_err(Error::io("making the folder", &bases))?;
     remember(&memory(lock, &Extras::of(machine), cache), base).map(|()| true)
 }
@@ -149,7 +152,15 @@ fn memory(lock: &Lock, extras: &Extras, cache: &Path) -> PathBuf {
         "locales": locales,
         "keyboard": extras.keyboard,
     });
-    cache.join("bases").join(to_hex(&Sha256::digest(inputs.to_string())))
+    cache.join(BASES).join(to_hex(&Sha256::digest(inputs.to_string())))
+}
+
+/// The file by which a cache remembers the base of a lock and a machine file: its path below the cache, and its text.
+#[must_use]
+pub fn remembered(lock: &Lock, machine: &Machine, path: &StorePath, cache: &Path) -> (String, Vec<u8>) {
+    let memory = memory(lock, &Extras::of(machine), cache);
+    let name = memory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    (format!("{BASES}/{name}"), format!("{}\n", path.base_name()).into_bytes())
 }
 
 fn remember(memory: &Path, path: &StorePath) -> Result<(), Error> {

@@ -45,7 +45,7 @@ mod stanza;
 mod temporary;
 mod unpack;
 
-pub use base::{Base, adopt, base, cached, is_known};
+pub use base::{Base, adopt, base, cached, is_known, remembered};
 pub use error::Error;
 pub use leftover::{DOWNLOADED, Leftover, leftover};
 pub use packages::Package;

@@ -1,0 +1,93 @@
+//! `cairn medium`: the medium from which systems are installed.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use cairn_layout::human;
+use cairn_machine::Problems;
+use cairn_make::machine_file::load;
+use cairn_make::plain_file;
+use cairn_process::{Refusal, Usage};
+use image_builder::medium::{ANSWERS, Firmware, KEYS, Wish, add, make};
+use serde_json::json;
+
+use crate::args::{FirmwareSet, MediumAction, MediumAddArgs, MediumArgs};
+use crate::exit::Exit;
+use crate::kit;
+use crate::ui::Ui;
+
+pub fn run(args: MediumArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    if let Some(MediumAction::Add(args)) = &args.action {
+        return add_to(args, ui);
+    }
+    let firmware = match args.firmware {
+        FirmwareSet::None => Firmware::None,
+        FirmwareSet::Network => Firmware::Network,
+        FirmwareSet::All => Firmware::All,
+    };
+    let kit = kit::kit(None)?;
+    let made = make(&Wish { systems: &args.files, firmware, output: &args.output }, &kit, ui.report())?;
+    if ui.json() {
+        ui.object(&json!({
+            "medium": args.output,
+            "bytes": made.bytes,
+            "payload": made.payload,
+            "root_hash": made.root_hash,
+            "systems": made.systems,
+        }))?;
+    } else {
+        let what = made.systems.join(", ");
+        ui.line(format_args!("{} ({}): installs {what}", args.output.display(), human(made.bytes)))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn add_to(args: &MediumAddArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let mut files = Vec::new();
+    if let Some(config) = &args.config {
+        let checked = load(config)?;
+        if checked.machine.install.is_none() {
+            let help = "`install: {disk: only}` takes the only disk that there is".to_string();
+            let message = "it does not say how it is installed: there is no `install:`".to_string();
+            return Err(Problems::from(checked.problem("", message, Some(help))).into());
+        }
+        files.push((ANSWERS.to_string(), read(config)?));
+        for named in checked.named_files() {
+            let folder = config.parent().unwrap_or(std::path::Path::new(""));
+            files.push((named.path.clone(), read(&folder.join(&named.path))?));
+        }
+    }
+    if let Some(key) = &args.key {
+        files.push((KEYS.to_string(), keys(&read(key)?).with_context(|| format!("reading {}", key.display()))?));
+    }
+    if files.is_empty() {
+        return Err(Usage("say what is to be added: --config FILE, --key FILE".into()).into());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    add(&args.medium, &files, i64::try_from(now).unwrap_or(0))?;
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    if ui.json() {
+        ui.object(&json!({ "medium": args.medium, "added": names }))?;
+    } else {
+        ui.line(format_args!("{} has {} now", args.medium.display(), names.join(", ")))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn read(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+    plain_file::read(path, plain_file::SOURCE).with_context(|| format!("reading {}", path.display()))
+}
+
+/// A file of public keys, one in a line; the private one beside it is easily taken for it.
+fn keys(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    if text.contains("PRIVATE KEY") {
+        return Err(Refusal("it is a private key, which is nobody's business: give the file that ends in .pub".into()).into());
+    }
+    let is_key = |line: &str| ["ssh-", "ecdsa-", "sk-"].iter().any(|begin| line.starts_with(begin));
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).peekable();
+    if lines.peek().is_none() || !lines.all(is_key) {
+        return Err(Refusal("it has no public SSH key (`ssh-ed25519 ...`) in each line".into()).into());
+    }
+    Ok(format!("{}\n", text.trim_end()).into_bytes())
+}

@@ -1,0 +1,179 @@
+//! The medium from which systems are installed: a system of its own that runs in memory, and the bases of those that it installs.
+//!
+//! Everything is made as for any machine: files, locks, bases, a system. What is written is one file ([`cairn_disk::medium`]).
+
+mod add;
+mod boot;
+mod payload;
+mod systems;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cairn_disk::fat::FatFile;
+use cairn_disk::medium::Medium;
+use cairn_disk::output::NewFile;
+use cairn_disk::{Content, Entry, FileTarget, Node, Tree};
+use cairn_machine::lock::Lock;
+use cairn_make::contents::add_store;
+use cairn_make::live::live;
+use cairn_make::{Kit, MachineFile, lock_file};
+use cairn_process::Report;
+use cairn_store::{PathInfo, Store};
+use cairn_system::debian;
+
+pub use add::{ANSWERS, KEYS, add};
+pub use systems::{Firmware, Offered, offered};
+
+/// The medium's own machine file.
+const LIVE: &str = include_str!("live.yaml");
+
+/// What the place for answers says of itself.
+const README: &str = "\
+This is the part of the installation medium that can be written to.\r\n\
+\r\n\
+answers.yaml     a machine file with `install:`: it is installed without a question\r\n\
+authorized_keys  SSH keys: with them you log in as root while the medium runs\r\n\
+logs\\            what was installed from this medium, and what went wrong\r\n";
+
+/// What somebody wants.
+#[derive(Debug)]
+pub struct Wish<'a> {
+    /// The machine files of the systems that the medium can install; none: a plain one.
+    pub systems: &'a [PathBuf],
+    /// Firmware for devices.
+    pub firmware: Firmware,
+    /// Where the medium goes.
+    pub output: &'a Path,
+}
+
+/// What was made.
+#[derive(Debug)]
+pub struct Made {
+    /// Its bytes.
+    pub bytes: u64,
+    /// Those of the payload.
+    pub payload: u64,
+    /// The root of its hashes.
+    pub root_hash: String,
+    /// The systems on it.
+    pub systems: Vec<String>,
+}
+
+/// Makes a medium.
+///
+/// Beside it there is a folder, named as it and ending in `.medium`, with the machine files that it was made from and their locks: with them the same
+/// medium can be made again.
+///
+/// # Errors
+/// What is wrong with the machine files; what making, the packages and the system say.
+pub fn make(wish: &Wish<'_>, kit: &Kit, report: &dyn Report) -> anyhow::Result<Made> {
+    let offered = offered(wish.systems, wish.firmware)?;
+    let new = NewFile::create(wish.output)?;
+    let folder = wish.output.with_extension("medium");
+    std::fs::create_dir_all(&folder).with_context(|| format!("making the folder {}", folder.display()))?;
+    let store = Store::open(&kit.cache)?;
+
+    let own = own_system(&offered, wish.firmware, &folder)?;
+    let live = live(&own, &store, kit, report)?;
+    let mut tree = Tree::new();
+    let mut closure = store.closure(std::slice::from_ref(&live.system))?;
+    let mut epoch = live.lock.date();
+    let mut remembered = Vec::new();
+    let mut about = Vec::new();
+    for one in &offered {
+        let file = folder.join(format!("{}.yaml", one.name));
+        write(&file, one.text.as_bytes())?;
+        let lock = lock_file::for_build(&file, &one.checked, &kit.cache, report)?;
+        let base = debian::base(&lock, &one.checked.machine, &store, &kit.cache, report)
+            .map_err(|e| lock_file::placed(&one.checked, e))?;
+        epoch = epoch.max(lock.date());
+        remembered.push(debian::remembered(&lock, &one.checked.machine, &base.info.path, &kit.cache));
+        about.extend(files_of(one, &lock));
+        closure.push(base.info);
+    }
+    closure.sort_by(|a: &PathInfo, b| a.path.cmp(&b.path));
+    closure.dedup_by(|a, b| a.path == b.path);
+    add_store(&mut tree, &store, &closure, epoch)?;
+    for (path, bytes) in remembered.into_iter().chain(about) {
+        let (parent, _) = path.rsplit_once('/').unwrap_or(("", &path));
+        tree.dirs(parent, epoch)?;
+        let node = Node::File { len: bytes.len() as u64, content: Content::Bytes(bytes) };
+        // Hashes of passwords may be among them.
+        tree.push(Entry { path, mode: 0o600, uid: 0, gid: 0, mtime: epoch, node })?;
+    }
+
+    let scratch = tempfile::Builder::new().prefix(".cairn-medium-").tempdir_in(parent(wish.output));
+    let scratch = scratch.context("making a folder beside the medium")?;
+    let payload = payload::payload(&tree, &live.base, epoch, scratch.path(), report)?;
+    report.phase("writing the medium", None);
+    let boot = boot::boot_files(&live, title(&offered), &payload.root)?;
+    let medium = Medium {
+        label: "CAIRN",
+        epoch,
+        boot_sector: boot.sector,
+        core: boot.core,
+        cd_files: boot.cd,
+        esp: boot.esp,
+        payload: &payload.file,
+        lengths: payload.lengths,
+        root_hash: payload.root,
+        spare: vec![FatFile::from_bytes("README.TXT", README)],
+    };
+    let file = new.file().try_clone().context("opening the medium")?;
+    let target = FileTarget::new(file, wish.output.display().to_string(), medium.bytes()).context("opening the medium")?;
+    medium.write(&target)?;
+    let made = Made {
+        bytes: medium.bytes(),
+        payload: payload.lengths.0,
+        root_hash: payload.root.iter().map(|byte| format!("{byte:02x}")).collect(),
+        systems: offered.iter().map(|one| one.name.clone()).collect(),
+    };
+    new.commit()?;
+    Ok(made)
+}
+
+fn title(offered: &[Offered]) -> String {
+    match offered {
+        [one] => format!("Install {}", one.name),
+        _ => "Install".into(),
+    }
+}
+
+/// The medium's own machine file, with what it shares with the first system: suite and mirror.
+fn own_system(offered: &[Offered], firmware: Firmware, folder: &Path) -> anyhow::Result<MachineFile> {
+    let source = cairn_machine::SourceFile::new("live.yaml", LIVE);
+    let checked = cairn_machine::check(&source, &mut |_| Err("there is none".into()))?;
+    let mut machine = checked.machine.clone();
+    if let Some(first) = offered.first() {
+        let theirs = first.checked.machine.source.debian();
+        let own = machine.source.debian_mut();
+        own.suite.clone_from(&theirs.suite);
+        own.mirror.clone_from(&theirs.mirror);
+    }
+    firmware.add_to(&mut machine);
+    let text = cairn_machine::edit(&source, &checked.machine, &machine);
+    let path = folder.join("live.yaml");
+    write(&path, text.as_bytes())?;
+    Ok(path.as_path().into())
+}
+
+/// What an installer finds of a system on the medium.
+fn files_of(one: &Offered, lock: &Lock) -> Vec<(String, Vec<u8>)> {
+    let at = |name: &str| format!("systems/{}/{name}", one.name);
+    let mut files = vec![
+        (at("machine.yaml"), one.text.clone().into_bytes()),
+        (at("machine.lock"), lock.to_yaml().into_bytes()),
+    ];
+    files.extend(one.beside.iter().map(|(name, bytes)| (at(name), bytes.clone())));
+    files
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
