@@ -53,7 +53,7 @@ pub(crate) fn kvm_failed() {
 /// What it did instead, as words that follow "but".
 pub fn run_guest(accel: Accel, deadline: Duration) -> Result<(), String> {
     let words = |error: QemuError| format!("the probe cannot run ({error})");
-    let own = Own::of(FirmwareKind::Uefi).map_err(words)?;
+    let own = Own::of(FirmwareKind::Uefi, false).map_err(words)?;
     let scratch = |bytes: &[u8]| Scratch::holding(bytes).map_err(QemuError::io("making a scratch file")).map_err(words);
     let disk = scratch(&guest::disk().map_err(QemuError::io("making the probe's disk")).map_err(words)?)?;
     let console = scratch(b"")?;

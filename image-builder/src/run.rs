@@ -12,10 +12,10 @@ use crate::qemu::{
     Accel, Controller, Display, Drive, FirmwareKind, Guest, MadeFor, Network, Own, QemuError, Serial, check_tools,
 };
 use crate::scratch::Scratch;
-use cairn_disk::image::ImageFile;
+use cairn_disk::image::{Format, ImageFile};
 
 /// How the machine is made.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RunOptions {
     /// Write into the image. Otherwise what the machine changes is gone when it ends.
     pub persist: bool,
@@ -31,6 +31,10 @@ pub struct RunOptions {
     pub controller: Controller,
     /// What starts it. Without one, what the image is made for.
     pub firmware: Option<FirmwareKind>,
+    /// Whether the firmware starts only what is signed.
+    pub secure_boot: bool,
+    /// Sizes of empty disks that the machine has besides, in bytes; the firmware tries them first. They are gone at the end.
+    pub empty: Vec<u64>,
     /// What runs the guest. Without one, KVM where a probe guest has run in it, else emulation.
     pub accel: Option<Accel>,
 }
@@ -45,6 +49,8 @@ impl Default for RunOptions {
             cpus: 2,
             controller: Controller::default(),
             firmware: None,
+            secure_boot: false,
+            empty: Vec::new(),
             accel: None,
         }
     }
@@ -61,24 +67,38 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
     }
     check_tools()?;
     let made_for = MadeFor::of(&*image.source()?);
-    let own = Own::of(options.firmware.unwrap_or(made_for.firmware))?;
+    let own = Own::of(options.firmware.unwrap_or(made_for.firmware), options.secure_boot)?;
     let accel = options.accel.unwrap_or_else(|| probe::accel(report));
-    let overlay = if options.persist { None } else { Some(Scratch::overlay(image.size)?) };
+    // A CD is only read.
+    let reads = options.persist || options.controller == Controller::Cdrom;
+    let overlay = if reads { None } else { Some(Scratch::overlay(image.size)?) };
+    let empty = options.empty.iter().map(|bytes| Scratch::overlay(*bytes)).collect::<Result<Vec<_>, _>>()?;
+    let mut disks = vec![Drive {
+        path: image.path_for_children(),
+        format: image.format,
+        device: image.device,
+        overlay: overlay.as_ref().map(Scratch::path),
+        controller: options.controller,
+        sector_size: made_for.sector_size,
+        boot: empty.len(),
+        unsafe_cache: overlay.is_some(),
+    }];
+    disks.extend(empty.iter().enumerate().map(|(number, disk)| Drive {
+        path: disk.path(),
+        format: Format::Qcow2,
+        device: false,
+        overlay: None,
+        controller: Controller::VirtioBlk,
+        sector_size: 512,
+        boot: number,
+        unsafe_cache: true,
+    }));
     let machine = Guest {
         accel,
         firmware: own.firmware.clone(),
         memory: options.memory,
         cpus: options.cpus,
-        disks: vec![Drive {
-            path: image.path_for_children(),
-            format: image.format,
-            device: image.device,
-            overlay: overlay.as_ref().map(Scratch::path),
-            controller: options.controller,
-            sector_size: made_for.sector_size,
-            boot: 0,
-            unsafe_cache: overlay.is_some(),
-        }],
+        disks,
         network: Network::User { ssh_port: options.ssh_port },
         cards: Vec::new(),
         display: if options.graphics { Display::Window } else { Display::None },

@@ -97,7 +97,7 @@ pub fn verify(
     let mut made_for = MadeFor::of(&*image.source()?);
     made_for.firmware = options.firmware.unwrap_or(made_for.firmware);
     // Missing firmware is said before the probe.
-    Own::of(made_for.firmware)?;
+    Own::of(made_for.firmware, false)?;
     let accel = options.accel.unwrap_or_else(|| probe::accel(report));
     match attempt(&image, expected, options, made_for, accel, report)? {
         Some(result) => Ok(result),
@@ -125,7 +125,7 @@ fn attempt(
 ) -> Result<Option<VerifyResult>, QemuError> {
     let size = options.disk_size.unwrap_or_default().max(image.size);
     let overlay = Scratch::overlay(size)?;
-    let own = Own::of(made_for.firmware)?;
+    let own = Own::of(made_for.firmware, false)?;
     let another = if options.another_disk { Some(Scratch::overlay(ANOTHER)?) } else { None };
     let mut hardware = Hardware {
         accel,

@@ -15,7 +15,8 @@ use cairn_observe::Location;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::computer::{DisksArgs, HardwareArgs};
-pub use self::guest::{Controller, FirmwareKind, GuestArgs};
+pub use self::guest::{Controller, DiskWord, FirmwareKind, GuestArgs};
+use self::guest::parse_disk;
 pub use self::install::{InstallArgs, Into, RehearseArgs, ShareArgs, Then};
 pub use self::medium::{FirmwareSet, MediumAction, MediumAddArgs, MediumArgs};
 use self::values::{formats, parse_age, parse_generation, parse_keep};
@@ -294,6 +295,22 @@ pub struct RunArgs {
     /// Open a window with the machine's screen.
     #[arg(long)]
     pub graphics: bool,
+    /// How the image is attached (virtio-blk unless it is said), or the size of an empty
+    /// disk besides, such as 20G, which the firmware tries first. It is gone at the end.
+    #[arg(long, value_name = "CONTROLLER|SIZE", value_parser = parse_disk)]
+    pub disk: Vec<DiskWord>,
+    /// As --disk cdrom.
+    #[arg(long, conflicts_with = "usb")]
+    pub cdrom: bool,
+    /// As --disk usb.
+    #[arg(long)]
+    pub usb: bool,
+    /// As --firmware bios.
+    #[arg(long, conflicts_with_all = ["firmware", "secure_boot"])]
+    pub bios: bool,
+    /// UEFI that starts only what is signed, with the keys of Microsoft.
+    #[arg(long)]
+    pub secure_boot: bool,
     /// Reach the machine's SSH server at this port of 127.0.0.1.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub ssh_port: Option<u16>,
@@ -320,6 +337,9 @@ pub struct VerifyArgs {
     /// Write a picture (PNG) of the machine's screen at its login prompt.
     #[arg(long, value_name = "OUT", value_hint = clap::ValueHint::FilePath)]
     pub screenshot: Option<PathBuf>,
+    /// How the disk is attached.
+    #[arg(long, value_enum, value_name = "CONTROLLER", default_value_t = Controller::VirtioBlk)]
+    pub disk: Controller,
     /// The machine.
     #[command(flatten)]
     pub guest: GuestArgs,

@@ -22,17 +22,20 @@ pub enum Controller {
     Usb,
     /// An SD card in its slot, whose size is a power of two: /dev/mmcblk0.
     Sd,
+    /// A CD in a SATA drive, which is only read: /dev/sr0.
+    Cdrom,
 }
 
 impl Controller {
     /// Every controller with its name on the command line.
-    pub const ALL: [(&'static str, Controller); 6] = [
+    pub const ALL: [(&'static str, Controller); 7] = [
         ("virtio-blk", Controller::VirtioBlk),
         ("virtio-scsi", Controller::VirtioScsi),
         ("nvme", Controller::Nvme),
         ("ahci", Controller::Ahci),
         ("usb", Controller::Usb),
         ("sd", Controller::Sd),
+        ("cdrom", Controller::Cdrom),
     ];
 
     /// Its name on the command line.
@@ -76,10 +79,11 @@ impl Drive {
     /// in them is followed.
     pub(super) fn nodes(&self, n: usize) -> Vec<Value> {
         let keeps = self.overlay.is_none();
+        let reads = self.controller == Controller::Cdrom;
         let common = |name: String, read_only: bool, more: Value| {
             let mut node = json!({
                 "node-name": name,
-                "read-only": read_only,
+                "read-only": read_only || reads,
                 "discard": "unmap",
                 "cache": { "direct": false, "no-flush": self.unsafe_cache },
             });
@@ -216,6 +220,6 @@ mod tests {
     #[test]
     fn an_unknown_controller_is_answered_with_the_known_ones() {
         let error = "scsi".parse::<Controller>().unwrap_err();
-        assert_eq!(error, "unknown disk controller 'scsi': one of virtio-blk, virtio-scsi, nvme, ahci, usb, sd");
+        assert_eq!(error, "unknown disk controller 'scsi': one of virtio-blk, virtio-scsi, nvme, ahci, usb, sd, cdrom");
     }
 }

@@ -53,18 +53,18 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    /// One of this kind; its variables are there as long as it is.
+    /// One of this kind, or one that starts only what is signed; its variables are there as long as it is.
     ///
     /// # Errors
     /// [`QemuError::NoFirmware`], and what the copying meets.
-    pub(crate) fn of(kind: FirmwareKind) -> Result<Own, QemuError> {
-        if kind == FirmwareKind::Bios {
+    pub(crate) fn of(kind: FirmwareKind, secure: bool) -> Result<Own, QemuError> {
+        if kind == FirmwareKind::Bios && !secure {
             return Ok(Own { firmware: Firmware::Bios, _vars: None });
         }
-        let ovmf = Ovmf::find()?;
+        let ovmf = if secure { Ovmf::find_secure()? } else { Ovmf::find()? };
         let vars = Scratch::copy_of(&ovmf.vars)
             .map_err(QemuError::io(format!("copying the firmware's variables {}", ovmf.vars.display())))?;
-        Ok(Own { firmware: Firmware::Uefi { code: ovmf.code, vars: vars.path() }, _vars: Some(vars) })
+        Ok(Own { firmware: Firmware::Uefi { code: ovmf.code, vars: vars.path(), secure }, _vars: Some(vars) })
     }
 }
 
@@ -95,6 +95,10 @@ const PLACES: [(&str, &str, &str); 9] = [
     ("run/current-system/sw/share/qemu", "edk2-x86_64-code.fd", "edk2-i386-vars.fd"),
 ];
 
+/// Code that enforces Secure Boot, and variables with Microsoft's keys.
+const SECURE: [(&str, &str); 2] =
+    [("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.ms.fd"), ("OVMF_CODE.secboot.fd", "OVMF_VARS.secboot.fd")];
+
 impl Ovmf {
     /// Looks into `OVMF_CODE` and `OVMF_VARS`, when they are set, else into the usual places.
     ///
@@ -117,6 +121,21 @@ impl Ovmf {
             (None, None) => Ovmf::find_under(Path::new("/")),
             _ => Err(QemuError::NoFirmware { why: "only one of OVMF_CODE and OVMF_VARS is set".into() }),
         }
+    }
+
+    /// The one that enforces Secure Boot with Microsoft's keys: beside `OVMF_CODE`, when that is set, else in the usual places.
+    ///
+    /// # Errors
+    /// [`QemuError::NoFirmware`], which says what to install.
+    pub fn find_secure() -> Result<Ovmf, QemuError> {
+        let beside = std::env::var_os("OVMF_CODE").and_then(|code| Some(Path::new(&code).parent()?.to_path_buf()));
+        let folders = beside.into_iter().chain(["/usr/share/OVMF", "/usr/share/edk2/ovmf"].map(PathBuf::from));
+        let mut places = folders.flat_map(|folder| {
+            SECURE.map(|(code, vars)| Ovmf { code: folder.join(code), vars: folder.join(vars) })
+        });
+        places.find(|one| one.code.is_file() && one.vars.is_file()).ok_or_else(|| QemuError::NoFirmware {
+            why: format!("no file {} with Secure Boot in the folders where Debian and Fedora keep it", SECURE[0].0),
+        })
     }
 
     fn find_under(root: &Path) -> Result<Ovmf, QemuError> {

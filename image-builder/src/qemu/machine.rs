@@ -70,6 +70,8 @@ pub enum Firmware {
         code: PathBuf,
         /// The variables.
         vars: PathBuf,
+        /// Whether it starts only what is signed. It guards its variables by system management mode then.
+        secure: bool,
     },
     /// The BIOS that QEMU brings (SeaBIOS).
     Bios,
@@ -128,7 +130,12 @@ impl Guest {
         if !self.reboots {
             args.add("-no-reboot");
         }
-        args.add("-machine").add("q35,smm=off");
+        let secure = matches!(self.firmware, Firmware::Uefi { secure: true, .. });
+        args.add("-machine").add(if secure { "q35,smm=on" } else { "q35,smm=off" });
+        if secure {
+            args.add("-global").add("driver=cfi.pflash01,property=secure,value=on");
+            args.add("-global").add("ICH9-LPC.disable_s3=1");
+        }
         match self.accel {
             Accel::Kvm => args.add("-accel").add("kvm").add("-cpu").add("host"),
             // One thread for all processors. With a thread for each, one seems to keep its translation of code that another
@@ -139,7 +146,7 @@ impl Guest {
             Accel::Tcg => args.add("-accel").add("tcg,thread=single").add("-cpu").add("qemu64,-cx16"),
         };
         args.add("-m").add(&self.memory.to_string()).add("-smp").add(&self.cpus.to_string());
-        if let Firmware::Uefi { code, vars } = &self.firmware {
+        if let Firmware::Uefi { code, vars, .. } = &self.firmware {
             args.add("-drive").os(option("if=pflash,unit=0,format=raw,readonly=on,file=", code));
             args.add("-drive").os(option("if=pflash,unit=1,format=raw,file=", vars));
         }
@@ -213,6 +220,7 @@ impl Args {
             Controller::Nvme => &format!("nvme,serial=cairn{n}"),
             // q35 has the SATA controller built in.
             Controller::Ahci => &format!("ide-hd,bus=ide.{n}"),
+            Controller::Cdrom => &format!("ide-cd,bus=ide.{n}"),
             Controller::Usb => {
                 self.add("-device").add(&format!("qemu-xhci,id=usb{n}"));
                 &format!("usb-storage,bus=usb{n}.0")
@@ -257,7 +265,7 @@ mod tests {
     fn machine() -> Guest {
         Guest {
             accel: Accel::Tcg,
-            firmware: Firmware::Uefi { code: "/fw/code.fd".into(), vars: "/fw/vars.fd".into() },
+            firmware: Firmware::Uefi { code: "/fw/code.fd".into(), vars: "/fw/vars.fd".into(), secure: false },
             memory: 1024,
             cpus: 2,
             disks: vec![Drive {

@@ -14,9 +14,6 @@ pub struct GuestArgs {
     /// Processors of the machine. Emulated ones take turns on one of this computer's.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
     pub cpus: u32,
-    /// How the disk is attached.
-    #[arg(long, value_enum, value_name = "CONTROLLER", default_value_t = Controller::VirtioBlk)]
-    pub disk: Controller,
     /// What starts the machine. Without it UEFI, but a BIOS for an image
     /// without an EFI system partition.
     #[arg(long, value_enum, value_name = "KIND")]
@@ -47,4 +44,30 @@ pub enum Controller {
     Usb,
     /// An SD card; its size is a power of two.
     Sd,
+    /// A CD in a SATA drive.
+    Cdrom,
+}
+
+/// What `--disk` says: how the image is attached, or that there is another disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskWord {
+    /// The image hangs on this.
+    On(Controller),
+    /// An empty disk of so many bytes.
+    Empty(u64),
+}
+
+pub(super) fn parse_disk(text: &str) -> Result<DiskWord, String> {
+    if let Ok(controller) = Controller::from_str(text, false) {
+        return Ok(DiskWord::On(controller));
+    }
+    let size = text.parse::<cairn_machine::size::Size>().map(cairn_machine::size::Size::bytes);
+    match size {
+        Ok(bytes) if (1 << 20..=1 << 50).contains(&bytes) => Ok(DiskWord::Empty(bytes)),
+        _ => {
+            let known = Controller::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+            let known: Vec<String> = known.map(|value| value.get_name().to_string()).collect();
+            Err(format!("give what the image hangs on ({}), or the size of another disk, such as 20G", known.join(", ")))
+        }
+    }
 }

@@ -12,7 +12,7 @@ use image_builder::outputs::{Places, write_images};
 use image_builder::qemu;
 use image_builder::run::RunOptions;
 
-use crate::args::{Controller, FirmwareKind, RunArgs};
+use crate::args::{Controller, DiskWord, FirmwareKind, RunArgs};
 use crate::exit::Exit;
 use crate::kit;
 use crate::ui::Ui;
@@ -33,13 +33,27 @@ pub fn run(args: RunArgs, ui: &Ui) -> anyhow::Result<Exit> {
         ssh_port: args.ssh_port,
         memory: args.guest.memory,
         cpus: args.guest.cpus,
-        controller: controller(args.guest.disk),
-        firmware: args.guest.firmware.map(firmware),
+        controller: controller(attached(&args)),
+        firmware: if args.bios { Some(qemu::FirmwareKind::Bios) } else { args.guest.firmware.map(firmware) },
+        secure_boot: args.secure_boot,
+        empty: args.disk.iter().filter_map(|word| if let DiskWord::Empty(bytes) = word { Some(*bytes) } else { None }).collect(),
         accel: None,
     };
     let image = if built { image_of(&args.what, ui)?.0 } else { args.what };
     image_builder::run::run(&image, &options, ui.report())?;
     Ok(Exit::Done)
+}
+
+/// What the image hangs on: the last that was said.
+fn attached(args: &RunArgs) -> Controller {
+    if args.cdrom {
+        return Controller::Cdrom;
+    }
+    if args.usb {
+        return Controller::Usb;
+    }
+    let said = args.disk.iter().rev().find_map(|word| if let DiskWord::On(one) = word { Some(*one) } else { None });
+    said.unwrap_or(Controller::VirtioBlk)
 }
 
 /// The image of a machine that was not asked for by name: it is made for one run, in the cache, and kept so that the next
@@ -72,5 +86,6 @@ pub fn controller(chosen: Controller) -> qemu::Controller {
         Controller::Ahci => qemu::Controller::Ahci,
         Controller::Usb => qemu::Controller::Usb,
         Controller::Sd => qemu::Controller::Sd,
+        Controller::Cdrom => qemu::Controller::Cdrom,
     }
 }

@@ -32,7 +32,7 @@ pub fn run(args: VerifyArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let options = VerifyOptions {
         memory: args.guest.memory,
         cpus: args.guest.cpus,
-        controller: controller(args.guest.disk),
+        controller: controller(args.disk),
         firmware: args.guest.firmware.map(firmware),
         screenshot: args.screenshot,
         ..VerifyOptions::default()
