@@ -41,6 +41,10 @@ pub fn differences(lock: &Lock, checked: &Checked) -> Vec<String> {
 pub fn for_build(machine_file: &Path, checked: &Checked, cache: &Path, report: &dyn Report) -> anyhow::Result<Lock> {
     let path = lock_path(machine_file);
     let Some(lock) = read(machine_file)? else {
+        if let Some((name, lock)) = offered(checked, cache) {
+            report.note(&format!("the packages are those of {name}, which is here"));
+            return Ok(lock);
+        }
         report.note(&format!("there is no {}: making it", path.display()));
         return make(machine_file, checked, cache, report);
     };
@@ -54,6 +58,18 @@ pub fn for_build(machine_file: &Path, checked: &Checked, cache: &Path, report: &
         machine_file.display()
     );
     Ok(lock)
+}
+
+/// The lock of one of the systems that a medium has, where it is the one that a machine file asks for.
+fn offered(checked: &Checked, cache: &Path) -> Option<(String, Lock)> {
+    let folders = std::fs::read_dir(cache.join("systems")).ok()?;
+    let mut folders: Vec<_> = folders.flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    folders.into_iter().find_map(|folder| {
+        let lock = read(&folder.join("machine.yaml")).ok()??;
+        let name = folder.file_name()?.to_string_lossy().into_owned();
+        differences(&lock, checked).is_empty().then_some((name, lock))
+    })
 }
 
 /// Asks the mirror, and writes the lock file.

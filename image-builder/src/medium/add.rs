@@ -10,7 +10,7 @@ use cairn_disk::{BlockTarget, Target};
 use cairn_process::Refusal;
 
 /// A machine file that is installed without a question.
-pub const ANSWERS: &str = "answers.yaml";
+pub const ANSWERS: &str = "machine.yaml";
 /// Keys with which somebody logs in.
 pub const KEYS: &str = "authorized_keys";
 

@@ -32,7 +32,7 @@ const LIVE: &str = include_str!("live.yaml");
 const README: &str = "\
 This is the part of the installation medium that can be written to.\r\n\
 \r\n\
-answers.yaml     a machine file with `install:`: it is installed without a question\r\n\
+machine.yaml     a machine file with `install:`: it is installed without a question\r\n\
 authorized_keys  SSH keys: with them you log in as root while the medium runs\r\n\
 logs\\            what was installed from this medium, and what went wrong\r\n";
 

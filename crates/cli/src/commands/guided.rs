@@ -19,6 +19,10 @@ use crate::words::disks::candidates;
 
 /// Where the answers are kept, each machine's in a folder of its own.
 const KEPT: &str = "/var/lib/cairn/machines";
+/// The password of this start of the medium.
+const CODE: &str = "/run/cairn/medium/code";
+/// As somebody else's router may know it.
+const ADDRESS: &str = "cairn-medium";
 /// So many choices are listed; of more, letters find one.
 const LISTED: usize = 12;
 const INTRODUCTION: &str =
@@ -66,7 +70,7 @@ impl<'u> Guide<'u> {
             }
             return Err(Refusal(why).into());
         }
-        ui.talk(format_args!("{INTRODUCTION}\n"));
+        ui.talk(format_args!("{INTRODUCTION}\n{}", elsewhere()));
         Ok(Guide { seen, answers: Answers::default(), folder: None, ui })
     }
 
@@ -212,6 +216,14 @@ fn new_folder(name: &str) -> anyhow::Result<PathBuf> {
         }
     }
     anyhow::bail!("there are too many machines in {KEPT}")
+}
+
+/// How the medium can be reached from another computer, where it runs and says so.
+fn elsewhere() -> String {
+    let code = fs::read_to_string(CODE).ok().map(|code| code.trim().to_string()).filter(|code| !code.is_empty());
+    code.map_or_else(String::new, |code| {
+        format!("From another computer: ssh root@{ADDRESS}, password {}; then `cairn install`.\n\n", one_line(&code))
+    })
 }
 
 fn listed(asks: &Asks) -> String {

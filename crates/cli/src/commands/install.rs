@@ -29,6 +29,8 @@ use crate::words::install::{losses, shown};
 
 /// Where receipts are kept unless somebody says it.
 const RECEIPTS: &str = "/var/lib/cairn/receipts";
+/// There while this system runs from the installation medium.
+const MEDIUM: &str = "/run/cairn/medium/where";
 /// The longest plan.
 const MOST: u64 = 64 << 20;
 
@@ -103,6 +105,10 @@ fn carry_out(args: &InstallArgs, watched: &Watched<'_>, ui: &Ui) -> anyhow::Resu
         done_to.receipt.display()
     );
     done(json!({ "plan": plan, "done": done_to }), &said, ui)?;
+    if asks && args.then.is_none() && Path::new(MEDIUM).exists() {
+        ui.ask("\nEnter restarts the computer; take the medium out when the screen goes dark: ")?;
+        return Ok(Then::Reboot);
+    }
     Ok(args.then.unwrap_or(then))
 }
 

@@ -146,7 +146,7 @@ impl Medium<'_> {
         };
         self.file_system(target, ESP, self.esp_len(), CLUSTER, ("CAIRN-BOOT", volume_id(&self.root_hash)), &self.esp)?;
         let id = volume_id(&self.root_hash).wrapping_add(1);
-        self.file_system(target, self.spare_offset(), SPARE, SPARE_CLUSTER, ("CAIRN", id), &self.spare)?;
+        self.file_system(target, self.spare_offset(), SPARE, SPARE_CLUSTER, ("CAIRNMEDIUM", id), &self.spare)?;
         copy(self.payload, self.lengths.0 + self.lengths.1, target, self.payload_offset())?;
         let volume = iso::Volume { label: self.label, epoch: self.epoch, bytes: self.bytes(), files: &self.cd_files };
         let (at, bytes) = volume.bytes();
