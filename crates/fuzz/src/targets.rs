@@ -57,6 +57,7 @@ pub const TARGETS: &[Target] = &[
     helper::MODES,
     helper::COMMAND_LINE,
     helper::GROW,
+    helper::MEDIUM_TAG,
     helper::UNITS,
     variable::VARIABLE,
     programs::ELF,

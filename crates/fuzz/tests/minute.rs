@@ -85,6 +85,7 @@ readers! {
     modes: "modes",
     kernel_command_line: "kernel-command-line",
     grow_table: "grow-table",
+    medium_tag: "medium-tag",
     unit_list: "unit-list",
     var_trees: "var-trees",
     elf: "elf",

@@ -17,8 +17,16 @@ pub struct Parameters {
     pub generation: Option<u64>,
     /// `cairn.trial`: the generation has not booted well yet.
     pub trial: bool,
+    /// `cairn.medium=`: the root is on an installation medium, and this is its root hash.
+    pub medium: Option<String>,
+    /// `cairn.toram`: copy the medium into memory first.
+    pub to_ram: bool,
+    /// `cairn.check`: read all of the medium first.
+    pub check: bool,
+    /// `findiso=`, `iso-scan/filename=`: the medium may be a file of this path, on any file system.
+    pub file: Option<String>,
     /// The root is a file system that is named by its UUID and mounted read-write, and nothing is said that only the initrd's
-    /// systemd knows (`rd.`, `rootflags=`, `fsck.`, …).
+    /// systemd knows (`rd.`, `rootflags=`, `fsck.`, …); or it is on a medium, of which that systemd knows nothing.
     pub plain: bool,
 }
 
@@ -54,13 +62,18 @@ impl Parameters {
                 ("root", Some(value)) => found.root = Some(value.into()),
                 ("rw", None) => writable = true,
                 ("ro", None) => writable = false,
-                ("cairn.grow", value) => found.grow = Some(!matches!(value, Some("0" | "no" | "false" | "off"))),
+                ("cairn.grow", value) => found.grow = Some(is_on(value)),
                 ("cairn.trial", _) => found.trial = true,
                 ("cairn.generation", Some(value)) => found.generation = value.parse().ok(),
+                ("cairn.medium", Some(value)) => found.medium = Some(value.into()),
+                ("cairn.toram", value) => found.to_ram = is_on(value),
+                ("cairn.check", value) => found.check = is_on(value),
+                ("findiso" | "iso-scan/filename", Some(value)) => found.file = Some(value.into()),
                 (name, _) => found.plain &= !NOT_PLAIN.iter().any(|begin| name.starts_with(begin)),
             }
         }
         found.plain &= writable && found.root_uuid().is_some();
+        found.plain |= found.medium.is_some();
         found
     }
 
@@ -106,9 +119,27 @@ impl Parameters {
     }
 }
 
+/// Whether a word is wanted that can be said alone.
+fn is_on(value: Option<&str>) -> bool {
+    !matches!(value, Some("0" | "no" | "false" | "off"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_medium_is_a_plain_root_whatever_else_is_said() {
+        let p = Parameters::parse(
+            "BOOT_IMAGE=/linux cairn.medium=00ff findiso=/a.iso cairn.toram rd.debug cairn.check=1 root=/dev/ram x=\"a b\"",
+        );
+        assert_eq!((p.medium.as_deref(), p.file.as_deref()), (Some("00ff"), Some("/a.iso")));
+        assert!(p.plain && p.to_ram && p.check);
+        let p = Parameters::parse("cairn.medium=a cairn.check=0 cairn.toram=no iso-scan/filename=/isos/b.iso");
+        assert_eq!((p.to_ram, p.check, p.file.as_deref()), (false, false, Some("/isos/b.iso")));
+        let p = Parameters::parse("cairn.toram cairn.check findiso=/a.iso");
+        assert!(!p.plain && p.medium.is_none());
+    }
 
     #[test]
     fn the_last_of_a_name_wins_and_words_for_init_are_left_alone() {

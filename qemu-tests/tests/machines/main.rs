@@ -16,6 +16,7 @@ mod interrupted;
 mod judged_by_others;
 mod kernels;
 mod logs_in;
+mod medium;
 mod on_hardware;
 mod own_var;
 mod renew_cuts;
@@ -42,6 +43,7 @@ const ALL: &[Scenario] = &[
     grows::MBR,
     logs_in::SERIAL,
     logs_in::SCREEN,
+    medium::SCENARIO,
     own_var::SCENARIO,
     installs::WHOLE,
     installs::AGAIN,

@@ -1,5 +1,5 @@
-//! What the initrd's helper reads: accounts, the kernel's command line, lists and records on the machine's disk, the
-//! partition table of a disk that has grown. It runs as root before anything else does, and a panic of it is no boot.
+//! What the initrd's helper reads: accounts, the kernel's command line, lists and records on the machine's disk, the tag of an
+//! installation medium, the partition table of a disk that has grown. It runs as root before anything else does, and a panic of it is no boot.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -12,6 +12,7 @@ use cairn_stage1::assemble::given::{Given, Worth};
 use cairn_stage1::assemble::{modes, var_device};
 use cairn_stage1::cmdline::Parameters;
 use cairn_stage1::grow::{ext4, table};
+use cairn_stage1::init::medium::tag::{self, Tag};
 use cairn_stage1::trial;
 
 use super::Target;
@@ -102,6 +103,8 @@ pub(super) const COMMAND_LINE: Target = Target {
         "..",
         "cairn.grow=",
         "cairn.generation=18446744073709551616",
+        "cairn.medium=",
+        "findiso=",
         " /var ",
     ],
     most: 1024,
@@ -125,6 +128,38 @@ pub(super) const UNITS: Target = Target {
     most: 1024,
     quick: 40_000,
     run: units,
+};
+
+/// The tag of an installation medium, which is looked for on every device.
+pub(super) const MEDIUM_TAG: Target = Target {
+    name: "medium-tag",
+    seeds: || {
+        let hash = "0123456789abcdef".repeat(4);
+        let text = format!(
+            "CAIRN MEDIUM 1\nroot-hash {hash}\npayload 1048576 8192\nhashes 1056768 4096\nspare 1060864 65536\n"
+        );
+        let padded = [text.as_bytes(), &[0; 64]].concat();
+        vec![text.into_bytes(), padded]
+    },
+    words: &[
+        "\n",
+        " ",
+        "\0",
+        "CAIRN MEDIUM ",
+        "root-hash ",
+        "payload ",
+        "hashes ",
+        "spare ",
+        "4096",
+        "61440",
+        "18446744073709547520",
+        "18446744073709551616",
+        "-",
+        "+",
+    ],
+    most: tag::LENGTH,
+    quick: 40_000,
+    run: medium_tag,
 };
 
 fn accounts_seeds() -> Vec<Vec<u8>> {
@@ -213,6 +248,18 @@ fn grow_seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Whatever is taken for a tag names places that can be, one behind the other.
+fn medium_tag(input: &[u8]) {
+    let Ok(Some(tag)) = Tag::parse(input) else { return };
+    for extent in [tag.payload, tag.hashes, tag.spare, tag.verified()] {
+        let end = extent.offset.checked_add(extent.length);
+        assert!(end == Some(extent.end()) && extent.offset >= tag::OFFSET + tag::LENGTH as u64, "{extent:?}");
+        assert!(extent.offset % tag::BLOCK == 0 && extent.length % tag::BLOCK == 0 && extent.end() <= tag.end());
+    }
+    assert!(tag.payload.end() == tag.hashes.offset && tag::is_root_hash(&tag.root_hash));
+    assert_eq!(tag.table("/dev/loop0").split(' ').count(), 13);
+}
+
 fn grow(input: &[u8]) {
     let Some((choice, input)) = input.split_first() else { return };
     if choice % 2 == 1 {
@@ -262,6 +309,7 @@ mod tests {
         assert_eq!(modes::parse(&list).unwrap().len(), cairn_system::parse_special(&list).unwrap().len());
         let [line, fstab] = parts(&(COMMAND_LINE.seeds)()[0]);
         assert!(Parameters::parse(&line).system().is_ok() && var_device(&fstab).is_some());
+        (MEDIUM_TAG.seeds)().iter().for_each(|seed| assert!(Tag::parse(seed).unwrap().is_some()));
         // The disk that has grown, by a lot and by enough, whichever partition is asked for; and one that has not.
         assert!(planned(0, &[]).is_some() && planned(2, &[]).is_some() && planned(6, &[]).is_some());
         assert!(planned(1, &[]).is_none());

@@ -27,6 +27,7 @@ use crate::root::Root;
 use apply::{Boot, apply};
 pub(crate) use facts::own_var;
 pub use facts::var_device;
+pub(crate) use overlay::escaped;
 pub(crate) use plan::SPECIAL;
 pub use plan::STATE;
 

@@ -86,7 +86,7 @@ fn data(lower: &[PathBuf], upper: Option<(&Path, &Path)>) -> String {
 }
 
 /// A path as an option has it: these three end it.
-fn escaped(path: &Path) -> String {
+pub fn escaped(path: &Path) -> String {
     let text = path.display().to_string();
     let marked = |c: char| if ",:\\".contains(c) { vec!['\\', c] } else { vec![c] };
     text.chars().flat_map(marked).collect()

@@ -1,18 +1,17 @@
 //! Finds disks without udev: the modules that the devices ask for are loaded, until the file system that is looked for is there.
 //!
-//! sysfs says what each device asks for (`modalias`), and modprobe finds what that means. What is found gets the link that udev
-//! would make, which is how the rest of the helper names it; in the running system udev takes it over.
+//! What is found gets the link that udev would make, which is how the rest of the helper names it; in the running system udev
+//! takes it over.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cairn_process::{Tool, ToolError};
 use nix::libc::O_NONBLOCK;
 
+use super::drivers::Drivers;
 use crate::error::{Context, Error};
 use crate::grow::ext4;
 
@@ -22,8 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
 /// File systems that will be mounted. To ask for them along with the first devices spares the kernel to ask one by one.
 const FILE_SYSTEMS: [&str; 2] = ["ext4", "overlay"];
-/// Devices behind these buses lead to no disk.
-const OTHER_BUSES: [&str; 6] = ["cpu", "memory", "node", "event_source", "clocksource", "workqueue"];
 /// Block devices without a file system of this machine: to open some of them takes seconds (udev's
 /// `60-persistent-storage.rules` leaves out the like).
 const OTHER_DEVICES: [&str; 8] = ["fd", "sr", "ram", "zram", "mtd", "nbd", "gnbd", "btibm"];
@@ -33,8 +30,7 @@ const LINKS: &str = "/dev/disk/by-uuid";
 /// The devices that have been met so far.
 #[derive(Debug, Default)]
 pub struct Devices {
-    /// What devices have asked for.
-    asked: BTreeSet<String>,
+    drivers: Drivers,
 }
 
 impl Devices {
@@ -57,12 +53,11 @@ impl Devices {
     fn wait<T>(&mut self, what: &str, look: &Look<'_, T>) -> Result<T, Error> {
         let begun = Instant::now();
         loop {
-            let new: Vec<String> = aliases().into_iter().filter(|alias| self.asked.insert(alias.clone())).collect();
-            load(&new)?;
+            let new = self.drivers.load(&FILE_SYSTEMS)?;
             if let Some(found) = look(&file_systems()?)? {
                 return Ok(found);
             }
-            if new.is_empty() {
+            if !new {
                 if begun.elapsed() > PATIENCE {
                     return Err(Error::new(format!("there is no {what} yet")));
                 }
@@ -93,28 +88,6 @@ fn pick(found: &[FileSystem], uuid: &str) -> Result<Option<PathBuf>, Error> {
     }
 }
 
-/// What the devices that there are ask for.
-fn aliases() -> Vec<String> {
-    let names = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
-    let buses = names(Path::new("/sys/bus")).filter(|bus| !OTHER_BUSES.iter().any(|other| bus.file_name() == *other));
-    let devices = buses.flat_map(|bus| names(&bus.path().join("devices")));
-    let aliases = devices.filter_map(|device| fs::read_to_string(device.path().join("modalias")).ok());
-    aliases.map(|text| text.trim_end().to_string()).filter(|alias| !alias.is_empty()).collect()
-}
-
-/// Loads what is asked for and the initrd has.
-fn load(aliases: &[String]) -> Result<(), Error> {
-    if aliases.is_empty() {
-        return Ok(());
-    }
-    let tool = Tool::new("modprobe", "kmod", "load what devices ask for").args(["-a", "-b", "-q", "--"]);
-    match tool.args(FILE_SYSTEMS).args(aliases.iter().cloned()).run() {
-        // That there is nothing for a device is usual.
-        Ok(()) | Err(ToolError::Failed { .. }) => Ok(()),
-        Err(error) => Err(error).context("loading modules"),
-    }
-}
-
 /// The file systems that there are, each with its UUID and a link.
 fn file_systems() -> Result<Vec<FileSystem>, Error> {
     let folder = Path::new("/sys/class/block");
@@ -135,7 +108,7 @@ fn file_systems() -> Result<Vec<FileSystem>, Error> {
 }
 
 /// Whether a disk has a table instead of a file system.
-fn has_partitions(device: &Path, name: &str) -> bool {
+pub fn has_partitions(device: &Path, name: &str) -> bool {
     let below = fs::read_dir(device).into_iter().flatten().flatten();
     below.filter(|e| e.file_name().to_string_lossy().starts_with(name)).any(|e| e.path().join("partition").exists())
 }

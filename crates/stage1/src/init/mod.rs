@@ -1,5 +1,6 @@
 //! The first process of an initrd. Where the root is a plain file system on a disk that is there, it is found, checked, grown,
-//! mounted and put together without a service manager, which takes a third of the time.
+//! mounted and put together without a service manager, which takes a third of the time. So is the root of an installation medium
+//! ([`medium`]).
 //!
 //! Whatever is not plain, and whatever goes wrong, is systemd's, which is in the same initrd: it starts from the beginning as if
 //! nothing had been tried, waits longer, knows more, tells what is wrong, and opens a shell or restarts. So nothing in here
@@ -10,6 +11,8 @@
 
 mod apis;
 mod devices;
+mod drivers;
+pub mod medium;
 mod root;
 mod say;
 mod switch;

@@ -7,6 +7,7 @@ use sys_mount::{FilesystemType, Mount};
 
 use super::NEW_ROOT;
 use super::devices::Devices;
+use super::medium;
 use crate::cmdline::Parameters;
 use crate::error::{Context, Error};
 use crate::root::Root;
@@ -23,6 +24,12 @@ const PATIENCE: u32 = 15 * 60;
 pub fn prepare(parameters: &Parameters) -> Result<(), Error> {
     // The first process reads one pipe.
     dup2_stderr(std::io::stdout()).context("joining the outputs")?;
+    if let Some(root_hash) = &parameters.medium {
+        let medium = medium::Medium::mount(parameters, root_hash)?;
+        alarm::set(PATIENCE);
+        let done = assemble::run(parameters, Path::new(NEW_ROOT));
+        return done.and_then(|()| medium.finish()).map_err(|error| medium.explain(error));
+    }
     if parameters.trial {
         trial::begin()?;
     }

@@ -29,6 +29,10 @@ pub const PROGRAMS: [&str; 22] = [
 /// Programs for whoever sits before the emergency shell; left out where the base has none.
 pub const COMFORT: [&str; 5] = ["usr/bin/journalctl", "usr/bin/dmesg", "usr/bin/ls", "usr/bin/cat", "usr/sbin/reboot"];
 
+/// Programs by which the helper mounts the root of an installation medium. A base that has all of them is one for a medium: the
+/// first is in every base, and takes room in none that does not need it.
+pub const MEDIUM: [&str; 2] = ["usr/sbin/losetup", "usr/sbin/dmsetup"];
+
 /// Libraries that are opened by name when they are needed (`.note.dlopen`): for kernel modules and the journal.
 pub const OPENED: [&str; 3] = ["libkmod.so.2", "libzstd.so.1", "liblzma.so.5"];
 

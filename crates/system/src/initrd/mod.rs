@@ -82,6 +82,7 @@ pub fn build(base: &Path, kernel_release: &str, wanted: &Wanted) -> Result<Vec<u
     for program in contents::COMFORT {
         initrd.program(program)?;
     }
+    initrd.for_a_medium()?;
     for library in contents::OPENED {
         initrd.library(library, &[])?;
     }
@@ -180,6 +181,13 @@ impl Initrd<'_> {
         }
     }
 
+    fn for_a_medium(&mut self) -> Result<(), SystemError> {
+        if contents::MEDIUM.iter().all(|program| exists_in(self.base, program)) {
+            contents::MEDIUM.iter().try_for_each(|program| self.program(program).map(drop))?;
+        }
+        Ok(())
+    }
+
     fn units(&mut self) -> Result<(), SystemError> {
         const FOLDER: &str = "usr/lib/systemd/system";
         for unit in contents::UNITS {
@@ -262,6 +270,20 @@ mod tests {
             assert_eq!(initrd.copy(path).unwrap(), None, "{path}");
         }
         assert_eq!(initrd.copy("usr/in/own").unwrap(), Some(b"own".to_vec()));
+    }
+
+    #[test]
+    fn what_mounts_a_medium_comes_as_a_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("usr/sbin")).unwrap();
+        let mut held = Vec::new();
+        for program in contents::MEDIUM {
+            fs::write(dir.path().join(program), "program").unwrap();
+            let mut initrd = Initrd { base: dir.path(), archive: Archive::default() };
+            initrd.for_a_medium().unwrap();
+            held.push(contents::MEDIUM.map(|program| initrd.archive.has(program)));
+        }
+        assert_eq!(held, [[false; 2], [true; 2]]);
     }
 
     #[test]
