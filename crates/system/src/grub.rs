@@ -1,21 +1,18 @@
 //! GRUB's own parts: the core image for BIOS, the EFI program, and the code of the boot sector.
 //!
 //! They are made by the base's `grub-mkimage` from the base's modules, and nothing of the machine that makes them counts:
-//! the program runs with the base's own libraries, through the base's own dynamic loader. The same base and the same
+//! the program is run as the base's own (`programs`). The same base and the same
 //! script give the same bytes, and no root is needed; where they go on a disk is the business of `cairn_disk`.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cairn_process::{Tool, ToolError};
+use cairn_process::ToolError;
 
-use crate::tree::{read_in, resolve_in};
+use crate::programs::{Lacking, program, there};
+use crate::tree::read_in;
 
-/// Where a base has its libraries, and the loader of its programs. (The usual path of the loader, below `/lib64`, is a
-/// link that may be absolute, and would lead out of the base.)
-const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
-const DYNAMIC_LOADER: &str = "ld-linux-x86-64.so.2";
 const MKIMAGE: &str = "usr/bin/grub-mkimage";
 
 /// The length of a boot sector.
@@ -117,14 +114,9 @@ pub enum GrubError {
 /// # Errors
 /// See [`GrubError`].
 pub fn core_image(base: &Path, platform: Platform, early: &EarlyScript<'_>) -> Result<Vec<u8>, GrubError> {
-    let there = |path: String, package| match resolve_in(base, &path) {
-        Some(real) => Ok(base.join(real)),
-        None => Err(GrubError::BaseLacks { base: base.to_path_buf(), path, package }),
-    };
-    let modules = there(platform.folder(), platform.package())?;
-    let mkimage = there(MKIMAGE.into(), "grub-common")?;
-    let libraries = there(LIBRARIES.into(), "libc6")?;
-    let loader = there(format!("{LIBRARIES}/{DYNAMIC_LOADER}"), "libc6")?;
+    let lacking = |Lacking { path, package }| GrubError::BaseLacks { base: base.to_path_buf(), path, package };
+    let modules = there(base, &platform.folder(), platform.package()).map_err(lacking)?;
+    let mkimage = program(base, MKIMAGE, "grub-common", "make GRUB's image").map_err(lacking)?;
 
     let scratch = tempfile::tempdir().map_err(io_error("making", Path::new("a temporary folder")))?;
     let put = |name: &str, bytes: &[u8]| {
@@ -137,11 +129,7 @@ pub fn core_image(base: &Path, platform: Platform, early: &EarlyScript<'_>) -> R
     let archive = put("memdisk.tar", &archive)?;
     let image = scratch.path().join("image");
 
-    Tool::new(loader, "grub-common", "make GRUB's image")
-        .clean_env()
-        .arg("--library-path")
-        .arg(libraries)
-        .arg(mkimage)
+    mkimage
         .args(["--format", platform.format()])
         .arg("--directory")
         .arg(modules)
