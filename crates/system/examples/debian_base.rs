@@ -83,7 +83,7 @@ fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
         ("sbom", [root]) => {
             let lock = read(&lock_file)?;
             let store = Store::open(Path::new(root))?;
-            let base = debian::cached(&lock, &machine, &store, cache)?.ok_or("no base yet")?;
+            let base = debian::cached(&lock, &store, cache)?.ok_or("no base yet")?;
             let packages = debian::Package::of_base(&store.real_path(&base.info.path))?;
             print!("{}", debian::cyclonedx(&machine, &packages, None));
         }

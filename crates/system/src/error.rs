@@ -64,6 +64,9 @@ pub enum SystemError {
         /// The link.
         path: String,
     },
+    /// A program of the base that is run here is missing or failed.
+    #[error(transparent)]
+    Tool(#[from] cairn_process::ToolError),
     /// The file system.
     #[error("{doing} {}", path.display())]
     Io {

@@ -1,7 +1,7 @@
 //! GRUB's own parts: the core image for BIOS, the EFI program, and the code of the boot sector.
 //!
 //! They are made by the base's `grub-mkimage` from the base's modules, and nothing of the machine that makes them counts:
-//! the program runs with the base's own libraries, through the base's own dynamic loader. The same base and the same
+//! the program is run as the base's own (`programs`). The same base and the same
 //! script give the same bytes, and no root is needed; where they go on a disk is the business of `cairn_disk`.
 
 use std::fs;
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use cairn_process::ToolError;
 
-use crate::base_program::base_program;
-use crate::tree::{read_in, resolve_in};
+use crate::programs::{Lacking, program, there};
+use crate::tree::read_in;
 
 const MKIMAGE: &str = "usr/bin/grub-mkimage";
 
@@ -120,12 +120,9 @@ pub enum GrubError {
 /// # Errors
 /// See [`GrubError`].
 pub fn core_image(base: &Path, platform: Platform, early: &EarlyScript<'_>) -> Result<Vec<u8>, GrubError> {
-    let there = |path: String, package| match resolve_in(base, &path) {
-        Some(real) => Ok(base.join(real)),
-        None => Err(GrubError::BaseLacks { base: base.to_path_buf(), path, package }),
-    };
-    let modules = there(platform.folder(), platform.package())?;
-    there(MKIMAGE.into(), "grub-common")?;
+    let lacking = |Lacking { path, package }| GrubError::BaseLacks { base: base.to_path_buf(), path, package };
+    let modules = there(base, &platform.folder(), platform.package()).map_err(lacking)?;
+    let mkimage = program(base, MKIMAGE, "grub-common", "make GRUB's image").map_err(lacking)?;
 
     let scratch = tempfile::tempdir().map_err(io_error("making", Path::new("a temporary folder")))?;
     let put = |name: &str, bytes: &[u8]| {
@@ -138,8 +135,7 @@ pub fn core_image(base: &Path, platform: Platform, early: &EarlyScript<'_>) -> R
     let archive = put("memdisk.tar", &archive)?;
     let image = scratch.path().join("image");
 
-    base_program(base, MKIMAGE, "grub-common", "make GRUB's image")
-        .map_err(GrubError::Mkimage)?
+    mkimage
         .args(["--format", platform.format()])
         .arg("--directory")
         .arg(modules)

@@ -3,7 +3,6 @@
 //! A *base* holds the packages: heavy, locked, made with the network once ([`debian`]). A *system* is everything else
 //! of a generation, made from the base offline ([`build`]): `/etc`, an initrd, a kernel command line, a bootspec.
 
-mod base_program;
 mod bootjson;
 pub mod debian;
 mod drawn;
@@ -11,15 +10,17 @@ mod error;
 pub mod etc;
 pub mod grub;
 pub mod initrd;
+mod locales;
 mod memory;
 mod program;
+mod programs;
 mod special;
 mod system;
 mod tree;
 mod units;
 mod usr;
 
-pub use base_program::{base_program, read_in_base};
+pub use programs::{base_program, read_in_base};
 pub use error::SystemError;
 pub use etc::Mount;
 pub use etc::made_from::left_out;

@@ -3,7 +3,7 @@
 //! | path | what |
 //! | --- | --- |
 //! | `kernel`, `initrd`, `etc`, `base` | links to where they are |
-//! | `usr` | a link to what lies over the base's `/usr`: the `cairn` program, its manual, the boot's helper |
+//! | `usr` | a link to what lies over the base's `/usr`: the `cairn` program, its manual, the boot's helper, locales |
 //! | `cairn` | a link to the store path of the `cairn` program, for the machine's own upgrades |
 //! | `loader` | a link to what of the boot loader is made for this machine alone, if anything: GRUB's images |
 //! | `init` | a link to systemd; `init=` on the kernel's command line names the generation by it |
@@ -38,7 +38,7 @@ use crate::initrd::{self, Wanted, WantedModules};
 use crate::memory::{Memory, present};
 use crate::program::{self, Carried, Program};
 use crate::tree::read_in;
-use crate::{bootjson, special, usr};
+use crate::{bootjson, locales, special, usr};
 
 /// The name of the file with the hash of what the initrd was made from.
 const INITRD_INPUTS: &str = "initrd-inputs";
@@ -92,7 +92,8 @@ pub struct System {
     pub kernel_release: String,
 }
 
-/// Makes a system, or finds the one that was made from the same input by the same code. No network, no tools.
+/// Makes a system, or finds the one that was made from the same input by the same code. No network, and no tools but
+/// the base's own.
 ///
 /// # Errors
 /// See [`SystemError`].
@@ -164,6 +165,8 @@ fn make(
     let base = store.real_path(&input.base.info.path);
     let special = special::read(&base)?;
 
+    let from = (base.as_path(), &input.base.info.path);
+    let locales = locales::add(&checked.machine.locale, from, store, input.cache, report)?;
     let (initrd, initrd_inputs) = initrd(input, &base, report)?;
     report.phase("making the system", None);
     let etc = etc::build(&EtcInput {
@@ -186,8 +189,9 @@ fn make(
         ));
     }
     let scratch = store.scratch()?;
-    usr::tree(program, &checked.machine.boot, input.usr)?.write(scratch.path())?;
-    let usr_path = store.add("usr", scratch, std::slice::from_ref(&program.path))?.path;
+    usr::tree(program, &checked.machine.boot, input.usr, &locales)?.write(scratch.path())?;
+    let referred: Vec<StorePath> = locales.into_iter().map(|(_, path)| path).chain([program.path.clone()]).collect();
+    let usr_path = store.add("usr", scratch, &referred)?.path;
 
     // Sorted by path: those of the base are, and all of its /etc are replaced by those of ours.
     let mut modes = etc.special("etc/");

@@ -189,16 +189,16 @@ fn make_here(
     let mut shares_keys = false;
     // The newest that has the same packages will do; to read the lock of every one takes its time.
     for generation in observed.usable.iter().rev() {
-        if debian::is_known(&lock, &checked.machine, store, cache) {
+        if debian::is_known(&lock, store, cache) {
             break;
         }
-        if let (Some(base), Ok(Some(own)), Ok(machine)) = (&generation.base, generation.lock(), generation.checked()) {
-            let adopted = debian::adopt(&own, &machine.machine, store, cache, base)?;
+        if let (Some(base), Ok(Some(own))) = (&generation.base, generation.lock()) {
+            let adopted = debian::adopt(&own, store, cache, base)?;
             shares_keys |= !adopted && own.packages() == lock.packages();
         }
     }
     let placed = |error| lock_file::placed(&checked, error);
-    let base = match debian::cached(&lock, &checked.machine, store, cache).map_err(placed)? {
+    let base = match debian::cached(&lock, store, cache).map_err(placed)? {
         Some(base) => base,
         None => {
             if shares_keys {

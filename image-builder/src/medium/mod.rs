@@ -88,7 +88,7 @@ pub fn make(wish: &Wish<'_>, kit: &Kit, report: &dyn Report) -> anyhow::Result<M
         let base = debian::base(&lock, &one.checked.machine, &store, &kit.cache, report)
             .map_err(|e| lock_file::placed(&one.checked, e))?;
         epoch = epoch.max(lock.date());
-        remembered.push(debian::remembered(&lock, &one.checked.machine, &base.info.path, &kit.cache));
+        remembered.push(debian::remembered(&lock, &base.info.path, &kit.cache));
         about.extend(files_of(one, &lock));
         closure.push(base.info);
     }

@@ -1,5 +1,6 @@
 //! Scenarios that build images and boot machines with the built command, each in a file of its own.
 
+mod another_language;
 mod asks;
 mod bad_luck;
 mod beside_debian;
@@ -34,6 +35,7 @@ const ALL: &[Scenario] = &[
     judged_by_others::SCENARIO,
     verified::AS_DECLARED,
     verify_fails_by_name::SCENARIO,
+    another_language::SCENARIO,
     builds_agree::FOLDERS,
     builds_agree::NO_NETWORK,
     builds_agree::ORDINARY_USER,

@@ -11,14 +11,13 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
-use super::extras::Extras;
 use super::repository::Repository;
 use super::{bootstrap, fetch, packages, request, secrets};
 use crate::etc::LIST_OF_DRAWN;
 use crate::tree::read_in;
 
 /// Counts the changes of this recipe that give another base from the same packages.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 
 /// The folder of a cache in which it remembers bases.
 const BASES: &str = "bases";
@@ -37,21 +36,20 @@ pub struct Base {
 
 /// The base of a lock: from the store if it was made before, otherwise made now.
 ///
-/// The machine file has a say in the mirror, the locales and the console's keymap; all else is the lock's. Packages
-/// are kept in `cache/debs`, and what was made is remembered in `cache/bases`, so that the network is needed once. Two
-/// processes that want the same base make it once.
+/// The machine file has a say in the mirror alone; all else is the lock's. Packages are kept in `cache/debs`, and what was
+/// made is remembered in `cache/bases`, so that the network is needed once. Two processes that want the same base make it
+/// once.
 ///
 /// # Errors
 /// Packages that the mirror has no longer or that differ from the lock, a maintainer script that fails, a missing
 /// program; a base in the store that was damaged.
 pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report: &dyn Report) -> Result<Base, Error> {
-    if let Some(base) = cached(lock, machine, store, cache)? {
+    if let Some(base) = cached(lock, store, cache)? {
         return Ok(base);
     }
     request::check_kernels(machine, lock)?;
     bootstrap::check_tools()?;
-    let extras = Extras::of(machine);
-    let memory = memory(lock, &extras, cache);
+    let memory = memory(lock, cache);
     let bases = cache.join(BASES);
     fs::create_dir_all(&bases).map_err(Error::io("making the folder", &bases))?;
     let turn = memory.with_extension("lock");
@@ -59,7 +57,7 @@ pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report:
     if guard.try_lock().is_err() {
         report.phase("waiting for another cairn that makes this base", None);
         guard.lock().map_err(Error::io("locking", &turn))?;
-        if let Some(base) = cached(lock, machine, store, cache)? {
+        if let Some(base) = cached(lock, store, cache)? {
             return Ok(base);
         }
     }
@@ -68,7 +66,7 @@ pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report:
     let repository = Repository::new(lock, &debs, report)?;
     let scratch = store.scratch()?;
     let dir = scratch.path().to_path_buf();
-    let unpacked = bootstrap::bootstrap(lock, &repository, &extras, &dir, report)?;
+    let unpacked = bootstrap::bootstrap(lock, &repository, &dir, report)?;
     drop(repository);
 
     let status = read_in(&dir, STATUS).map_err(Error::io("reading", dir.join(STATUS)))?;
@@ -104,8 +102,8 @@ pub fn base(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, report:
 ///
 /// # Errors
 /// A base that was damaged, or a cache that cannot be read.
-pub fn cached(lock: &Lock, machine: &Machine, store: &Store, cache: &Path) -> Result<Option<Base>, Error> {
-    let memory = memory(lock, &Extras::of(machine), cache);
+pub fn cached(lock: &Lock, store: &Store, cache: &Path) -> Result<Option<Base>, Error> {
+    let memory = memory(lock, cache);
     // Whatever is odd about the memory, making the base anew mends it.
     let Ok(name) = fs::read_to_string(&memory) else { return Ok(None) };
     let Ok(path) = StorePath::from_basename(name.trim_end()) else { return Ok(None) };
@@ -116,49 +114,47 @@ pub fn cached(lock: &Lock, machine: &Machine, store: &Store, cache: &Path) -> Re
     Ok(Some(Base { info, kernel_release }))
 }
 
-/// Whether it is remembered which base is that of a lock and a machine file, and the store has one by that name.
+/// Whether it is remembered which base is that of a lock, and the store has one by that name.
 #[must_use]
-pub fn is_known(lock: &Lock, machine: &Machine, store: &Store, cache: &Path) -> bool {
-    let name = fs::read_to_string(memory(lock, &Extras::of(machine), cache)).ok();
+pub fn is_known(lock: &Lock, store: &Store, cache: &Path) -> bool {
+    let name = fs::read_to_string(memory(lock, cache)).ok();
     let path = name.and_then(|name| StorePath::from_basename(name.trim_end()).ok());
     path.is_some_and(|path| matches!(store.info(&path), Ok(Some(_))))
 }
 
-/// Remembers that a base in the store is that of a lock and a machine file: what a system says that was made of them. False for
+/// Remembers that a base in the store is that of a lock: what a system says that was made of them. False for
 /// one that is not as such a base would be made now: before there was a list of what is drawn, all machines shared that.
+/// (One of an earlier version has the locales of its machine, too. They do no harm.)
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn adopt(lock: &Lock, machine: &Machine, store: &Store, cache: &Path, base: &StorePath) -> Result<bool, Error> {
+pub fn adopt(lock: &Lock, store: &Store, cache: &Path, base: &StorePath) -> Result<bool, Error> {
     if !store.real_path(base).join(LIST_OF_DRAWN).is_file() {
         return Ok(false);
     }
     let bases = cache.join(BASES);
     fs::create_dir_all(&bases).map_err(Error::io("making the folder", &bases))?;
-    remember(&memory(lock, &Extras::of(machine), cache), base).map(|()| true)
+    remember(&memory(lock, cache), base).map(|()| true)
 }
 
 /// The file that remembers a base, named by all that the base depends on.
-fn memory(lock: &Lock, extras: &Extras, cache: &Path) -> PathBuf {
+fn memory(lock: &Lock, cache: &Path) -> PathBuf {
     let debian = lock.debian();
     let packages: Vec<_> = debian.packages.iter().map(|p| (&p.name, &p.version, &p.architecture, &p.sha256)).collect();
-    let locales: Vec<&String> = extras.locales.iter().map(|(_, name)| name).collect();
     let inputs = json!({
         "recipe": RECIPE,
         "suite": debian.suite,
         "architecture": debian.architecture,
         "date": debian.date,
         "packages": packages,
-        "locales": locales,
-        "keyboard": extras.keyboard,
     });
     cache.join(BASES).join(to_hex(&Sha256::digest(inputs.to_string())))
 }
 
-/// The file by which a cache remembers the base of a lock and a machine file: its path below the cache, and its text.
+/// The file by which a cache remembers the base of a lock: its path below the cache, and its text.
 #[must_use]
-pub fn remembered(lock: &Lock, machine: &Machine, path: &StorePath, cache: &Path) -> (String, Vec<u8>) {
-    let memory = memory(lock, &Extras::of(machine), cache);
+pub fn remembered(lock: &Lock, path: &StorePath, cache: &Path) -> (String, Vec<u8>) {
+    let memory = memory(lock, cache);
     let name = memory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     (format!("{BASES}/{name}"), format!("{}\n", path.base_name()).into_bytes())
 }
@@ -203,8 +199,8 @@ users: {root: {ssh_authorized_keys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFzJ3
                 fs::write(scratch.path().join(LIST_OF_DRAWN), text).unwrap();
             }
             let base = store.add("debian-trixie-base", scratch, &[]).unwrap().path;
-            assert_eq!(adopt(&lock, &machine, &store, folder.path(), &base).unwrap(), adopted);
-            assert_eq!(is_known(&lock, &machine, &store, folder.path()), adopted);
+            assert_eq!(adopt(&lock, &store, folder.path(), &base).unwrap(), adopted);
+            assert_eq!(is_known(&lock, &store, folder.path()), adopted);
         }
     }
 }

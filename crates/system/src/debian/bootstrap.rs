@@ -7,14 +7,14 @@ use std::path::Path;
 use std::process::Stdio;
 
 use cairn_machine::lock::Lock;
+use cairn_machine::model::Keyboard;
 use cairn_process::{Report, Tool, ToolError};
 
 use super::error::Error;
-use super::extras::{Extras, NO_LOCALE, quoted};
 use super::repository::Repository;
 use super::stanza::INITRD;
 use super::unpack::{Stopped, Unpacked, unpack};
-use crate::etc::NEUTRAL_HOSTNAME;
+use crate::etc::{NEUTRAL_HOSTNAME, keymap};
 
 const REASON: &str = "make a base of Debian packages";
 
@@ -35,7 +35,6 @@ const LINES_SHOWN: usize = 30;
 pub(super) fn bootstrap(
     lock: &Lock,
     packages: &Repository,
-    extras: &Extras,
     dir: &Path,
     report: &dyn Report,
 ) -> Result<Unpacked, Error> {
@@ -43,7 +42,7 @@ pub(super) fn bootstrap(
     let include: Vec<&str> = debian.packages.iter().map(|p| p.name.as_str()).chain([INITRD]).collect();
     // In a file: mmdebstrap's message about a script that fails has all of its command in it.
     let names = packages.script("essential", &neutral_names())?;
-    let script = packages.script("customize", &extras.script())?;
+    let script = packages.script("customize", &last())?;
     let mode = mode()?;
     let tool = program(mode)?
         .arg(format!("--mode={mode}"))
@@ -81,7 +80,7 @@ pub(super) fn bootstrap(
     match (unpacked, ended) {
         (Ok(unpacked), Ok(())) => unpacked.check(dir).map(|()| unpacked),
         (Err(Stopped::Here(error)), _) => Err(error),
-        (_, Err(error)) => Err(explain(error, extras)),
+        (_, Err(error)) => Err(explain(error)),
         (Err(Stopped::Stream(error)), Ok(())) => Err(Error::Tree { what: format!("reading the tar stream: {error}") }),
     }
 }
@@ -116,13 +115,32 @@ fn neutral_names() -> String {
     )
 }
 
-fn explain(error: ToolError, extras: &Extras) -> Error {
+/// The shell script for mmdebstrap's customize hook, which runs when all is installed. Nothing of one machine is in it: what a
+/// machine's settings need beyond the packages is made with its system. (keyboard-configuration looks whether this computer has a
+/// keyboard, so what it has chosen is replaced.)
+fn last() -> String {
+    let keyboard = quoted(&keymap::settings(&Keyboard::default()));
+    // Packages ask for their own users as they are configured; the first line catches those that leave it to the boot.
+    format!(
+        "set -e\n\
+         if [ -x \"$1/usr/bin/systemd-sysusers\" ]; then chroot \"$1\" systemd-sysusers; fi\n\
+         if [ -x \"$1/usr/bin/systemd-hwdb\" ]; then chroot \"$1\" systemd-hwdb --usr update; fi\n\
+         if [ -x \"$1/usr/bin/journalctl\" ]; then chroot \"$1\" journalctl --update-catalog; fi\n\
+         if [ -x \"$1/usr/bin/setupcon\" ]; then\n\
+         printf %s {keyboard} > \"$1/etc/default/keyboard\"\n\
+         chroot \"$1\" setupcon --save-only </dev/null\n\
+         fi\n\
+         chroot \"$1\" ldconfig\n"
+    )
+}
+
+/// As one word for a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn explain(error: ToolError) -> Error {
     let ToolError::Failed { stderr, .. } = error else { return error.into() };
-    if let Some(name) = stderr.lines().find_map(|line| line.strip_prefix(NO_LOCALE))
-        && let Some((pointer, name)) = extras.locales.iter().find(|(_, n)| n == name)
-    {
-        return Error::UnknownLocale { name: name.clone(), pointer: pointer.clone() };
-    }
     if NO_ROOM.iter().any(|words| stderr.contains(words)) {
         return Error::NoRoom { folder: WORK };
     }

@@ -165,16 +165,6 @@ pub enum Error {
         /// The end of what it said.
         said: String,
     },
-    /// The suite has no such locale.
-    #[error(
-        "there is no locale '{name}'; `/usr/share/i18n/SUPPORTED` of the package locales lists them, such as de_DE.UTF-8"
-    )]
-    UnknownLocale {
-        /// The locale.
-        name: String,
-        /// Where it stands in the machine file.
-        pointer: String,
-    },
     /// Files in the tree that are secrets, and the same on every machine.
     #[error("{}", shared(.secrets))]
     Secrets {
@@ -212,7 +202,7 @@ impl Error {
     #[must_use]
     pub fn pointer(&self) -> Option<&str> {
         match self {
-            Error::BadValue { pointer, .. } | Error::UnknownLocale { pointer, .. } => Some(pointer),
+            Error::BadValue { pointer, .. } => Some(pointer),
             Error::UnknownPackage { pointer, .. }
             | Error::VirtualPackage { pointer, .. }
             | Error::TwoKernels { pointer, .. }

@@ -28,7 +28,6 @@ mod base;
 mod bootstrap;
 mod date;
 mod error;
-mod extras;
 mod fetch;
 mod index;
 mod leftover;

@@ -6,7 +6,7 @@ use cairn_machine::lock::Lock;
 use cairn_machine::model::{Keyboard, Loader, Machine};
 
 use super::error::Error;
-use super::extras;
+use crate::locales;
 
 /// What every machine needs on top of Debian's essential packages: to boot (systemd, udev, kmod), to mend its root file system, to log somebody in (PAM with a session), to reach the network (DHCP is
 /// systemd-networkd's, names are systemd-resolved's) and to know the time. Everything else is the machine file's.
@@ -69,7 +69,7 @@ pub fn requested(machine: &Machine) -> BTreeSet<String> {
     if !matches!(machine.timezone.as_str(), "UTC" | "Etc/UTC") {
         names.insert("tzdata".into());
     }
-    if !extras::locales(&machine.locale).is_empty() {
+    if !locales::named(&machine.locale).is_empty() {
         names.insert("locales".into());
     }
     if machine.keyboard != Keyboard::default() {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use cairn_machine::model::Machine;
 
+use super::keymap;
 use crate::error::SystemError;
 use crate::tree::Tree;
 
@@ -21,17 +22,7 @@ pub fn apply(tree: &mut Tree, machine: &Machine, has: &dyn Fn(&str) -> bool) -> 
     tree.link("default/locale", "../locale.conf")?;
     tree.link("vconsole.conf", "default/keyboard")?;
 
-    let keyboard = &machine.keyboard;
-    let variant = keyboard.variant.as_deref().unwrap_or_default();
-    tree.file(
-        "default/keyboard",
-        format!(
-            "XKBMODEL=\"{}\"\nXKBLAYOUT=\"{}\"\nXKBVARIANT=\"{variant}\"\nXKBOPTIONS=\"{}\"\nBACKSPACE=\"guess\"\n",
-            keyboard.model,
-            keyboard.layout,
-            keyboard.options.join(",")
-        ),
-    )?;
+    tree.file("default/keyboard", keymap::settings(&machine.keyboard))?;
 
     let zone = &machine.timezone;
     let file = format!("/usr/share/zoneinfo/{zone}");

@@ -9,6 +9,7 @@ mod files;
 mod fstab;
 mod hosts;
 mod kernel;
+pub(crate) mod keymap;
 mod keys;
 mod locale;
 pub(crate) mod made_from;
@@ -88,6 +89,7 @@ pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
     hosts::apply(&mut tree, machine)?;
     keys::apply(&mut tree, input.base)?;
     locale::apply(&mut tree, machine, &has)?;
+    keymap::apply(&mut tree, &machine.keyboard, input.base, &units)?;
     network::apply(&mut tree, machine, &units)?;
     fstab::apply(&mut tree, input.mounts)?;
     kernel::apply(&mut tree, machine, input.checked.hardware.as_ref(), &modules)?;
