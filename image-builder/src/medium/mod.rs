@@ -78,6 +78,8 @@ pub fn make(wish: &Wish<'_>, kit: &Kit, report: &dyn Report) -> anyhow::Result<M
     let live = live(&own, &store, kit, report)?;
     let mut tree = Tree::new();
     let mut closure = store.closure(std::slice::from_ref(&live.system))?;
+    // It has been read when the medium is found, from beside the kernel.
+    closure.retain(|info| !live.initrd.starts_with(store.real_path(&info.path)));
     let mut epoch = live.lock.date();
     let mut remembered = Vec::new();
     let mut about = Vec::new();
