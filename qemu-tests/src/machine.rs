@@ -47,6 +47,9 @@ pub const SCSI: Controller = &["virtio-scsi-pci,id=s", "scsi-hd,bus=s.0"];
 /// A card in its slot. Its size is a power of two, and it always says that its serial number is 0xdeadbeef.
 pub const SD: Controller = &["sdhci-pci", "sd-card"];
 
+/// A CD in a SATA drive; it is only read.
+pub const CD: Controller = &["ide-cd,bus=ide.1"];
+
 /// What starts the machine. A kernel alone needs none: then it says for which one the menu is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Firmware {
@@ -54,6 +57,8 @@ pub enum Firmware {
     Uefi,
     /// SeaBIOS.
     Bios,
+    /// OVMF that starts only what is signed, with Microsoft's keys.
+    SecureBoot,
 }
 
 /// A machine that is not running yet: how it is to boot an image.

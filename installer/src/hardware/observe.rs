@@ -17,6 +17,7 @@ use crate::disks::{self, Device, Table};
 
 pub use devices::{Driver, Node, PciDevice, UsbInterface};
 pub use kernel::{Kernel, NamedFirmware};
+pub(crate) use machine::secure_boot;
 pub use machine::{Console, Machine, Platform, Processor};
 pub use mounts::{FileSystems, Swap};
 

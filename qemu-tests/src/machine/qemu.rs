@@ -42,7 +42,13 @@ fn disks(setup: &Setup) -> Vec<String> {
 }
 
 /// The code of OVMF and its empty variables: what `OVMF_CODE` and `OVMF_VARS` name, as for `cairn run`, or the machine's own.
-fn uefi() -> Result<(PathBuf, PathBuf)> {
+fn uefi(secure: bool) -> Result<(PathBuf, PathBuf)> {
+    if secure {
+        // Beside the other one, or where the distribution has it.
+        let beside = std::env::var_os("OVMF_CODE").and_then(|code| Some(Path::new(&code).parent()?.to_path_buf()));
+        let folder = beside.unwrap_or_else(|| "/usr/share/OVMF".into());
+        return Ok((folder.join("OVMF_CODE_4M.secboot.fd"), folder.join("OVMF_VARS_4M.ms.fd")));
+    }
     if let (Some(code), Some(vars)) = (std::env::var_os("OVMF_CODE"), std::env::var_os("OVMF_VARS")) {
         return Ok((code.into(), vars.into()));
     }
@@ -62,8 +68,9 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)>
     let (console, control) = (listen("console")?, listen("control")?);
     let socket = |name: &str| format!("path={}", folder.join(name).display());
     let mut firmware = Vec::new();
-    if setup.firmware == Firmware::Uefi {
-        let (code, vars) = uefi()?;
+    let secure = setup.firmware == Firmware::SecureBoot;
+    if setup.firmware != Firmware::Bios {
+        let (code, vars) = uefi(secure)?;
         let my_vars = setup.variables.clone().unwrap_or_else(|| folder.join("vars"));
         if !my_vars.exists() {
             std::fs::copy(vars, &my_vars)?;
@@ -77,13 +84,16 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)>
     if !setup.reboots {
         more.push("-no-reboot");
     }
+    if secure {
+        more.extend(["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"]);
+    }
     if setup.watchdog {
         more.extend(["-device", "i6300esb", "-watchdog-action", "reset"]);
     }
     let qemu = Cmd::new("qemu-system-x86_64")
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-device", "VGA"])
         .args(more)
-        .args(["-machine", "q35,smm=off"])
+        .args(["-machine", if secure { "q35,smm=on" } else { "q35,smm=off" }])
         .args(EMULATED)
         .args(["-m", "1024", "-smp", &setup.processors.to_string(), "-device", "virtio-rng-pci"])
         .args([

@@ -6,6 +6,7 @@ mod bad_luck;
 mod beside_debian;
 mod builds_agree;
 mod disks;
+mod from_medium;
 mod generations;
 mod grows;
 mod install_bad_luck;
@@ -80,13 +81,14 @@ fn main() {
             beside_debian::REST,
             install_firmware::REST,
             install_cuts::REST,
+            from_medium::REST,
             &[installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST, renew_cuts::REST],
         ]
     } else {
         &[]
     };
     let scenarios =
-        [ALL, generations::CHOSEN, kernels::CHOSEN, on_hardware::CHOSEN].iter().chain(rest).copied().flatten();
+        [ALL, generations::CHOSEN, kernels::CHOSEN, on_hardware::CHOSEN, from_medium::CHOSEN].iter().chain(rest).copied().flatten();
     let trials = scenarios.map(|scenario| scenario.trial()).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -29,6 +29,10 @@ pub struct InstallArgs {
     /// CAIRN, and stop at anything that they leave open.
     #[arg(long, conflicts_with_all = ["plan", "yes_erase"])]
     pub unattended: bool,
+    /// Ask on another computer, at this terminal: it runs the medium, or any Linux with
+    /// cairn: `--over ssh root@HOST`.
+    #[arg(long, num_args = 2, value_names = ["ssh", "HOST"], exclusive = true)]
+    pub over: Option<Vec<String>>,
     /// What becomes of the disk.
     #[command(flatten)]
     pub share: ShareArgs,

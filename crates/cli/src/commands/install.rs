@@ -18,6 +18,7 @@ use cairn_process::{Refusal, Report, Tool, Usage, go_on, set_left};
 use serde_json::json;
 
 use super::guided::Guide;
+use super::over;
 use super::said::Said;
 use crate::args::{InstallArgs, Into, ShareArgs, Then};
 use crate::exit::Exit;
@@ -35,6 +36,9 @@ const MEDIUM: &str = "/run/cairn/medium/where";
 const MOST: u64 = 64 << 20;
 
 pub fn run(args: InstallArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    if let Some(words) = &args.over {
+        return over::run(words, ui);
+    }
     let watched = Watched::new(ui.report(), args.progress.as_deref())?;
     let result = watched.during(|| carry_out(&args, &watched, ui));
     match &result {

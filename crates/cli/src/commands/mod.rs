@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod install;
 pub mod lock;
 pub mod medium;
+mod over;
 pub mod rehearse;
 pub mod rollback;
 pub mod run;

@@ -133,7 +133,7 @@ pub fn read(root: &Root) -> Machine {
             (true, true) => FirmwareKind::Uefi32,
             (false, _) => FirmwareKind::Bios,
         },
-        secure_boot: variable(root, "SecureBoot").map(|on| on == 1),
+        secure_boot: secure_boot(root),
         tpm: tpm(root),
         consoles: consoles(root),
     }
@@ -155,6 +155,11 @@ fn memory(root: &Root) -> Option<u64> {
     let text = text(root, "proc/meminfo")?;
     let total = field(&text, "MemTotal")?.strip_suffix("kB")?.trim().parse::<u64>().ok()?;
     total.checked_mul(1024)
+}
+
+/// Whether the firmware starts only what is signed; nothing where it cannot say so.
+pub(crate) fn secure_boot(root: &Root) -> Option<bool> {
+    variable(root, "SecureBoot").map(|on| on == 1)
 }
 
 /// The value of a variable of one byte, after four of attributes.
