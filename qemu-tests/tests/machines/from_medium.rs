@@ -100,8 +100,8 @@ fn installs(cairn: &Cairn, case: &Case) -> Result<()> {
     let mut guest = started(cairn, case, Disk::new(&target).serial("target"))?;
     let machine = &mut guest.machine;
     for (question, answer) in [
-        ("1 of 10  The language", "de_DE"),
-        ("2 of 10  The keyboard", "de"),
+        ("1 of 10  The language", "en_GB"),
+        ("2 of 10  The keyboard", "German (de)"),
         ("3 of 10  The time zone", "berlin"),
         ("4 of 10  The disk", ""),
         ("5 of 10  What the machine gets", ""),
@@ -128,7 +128,7 @@ fn installs(cairn: &Cairn, case: &Case) -> Result<()> {
         ("cat /etc/from-the-medium", "It was on the medium."),
         ("cat /etc/timezone 2>/dev/null || readlink /etc/localtime", "Europe/Berlin"),
         ("grep -c ^anna: /etc/passwd", "1"),
-        ("locale -a | grep -c de_DE", "1"),
+        ("locale -a | grep -c en_GB", "1"),
         ("cat /proc/cmdline | grep -c cairn.medium || true", "0"),
         ("findmnt -no FSTYPE /", "ext4"),
     ] {
