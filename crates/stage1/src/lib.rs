@@ -52,9 +52,7 @@ pub fn run(command: &str) -> ExitCode {
 /// After the initrd's systemd has mounted the root.
 fn assemble(parameters: &Parameters) -> Result<(), Error> {
     if parameters.medium.is_some() {
-        return Err(Error::new(
-            "the root is on an installation medium that cannot be used; why, was said when it was mounted",
-        ));
+        return Err(init::medium::remind());
     }
     assemble::run(parameters, Path::new(init::NEW_ROOT))
 }
