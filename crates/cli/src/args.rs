@@ -14,7 +14,7 @@ use cairn_disk::image::Format;
 use cairn_observe::Location;
 use clap::{Args, Parser, Subcommand};
 
-pub use self::computer::{DisksArgs, HardwareArgs};
+pub use self::computer::{CaptureArgs, DisksArgs, HardwareArgs};
 pub use self::guest::{Controller, DiskWord, FirmwareKind, GuestArgs};
 use self::guest::parse_disk;
 pub use self::install::{InstallArgs, Into, RehearseArgs, ShareArgs, Then};
@@ -103,6 +103,12 @@ pub enum Command {
     /// Packages, settings of the machine file, files of /etc, kernel, sizes. Reads
     /// only.
     Diff(DiffArgs),
+    /// Give back the files that a machine was made from.
+    ///
+    /// The machine file, its lock, its hardware file and all that they name, of the
+    /// generation that runs: `cairn build` makes the same system of them anywhere. As
+    /// root the accounts' present passwords are among them, as hashes.
+    Capture(CaptureArgs),
     /// Make a new generation of this machine.
     ///
     /// From its machine file, which was edited, or from a system that was made
@@ -205,6 +211,7 @@ impl Command {
             Command::Medium(args) => of(args.json),
             Command::Hardware(args) => of(args.json),
             Command::Diff(args) => of(args.json),
+            Command::Capture(args) => of(args.json),
             Command::Upgrade(args) => of(args.json),
             Command::Rollback(args) => of(args.json),
             Command::Gc(args) => of(args.json),

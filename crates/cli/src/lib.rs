@@ -88,6 +88,7 @@ fn run(command: Command, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Gc(args) => commands::gc::run(args, ui),
         Command::Boot(args) => commands::boot::run(args, ui),
         Command::Generations(args) => commands::generations::run(&args, ui),
+        Command::Capture(args) => commands::capture::run(&args, ui),
         Command::Diff(args) => commands::diff::run(&args, ui),
         Command::Hardware(args) => commands::hardware::run(&args, ui),
         Command::Disks(args) => commands::disks::run(&args, ui),

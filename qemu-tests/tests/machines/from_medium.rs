@@ -9,12 +9,13 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::cairn::repository;
 use qemu_tests::machine::{CD, Controller, Disk, Firmware, NVME, USB, VIRTIO};
 use qemu_tests::{Cairn, Cmd, Guest, Scenario, Setup, workbench};
+use tempfile::TempDir;
 
 const NEEDS: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap"];
 
 /// What every run has.
 pub const CHOSEN: &[Scenario] = &[scenario("installed from the medium: a stick, under UEFI", |c| {
-    installs(c, &Case { medium: USB, sectors: None, firmware: Firmware::Uefi })
+    installs(c, &Case { medium: USB, sectors: None, firmware: Firmware::Uefi }).map(drop)
 })];
 
 /// The rest of the table.
@@ -25,7 +26,7 @@ pub const REST: &[Scenario] = &[
     scenario("installed from the medium: a disk, by a BIOS", |c| on(c, VIRTIO, Firmware::Bios)),
     scenario("installed from the medium: a disk, under UEFI", |c| on(c, VIRTIO, Firmware::Uefi)),
     scenario("installed from the medium: a disk with sectors of 4096 bytes, under UEFI", |c| {
-        installs(c, &Case { medium: NVME, sectors: Some(4096), firmware: Firmware::Uefi })
+        verified(c, &Case { medium: NVME, sectors: Some(4096), firmware: Firmware::Uefi })
     }),
     scenario("the medium starts with Secure Boot, from a stick", |c| starts_secure(c, USB)),
     scenario("the medium starts with Secure Boot, from a CD", |c| starts_secure(c, CD)),
@@ -42,7 +43,13 @@ struct Case {
 }
 
 fn on(cairn: &Cairn, medium: Controller, firmware: Firmware) -> Result<()> {
-    installs(cairn, &Case { medium, sectors: None, firmware })
+    verified(cairn, &Case { medium, sectors: None, firmware })
+}
+
+/// From outside, too.
+fn verified(cairn: &Cairn, case: &Case) -> Result<()> {
+    let folder = installs(cairn, case)?;
+    cairn.cmd(["verify"]).arg(folder.path().join("target")).ok().map(drop)
 }
 
 /// The system on the medium: the tests' own user, with whom they log in.
@@ -93,7 +100,8 @@ fn started(cairn: &Cairn, case: &Case, target: Disk) -> Result<Guest> {
     Ok(Guest::of(setup.boot()?))
 }
 
-fn installs(cairn: &Cairn, case: &Case) -> Result<()> {
+/// The folder with the disk, `target`, on which the machine is then.
+fn installs(cairn: &Cairn, case: &Case) -> Result<TempDir> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
     let target = folder.path().join("target");
     workbench::disk(&target, 4 << 30)?;
@@ -137,8 +145,7 @@ fn installs(cairn: &Cairn, case: &Case) -> Result<()> {
     }
     guest.until("cairn generations | grep -q good", "the first boot was not good", ANSWER)?;
     guest.power_off()?;
-    // From outside, too.
-    cairn.cmd(["verify"]).arg(&target).ok().map(drop)
+    Ok(folder)
 }
 
 fn starts_secure(cairn: &Cairn, medium: Controller) -> Result<()> {

@@ -39,6 +39,7 @@ const ALL: &[Scenario] = &[
     another_language::SCENARIO,
     builds_agree::FOLDERS,
     builds_agree::NO_NETWORK,
+    builds_agree::CAPTURED,
     builds_agree::ORDINARY_USER,
     shares_blocks::XFS,
     shares_blocks::BTRFS,

@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod build;
+pub mod capture;
 pub mod check;
 pub mod diff;
 pub mod disks;
