@@ -94,7 +94,7 @@ fn other_answers_are_written_down() {
         assert!(text.contains(line), "no {line}:\n{text}");
     }
     let files = answers.files(&seen, |password| Ok::<_, ()>(format!("hash of {password}"))).unwrap();
-    assert_eq!(files.beside, [("anna.password".to_string(), "hash of \"secret: #\n".to_string())]);
+    assert_eq!(files.beside, [("anna.password".to_string(), b"hash of \"secret: #\n".to_vec())]);
     assert!(!files.machine.contains("secret"));
 }
 
