@@ -15,8 +15,8 @@ use cairn_observe::Location;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::computer::{CaptureArgs, DisksArgs, HardwareArgs};
-pub use self::guest::{Controller, DiskWord, FirmwareKind, GuestArgs};
 use self::guest::parse_disk;
+pub use self::guest::{Controller, DiskWord, FirmwareKind, GuestArgs};
 pub use self::install::{InstallArgs, Into, RehearseArgs, ShareArgs, Then};
 pub use self::medium::{FirmwareSet, MediumAction, MediumAddArgs, MediumArgs};
 use self::values::{formats, parse_age, parse_generation, parse_keep};
@@ -190,23 +190,25 @@ pub struct Output {
     pub json: bool,
     /// And what it does meanwhile, as JSON events.
     pub events: bool,
+    /// Lines only: nothing is drawn anew.
+    pub plain: bool,
 }
 
 impl Command {
     /// What is asked for.
     pub fn output(&self) -> Output {
-        let of = |json| Output { json, events: false };
+        let of = |json| Output { json, ..Output::default() };
         match self {
             Command::Init(_) | Command::Run(_) => Output::default(),
             Command::Schema(_) | Command::GenerateDocs(_) => Output::default(),
-            Command::Build(args) => Output { json: args.json, events: args.json },
+            Command::Build(args) => Output { json: args.json, events: args.json, plain: false },
             Command::Check(args) => of(args.json),
             Command::Lock(args) => of(args.json),
             Command::Verify(args) => of(args.json),
             Command::Inspect(args) => of(args.json),
             Command::Generations(args) => of(args.json),
             Command::Disks(args) => of(args.json),
-            Command::Install(args) => of(args.json),
+            Command::Install(args) => Output { plain: args.plain, ..of(args.json) },
             Command::Rehearse(args) => of(args.json),
             Command::Medium(args) => of(args.json),
             Command::Hardware(args) => of(args.json),

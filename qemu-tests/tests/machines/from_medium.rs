@@ -124,9 +124,9 @@ fn installs(cairn: &Cairn, case: &Case) -> Result<TempDir> {
         machine.wait_for(if question.starts_with("the") { ": " } else { "> " }, ANSWER)?;
         machine.type_line(answer)?;
     }
-    machine.wait_for("Enter goes on", INSTALL)?;
+    machine.wait_for("What now?", INSTALL)?;
     machine.type_line("")?;
-    machine.wait_for("type target", ANSWER)?;
+    machine.wait_for("type its name: target", ANSWER)?;
     machine.type_line("target")?;
     machine.wait_for("Enter restarts the computer", INSTALL)?;
     machine.type_line("")?;

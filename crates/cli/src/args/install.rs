@@ -61,6 +61,13 @@ pub struct InstallArgs {
     /// Write what happens as JSON lines to this file or serial line, too.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub progress: Option<PathBuf>,
+    /// Ask in numbered lines, without moving the cursor: for speech, braille and logs. So
+    /// does the word cairn.plain on the kernel's command line, and a serial line.
+    #[arg(long, conflicts_with = "rich")]
+    pub plain: bool,
+    /// Ask with lists on the whole screen, even over a serial line.
+    #[arg(long, conflicts_with = "what")]
+    pub rich: bool,
     /// Print one JSON object: the plan, and what was done.
     #[arg(long)]
     pub json: bool,
