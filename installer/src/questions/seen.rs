@@ -8,6 +8,7 @@ use cairn_root::Root;
 use super::{Choice, OfferedSystem};
 use super::lists::{KEYBOARDS, LANGUAGES};
 use crate::disks::{self, Device, type_words};
+use crate::hardware::secure_boot;
 use crate::install::DiskIdentity;
 
 /// The most of a list that is read.
@@ -39,6 +40,8 @@ pub struct Seen {
     pub systems: Vec<OfferedSystem>,
     /// Whether it was started by UEFI.
     pub uefi: bool,
+    /// Whether that starts only what is signed.
+    pub secure_boot: bool,
     /// Its memory in MiB; 0: nobody knows.
     pub memory: u64,
     /// Languages, keyboards and time zones that can be chosen.
@@ -83,6 +86,7 @@ pub fn see(root: &Path, devices: &[Device]) -> std::io::Result<Seen> {
             .collect(),
         systems: Vec::new(),
         uefi: root.metadata("sys/firmware/efi").ok().flatten().is_some(),
+        secure_boot: secure_boot(&root) == Some(true),
         memory: memory(&text("proc/meminfo")),
         languages: of_lists(&LANGUAGES),
         keyboards,

@@ -93,6 +93,7 @@ impl OfferedSystem {
         machine.keyboard.layout = answered.keyboard.layout;
         machine.timezone = answered.timezone;
         machine.boot.loader = answered.boot.loader;
+        machine.boot.secure_boot = answered.boot.secure_boot.or(machine.boot.secure_boot);
         if anew || !self.has_own_layout() {
             machine.disks = answered.disks;
         }

@@ -133,10 +133,15 @@ pub fn read(root: &Root) -> Machine {
             (true, true) => FirmwareKind::Uefi32,
             (false, _) => FirmwareKind::Bios,
         },
-        secure_boot: variable(root, "SecureBoot").map(|on| on == 1),
+        secure_boot: secure_boot(root),
         tpm: tpm(root),
         consoles: consoles(root),
     }
+}
+
+/// Whether the firmware starts only what is signed; nothing where it does not say.
+pub fn secure_boot(root: &Root) -> Option<bool> {
+    variable(root, "SecureBoot").map(|on| on == 1)
 }
 
 fn name_of(line: &str) -> Option<&str> {
