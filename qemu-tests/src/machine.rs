@@ -63,6 +63,7 @@ pub struct Setup {
     more: Vec<Disk>,
     emulated: bool,
     firmware: Firmware,
+    secure_boot: bool,
     variables: Option<PathBuf>,
     processors: usize,
     reboots: bool,
@@ -84,6 +85,7 @@ impl Setup {
             more: Vec::new(),
             emulated: true,
             firmware: Firmware::Uefi,
+            secure_boot: false,
             variables: None,
             processors: 1,
             reboots: false,
@@ -102,6 +104,13 @@ impl Setup {
     #[must_use]
     pub fn firmware(mut self, firmware: Firmware) -> Setup {
         self.firmware = firmware;
+        self
+    }
+
+    /// OVMF starts only what is signed: it has Microsoft's keys.
+    #[must_use]
+    pub fn secure_boot(mut self) -> Setup {
+        self.secure_boot = true;
         self
     }
 
