@@ -10,6 +10,7 @@ use crate::grub::quote;
 const TEMPLATES: &[(&str, &str)] = &[
     ("grub/pointer.cfg", include_str!("../templates/grub/pointer.cfg")),
     ("grub/early.cfg", include_str!("../templates/grub/early.cfg")),
+    ("grub/stub.cfg", include_str!("../templates/grub/stub.cfg")),
     ("grub/grub.cfg", include_str!("../templates/grub/grub.cfg")),
     ("grub/medium.cfg", include_str!("../templates/grub/medium.cfg")),
     ("grub/medium-first.cfg", include_str!("../templates/grub/medium-first.cfg")),

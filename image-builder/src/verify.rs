@@ -96,8 +96,11 @@ pub fn verify(
     check_tools()?;
     let mut made_for = MadeFor::of(&*image.source()?);
     made_for.firmware = options.firmware.unwrap_or(made_for.firmware);
+    // Under a BIOS nobody asks who has signed what.
+    let expected =
+        &Expected { secure_boot: expected.secure_boot && made_for.firmware == FirmwareKind::Uefi, ..expected.clone() };
     // Missing firmware is said before the probe.
-    Own::of(made_for.firmware, false)?;
+    Own::of(made_for.firmware, expected.secure_boot)?;
     let accel = options.accel.unwrap_or_else(|| probe::accel(report));
     match attempt(&image, expected, options, made_for, accel, report)? {
         Some(result) => Ok(result),
@@ -125,7 +128,7 @@ fn attempt(
 ) -> Result<Option<VerifyResult>, QemuError> {
     let size = options.disk_size.unwrap_or_default().max(image.size);
     let overlay = Scratch::overlay(size)?;
-    let own = Own::of(made_for.firmware, false)?;
+    let own = Own::of(made_for.firmware, expected.secure_boot)?;
     let another = if options.another_disk { Some(Scratch::overlay(ANOTHER)?) } else { None };
     let mut hardware = Hardware {
         accel,

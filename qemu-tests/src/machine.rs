@@ -57,8 +57,6 @@ pub enum Firmware {
     Uefi,
     /// SeaBIOS.
     Bios,
-    /// OVMF that starts only what is signed, with Microsoft's keys.
-    SecureBoot,
 }
 
 /// A machine that is not running yet: how it is to boot an image.
@@ -68,6 +66,7 @@ pub struct Setup {
     more: Vec<Disk>,
     emulated: bool,
     firmware: Firmware,
+    secure_boot: bool,
     variables: Option<PathBuf>,
     processors: usize,
     reboots: bool,
@@ -89,6 +88,7 @@ impl Setup {
             more: Vec::new(),
             emulated: true,
             firmware: Firmware::Uefi,
+            secure_boot: false,
             variables: None,
             processors: 1,
             reboots: false,
@@ -107,6 +107,13 @@ impl Setup {
     #[must_use]
     pub fn firmware(mut self, firmware: Firmware) -> Setup {
         self.firmware = firmware;
+        self
+    }
+
+    /// OVMF starts only what is signed: it has Microsoft's keys.
+    #[must_use]
+    pub fn secure_boot(mut self) -> Setup {
+        self.secure_boot = true;
         self
     }
 

@@ -29,6 +29,11 @@ impl Early {
     /// # Errors
     /// What is no volume id, or no plain absolute path.
     pub fn render(&self) -> Result<String, TemplateError> {
+        self.check()?;
+        render("grub/early.cfg", self)
+    }
+
+    fn check(&self) -> Result<(), TemplateError> {
         let is_id = |id: &str| {
             let is_part = |(i, c): (usize, char)| if i == 4 { c == '-' } else { c.is_ascii_hexdigit() };
             id.len() == 9 && id.char_indices().all(is_part)
@@ -42,6 +47,16 @@ impl Early {
         if !self.folder.chars().all(plain) || self.folder.ends_with('/') {
             return refuse("folder", "something else than letters, digits and /-_.", &self.folder);
         }
-        render("grub/early.cfg", self)
+        Ok(())
+    }
+
+    /// The same for Debian's signed GRUB, whose own script is built in and reads this one. It is short: it must fit into one
+    /// sector.
+    ///
+    /// # Errors
+    /// As [`Early::render`].
+    pub fn render_stub(&self) -> Result<String, TemplateError> {
+        self.check()?;
+        render("grub/stub.cfg", self)
     }
 }

@@ -358,3 +358,36 @@ fn a_menu_uses_only_what_the_first_core_image_knew() {
     assert!(unknown.is_empty(), "{unknown:?}");
     assert!(commands.len() > 20, "{commands:?}");
 }
+
+// Golden of templates/grub/stub.cfg. Whatever the folder and the volume id, it fits into a sector.
+#[test]
+fn the_signed_grub_finds_the_menu_by_a_script_of_one_sector() {
+    let early = |uuid: Option<&str>| Early { uuid: uuid.map(str::to_string), folder: "/cairn/0123abcd/grub".into() };
+    let script = early(Some("1A2B-3C4D")).render_stub().unwrap();
+    assert_eq!(
+        script,
+        r#"# Made by Cairn.
+search --no-floppy --fs-uuid --set=root --hint "$root" '1A2B-3C4D'
+set prefix=($root)'/cairn/0123abcd/grub'
+set timeout=5
+set default=0
+if [ -s "$prefix/grub.cfg" ]; then source "$prefix/grub.cfg"; fi
+if [ "$cairn_menu" != complete ]; then
+  if [ -s "$prefix/grub.old" ]; then configfile "$prefix/grub.old"; fi
+fi
+if [ -z "$cairn_menu" ]; then
+  echo 'No boot menu was found.'
+  sleep 10
+  reboot
+fi
+"#
+    );
+    check(&script);
+    let script = early(None).render_stub().unwrap();
+    assert!(
+        script.contains("\nsearch --file --set=root --hint \"$root\" '/cairn/0123abcd/grub'/grub.cfg\n"),
+        "{script}"
+    );
+    assert!(script.len() <= 512, "{}", script.len());
+    check(&script);
+}

@@ -16,7 +16,6 @@ use crate::installation::Installation;
 use crate::present::Present;
 use crate::set::{BootFile, BootSet, Content, Place, Role, SetError, one_sector};
 use crate::shared;
-use crate::systemd_boot::REMOVABLE;
 
 /// The name that GRUB asks for with a password.
 const SUPERUSER: &str = "root";
@@ -42,8 +41,6 @@ pub struct Grub<'a> {
     pub said: u64,
     /// What is to boot at the next start, and only then.
     pub once: Option<u64>,
-    /// The program for UEFI, where the machine has an EFI system partition.
-    pub efi: Option<&'a [u8]>,
     /// The memory test's programs, if there is to be an entry for them.
     pub memtest: Option<&'a MemtestPrograms>,
 }
@@ -68,10 +65,6 @@ impl Grub<'_> {
         }
         let mut files = Vec::new();
         let mut put = |place, path: String, content, role| files.push(BootFile { place, path, content, role });
-        if let Some(efi) = self.efi {
-            put(Place::Esp, self.installation.grub_program(), Content::Bytes(efi.to_vec()), Role::Program);
-            put(Place::Esp, REMOVABLE.into(), Content::Bytes(efi.to_vec()), Role::Program);
-        }
         let mut generations: Vec<&Generation> =
             self.generations.iter().filter(|g| self.choice.kept.contains(&g.number)).collect();
         generations.sort_by_key(|g| std::cmp::Reverse(g.number));

@@ -43,6 +43,16 @@ impl Installation {
         format!("{}/grubx64.efi", self.efi_folder())
     }
 
+    /// The path of this installation's shim; what it starts is beside it, under GRUB's name whatever it is.
+    pub fn shim_program(&self) -> String {
+        format!("{}/shimx64.efi", self.efi_folder())
+    }
+
+    /// The path of the program with which that shim asks for keys.
+    pub(crate) fn keys_program(&self) -> String {
+        format!("{}/mmx64.efi", self.efi_folder())
+    }
+
     /// The path of this installation's systemd-boot on an EFI system partition that others use too.
     pub fn systemd_boot_program(&self) -> String {
         format!("{}/systemd-bootx64.efi", self.efi_folder())

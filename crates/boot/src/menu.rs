@@ -7,50 +7,17 @@ use bootloader_templates::grub::EnvBlock;
 use cairn_machine::model::Boot;
 
 use crate::choice::{Choice, Situation, choose};
-use crate::generation::{Artifact, Generation};
+use crate::generation::Generation;
 use crate::grub::{self, Grub, MemtestPrograms};
 use crate::installation::Installation;
+use crate::loader::{LoaderProgram, SIGNED_GRUB_READS};
 use crate::plan::{self, PlanError, Shortage, Update};
 use crate::present::Present;
 use crate::record::Record;
-use crate::set::{BootFile, BootSet, Content, Place, SetError};
+use crate::set::{BootFile, BootSet, Place, SetError};
 use crate::shared;
 use crate::survey::fixed_paths;
-use crate::systemd_boot::{OWN, SystemdBoot};
-
-/// A boot loader, with what of it goes onto the partition.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum LoaderProgram {
-    /// systemd-boot: its EFI program.
-    SystemdBoot(Artifact),
-    /// GRUB: its program for UEFI, where the machine has an EFI system partition. What a BIOS starts is not on a file
-    /// system.
-    Grub {
-        /// The program.
-        efi: Option<Vec<u8>>,
-    },
-}
-
-impl LoaderProgram {
-    /// Where the program is on the EFI system partition, besides the path that every firmware tries. `shared`: others use that
-    /// partition too.
-    pub fn own_path(&self, installation: Installation, shared: bool) -> String {
-        match self {
-            LoaderProgram::SystemdBoot(_) if shared => installation.systemd_boot_program(),
-            LoaderProgram::SystemdBoot(_) => OWN.into(),
-            LoaderProgram::Grub { .. } => installation.grub_program(),
-        }
-    }
-
-    /// The program itself, where there is one for UEFI.
-    pub fn content(&self) -> Option<Content> {
-        match self {
-            LoaderProgram::SystemdBoot(program) => Some(Content::Store(program.clone())),
-            LoaderProgram::Grub { efi } => efi.clone().map(Content::Bytes),
-        }
-    }
-}
+use crate::systemd_boot::SystemdBoot;
 
 /// What decides.
 #[derive(Debug, Clone, Copy)]
@@ -111,18 +78,17 @@ impl Menu<'_> {
     /// See [`SetError`].
     pub fn boot_set(&self, present: &Present) -> Result<BootSet, SetError> {
         let choice = self.choice()?;
-        let mut set = match self.program {
-            LoaderProgram::SystemdBoot(program) => SystemdBoot {
+        let mut set = match self.program.is_grub() {
+            false => SystemdBoot {
                 installation: self.installation,
                 boot: self.boot,
                 generations: self.generations,
                 choice: &choice,
                 present,
-                program,
                 memtest: self.memtest.and_then(|programs| programs.efi.as_ref()),
             }
             .boot_set()?,
-            LoaderProgram::Grub { efi } => Grub {
+            true => Grub {
                 installation: self.installation,
                 boot: self.boot,
                 generations: self.generations,
@@ -130,17 +96,17 @@ impl Menu<'_> {
                 present,
                 said: self.record.said,
                 once: self.once,
-                efi: efi.as_deref(),
                 memtest: self.memtest,
             }
             .boot_set()?,
         };
+        set.files.extend(self.program.files(self.installation)?);
         set.files.extend(self.files.iter().cloned());
         let set = match self.two_partitions {
             false => set.on_one_partition(Place::Esp),
             true => BootSet::new(set.files),
         };
-        Ok(if self.shared { shared::beside_others(set, present, self.installation) } else { set })
+        Ok(if self.shared { shared::beside_others(set, present, self.installation, self.program) } else { set })
     }
 
     /// The paths outside our own folders that a survey must look at: the loader's, the machine file's, and files of it
@@ -154,6 +120,10 @@ impl Menu<'_> {
         paths.extend(self.record.files.keys().cloned());
         if self.boot.other_systems {
             paths.extend(shared::paths());
+        }
+        paths.push(SIGNED_GRUB_READS.into());
+        if self.shared {
+            paths.extend(shared::FALLBACK.map(str::to_string));
         }
         Ok(paths)
     }
@@ -176,12 +146,15 @@ impl Menu<'_> {
     }
 
     fn plan_with(&self, present: &Present, boot: &Boot) -> Result<(BootSet, Update), MenuError> {
-        let systemd_boot = matches!(self.program, LoaderProgram::SystemdBoot(_));
-        if self.shared && systemd_boot && shared::has_other_settings(present, self.installation) {
+        if self.shared && !self.program.is_grub() && shared::has_other_settings(present, self.installation) {
             return Err(PlanError::OtherSettings.into());
         }
         let wanted = Menu { boot, ..*self }.boot_set(present)?;
-        let own_files: BTreeSet<String> = self.record.files.keys().cloned().collect();
+        let recorded = self.record.files.iter();
+        let own_files: BTreeSet<String> = recorded
+            .filter(|(path, hash)| !shared::is_taken(present, path, hash))
+            .map(|(path, _)| path.clone())
+            .collect();
         let situation = plan::Situation {
             installation: self.installation,
             wanted: &wanted,

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cairn_layout::human;
 
 use crate::installation::{Installation, UNFINISHED};
+use crate::loader::{REMOVABLE_KEYS, REMOVABLE_SECOND, SIGNED_GRUB_READS};
 use crate::present::{FoundFile, Present, Space};
 use crate::set::{BootFile, BootSet, Content, Place, Role};
 use crate::space;
@@ -134,6 +135,12 @@ pub enum PlanError {
         crate::systemd_boot::LOADER_CONF
     )]
     OtherSettings,
+    /// Another system has the place of the one script that Debian's signed GRUB reads.
+    #[error(
+        "/{0} on the EFI system partition is another system's, and Debian's signed GRUB reads no other script: take systemd-boot \
+         (`boot: {{loader: systemd-boot}}`), or an EFI system partition of its own for this machine"
+    )]
+    OtherStub(String),
     /// There is no such partition.
     #[error("the machine has no {}", match .0 { Place::Esp => "EFI system partition", Place::Boot => "boot partition" })]
     NoPartition(Place),
@@ -201,6 +208,10 @@ impl Situation<'_> {
             if file.role == Role::Own && there.is_some() && !self.own_files.contains(&file.path) && self.differs(file) {
                 return Err(PlanError::Foreign(file.path.clone()));
             }
+            let something = || self.found(file).is_some_and(|found| found.len > 0);
+            if file.role == Role::Stub && something() && !self.present.stub_is_ours {
+                return Err(PlanError::OtherStub(file.path.clone()));
+            }
             for (at, _) in file.path.match_indices('/') {
                 if let Some(found) = files.get(&(file.place, file.path[..at].to_lowercase())) {
                     return Err(PlanError::InTheWay((*found).to_string(), format!("/{}", file.path)));
@@ -237,15 +248,22 @@ impl Situation<'_> {
             }
             match file.role {
                 // With another length it would not be one write of one sector.
-                Role::Sector if found.len == file.content.len() => work.overwrite.push(file),
-                Role::Program => work.replace.push(file),
+                Role::Sector | Role::Stub if found.len == file.content.len() => work.overwrite.push(file),
+                Role::Program | Role::SecondStage => work.replace.push(file),
                 // What is damaged has no use: nothing is lost by writing it again in its place.
-                Role::Artifact | Role::Entry(_) | Role::Sector | Role::Plain | Role::Own => work.heal.push(file),
+                Role::Artifact | Role::Entry(_) | Role::Sector | Role::Stub | Role::Plain | Role::Own => {
+                    work.heal.push(file);
+                }
             }
         }
+        // In each folder what shim starts before shim itself; and what the firmware finds by itself first of all, as long as the
+        // installation's own folder still says whose it is.
+        work.replace
+            .sort_by_key(|file| (file.path.rsplit_once('/').map(|(folder, _)| folder), file.role == Role::Program));
         let wanted: BTreeSet<(Place, &str)> = self.wanted.files.iter().map(|f| (f.place, f.path.as_str())).collect();
         for (place, path) in self.present.files.keys() {
-            let ours = self.installation.owns(path) || self.own_files.contains(path);
+            let stub = || self.present.stub_is_ours && path.eq_ignore_ascii_case(SIGNED_GRUB_READS);
+            let ours = self.installation.owns(path) || self.own_files.contains(path) || stub();
             let previous = unfinished(path).unwrap_or(path) == self.installation.previous_program();
             let kept = wanted.contains(&(*place, path)) || previous;
             // Whoever replaces the file removes what is left beside it, in the right order.
@@ -255,6 +273,8 @@ impl Situation<'_> {
             }
             if self.is_stale_counter(path) {
                 work.stale.push((*place, path));
+            } else if self.is_started(path) {
+                work.started.push((*place, path));
             } else if path.starts_with(crate::entry_name::ENTRIES) {
                 work.entries.push((*place, path));
             } else {
@@ -262,6 +282,16 @@ impl Situation<'_> {
             }
         }
         work
+    }
+
+    /// What the firmware, shim or GRUB may still start or read: it goes when what leads to it has been changed, whatever the room.
+    fn is_started(&self, path: &str) -> bool {
+        let below = |folder: &str| {
+            path.get(folder.len()..).is_some_and(|rest| rest.starts_with('/') && path.starts_with(folder))
+        };
+        below(&self.installation.efi_folder())
+            || below(&self.installation.grub_folder())
+            || [REMOVABLE_SECOND, REMOVABLE_KEYS, SIGNED_GRUB_READS].iter().any(|one| path.eq_ignore_ascii_case(one))
     }
 
     /// What a power cut has left unfinished may be, for FAT, a second name of the file that it became: then it has the same
@@ -357,11 +387,13 @@ impl Situation<'_> {
         let new: Vec<&BootFile> = work.create.iter().chain(&work.heal).copied().collect();
         // What an entry names, the entries, and then GRUB's first sector, which names the file with the entries.
         let stage = |f: &BootFile| match f.role {
-            Role::Artifact | Role::Program | Role::Plain | Role::Own => 0,
+            Role::Artifact | Role::SecondStage | Role::Plain | Role::Own => 0,
             Role::Entry(_) => 1,
-            Role::Sector => 2,
+            Role::Sector | Role::Stub => 2,
+            // What the firmware starts comes when all that it starts is there.
+            Role::Program => 3,
         };
-        for now in 0..=2 {
+        for now in 0..=3 {
             new.iter().filter(|file| stage(file) == now).for_each(|file| create(&mut steps, file));
             barrier(&mut steps);
         }
@@ -387,6 +419,12 @@ impl Situation<'_> {
         if !remove_first {
             removal(&mut steps);
         }
+        let shim = self.installation.shim_program();
+        let (first, then): (Vec<_>, Vec<_>) = work.started.iter().copied().partition(|(_, path)| *path == shim);
+        for gone in [first, then] {
+            remove(&mut steps, &gone);
+            barrier(&mut steps);
+        }
         let written = steps
             .iter()
             .map(|step| match step {
@@ -409,6 +447,7 @@ struct Work<'a> {
     stale: Vec<(Place, &'a str)>,
     entries: Vec<(Place, &'a str)>,
     others: Vec<(Place, &'a str)>,
+    started: Vec<(Place, &'a str)>,
 }
 
 fn create(steps: &mut Vec<Step>, file: &BootFile) {

@@ -35,6 +35,8 @@ pub struct Present {
     pub entries: Vec<EntryName>,
     /// GRUB's environment block.
     pub environment: Option<Vec<u8>>,
+    /// Whether the script that Debian's signed GRUB reads leads to our menu.
+    pub stub_is_ours: bool,
     /// The room on each partition that there is.
     pub space: BTreeMap<Place, Space>,
 }

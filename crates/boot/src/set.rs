@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::entry_name::EntryName;
 use crate::generation::Artifact;
+use crate::installation::Installation;
 
 /// Which partition a file belongs on. On a disk with one boot partition both are that one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +59,12 @@ pub enum Role {
     Sector,
     /// A boot loader's program, which the firmware finds by this very name.
     Program,
+    /// A program that shim starts, by this very name beside itself. It is changed before the shim is that starts it: an older
+    /// shim starts a newer one, and a newer shim may have heard that an older one is not to be trusted.
+    SecondStage,
+    /// GRUB's first script where its place is everybody's: one sector, as [`Role::Sector`], that must not take the place of
+    /// another system's.
+    Stub,
     /// A file of no consequence for what boots.
     Plain,
     /// A file of the machine file's own, which must not take the place of somebody else's.
@@ -72,6 +79,8 @@ impl Role {
             Role::Entry(_) => "entry",
             Role::Sector => "sector",
             Role::Program => "program",
+            Role::SecondStage => "second stage",
+            Role::Stub => "stub",
             Role::Plain => "plain",
             Role::Own => "own",
         }
@@ -89,6 +98,13 @@ pub struct BootFile {
     pub content: Content,
     /// Its part.
     pub role: Role,
+}
+
+impl BootFile {
+    /// Whether the machine has to remember that the file is its own: neither its name nor its contents say so.
+    pub fn is_remembered(&self, installation: Installation) -> bool {
+        self.role == Role::Own || self.role == Role::SecondStage && !installation.owns(&self.path)
+    }
 }
 
 /// Everything that a boot partition must hold, sorted by partition and path.

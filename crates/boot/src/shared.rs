@@ -2,7 +2,9 @@
 //! for each system goes there as on any; of the two names that all systems share, the program that firmware finds by itself and
 //! systemd-boot's settings, only what nobody else has is taken.
 
+use crate::generation::hex;
 use crate::installation::Installation;
+use crate::loader::{LoaderProgram, REMOVABLE_FIRST, REMOVABLE_KEYS, REMOVABLE_SECOND};
 use crate::present::{FoundFile, Present};
 use crate::set::{BootFile, BootSet, Content, Place};
 use crate::systemd_boot::{LOADER_CONF, OWN, REMOVABLE};
@@ -79,23 +81,51 @@ pub fn has_other_settings(present: &Present, installation: Installation) -> bool
     at(present, LOADER_CONF).is_some() && !begun(present, installation)
 }
 
-/// Whether what the firmware finds by itself is another system's.
-pub fn has_other_fallback(present: &Present, installation: Installation, ours: &Content) -> bool {
-    let Some(there) = at(present, REMOVABLE) else { return false };
-    let is = |other: [u8; 32]| there.sha256 == Some(other);
-    let before = [installation.grub_program(), installation.systemd_boot_program()];
-    let before = before.iter().filter_map(|path| at(present, path)?.sha256).any(is);
-    !before && !is(ours.sha256())
+/// What belongs to the program that the firmware finds by itself, and is one system's with it.
+pub(crate) const FALLBACK: [&str; 4] = [REMOVABLE, REMOVABLE_SECOND, REMOVABLE_KEYS, REMOVABLE_FIRST];
+
+/// Whether what the firmware finds by itself is another system's. A shim says nothing of whose it is: every system of a distribution
+/// has the same one. What it starts does.
+pub fn has_other_fallback(present: &Present, installation: Installation, program: &LoaderProgram) -> bool {
+    let Some(ours) = program.content() else { return false };
+    // What a power cut has left empty is nobody's.
+    let there = |path| at(present, path).filter(|found| found.len > 0);
+    let is_one_of = |found: &FoundFile, paths: &[String], more: Option<[u8; 32]>| {
+        let known = paths.iter().filter_map(|path| at(present, path)?.sha256);
+        found.sha256.is_some_and(|hash| known.chain(more).any(|other| other == hash))
+    };
+    let loaders = [installation.grub_program(), installation.systemd_boot_program()];
+    let second = program.second();
+    let is_ours = |found| is_one_of(found, &loaders, second.as_ref().map(Content::sha256));
+    let others_second = || there(REMOVABLE_SECOND).is_some_and(|found| !is_ours(found));
+    let shims_only = || there(REMOVABLE_FIRST).is_some();
+    let Some(first) = there(REMOVABLE) else { return second.is_some() && (others_second() || shims_only()) };
+    let behind = || others_second() || shims_only() || there(REMOVABLE_SECOND).is_none();
+    if is_one_of(first, &[installation.shim_program()], second.is_some().then(|| ours.sha256())) {
+        return behind();
+    }
+    let direct = is_one_of(first, &loaders, second.is_none().then(|| ours.sha256()));
+    !direct || second.is_some() && (others_second() || shims_only())
 }
 
 /// The set for a partition that others use too: their programs stay, and ours has a folder of its own.
-pub(crate) fn beside_others(set: BootSet, present: &Present, installation: Installation) -> BootSet {
-    let keeps = |file: &BootFile| {
-        file.path != REMOVABLE || file.place != Place::Esp || !has_other_fallback(present, installation, &file.content)
-    };
+pub(crate) fn beside_others(
+    set: BootSet,
+    present: &Present,
+    installation: Installation,
+    program: &LoaderProgram,
+) -> BootSet {
+    let others = has_other_fallback(present, installation, program);
+    let keeps = |file: &BootFile| !others || file.place != Place::Esp || !FALLBACK.contains(&&*file.path);
     let mut files: Vec<BootFile> = set.files.into_iter().filter(keeps).collect();
     for file in files.iter_mut().filter(|file| file.place == Place::Esp && file.path == OWN) {
         file.path = installation.systemd_boot_program();
     }
     BootSet::new(files)
+}
+
+/// Whether another system has taken the place of a file that was ours, with this hash in hex, where the firmware finds it.
+pub(crate) fn is_taken(present: &Present, path: &str, hash: &str) -> bool {
+    let is = |found: &FoundFile| found.len == 0 || found.sha256.is_none_or(|found| hex(&found) == hash);
+    FALLBACK.contains(&path) && at(present, path).is_some_and(|found| !is(found))
 }

@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 use crate::entry_name::{ENTRIES, EntryName};
 use crate::generation::{Artifact, Generation};
 use crate::installation::Installation;
+use crate::loader::SIGNED_GRUB_READS;
 use crate::present::{FoundFile, Present};
-use crate::set::{BootSet, Place};
+use crate::set::{BootSet, Place, SECTOR};
 use crate::volume::{Kind, ReadVolume};
 
 /// Longer texts are not ours.
@@ -130,10 +131,23 @@ impl Look<'_> {
             let path = if folder.is_empty() { found } else { format!("{folder}/{found}") };
             match kind {
                 Kind::Directory => drop(self.present.directories.insert((self.place, path))),
-                Kind::File(len) => self.found(path, len),
+                Kind::File(len) => {
+                    self.stub(&path, len);
+                    self.found(path, len);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whose the script is that Debian's signed GRUB reads: ours names our menu's folder.
+    fn stub(&mut self, path: &str, len: u64) {
+        if self.place == Place::Esp && path.eq_ignore_ascii_case(SIGNED_GRUB_READS) && len <= SECTOR as u64 {
+            let mut bytes = Vec::new();
+            let read = self.volume.open(path).and_then(|file| file.take(len).read_to_end(&mut bytes));
+            let folder = self.installation.grub_folder();
+            self.present.stub_is_ours = read.is_ok() && String::from_utf8_lossy(&bytes).contains(&folder);
+        }
     }
 
     /// The directory's contents; a file on the way to it is remembered as being in the way.

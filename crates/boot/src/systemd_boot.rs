@@ -39,8 +39,6 @@ pub struct SystemdBoot<'a> {
     pub choice: &'a Choice,
     /// What is there already: a counter that has begun goes on.
     pub present: &'a Present,
-    /// The loader's program.
-    pub program: &'a Artifact,
     /// The memory test's program, if there is to be an entry for it.
     pub memtest: Option<&'a Artifact>,
 }
@@ -58,8 +56,6 @@ impl SystemdBoot<'_> {
         let mut put = |place, path: &str, content, role| {
             files.push(BootFile { place, path: path.into(), content, role });
         };
-        put(Place::Esp, OWN, Content::Store(self.program.clone()), Role::Program);
-        put(Place::Esp, REMOVABLE, Content::Store(self.program.clone()), Role::Program);
         let conf = self.loader_conf().render().map_err(SetError::Loader)?;
         put(Place::Esp, LOADER_CONF, Content::Bytes(one_sector(LOADER_CONF, &conf)?), Role::Sector);
         put(Place::Boot, ENTRIES_SREL, Content::Bytes(b"type1\n".into()), Role::Plain);

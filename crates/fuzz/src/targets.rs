@@ -61,6 +61,7 @@ pub const TARGETS: &[Target] = &[
     helper::UNITS,
     variable::VARIABLE,
     programs::ELF,
+    programs::SIGNED,
     programs::MODULES,
     programs::NAMED_FILE,
     computers::COMPUTER,

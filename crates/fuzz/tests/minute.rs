@@ -89,6 +89,7 @@ readers! {
     unit_list: "unit-list",
     var_trees: "var-trees",
     elf: "elf",
+    signed_program: "signed-program",
     kernel_modules: "kernel-modules",
     named_file: "named-file",
     computer: "computer",

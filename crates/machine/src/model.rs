@@ -15,7 +15,7 @@ mod services;
 mod source;
 
 pub use accounts::{Group, User};
-pub use boot::{Boot, BootCheck, BootEntry, BootFile, ConsoleMode, Loader, Menu, Parity, SerialPort};
+pub use boot::{Boot, BootCheck, BootEntry, BootFile, ConsoleMode, Loader, Menu, Parity, SecureBoot, SerialPort};
 pub use disks::{Disk, FileSystem, Firmware, NamedLayout, Partition, PartitionKind, TableKind};
 pub use hardware::Hardware;
 pub use installing::{Install, InstallFile, InstallInto, Then};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use bootloader_templates::grub::{EMBEDDED, Early, SCRIPT};
-use cairn_boot::{Artifact, Installation, LoaderProgram, MemtestPrograms};
+use cairn_boot::{Artifact, Installation, LoaderProgram, MemtestPrograms, ShimChain};
 use cairn_disk::BootCode;
 use cairn_layout::{disk_seed, identifiers};
 use cairn_machine::Checked;
@@ -52,6 +52,12 @@ const EFI: &str = "grubx64.efi";
 const CORE: &str = "core.img";
 const SECTOR: &str = "boot.img";
 
+/// Debian's signed programs, in a base.
+const SHIM: &str = "usr/lib/shim/shimx64.efi.signed";
+const KEYS: &str = "usr/lib/shim/mmx64.efi.signed";
+const SIGNED_SYSTEMD_BOOT: &str = "usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed";
+const SIGNED_GRUB: &str = "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed";
+
 impl<'a> Parts<'a> {
     fn in_base(&self, inside: &str) -> anyhow::Result<Artifact> {
         (self.artifact)(&Path::new(&self.base.to_string()).join(inside))
@@ -62,6 +68,18 @@ impl<'a> Parts<'a> {
     /// # Errors
     /// When the base, or what was made of it, lacks it.
     pub fn program(&self, checked: &Checked) -> anyhow::Result<LoaderProgram> {
+        let boot = &checked.machine.boot;
+        if boot.by_shim() && checked.machine.firmware().uefi {
+            let grub = boot.loader == Loader::Grub;
+            let loader = if grub { SIGNED_GRUB } else { SIGNED_SYSTEMD_BOOT };
+            let script = || early(checked)?.render_stub().context("writing GRUB's first script");
+            return Ok(LoaderProgram::Shim(ShimChain {
+                shim: self.in_base(SHIM)?,
+                loader: self.in_base(loader)?,
+                keys: self.in_base(KEYS)?,
+                grub: grub.then(script).transpose()?,
+            }));
+        }
         Ok(match checked.machine.boot.loader {
             Loader::SystemdBoot => {
                 LoaderProgram::SystemdBoot(self.in_base("usr/lib/systemd/boot/efi/systemd-bootx64.efi")?)
@@ -97,7 +115,7 @@ impl<'a> Parts<'a> {
     /// # Errors
     /// What GRUB and the store say.
     pub fn make(&self, checked: &Checked, store: &Store) -> anyhow::Result<Option<StorePath>> {
-        if checked.machine.boot.loader != Loader::Grub {
+        if !makes_grub(checked) {
             return Ok(None);
         }
         let mut files = Vec::new();
@@ -159,6 +177,12 @@ impl<'a> Parts<'a> {
         put_in_cache(&remembered, &hashed).with_context(|| format!("writing {}", remembered.display()))?;
         Ok(image)
     }
+}
+
+/// Whether something of GRUB is made for a machine alone: its program for UEFI, if that is not the signed one, and what a BIOS starts.
+pub fn makes_grub(checked: &Checked) -> bool {
+    let (boot, firmware) = (&checked.machine.boot, checked.machine.firmware());
+    boot.loader == Loader::Grub && (firmware.bios || !boot.by_shim())
 }
 
 /// Reads GRUB's parts that were made with a system, in the folder of their store path.

@@ -272,8 +272,7 @@ fn onto_shared(menu: &Menu<'_>, esp: &dyn ReadVolume) -> anyhow::Result<(BootSet
         return Err(full(update.written.saturating_add(next)));
     }
     update.steps.retain(|step| !matches!(step, Step::Create { place: Place::Boot, .. }));
-    let content = menu.program.content();
-    let other_fallback = content.is_some_and(|it| has_other_fallback(&present, menu.installation, &it));
+    let other_fallback = has_other_fallback(&present, menu.installation, menu.program);
     let mut others: Vec<&str> = cairn_boot::others(&present).iter().map(|other| other.title).collect();
     if !menu.boot.other_systems {
         others.clear();

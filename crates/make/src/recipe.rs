@@ -11,7 +11,8 @@ use cairn_machine::model::{Disk, FileSystem, PartitionKind};
 use cairn_process::Report;
 use cairn_store::{SigningKey, Store, StorePath};
 use cairn_system::debian::Base;
-use cairn_system::{Mount, Program, System, SystemInput};
+use cairn_system::signed::is_signed;
+use cairn_system::{Mount, Program, System, SystemInput, read_in_base};
 use uuid::Uuid;
 
 use crate::machine_file::MachineFile;
@@ -50,6 +51,9 @@ pub struct Kit {
     pub usr: BTreeMap<String, Vec<u8>>,
 }
 
+/// The kernel, in a base.
+const KERNEL: &str = "boot/vmlinuz";
+
 /// Where a generation is made, and with what.
 #[derive(Debug, Clone, Copy)]
 pub struct Workshop<'a> {
@@ -78,6 +82,7 @@ pub fn make(
     let added = in_store(store, &kit.program);
     let program = added.as_ref().map_or(Program::File(&kit.program), Program::Added);
     let base_folder = store.real_path(&base.info.path);
+    starts_under_secure_boot(&checked, &base_folder)?;
     let loader = loader::Parts {
         base: &base.info.path,
         artifact: &|path| loader::artifact(store, path),
@@ -102,6 +107,27 @@ pub fn make(
     let system = cairn_system::build(&input, report).map_err(|e| problems::of_system(&checked, e))?;
     let mount_points = mounts.iter().filter(|m| m.format != FileSystem::Swap).map(|m| m.target.clone()).collect();
     Ok(Made { checked, lock, base, system, loader, named, mount_points })
+}
+
+/// Refuses a kernel that nobody has signed where shim is to start it: a firmware that enforces Secure Boot stops dead at it, and no
+/// older generation gets its turn.
+fn starts_under_secure_boot(checked: &Checked, base: &Path) -> anyhow::Result<()> {
+    if !(checked.machine.boot.by_shim() && checked.machine.firmware().uefi) {
+        return Ok(());
+    }
+    let kernel = read_in_base(base, KERNEL).with_context(|| format!("reading {KERNEL} of {}", base.display()))?;
+    if kernel.is_some_and(|kernel| is_signed(&kernel)) {
+        return Ok(());
+    }
+    let package = &checked.machine.source.debian().kernel;
+    let message = format!("nobody has signed the kernel of {package}, so `secure_boot: shim` could not start it");
+    let help = match package.strip_suffix("-unsigned") {
+        Some(signed) => format!("take {signed}, which is the same with Debian's signature"),
+        None => {
+            "take linux-image-amd64, linux-image-cloud-amd64 or linux-image-rt-amd64, which Debian signs".to_string()
+        }
+    };
+    Err(checked.problem("/source/debian/kernel", message, Some(help)).into())
 }
 
 /// The store path that a program is in, if that is a path of this store: on a machine, `cairn` itself.

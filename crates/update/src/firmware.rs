@@ -25,6 +25,8 @@ pub struct FirmwarePlan {
     overrides: Vec<Override>,
     /// What to know about, and nothing is done about.
     notes: Vec<String>,
+    /// Whether the firmware starts only what is signed.
+    pub(crate) secure_boot: bool,
 }
 
 impl FirmwarePlan {
@@ -39,8 +41,7 @@ impl FirmwarePlan {
         present: &Present,
     ) -> FirmwarePlan {
         let nvram = checked.machine.boot.nvram;
-        let ours = program.content();
-        let other = ours.is_some_and(|ours| has_other_fallback(present, installation, &ours));
+        let other = has_other_fallback(present, installation, program);
         let by_itself = |why: &str| format!("{}; its own menu is left as it is: {why}", by_itself(other));
         let mut notes = Vec::new();
         let folder = match firmware_folder(root) {
@@ -85,13 +86,11 @@ impl FirmwarePlan {
             true => Vec::new(),
             false => changes(&BootEntry { installation, wanted: wanted.as_ref() }, &firmware),
         };
-        let set = match program {
-            LoaderProgram::SystemdBoot(_) => overrides(&firmware, &present.entries),
-            _ => Vec::new(),
-        };
+        let set = if program.is_grub() { Vec::new() } else { overrides(&firmware, &present.entries) };
         let (hurt, told): (Vec<_>, Vec<_>) = set.into_iter().partition(|o| o.hurts);
         notes.extend(told.iter().map(|o| format!("{}, and is left as it is", of_override(o))));
-        FirmwarePlan { folder: Some(folder), other_fallback: other, changes, overrides: hurt, notes }
+        let secure_boot = firmware.secure_boot;
+        FirmwarePlan { folder: Some(folder), other_fallback: other, changes, overrides: hurt, notes, secure_boot }
     }
 
     /// Whether nothing is to be done.

@@ -25,6 +25,7 @@ mod partitions;
 mod planned;
 mod reserve;
 mod session;
+mod signed;
 mod turn;
 
 pub use change::{Change, Stage, StageName, Step};

@@ -6,10 +6,9 @@ use std::path::Path;
 use anyhow::Context;
 use cairn_boot::{
     BootFile, BootSet, EntryName, Generation, Installation, Loaded, LoaderProgram, MemtestPrograms, Menu,
-    Partitions as Both, PlanError, Present, Record, Role, Update, settle, survey, survey_of_running,
+    Partitions as Both, PlanError, Present, Record, Update, settle, survey, survey_of_running,
 };
 use cairn_machine::Checked;
-use cairn_machine::model::Loader;
 use cairn_make::loader::{self, Grub};
 use cairn_observe::view::Files;
 use cairn_observe::{Observed, Usable};
@@ -98,7 +97,7 @@ impl<'a> BootMenu<'a> {
             _ => None,
         };
         let base = match made {
-            None if checked.machine.boot.loader == Loader::Grub => base_to_run(observed, newest_base, cache)?,
+            None if loader::makes_grub(&checked) => base_to_run(observed, newest_base, cache)?,
             _ => None,
         };
         let loader = loader::Parts {
@@ -112,7 +111,7 @@ impl<'a> BootMenu<'a> {
             },
         };
         let (mut doubts, mut unknown) = (Vec::new(), None);
-        let (program, code) = match loader.grub.is_some() || checked.machine.boot.loader != Loader::Grub {
+        let (program, code) = match loader.grub.is_some() || !loader::makes_grub(&checked) {
             true => (loader.program(&checked)?, loader.boot_code(&checked)?),
             false => {
                 doubts.push(format!(
@@ -120,9 +119,13 @@ impl<'a> BootMenu<'a> {
                      machine's file here brings it)",
                     newest_base
                 ));
-                let found = as_found(partitions.first.reads(), installation, &checked);
-                unknown = found.as_ref().err().cloned();
-                (LoaderProgram::Grub { efi: found.unwrap_or_else(|_| Some(Vec::new())) }, None)
+                let signed = checked.machine.boot.by_shim().then(|| loader.program(&checked)).transpose()?;
+                let program = signed.unwrap_or_else(|| {
+                    let found = as_found(partitions.first.reads(), installation, &checked);
+                    unknown = found.as_ref().err().cloned();
+                    LoaderProgram::Grub { efi: found.unwrap_or_else(|_| Some(Vec::new())) }
+                });
+                (program, None)
             }
         };
         let bios = match (code, observed.machine.disk, partitions.first.mounted()) {
@@ -173,7 +176,7 @@ impl<'a> BootMenu<'a> {
             return Err(Refusal(what).into());
         }
         self.once = Some(number);
-        Ok(matches!(self.program, LoaderProgram::Grub { .. }))
+        Ok(self.program.is_grub())
     }
 
     fn menu<'m>(&'m self, record: &'m Record) -> Menu<'m> {
@@ -236,7 +239,8 @@ impl<'a> BootMenu<'a> {
                     | PlanError::Foreign(_)
                     | PlanError::DirectoryInTheWay(_)
                     | PlanError::InTheWay(..)
-                    | PlanError::OtherSettings),
+                    | PlanError::OtherSettings
+                    | PlanError::OtherStub(_)),
                 ) => Refusal(why.to_string()).into(),
                 other => other.into(),
             })
@@ -270,7 +274,7 @@ impl<'a> BootMenu<'a> {
             let present = present.context("looking at a mirror of the boot partition")?;
             updates.push(plan(&present, &menu)?.1);
         }
-        let own = set.files.iter().filter(|file| file.role == Role::Own);
+        let own = set.files.iter().filter(|file| file.is_remembered(self.installation));
         let own_files = own.map(|file| (file.path.clone(), to_hex(&file.content.sha256()))).collect();
         let mut doubts = self.doubts.clone();
         let bios = self.bios.as_ref().map_or(Ok(None), Bios::plan).unwrap_or_else(|why| {
@@ -287,6 +291,12 @@ impl<'a> BootMenu<'a> {
             return Err(Refusal(format!("{}: {why}", self.doubts.join("; "))).into());
         }
         let mut planned = self.plan(record)?;
+        let starts_anything = self.checked.machine.boot.secure_boot.is_some();
+        if occasion == Occasion::Choice && planned.firmware.secure_boot && !starts_anything {
+            let why = "this computer starts only what is signed (Secure Boot is on), and the machine would not boot any more: write `boot: \
+                       {secure_boot: shim}` into the machine file; or `secure_boot: none`, and switch Secure Boot off in the firmware's setup";
+            return Err(Refusal(why.into()).into());
+        }
         planned.leave_wishes(occasion);
         if planned.writes() {
             self.partitions.all().filter_map(Partition::mounted).try_for_each(partitions::is_writable)?;

@@ -21,6 +21,7 @@ use crate::engine::{full_words, is_full};
 use crate::menu::{BootMenu, Occasion};
 use crate::partitions;
 use crate::session::Session;
+use crate::signed;
 use crate::turn::{CACHE, now};
 
 /// Where a machine has its own machine file.
@@ -268,6 +269,7 @@ pub fn plan(session: &Session, brought: Brought) -> anyhow::Result<Upgrade> {
         Some(_) => None,
         None => Some(observed.would_be(store, number, &system, time)?),
     };
+    new.iter().try_for_each(|new| signed::check(observed, new))?;
     let menu = session.menu(&new.iter().collect::<Vec<_>>())?;
     let mut record = session.settled(&menu)?;
     if same.is_some() && record.failed.contains(&number) {

@@ -12,16 +12,20 @@ use cairn_process::Refusal;
 /// The name of the medium's own machine file, without its ending.
 pub(super) const OWN: &str = "live";
 
-/// What may be asked for by an answer: either boot loader, a language, a keyboard, a time zone, somebody who administrates.
-const ANSWERS: [&str; 9] = [
+/// What may be asked for by an answer, or by the computer: either boot loader, signed or not, a language, a keyboard, a time zone, somebody who
+/// administrates.
+const ANSWERS: [&str; 12] = [
     "console-setup",
     "grub-common",
     "grub-efi-amd64-bin",
+    "grub-efi-amd64-signed",
     "grub-pc-bin",
     "locales",
     "openssh-server",
+    "shim-signed",
     "sudo",
     "systemd-boot-efi",
+    "systemd-boot-efi-amd64-signed",
     "tzdata",
 ];
 

@@ -20,6 +20,8 @@ pub struct Expected {
     pub kernel_parameters: Vec<String>,
     /// The store path of the system that runs.
     pub system: Option<String>,
+    /// Whether it is started by a firmware that enforces Secure Boot, and knows it.
+    pub secure_boot: bool,
     /// Users by name.
     pub users: BTreeMap<String, User>,
     /// Groups by name, with their number where it is given.
@@ -98,6 +100,7 @@ impl Expected {
             hostname: Some(machine.hostname.clone()),
             architecture: Some("x86_64"),
             kernel_parameters: checked.kernel_parameters(),
+            secure_boot: machine.boot.by_shim() && machine.firmware().uefi,
             users: machine.users.clone(),
             groups: machine.groups.iter().map(|(name, group)| (name.clone(), group.gid)).collect(),
             enabled: machine.services.enable.iter().map(|u| unit_name(u)).collect(),

@@ -13,6 +13,7 @@ use cairn_make::machine_file::load;
 use cairn_make::{Kit, NewDisk, Prepared, prepare_beside};
 use cairn_observe::view::FatVolume;
 use cairn_process::{Refusal, Report};
+use cairn_root::Root;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -24,6 +25,7 @@ use super::identity::DiskIdentity;
 use super::machine::{Computer, Texts, texts, with_partitions};
 use super::{homes, members, renew, shared};
 use crate::disks::{Device, Kind, Stack, shows_partitions};
+use crate::hardware::secure_boot;
 
 /// The version of [`InstallPlan`]'s form.
 const VERSION: u32 = 1;
@@ -233,6 +235,8 @@ fn make(
     if !elsewhere {
         let other = "; or, for another computer, install with --elsewhere";
         starts(&checked, Path::new("/sys/firmware/efi").exists(), ("this computer was", other))?;
+        let enforced = Root::open(Path::new("/")).ok().and_then(|root| secure_boot(&root));
+        is_signed(&checked, enforced == Some(true))?;
     }
     let (name, layout) = checked.machine.root_disk().context("the machine has no disk")?;
     let ids = cairn_layout::identifiers(layout, cairn_layout::disk_seed(checked.seed(), name));
@@ -310,6 +314,18 @@ fn starts(checked: &cairn_machine::Checked, uefi: bool, (this, other): (&str, &s
     Err(checked.problem(&format!("/disks/{name}"), message, Some(help)).into())
 }
 
+/// Refuses a machine that a firmware that enforces Secure Boot would not start, unless its file says so itself.
+fn is_signed(checked: &cairn_machine::Checked, enforced: bool) -> anyhow::Result<()> {
+    if !enforced || checked.machine.boot.secure_boot.is_some() {
+        return Ok(());
+    }
+    let message =
+        "this computer starts only what is signed (Secure Boot is on), and would not start the machine".to_string();
+    let help = "write `boot: {secure_boot: shim}`; or `secure_boot: none`, and switch Secure Boot off in the firmware's setup \
+                before the machine is started; or, for another computer, install with --elsewhere";
+    Err(checked.problem("/boot", message, Some(help.into())).into())
+}
+
 /// Holds a plan against everything else that there is; gives what is to be taken apart for it.
 ///
 /// # Errors
@@ -345,4 +361,27 @@ fn same_elsewhere(devices: &[Device], disk: &Device, onto: &Onto) -> Result<(), 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_machine::{Checked, SourceFile, check};
+
+    use super::*;
+
+    #[test]
+    fn a_computer_that_starts_only_what_is_signed_is_told_of_a_machine_that_is_not() {
+        let of = |boot: &str| -> Checked {
+            let text = format!(
+                "version: 1\nhostname: m\nsource: {{debian: {{suite: trixie}}}}\ndisks: {{main: {{layout: uefi}}}}\nboot: {{{boot}}}\n"
+            );
+            check(&SourceFile::new("m.yaml", text), &mut |_| Err("none".into())).unwrap()
+        };
+        let told = is_signed(&of("timeout: 1"), true).unwrap_err().to_string();
+        assert!(told.contains("m.yaml:5:") && told.contains("secure_boot: shim"), "{told}");
+        is_signed(&of("timeout: 1"), false).unwrap();
+        for said in ["secure_boot: shim", "secure_boot: none"] {
+            is_signed(&of(said), true).unwrap();
+        }
+    }
 }

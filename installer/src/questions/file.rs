@@ -49,6 +49,8 @@ fn plain(answers: &Answers, seen: &Seen) -> String {
     );
     if !seen.uefi {
         text += "boot: {loader: grub}      # this computer is started by a BIOS\n\n";
+    } else if seen.secure_boot {
+        text += "boot: {secure_boot: shim}      # this computer starts only what is signed\n\n";
     }
     text += "disks:\n  main:\n";
     text += &layout(answers, seen);

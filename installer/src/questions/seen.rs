@@ -40,7 +40,7 @@ pub struct Seen {
     pub systems: Vec<OfferedSystem>,
     /// Whether it was started by UEFI.
     pub uefi: bool,
-    /// Whether its firmware starts only what is signed.
+    /// Whether that starts only what is signed.
     pub secure_boot: bool,
     /// Its memory in MiB; 0: nobody knows.
     pub memory: u64,

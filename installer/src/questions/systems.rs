@@ -98,6 +98,7 @@ impl OfferedSystem {
         }
         machine.timezone = answered.timezone;
         machine.boot.loader = answered.boot.loader;
+        machine.boot.secure_boot = answered.boot.secure_boot.or(machine.boot.secure_boot);
         if anew || !self.has_own_layout() {
             machine.disks = answered.disks;
         }

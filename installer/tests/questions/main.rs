@@ -99,6 +99,16 @@ fn other_answers_are_written_down() {
 }
 
 #[test]
+fn a_computer_that_starts_only_what_is_signed_gets_that() {
+    let words = ["", "", "", "EMPTY", "", "", "box", "anna", "secret", ""];
+    for (secure_boot, uefi, wanted) in [(true, true, true), (false, true, false), (true, false, false)] {
+        let seen = Seen { secure_boot, uefi, ..seen() };
+        let (checked, text) = machine(&answered(words, &seen), &seen);
+        assert_eq!(checked.machine.boot.by_shim(), wanted, "{text}");
+    }
+}
+
+#[test]
 fn a_machine_that_is_made_anew_has_the_partitions_that_it_had() {
     for uefi in [true, false] {
         let seen = Seen { uefi, ..seen() };

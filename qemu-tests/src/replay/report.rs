@@ -14,7 +14,6 @@ fn firmware(firmware: Firmware) -> &'static str {
     match firmware {
         Firmware::Uefi => "UEFI",
         Firmware::Bios => "BIOS",
-        Firmware::SecureBoot => "Secure Boot",
     }
 }
 

@@ -92,12 +92,11 @@ fn medium(cairn: &Cairn) -> Result<PathBuf> {
     Ok(medium)
 }
 
-fn started(cairn: &Cairn, case: &Case, target: Disk) -> Result<Guest> {
+fn set_up(cairn: &Cairn, case: &Case, target: Disk) -> Result<Setup> {
     let medium = Disk::new(&medium(cairn)?).on(case.medium);
     let medium = case.sectors.map_or(medium.clone(), |bytes| medium.sectors(bytes));
     // The disk comes first, as on a computer that somebody has: there is nothing on it yet.
-    let setup = Setup::of(target.persist()).with(medium).firmware(case.firmware).restarts();
-    Ok(Guest::of(setup.boot()?))
+    Ok(Setup::of(target.persist()).with(medium).firmware(case.firmware).restarts())
 }
 
 /// The folder with the disk, `target`, on which the machine is then.
@@ -105,7 +104,7 @@ fn installs(cairn: &Cairn, case: &Case) -> Result<TempDir> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
     let target = folder.path().join("target");
     workbench::disk(&target, 4 << 30)?;
-    let mut guest = started(cairn, case, Disk::new(&target).serial("target"))?;
+    let mut guest = Guest::of(set_up(cairn, case, Disk::new(&target).serial("target"))?.boot()?);
     let machine = &mut guest.machine;
     for (question, answer) in [
         ("1 of 10  The language", "en_GB"),
@@ -152,9 +151,8 @@ fn starts_secure(cairn: &Cairn, medium: Controller) -> Result<()> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
     let target = folder.path().join("target");
     workbench::disk(&target, 4 << 30)?;
-    let case = Case { medium, sectors: None, firmware: Firmware::SecureBoot };
-    let mut guest = started(cairn, &case, Disk::new(&target).serial("target"))?;
-    let machine = &mut guest.machine;
+    let case = Case { medium, sectors: None, firmware: Firmware::Uefi };
+    let mut machine = set_up(cairn, &case, Disk::new(&target).serial("target"))?.secure_boot().boot()?;
     machine.wait_for("1 of 10  The language", START)?;
     // Ctrl-C ends the questions; a shell is offered.
     machine.type_line("\u{3}")?;

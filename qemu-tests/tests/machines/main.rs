@@ -23,6 +23,7 @@ mod on_hardware;
 mod own_var;
 mod renew_cuts;
 mod run_shows_it;
+mod secure_boot;
 mod shares_blocks;
 mod shares_esp;
 mod two_at_once;
@@ -48,6 +49,7 @@ const ALL: &[Scenario] = &[
     logs_in::SERIAL,
     logs_in::SCREEN,
     medium::SCENARIO,
+    secure_boot::ON_SYSTEMD_BOOT,
     own_var::SCENARIO,
     installs::WHOLE,
     installs::AGAIN,
@@ -83,6 +85,7 @@ fn main() {
             install_firmware::REST,
             install_cuts::REST,
             from_medium::REST,
+            secure_boot::REST,
             &[installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST, renew_cuts::REST],
         ]
     } else {

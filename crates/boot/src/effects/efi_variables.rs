@@ -84,7 +84,9 @@ pub fn read_firmware(folder: &Folder) -> io::Result<Option<Firmware>> {
             firmware.set_loader(variable, &read()?);
         }
         let Some(global) = name.strip_suffix(GLOBAL).and_then(|name| name.strip_suffix('-')) else { continue };
-        if global == "BootOrder" {
+        if global == "SecureBoot" {
+            firmware.secure_boot = read()? == [1];
+        } else if global == "BootOrder" {
             firmware.set_order(&read()?);
         } else if global == "BootNext" {
             firmware.set_next(&read()?);

@@ -20,6 +20,8 @@ pub struct Firmware {
     pub entries: BTreeMap<u16, Vec<u8>>,
     /// `BootNext`: the entry that is started at the next start, once.
     pub next: Option<u16>,
+    /// `SecureBoot`: only what is signed is started.
+    pub secure_boot: bool,
     /// What of systemd-boot's is set.
     pub set: BTreeMap<LoaderVariable, String>,
 }

@@ -1,5 +1,6 @@
 //! A boot partition that other systems start from too: what is theirs keeps every byte, at installation and in every update after it.
 
+use crate::common::programs::{OWN_GRUB, chain, starts};
 use crate::common::*;
 use cairn_boot::*;
 
@@ -115,4 +116,77 @@ fn settings_of_another_systemd_boot_are_refused_and_ours_are_not_taken_for_them(
     own.shared = true;
     own.boot.timeout = 7;
     own.update().unwrap();
+}
+
+/// Every Debian has the same shim: whose it is, what it starts says.
+#[test]
+fn a_shim_that_starts_another_loader_is_another_system_s() {
+    let signed = |version| Some(chain(version, false));
+    let LoaderProgram::Shim(ours) = chain(1, false) else { unreachable!() };
+    let (shim, loader) = (store_bytes(&ours.shim), store_bytes(&ours.loader));
+    let fallback = [FALLBACK, REMOVABLE_SECOND, REMOVABLE_KEYS];
+    for (theirs, taken) in [
+        (vec![(FALLBACK, shim.clone()), (REMOVABLE_SECOND, b"their grub".to_vec())], true),
+        (vec![(FALLBACK, shim.clone())], true),
+        (vec![(REMOVABLE_SECOND, b"their grub".to_vec())], true),
+        (vec![(FALLBACK, shim.clone()), ("EFI/BOOT/fbx64.efi", b"their fallback".to_vec())], true),
+        (vec![(FALLBACK, b"windows".to_vec())], true),
+        (vec![(FALLBACK, shim.clone()), (REMOVABLE_SECOND, loader.clone())], false),
+        // What a power cut has left of ours.
+        (vec![(REMOVABLE_SECOND, Vec::new())], false),
+        (vec![], false),
+    ] {
+        let theirs: Vec<(String, Vec<u8>)> =
+            theirs.into_iter().map(|(path, bytes)| (path.to_string(), bytes)).collect();
+        let mut machine = Machine { loader: signed(1), ..machine(theirs.clone()) };
+        for version in [1, 2] {
+            machine.loader = signed(version);
+            machine.update().unwrap();
+            assert_eq!(machine.update().unwrap().steps, [], "a second update has nothing to do");
+            let own = installation().shim_program();
+            assert!(starts(&machine.volume, &own, false).is_ok(), "{version}");
+            if taken {
+                let there: Vec<_> =
+                    fallback.iter().filter_map(|path| machine.volume.files.get_key_value(*path)).collect();
+                let before: Vec<_> = theirs.iter().filter(|(path, _)| fallback.contains(&&**path)).collect();
+                assert_eq!(there.len(), before.len());
+                assert!(before.iter().all(|(path, bytes)| machine.volume.files.get(path) == Some(bytes)), "{theirs:?}");
+            } else {
+                assert_eq!(starts(&machine.volume, FALLBACK, false), starts(&machine.volume, &own, false));
+            }
+        }
+        // And without shim again: what is theirs stays, what was ours goes.
+        machine.loader = None;
+        machine.update().unwrap();
+        assert_eq!(
+            has(&machine, "EFI/BOOT/grubx64.efi"),
+            taken && theirs.iter().any(|(path, _)| path == REMOVABLE_SECOND)
+        );
+        assert!(!has(&machine, "shimx64.efi") && !has(&machine, "mmx64.efi"));
+    }
+}
+
+/// Debian's signed GRUB reads one script, and where Debian itself starts from the partition it is Debian's.
+#[test]
+fn the_script_of_another_system_s_signed_grub_is_not_replaced() {
+    let theirs = (SIGNED_GRUB_READS.to_string(), b"search.fs_uuid 1234 root\n".to_vec());
+    let mut debian = Machine { loader: Some(chain(1, true)), ..machine([theirs.clone()]) };
+    let told = debian.update().unwrap_err();
+    assert!(told.contains("loader: systemd-boot"), "{told}");
+    assert_eq!(debian.volume.files, [theirs.clone()].into());
+    // Nor is it removed when ours, elsewhere, is not wanted.
+    debian.loader = None;
+    debian.update().unwrap();
+    assert_eq!(debian.volume.files.get(&theirs.0), Some(&theirs.1));
+    // Ours is known by what it says: it is changed, and goes.
+    let mut own = Machine { loader: Some(chain(1, true)), ..machine([]) };
+    own.update().unwrap();
+    let script = own.volume.files[SIGNED_GRUB_READS].clone();
+    assert_eq!(script.len(), SECTOR);
+    own.volume.files.get_mut(SIGNED_GRUB_READS).unwrap()[..3].copy_from_slice(b"# x");
+    own.update().unwrap();
+    assert_eq!(own.volume.files[SIGNED_GRUB_READS], script);
+    own.loader = Some(LoaderProgram::Grub { efi: Some(OWN_GRUB.to_vec()) });
+    own.update().unwrap();
+    assert!(!has(&own, "EFI/debian"));
 }

@@ -94,6 +94,19 @@ fn a_system_for_another_disk_is_refused_before_anything_is_copied() {
 }
 
 #[test]
+fn an_unsigned_kernel_is_refused_where_shim_is_to_start_it() {
+    let Some(here) = Made::mounted(&[SystemOf::named("one")]) else { return };
+    here.run(&["boot", "repair"]).done();
+    let mut signed = SystemOf::named("two");
+    signed.machine += "boot: {secure_boot: shim}\n";
+    let there = Made::with(&[signed]);
+    let before = (here.entries(), here.boot_files());
+    here.run(&from(&there, &[])).refused("nobody has signed /nix/store/");
+    assert_eq!((here.entries(), here.boot_files()), before);
+    assert_eq!(here.generations().current().unwrap(), Some(1));
+}
+
+#[test]
 fn a_damaged_source_is_told_by_path_and_changes_nothing() {
     let Some((here, there)) = here_and_there() else { return };
     there.damage(1, "machine.yaml");

@@ -2,6 +2,7 @@
 //! device trees, which somebody names in a machine file.
 
 use cairn_system::initrd::{Modules, Texts, elf};
+use cairn_system::signed::is_signed;
 
 use super::Target;
 use crate::parts::{parts, whole};
@@ -14,6 +15,16 @@ pub(super) const ELF: Target = Target {
     most: 2048,
     quick: 20_000,
     run: elf,
+};
+
+/// An EFI program, such as a kernel, of which it is asked whether it is signed.
+pub(super) const SIGNED: Target = Target {
+    name: "signed-program",
+    seeds: signed_seeds,
+    words: &["MZ", "PE\0\0", "\u{b}\u{2}", "\u{b}\u{1}", "\0\u{2}\u{2}\0", "\u{40}\0\0\0", "\u{ff}\u{ff}\u{ff}\u{ff}"],
+    most: 1024,
+    quick: 20_000,
+    run: signed,
 };
 
 /// What `depmod` writes about a kernel's modules.
@@ -93,6 +104,27 @@ fn elf(bytes: &[u8]) {
     }
 }
 
+/// Headers alone, and a certificate of another kind before one that is a signature.
+fn signed_seeds() -> Vec<Vec<u8>> {
+    let mut file = vec![0; 0x180];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"MZ");
+    put(0x3c, &[0x40]);
+    put(0x40, b"PE\0\0");
+    put(0x54, &[240]);
+    put(0x58, &[0x0b, 2]);
+    // How many directories there are, and of the fifth where it is and how long.
+    put(0x58 + 108, &[16]);
+    put(0x58 + 112 + 32, &[0x60, 1, 0, 0, 0x20]);
+    put(0x160, &[9, 0, 0, 0, 0, 2, 1, 0, 7]);
+    put(0x170, &[16, 0, 0, 0, 0, 2, 2, 0, 0x30, 0x82]);
+    vec![file]
+}
+
+fn signed(bytes: &[u8]) {
+    let _ = is_signed(bytes);
+}
+
 fn modules_seeds() -> Vec<Vec<u8>> {
     let dep =
         "kernel/fs/ext4.ko.xz: kernel/fs/jbd2.ko.xz\nkernel/fs/jbd2.ko.xz:\nkernel/net/net.ko:\nkernel/a/bus-dma.ko:\n";
@@ -136,6 +168,7 @@ mod tests {
 
     #[test]
     fn what_inputs_begin_with_is_read() {
+        assert!(signed_seeds().iter().all(|seed| is_signed(seed)));
         for seed in elf_seeds() {
             let needs = elf::needs(&seed).unwrap();
             assert_eq!((needs.libraries.len(), needs.folders.len(), needs.versions.len()), (1, 1, 1), "{needs:?}");

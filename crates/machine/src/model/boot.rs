@@ -75,6 +75,11 @@ pub struct Boot {
     /// Enter the boot loader into the firmware's own boot menu (UEFI variables) as well. The removable path, which
     /// every firmware tries, is always written, unless another system has it on an EFI system partition that is shared.
     pub nvram: bool,
+    /// What the machine starts by where the firmware enforces Secure Boot. `shim`: Debian's chain, which nearly every firmware
+    /// knows: shim, the loader as Debian has signed it, and one of Debian's signed kernels. `none`: such a firmware does not start
+    /// the machine. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secure_boot: Option<SecureBoot>,
     /// GRUB: who knows this password may edit entries and use GRUB's command line; the generations boot without it. A
     /// hash as `grub-mkpasswd-pbkdf2` prints it. Every user can read it in the store, so choose a password of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +111,7 @@ impl Default for Boot {
             other_systems: true,
             remember: false,
             nvram: false,
+            secure_boot: None,
             password_hash: None,
         }
     }
@@ -129,6 +135,17 @@ impl Loader {
             Loader::Grub => "grub",
         }
     }
+}
+
+/// What a machine starts by under Secure Boot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SecureBoot {
+    /// Programs without a signature.
+    #[default]
+    None,
+    /// Debian's shim, which Microsoft has signed, and what Debian has signed behind it.
+    Shim,
 }
 
 /// Whether the menu is shown.
@@ -270,6 +287,11 @@ impl Parity {
 }
 
 impl Boot {
+    /// Whether the machine starts by Debian's signed chain, where UEFI starts it.
+    pub fn by_shim(&self) -> bool {
+        self.secure_boot == Some(SecureBoot::Shim)
+    }
+
     /// The serial port that the menu appears on as well: the last console that is one of a PC's four (`ttyS0` to
     /// `ttyS3`). The kernel's own defaults where nothing more is said: 9600 bits a second, 8 bits, no parity.
     pub fn serial(&self) -> Option<SerialPort> {

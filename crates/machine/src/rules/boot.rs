@@ -60,6 +60,7 @@ fn menu(boot: &Boot, firmware: Firmware, f: &mut Findings) {
         let message = "there are no UEFI variables: the disk has no partition of type esp, and boots under BIOS";
         f.wrong("/boot/nvram", message, "remove the line");
     }
+    secure_boot(boot, firmware, f);
     let Some(hash) = &boot.password_hash else { return };
     if boot.loader != Loader::Grub {
         let message = "a password in the menu is a feature of GRUB, and the loader is systemd-boot";
@@ -73,6 +74,21 @@ fn menu(boot: &Boot, firmware: Firmware, f: &mut Findings) {
         f.wrong("/boot/editor", message, "keep one of the two");
     }
     password::check(hash, f);
+}
+
+/// What Secure Boot has a say in.
+fn secure_boot(boot: &Boot, firmware: Firmware, f: &mut Findings) {
+    if !boot.by_shim() {
+        return;
+    }
+    if !firmware.uefi {
+        let message = "Secure Boot is UEFI's: the disk has no partition of type esp, and boots under BIOS";
+        f.wrong("/boot/secure_boot", message, "remove the line, or take `layout: uefi` or `hybrid`");
+    }
+    if boot.memtest && firmware.uefi {
+        let message = "nobody has signed the memory test: a firmware that enforces Secure Boot does not start it";
+        f.doubtful("/boot/memtest", message, "remove the line, or switch Secure Boot off to test the memory");
+    }
 }
 
 /// Boot counting, and what goes with it.

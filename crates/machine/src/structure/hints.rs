@@ -84,6 +84,8 @@ const BOOT_SYNONYMS: &[(&str, &str)] = &[
     ("password", "`password_hash`, as `grub-mkpasswd-pbkdf2` prints it"),
     ("rebootForBitlocker", "nothing: systemd-boot's `other_systems` finds Windows by itself"),
     ("savedefault", "`remember`"),
+    ("secureBoot", "`secure_boot`"),
+    ("shim", "`secure_boot: shim`"),
     ("systemd-boot", "`loader: systemd-boot`, with the settings beside it"),
     ("timeoutStyle", "`menu`"),
     ("timeout_style", "`menu`"),

@@ -124,6 +124,8 @@ fn the_boot_menu() {
         ("boot: {loader: grub, device_tree: board.dtb}", "hands no device tree"),
         ("boot: {device_tree: ''}", "the path is empty"),
         ("boot: {console_mode: 3}", "it is one of keep, auto, max, 0, 1, 2"),
+        ("boot: {secure_boot: true}", "it is one of none, shim"),
+        ("boot: {secureBoot: shim}", "`secure_boot`"),
         ("boot: {timeout: 3601}", "from 0 to 3600"),
         ("boot: {tries: 10}", "from 0 to 9"),
         ("boot: {deadline: 5}", "from 30 to 86400"),
@@ -148,10 +150,15 @@ fn the_boot_menu() {
     accepted(&[
         "boot: {menu: hidden, timeout: 0, tries: 0, console_mode: 2, device_tree: board.dtb, editor: true, memtest: true, nvram: true}",
         "boot: {checks: [{name: the web server answers, command: curl localhost}], deadline: 30, watchdog: false}",
+        "boot: {secure_boot: shim, nvram: true}",
+        &grub("secure_boot: shim"),
         &grub(&format!("remember: true, password_hash: {HASH}, firmware_setup: false, other_systems: false")),
     ]);
     let bios = |boot: &str| problems(&format!("{}boot: {{loader: grub, {boot}}}\n", LEAST.replace("uefi", "bios")));
     assert!(bios("nvram: true").starts_with("5:29: there are no UEFI variables"), "{}", bios("nvram: true"));
+    let shim = bios("secure_boot: shim");
+    assert!(shim.starts_with("5:35: Secure Boot is UEFI's"), "{shim}");
+    assert_eq!(bios("secure_boot: none"), "");
     assert!(bios("entries: {shell: {efi: shell.efi}}").contains("starts no EFI program"));
     assert_eq!(bios("entries: {old: {linux: old/vmlinuz}}"), "");
 }

@@ -36,6 +36,10 @@ const GRUB: &str = "grub-common";
 const GRUB_BIOS: &str = "grub-pc-bin";
 /// GRUB's modules for UEFI.
 const GRUB_UEFI: &str = "grub-efi-amd64-bin";
+/// Debian's signed programs: shim, and either loader as shim starts it.
+const SHIM: &str = "shim-signed";
+const SIGNED_SYSTEMD_BOOT: &str = "systemd-boot-efi-amd64-signed";
+const SIGNED_GRUB: &str = "grub-efi-amd64-signed";
 /// A test of the memory, for BIOS and UEFI.
 const MEMTEST: &str = "memtest86+";
 
@@ -44,11 +48,15 @@ fn boot_loader(machine: &Machine) -> impl Iterator<Item = &'static str> {
     let loader = machine.boot.loader;
     let firmware = machine.firmware();
     let grub = loader == Loader::Grub;
+    let shim = firmware.uefi && machine.boot.by_shim();
     [
-        (SYSTEMD_BOOT, loader == Loader::SystemdBoot),
+        (SYSTEMD_BOOT, !grub && !shim),
+        (SIGNED_SYSTEMD_BOOT, !grub && shim),
         (GRUB, grub),
         (GRUB_BIOS, grub && firmware.bios),
-        (GRUB_UEFI, grub && firmware.uefi),
+        (GRUB_UEFI, grub && firmware.uefi && !shim),
+        (SIGNED_GRUB, grub && shim),
+        (SHIM, shim),
         (MEMTEST, machine.boot.memtest),
     ]
     .into_iter()
@@ -87,7 +95,11 @@ pub(super) fn pointer(machine: &Machine, name: &str) -> Option<String> {
     if source.kernel == name {
         return Some("/source/debian/kernel".into());
     }
-    let key = if name == MEMTEST { "memtest" } else { "loader" };
+    let key = match name {
+        MEMTEST => "memtest",
+        SHIM | SIGNED_SYSTEMD_BOOT | SIGNED_GRUB => "secure_boot",
+        _ => "loader",
+    };
     boot_loader(machine).any(|other| other == name).then(|| format!("/boot/{key}"))
 }
 
@@ -145,6 +157,7 @@ fn is_archive_word(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cairn_machine::model::SecureBoot;
 
     fn machine(change: impl FnOnce(&mut Machine)) -> Machine {
         let json = r#"{"version":1,"hostname":"m","source":{"debian":{"packages":["sudo"]}},"disks":{}}"#;
@@ -183,6 +196,20 @@ mod tests {
         assert_eq!(of("bios", "grub"), [true, false, true, false]);
         assert_eq!(of("mbr", "grub"), [true, false, true, false]);
         assert_eq!(of("hybrid", "grub"), [true, true, true, false]);
+        let signed = |layout: &str, loader: &str| {
+            let all = requested(&machine(|m: &mut Machine| {
+                m.disks.insert("main".into(), serde_json::from_value(serde_json::json!({ "layout": layout })).unwrap());
+                m.boot.loader = serde_json::from_value(loader.into()).unwrap();
+                m.boot.secure_boot = Some(SecureBoot::Shim);
+            }));
+            let names =
+                ["systemd-boot-efi", "grub-efi-amd64-bin", "grub-pc-bin", SHIM, SIGNED_SYSTEMD_BOOT, SIGNED_GRUB];
+            names.into_iter().filter(|name| all.contains(*name)).collect::<Vec<_>>()
+        };
+        assert_eq!(signed("uefi", "systemd-boot"), [SHIM, SIGNED_SYSTEMD_BOOT]);
+        assert_eq!(signed("uefi", "grub"), [SHIM, SIGNED_GRUB]);
+        assert_eq!(signed("hybrid", "grub"), ["grub-pc-bin", SHIM, SIGNED_GRUB]);
+        assert_eq!(signed("bios", "grub"), ["grub-pc-bin"]);
         let memtest = machine(|m| m.boot.memtest = true);
         assert!(requested(&memtest).contains("memtest86+"));
         assert_eq!(pointer(&memtest, "memtest86+").as_deref(), Some("/boot/memtest"));

@@ -11,7 +11,8 @@ pub(super) fn ask(_: &Expected) -> Option<String> {
          echo '== release'; uname -r\n\
          echo '== cmdline'; cat /proc/cmdline\n\
          echo '== profile'; readlink /nix/var/nix/profiles/system\n\
-         echo '== generation'; readlink -f /nix/var/nix/profiles/system"
+         echo '== generation'; readlink -f /nix/var/nix/profiles/system\n\
+         echo '== secure boot'; od -An -tu1 -j4 -N1 /sys/firmware/efi/efivars/SecureBoot-*"
             .into(),
     )
 }
@@ -34,6 +35,11 @@ pub(super) fn judge(expected: &Expected, answer: &Answer) -> Vec<Check> {
             expected.kernel_parameters.iter().filter(|p| !words.contains(&p.as_str())).cloned().collect();
         let found = if missing.is_empty() { "all of them".into() } else { format!("without {}", missing.join(" ")) };
         checks.push(Check::new("kernel parameters", missing.is_empty(), expected.kernel_parameters.join(" "), found));
+    }
+    if expected.secure_boot {
+        // Four bytes of attributes come before it.
+        let found = if parts.line("secure boot").trim() == "1" { "on" } else { "off" };
+        checks.push(Check::equal("Secure Boot", "on", found));
     }
     // The system that runs is the one that `init=` names: PATH/init.
     let booted = words.iter().find_map(|w| w.strip_prefix("init=")?.strip_suffix("/init")).unwrap_or_default();
@@ -82,6 +88,14 @@ mod tests {
         assert_eq!(failing(&OUT.replace("console=ttyS0 ", "")), ["kernel parameters"]);
         assert_eq!(failing(&OUT.replace("generation\n/nix/store/a", "generation\n/nix/store/b")), ["generation"]);
         assert_eq!(failing(&OUT.replace("init=/nix/store/a", "init=/nix/store/b")), ["system", "generation"]);
+    }
+
+    #[test]
+    fn a_firmware_that_does_not_enforce_secure_boot_is_told() {
+        let expected = Expected { secure_boot: true, ..Expected::default() };
+        let ok = |out: &str| judge(&expected, &Answer { out: out.into(), ..Answer::default() })[0].ok;
+        assert!(ok("== secure boot\n   1\n"));
+        assert!(!ok("== secure boot\n   0\n") && !ok("== secure boot\n"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The changes that an update brings to the partition: each is disturbed at every point, in memory and on real files.
 
+use super::programs::chain;
 use super::*;
 
 const ROOMY: u64 = 10 << 20;
@@ -39,9 +40,45 @@ pub const CHANGES: [Change; 7] = [
     ),
 ];
 
+/// Changes of what the firmware starts.
+pub const CHAINS: [Change; 6] = [
+    ("shim comes", |m| m.loader = Some(chain(1, false)), &[1, 2, 3]),
+    (
+        "shim comes with a new generation",
+        |m| {
+            m.loader = Some(chain(1, false));
+            m.add(generation(4, "k4", "i4"));
+        },
+        &[1, 2, 3],
+    ),
+    ("behind shim: newer programs", |m| m.loader = Some(chain(2, false)), &[1, 2, 3]),
+    (
+        "behind shim: newer programs, and room only after something went",
+        |m| {
+            m.loader = Some(chain(2, false));
+            m.boot.generations = 1;
+            m.volume.capacity = m.volume.used() + 45_000;
+        },
+        &[3],
+    ),
+    ("behind shim: shim goes", |m| m.loader = None, &[1, 2, 3]),
+    (
+        "behind shim: shim goes, and room only after something went",
+        |m| {
+            m.loader = None;
+            m.boot.generations = 1;
+            m.volume.capacity = m.volume.used() + 25_000;
+        },
+        &[3],
+    ),
+];
+
 /// Three good generations, and for some changes a fourth on trial.
 pub fn start(change: &str) -> Machine {
     let mut machine = Machine::new(ROOMY);
+    if change.starts_with("behind shim") {
+        machine.loader = Some(chain(1, false));
+    }
     for number in 2..=3 {
         machine.add(generation(number, &format!("k{number}"), &format!("i{number}")));
         machine.record.booted_well(number);

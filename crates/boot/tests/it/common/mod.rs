@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 
 pub mod changes;
+pub mod programs;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read};
@@ -350,6 +351,8 @@ pub struct Machine {
     pub boot: Boot,
     pub booted: Option<u64>,
     pub program: Artifact,
+    /// The loader, if it is another one than systemd-boot of that program.
+    pub loader: Option<LoaderProgram>,
     pub may_remove: bool,
     pub shared: bool,
     pub files: Vec<BootFile>,
@@ -364,6 +367,7 @@ impl Machine {
             boot: Boot::default(),
             booted: None,
             program: artifact("loader", 9000),
+            loader: None,
             may_remove: true,
             shared: false,
             files: Vec::new(),
@@ -372,7 +376,8 @@ impl Machine {
     }
 
     pub fn menu_of<T>(&self, ask: impl FnOnce(&Menu<'_>) -> T) -> T {
-        self.menu_with(&LoaderProgram::SystemdBoot(self.program.clone()), None, None, ask)
+        let program = self.loader.clone().unwrap_or_else(|| LoaderProgram::SystemdBoot(self.program.clone()));
+        self.menu_with(&program, None, None, ask)
     }
 
     /// The same with another loader, the memory test, or a generation that is to boot once.
@@ -410,8 +415,12 @@ impl Machine {
     }
 
     pub fn plan_for(&self, present: &Present) -> Result<Update, PlanError> {
+        self.set_and_plan(present).map(|(_, update)| update)
+    }
+
+    fn set_and_plan(&self, present: &Present) -> Result<(BootSet, Update), PlanError> {
         match self.menu_of(|menu| menu.plan(present)) {
-            Ok((_, update)) => Ok(update),
+            Ok(planned) => Ok(planned),
             Err(MenuError::Plan(error)) => Err(error),
             Err(error) => panic!("{error}"),
         }
@@ -420,9 +429,15 @@ impl Machine {
     /// Brings the partition up to date, or as far as it gets.
     pub fn update(&mut self) -> Result<Update, String> {
         let present = self.survey().map_err(|e| e.to_string())?;
-        let plan = self.plan_for(&present).map_err(|e| e.to_string())?;
+        let (set, plan) = self.set_and_plan(&present).map_err(|e| e.to_string())?;
+        // What is new is ours before it is there, and what goes is ours until it is gone.
+        let seconds = set.files.iter().filter(|f| f.role == Role::SecondStage && f.is_remembered(installation()));
+        let hash = |file: &BootFile| file.content.sha256().iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let seconds: BTreeMap<String, String> = seconds.map(|file| (file.path.clone(), hash(file))).collect();
+        self.record.files.extend(seconds.clone());
         let mut target = Target { esp: Some(&mut self.volume), boot: None };
         apply(&plan, &mut target, &open, &mut |_| ()).map_err(|e| e.to_string())?;
+        self.record.files.retain(|path, _| !path.starts_with("EFI/BOOT/") || seconds.contains_key(path));
         Ok(plan)
     }
 
