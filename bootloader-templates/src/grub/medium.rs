@@ -51,15 +51,18 @@ impl MediumMenu {
         for memtest in [&self.memtest_efi, &self.memtest_bios].into_iter().flatten() {
             path("memtest", memtest)?;
         }
-        render("grub/medium.cfg", Page {
-            uuid: &self.uuid,
-            title: &self.title,
-            linux: &self.linux,
-            initrd: &self.initrd,
-            words: words("words", &self.words)?,
-            memtest_efi: self.memtest_efi.as_deref(),
-            memtest_bios: self.memtest_bios.as_deref(),
-        })
+        render(
+            "grub/medium.cfg",
+            Page {
+                uuid: &self.uuid,
+                title: &self.title,
+                linux: &self.linux,
+                initrd: &self.initrd,
+                words: words("words", &self.words)?,
+                memtest_efi: self.memtest_efi.as_deref(),
+                memtest_bios: self.memtest_bios.as_deref(),
+            },
+        )
     }
 }
 
@@ -112,7 +115,10 @@ mod tests {
         assert!(text.contains("menuentry 'Install '\\''Debian'\\''' --id install {"), "{text}");
         assert!(!text.contains("linux '/memtest"), "{text}");
         let first = to_medium_menu("1A2B-3C4D", true).unwrap();
-        assert!(first.contains("findiso=$iso_path") && first.ends_with("configfile ($root)/boot/grub/grub.cfg\n"), "{first}");
+        assert!(
+            first.contains("findiso=$iso_path") && first.ends_with("configfile ($root)/boot/grub/grub.cfg\n"),
+            "{first}"
+        );
         assert!(!to_medium_menu("1A2B-3C4D", false).unwrap().contains("findiso"));
         assert!(to_medium_menu("x", false).is_err());
     }

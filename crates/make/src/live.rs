@@ -40,8 +40,8 @@ pub fn live(file: &MachineFile, store: &Store, kit: &Kit, report: &dyn Report) -
     let checked = file.load()?;
     let named = NamedFiles::read(&file.path, &checked, &|_| false)?;
     let lock = lock_file::for_build(&file.path, &checked, &kit.cache, report)?;
-    let base = debian::base(&lock, &checked.machine, store, &kit.cache, report)
-        .map_err(|e| lock_file::placed(&checked, e))?;
+    let base =
+        debian::base(&lock, &checked.machine, store, &kit.cache, report).map_err(|e| lock_file::placed(&checked, e))?;
     let made_from = named_files::made_from(file, &checked, &lock)?;
     let input = SystemInput {
         checked: &checked,

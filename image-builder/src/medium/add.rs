@@ -24,7 +24,8 @@ pub fn add(medium: &Path, files: &[(String, Vec<u8>)], epoch: i64) -> anyhow::Re
     let target = BlockTarget::new(file, medium.display().to_string()).with_context(opening)?;
     let tag = Tag::read(&target).with_context(|| format!("reading {}", medium.display()))?;
     let refusal = |why: String| Refusal(format!("{} {why}", medium.display()));
-    let no_medium = || refusal("is no installation medium of Cairn's, or not all of one; `cairn medium` makes one".into());
+    let no_medium =
+        || refusal("is no installation medium of Cairn's, or not all of one; `cairn medium` makes one".into());
     let (offset, len) = tag.ok_or_else(no_medium)?.spare;
     let mut volume = FatVolume::open(&target, offset, len, epoch)?;
     let put = put(&mut volume, files, &refusal);
@@ -32,7 +33,11 @@ pub fn add(medium: &Path, files: &[(String, Vec<u8>)], epoch: i64) -> anyhow::Re
     target.sync().with_context(|| format!("writing {}", medium.display()))
 }
 
-fn put(volume: &mut FatVolume<'_>, files: &[(String, Vec<u8>)], refusal: &dyn Fn(String) -> Refusal) -> anyhow::Result<()> {
+fn put(
+    volume: &mut FatVolume<'_>,
+    files: &[(String, Vec<u8>)],
+    refusal: &dyn Fn(String) -> Refusal,
+) -> anyhow::Result<()> {
     let (cluster, mut free) = volume.space().context("looking at the place for answers")?;
     let there = volume.list("").context("looking at the place for answers")?.unwrap_or_default();
     let same = |name: &str| there.iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
@@ -40,7 +45,9 @@ fn put(volume: &mut FatVolume<'_>, files: &[(String, Vec<u8>)], refusal: &dyn Fn
     free += files.iter().filter_map(|(name, _)| Some(same(name)?.len.next_multiple_of(cluster))).sum::<u64>();
     let needed: u64 = files.iter().map(|(_, bytes)| (bytes.len() as u64).next_multiple_of(cluster)).sum();
     if needed + 4 * cluster > free {
-        return Err(refusal(format!("has no room for {needed} more bytes in its place for answers: {free} are free")).into());
+        return Err(
+            refusal(format!("has no room for {needed} more bytes in its place for answers: {free} are free")).into()
+        );
     }
     for (name, bytes) in files {
         if let Some(entry) = same(name) {
@@ -99,7 +106,9 @@ mod tests {
         let target = BlockTarget::new(file.reopen().unwrap(), "medium").unwrap();
         let (offset, len) = Tag::read(&target).unwrap().unwrap().spare;
         let (begin, end) = (usize::try_from(offset).unwrap(), usize::try_from(offset + len).unwrap());
-        assert!(before[..begin] == after[..begin] && before[end..] == after[end..] && target.len() == before.len() as u64);
+        assert!(
+            before[..begin] == after[..begin] && before[end..] == after[end..] && target.len() == before.len() as u64
+        );
         for (name, text) in [(ANSWERS, "version: 1 # again\n"), (KEYS, "ssh-ed25519 A x\n")] {
             let place = format!("{}@@{offset}", file.path().display());
             let read = Tool::new("mtype", "mtools", "look at the medium").args(["-i", &place, &format!("::{name}")]);

@@ -11,7 +11,8 @@ use cairn_system::grub::{EarlyScript, Platform, boot_sector, core_image};
 use cairn_system::read_in_base;
 
 /// The memory test is there under this name, for UEFI and for a BIOS.
-const MEMTEST: [(&str, &str); 2] = [("boot/memtest86+x64.efi", "memtest.efi"), ("boot/memtest86+x64.bin", "memtest.bin")];
+const MEMTEST: [(&str, &str); 2] =
+    [("boot/memtest86+x64.efi", "memtest.efi"), ("boot/memtest86+x64.bin", "memtest.bin")];
 
 /// Debian's signed chain, by the paths that a firmware, and each program after it, looks for: shim, GRUB as it is made for CDs, the keys' manager.
 const SIGNED: [(&str, &str, &str); 3] = [

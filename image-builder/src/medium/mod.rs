@@ -126,7 +126,8 @@ pub fn make(wish: &Wish<'_>, kit: &Kit, report: &dyn Report) -> anyhow::Result<M
         spare: vec![FatFile::from_bytes("README.TXT", README)],
     };
     let file = new.file().try_clone().context("opening the medium")?;
-    let target = FileTarget::new(file, wish.output.display().to_string(), medium.bytes()).context("opening the medium")?;
+    let target =
+        FileTarget::new(file, wish.output.display().to_string(), medium.bytes()).context("opening the medium")?;
     medium.write(&target)?;
     let made = Made {
         bytes: medium.bytes(),
@@ -142,7 +143,10 @@ pub fn make(wish: &Wish<'_>, kit: &Kit, report: &dyn Report) -> anyhow::Result<M
 fn may_be_written(output: &Path, folder: &Path) -> anyhow::Result<()> {
     let refusal = |why: String| Refusal(format!("{} {why}", output.display()));
     if output == folder {
-        return Err(refusal(format!("is what the folder beside the medium is called: let its name not end in .{FOLDER}")).into());
+        return Err(refusal(format!(
+            "is what the folder beside the medium is called: let its name not end in .{FOLDER}"
+        ))
+        .into());
     }
     let Ok(meta) = output.symlink_metadata() else { return Ok(()) };
     let is_medium = || -> std::io::Result<bool> {
@@ -182,10 +186,8 @@ fn own_system(offered: &[Offered], firmware: Firmware, folder: &Path) -> anyhow:
 /// What an installer finds of a system on the medium.
 fn files_of(one: &Offered, lock: &Lock) -> Vec<(String, Vec<u8>)> {
     let at = |name: &str| format!("systems/{}/{name}", one.name);
-    let mut files = vec![
-        (at("machine.yaml"), one.text.clone().into_bytes()),
-        (at("machine.lock"), lock.to_yaml().into_bytes()),
-    ];
+    let mut files =
+        vec![(at("machine.yaml"), one.text.clone().into_bytes()), (at("machine.lock"), lock.to_yaml().into_bytes())];
     files.extend(one.beside.iter().map(|(name, bytes)| (at(name), bytes.clone())));
     files
 }
@@ -197,7 +199,6 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -235,7 +236,10 @@ mod tests {
         for package in ["nginx", "grub-pc-bin", "systemd-boot-efi", "locales", "firmware-iwlwifi", "intel-microcode"] {
             assert!(debian.packages.iter().any(|there| there == package), "{package}");
         }
-        assert_eq!((debian.kernel.as_str(), debian.components.join(" ").as_str()), ("linux-image-amd64", "main non-free-firmware"));
+        assert_eq!(
+            (debian.kernel.as_str(), debian.components.join(" ").as_str()),
+            ("linux-image-amd64", "main non-free-firmware")
+        );
         assert!(one.text.starts_with("# Mine.\n"), "{}", one.text);
         let small = offered(&[file("small.yaml", &text.replace("hardware: gone.yaml\n", ""))], Firmware::None).unwrap();
         assert_eq!(small[0].checked.machine.source.debian().components, ["main"]);

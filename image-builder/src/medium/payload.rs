@@ -51,7 +51,8 @@ pub fn payload(tree: &Tree, base: &Path, epoch: i64, scratch: &Path, report: &dy
     let len = file.metadata().context("looking at the payload")?.len().next_multiple_of(PAGE);
     file.set_len(len).context("padding the payload")?;
     file.rewind().context("reading the payload")?;
-    let HashTree { root, bytes } = hash_tree(BufReader::with_capacity(1 << 20, &file)).context("hashing the payload")?;
+    let HashTree { root, bytes } =
+        hash_tree(BufReader::with_capacity(1 << 20, &file)).context("hashing the payload")?;
     file.write_all(&bytes).context("writing the payload's hashes")?;
     Ok(Payload { lengths: (len, bytes.len() as u64), file, root })
 }

@@ -122,11 +122,17 @@ pub fn offered(files: &[PathBuf], firmware: Firmware) -> anyhow::Result<Vec<Offe
     for file in files {
         let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_string();
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            let why = format!("{}: on the medium a system is called as its file; letters, digits and -_. do for that", file.display());
+            let why = format!(
+                "{}: on the medium a system is called as its file; letters, digits and -_. do for that",
+                file.display()
+            );
             return Err(Refusal(why).into());
         }
         if name == OWN {
-            let why = format!("{}: `{OWN}` is what the medium's own system is called; give the file another name", file.display());
+            let why = format!(
+                "{}: `{OWN}` is what the medium's own system is called; give the file another name",
+                file.display()
+            );
             return Err(Refusal(why).into());
         }
         if all.iter().any(|other| other.name == name) {
@@ -139,9 +145,8 @@ pub fn offered(files: &[PathBuf], firmware: Firmware) -> anyhow::Result<Vec<Offe
         let mut beside = Vec::new();
         for named in checked.named_files() {
             let path = folder.join(&named.path);
-            let bytes = plain_file::read(&path, plain_file::BOOT_FILE).map_err(|e| {
-                checked.problem(&named.pointer, format!("reading {}: {e}", path.display()), None)
-            })?;
+            let bytes = plain_file::read(&path, plain_file::BOOT_FILE)
+                .map_err(|e| checked.problem(&named.pointer, format!("reading {}: {e}", path.display()), None))?;
             beside.push((named.path.clone(), bytes));
         }
         all.push(extended(name, &source, &checked, beside, firmware)?);
@@ -170,7 +175,9 @@ fn extended(
     let debian = machine.source.debian_mut();
     ANSWERS.iter().for_each(|package| add(&mut debian.packages, package));
     // Nobody has said which: the one that has USB.
-    if debian.kernel == "linux-image-cloud-amd64" && !String::from_utf8_lossy(&source.bytes).contains("linux-image-cloud") {
+    if debian.kernel == "linux-image-cloud-amd64"
+        && !String::from_utf8_lossy(&source.bytes).contains("linux-image-cloud")
+    {
         debian.kernel = KERNEL.into();
     }
     let text = edit(source, &checked.machine, &machine);

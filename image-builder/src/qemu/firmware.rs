@@ -130,9 +130,8 @@ impl Ovmf {
     pub fn find_secure() -> Result<Ovmf, QemuError> {
         let beside = std::env::var_os("OVMF_CODE").and_then(|code| Some(Path::new(&code).parent()?.to_path_buf()));
         let folders = beside.into_iter().chain(["/usr/share/OVMF", "/usr/share/edk2/ovmf"].map(PathBuf::from));
-        let mut places = folders.flat_map(|folder| {
-            SECURE.map(|(code, vars)| Ovmf { code: folder.join(code), vars: folder.join(vars) })
-        });
+        let mut places = folders
+            .flat_map(|folder| SECURE.map(|(code, vars)| Ovmf { code: folder.join(code), vars: folder.join(vars) }));
         places.find(|one| one.code.is_file() && one.vars.is_file()).ok_or_else(|| QemuError::NoFirmware {
             why: format!("no file {} with Secure Boot in the folders where Debian and Fedora keep it", SECURE[0].0),
         })

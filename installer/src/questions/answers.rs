@@ -89,9 +89,17 @@ impl Answers {
         let password = self.get(Topic::Password).map(hash).transpose()?;
         let name = self.get(Topic::User).unwrap_or_default();
         let beside = password.map(|hash| (format!("{name}.password"), format!("{hash}\n")));
-        let mut beside: Vec<(String, Vec<u8>)> = beside.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
+        let mut beside: Vec<(String, Vec<u8>)> =
+            beside.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
         if let Some(system) = self.system(seen) {
-            beside.extend(system.beside.iter().filter(|(there, _)| beside.iter().all(|(name, _)| name != there)).cloned().collect::<Vec<_>>());
+            beside.extend(
+                system
+                    .beside
+                    .iter()
+                    .filter(|(there, _)| beside.iter().all(|(name, _)| name != there))
+                    .cloned()
+                    .collect::<Vec<_>>(),
+            );
         }
         Ok(Files { machine: text(self, seen), beside })
     }
@@ -150,7 +158,10 @@ impl Answers {
             Topic::HostName => (
                 "The name of the machine",
                 "Small letters, digits and hyphens. Other computers see it.",
-                Asks::Text { default: self.system(seen).map_or("cairn", |one| &one.machine.hostname).into(), optional: false },
+                Asks::Text {
+                    default: self.system(seen).map_or("cairn", |one| &one.machine.hostname).into(),
+                    optional: false,
+                },
             ),
             Topic::User => (
                 "The name with which you log in",

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use cairn_root::Root;
 
-use super::{Choice, OfferedSystem};
 use super::lists::{KEYBOARDS, LANGUAGES};
+use super::{Choice, OfferedSystem};
 use crate::disks::{self, Device, type_words};
 use crate::hardware::secure_boot;
 use crate::install::DiskIdentity;
@@ -111,7 +111,9 @@ impl Seen {
                 self.memory
             ));
         }
-        if !self.uefi && let Some(disk) = self.disks.iter().find(|disk| disk.parts.iter().any(|(kind, _)| *kind == "esp")) {
+        if !self.uefi
+            && let Some(disk) = self.disks.iter().find(|disk| disk.parts.iter().any(|(kind, _)| *kind == "esp"))
+        {
             notes.push(format!(
                 "This computer was started by its BIOS, and what is on {} starts by UEFI. To install beside it, restart, and in the \
                  firmware's menu take the entry of this medium that says UEFI.",

@@ -267,7 +267,10 @@ fn the_answers_stand_in_the_machine_file_of_the_system() {
     let (checked, text) = machine(&answers, &seen);
     let machine = &checked.machine;
     assert_eq!((machine.hostname.as_str(), machine.locale.lang.as_str()), ("web", "de_DE.UTF-8"));
-    assert!(text.starts_with("# The web server.\n") && text.contains("[nginx, sudo]      # and what it needs"), "{text}");
+    assert!(
+        text.starts_with("# The web server.\n") && text.contains("[nginx, sudo]      # and what it needs"),
+        "{text}"
+    );
     assert!(machine.users.contains_key("anna") && machine.users.contains_key("root"), "{text}");
     assert_eq!((machine.seed, machine.services.enable.join(" ").as_str()), (None, "nginx"));
     let files = answers.files(&seen, |_| Ok::<_, ()>("hash".into())).unwrap();

@@ -55,7 +55,15 @@ fn captured(cairn: &Cairn) -> Result<()> {
     cairn.cmd(["build"]).arg(files.join("machine.yaml")).arg("-o").arg(folder.path()).ok()?;
     same_images(&hello, folder.path())?;
     // Nothing that is there is written over.
-    cairn.cmd(["capture", "--image"]).arg(&hello.raw).arg("-o").arg(&files).run()?.must(3)?.says("is there already").map(drop)
+    cairn
+        .cmd(["capture", "--image"])
+        .arg(&hello.raw)
+        .arg("-o")
+        .arg(&files)
+        .run()?
+        .must(3)?
+        .says("is there already")
+        .map(drop)
 }
 
 fn no_network(cairn: &Cairn) -> Result<()> {

@@ -15,7 +15,7 @@ const NEEDS: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap"];
 
 /// What every run has.
 pub const CHOSEN: &[Scenario] = &[scenario("installed from the medium: a stick, under UEFI", |c| {
-    installs(c, &Case { medium: USB, sectors: None, firmware: Firmware::Uefi }).map(drop)
+    installs(c, &Case { medium: USB, sectors: None, firmware: Firmware::Uefi, secure: false }).map(drop)
 })];
 
 /// The rest of the table.
@@ -26,9 +26,11 @@ pub const REST: &[Scenario] = &[
     scenario("installed from the medium: a disk, by a BIOS", |c| on(c, VIRTIO, Firmware::Bios)),
     scenario("installed from the medium: a disk, under UEFI", |c| on(c, VIRTIO, Firmware::Uefi)),
     scenario("installed from the medium: a disk with sectors of 4096 bytes, under UEFI", |c| {
-        verified(c, &Case { medium: NVME, sectors: Some(4096), firmware: Firmware::Uefi })
+        verified(c, &Case { medium: NVME, sectors: Some(4096), firmware: Firmware::Uefi, secure: false })
     }),
-    scenario("the medium starts with Secure Boot, from a stick", |c| starts_secure(c, USB)),
+    scenario("installed from the medium with Secure Boot enforced: a stick", |c| {
+        verified(c, &Case { medium: USB, sectors: None, firmware: Firmware::Uefi, secure: true })
+    }),
     scenario("the medium starts with Secure Boot, from a CD", |c| starts_secure(c, CD)),
 ];
 
@@ -40,10 +42,11 @@ struct Case {
     medium: Controller,
     sectors: Option<u32>,
     firmware: Firmware,
+    secure: bool,
 }
 
 fn on(cairn: &Cairn, medium: Controller, firmware: Firmware) -> Result<()> {
-    verified(cairn, &Case { medium, sectors: None, firmware })
+    verified(cairn, &Case { medium, sectors: None, firmware, secure: false })
 }
 
 /// From outside, too.
@@ -96,7 +99,8 @@ fn set_up(cairn: &Cairn, case: &Case, target: Disk) -> Result<Setup> {
     let medium = Disk::new(&medium(cairn)?).on(case.medium);
     let medium = case.sectors.map_or(medium.clone(), |bytes| medium.sectors(bytes));
     // The disk comes first, as on a computer that somebody has: there is nothing on it yet.
-    Ok(Setup::of(target.persist()).with(medium).firmware(case.firmware).restarts())
+    let setup = Setup::of(target.persist()).with(medium).firmware(case.firmware).restarts();
+    Ok(if case.secure { setup.secure_boot() } else { setup })
 }
 
 /// The folder with the disk, `target`, on which the machine is then.
@@ -151,8 +155,8 @@ fn starts_secure(cairn: &Cairn, medium: Controller) -> Result<()> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
     let target = folder.path().join("target");
     workbench::disk(&target, 4 << 30)?;
-    let case = Case { medium, sectors: None, firmware: Firmware::Uefi };
-    let mut machine = set_up(cairn, &case, Disk::new(&target).serial("target"))?.secure_boot().boot()?;
+    let case = Case { medium, sectors: None, firmware: Firmware::Uefi, secure: true };
+    let mut machine = set_up(cairn, &case, Disk::new(&target).serial("target"))?.boot()?;
     machine.wait_for("1 of 10  The language", START)?;
     // Ctrl-C ends the questions; a shell is offered.
     machine.type_line("\u{3}")?;

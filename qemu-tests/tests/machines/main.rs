@@ -91,8 +91,11 @@ fn main() {
     } else {
         &[]
     };
-    let scenarios =
-        [ALL, generations::CHOSEN, kernels::CHOSEN, on_hardware::CHOSEN, from_medium::CHOSEN].iter().chain(rest).copied().flatten();
+    let scenarios = [ALL, generations::CHOSEN, kernels::CHOSEN, on_hardware::CHOSEN, from_medium::CHOSEN]
+        .iter()
+        .chain(rest)
+        .copied()
+        .flatten();
     let trials = scenarios.map(|scenario| scenario.trial()).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

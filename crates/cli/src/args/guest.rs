@@ -67,7 +67,10 @@ pub(super) fn parse_disk(text: &str) -> Result<DiskWord, String> {
         _ => {
             let known = Controller::value_variants().iter().filter_map(ValueEnum::to_possible_value);
             let known: Vec<String> = known.map(|value| value.get_name().to_string()).collect();
-            Err(format!("give what the image hangs on ({}), or the size of another disk, such as 20G", known.join(", ")))
+            Err(format!(
+                "give what the image hangs on ({}), or the size of another disk, such as 20G",
+                known.join(", ")
+            ))
         }
     }
 }

@@ -82,7 +82,9 @@ fn read(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
 fn keys(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     if text.contains("PRIVATE KEY") {
-        return Err(Refusal("it is a private key, which is nobody's business: give the file that ends in .pub".into()).into());
+        return Err(
+            Refusal("it is a private key, which is nobody's business: give the file that ends in .pub".into()).into()
+        );
     }
     let is_key = |line: &str| ["ssh-", "ecdsa-", "sk-"].iter().any(|begin| line.starts_with(begin));
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).peekable();

@@ -15,7 +15,9 @@ const THERE: &str = "exec sh -lc 'exec cairn install'";
 pub fn run(words: &[String], ui: &Ui) -> anyhow::Result<Exit> {
     let [way, host] = words else { return Err(Usage("say --over ssh HOST".into()).into()) };
     if way != "ssh" {
-        return Err(Usage(format!("the only way to another computer is ssh, and not `{way}`: --over ssh root@HOST")).into());
+        return Err(
+            Usage(format!("the only way to another computer is ssh, and not `{way}`: --over ssh root@HOST")).into()
+        );
     }
     // It would be an option of ssh's.
     if host.is_empty() || host.starts_with('-') {

@@ -36,7 +36,11 @@ pub fn run(args: RunArgs, ui: &Ui) -> anyhow::Result<Exit> {
         controller: controller(attached(&args)),
         firmware: if args.bios { Some(qemu::FirmwareKind::Bios) } else { args.guest.firmware.map(firmware) },
         secure_boot: args.secure_boot,
-        empty: args.disk.iter().filter_map(|word| if let DiskWord::Empty(bytes) = word { Some(*bytes) } else { None }).collect(),
+        empty: args
+            .disk
+            .iter()
+            .filter_map(|word| if let DiskWord::Empty(bytes) = word { Some(*bytes) } else { None })
+            .collect(),
         accel: None,
     };
     let image = if built { image_of(&args.what, ui)?.0 } else { args.what };

@@ -33,7 +33,8 @@ pub(super) struct Volume<'a> {
 impl Volume<'_> {
     /// The bytes from the first descriptor on.
     pub(super) fn bytes(&self) -> (u64, Vec<u8>) {
-        let sectors = [self.primary(), boot_record(), terminator(), catalog(), self.root(), self.paths(false), self.paths(true)];
+        let sectors =
+            [self.primary(), boot_record(), terminator(), catalog(), self.root(), self.paths(false), self.paths(true)];
         let mut bytes = sectors.concat();
         bytes.extend(self.folder((FOLDERS[0], ROOT), &[("GRUB".into(), FOLDERS[1], SECTOR, true)]));
         let files: Vec<_> = (FILES..)
@@ -225,7 +226,9 @@ mod tests {
 
     #[test]
     fn the_catalog_sums_up_to_nothing() {
-        let sum = catalog()[..32].chunks_exact(2).fold(0_u16, |sum, pair| sum.wrapping_add(u16::from_le_bytes([pair[0], pair[1]])));
+        let sum = catalog()[..32]
+            .chunks_exact(2)
+            .fold(0_u16, |sum, pair| sum.wrapping_add(u16::from_le_bytes([pair[0], pair[1]])));
         assert_eq!(sum, 0);
     }
 }

@@ -32,8 +32,8 @@ use crate::error::DiskError;
 use crate::fat::{FatFile, FatOptions, FatVolume, needed_small};
 use crate::target::Target;
 use iso::CORE;
-pub use tag::Tag;
 use tables::Part;
+pub use tag::Tag;
 
 const MIB: u64 = 1 << 20;
 /// A sector of a CD.

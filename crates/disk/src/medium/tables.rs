@@ -13,7 +13,8 @@ const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 const ENTRY: usize = 128;
 const ENTRIES: usize = 128;
 /// Where the entries of each table are: from the medium's beginning, and, of the copies, from its end.
-const PLACES: [(SectorSize, u64, u64); 2] = [(SectorSize::B512, 512 << 10, 128 << 10), (SectorSize::B4096, 8192, 64 << 10)];
+const PLACES: [(SectorSize, u64, u64); 2] =
+    [(SectorSize::B512, 512 << 10, 128 << 10), (SectorSize::B4096, 8192, 64 << 10)];
 
 /// A partition, in bytes.
 #[derive(Debug, Clone)]
@@ -27,7 +28,10 @@ pub(super) struct Part {
 
 /// What is to be written: offsets in bytes, and bytes.
 pub(super) fn writes(bytes: u64, id: Uuid, parts: &[Part]) -> Vec<(u64, Vec<u8>)> {
-    PLACES.iter().flat_map(|(sector, first, last)| table(bytes, id, parts, sector.bytes(), *first, bytes - last)).collect()
+    PLACES
+        .iter()
+        .flat_map(|(sector, first, last)| table(bytes, id, parts, sector.bytes(), *first, bytes - last))
+        .collect()
 }
 
 fn table(bytes: u64, id: Uuid, parts: &[Part], sector: u64, first: u64, last: u64) -> [(u64, Vec<u8>); 4] {

@@ -17,7 +17,10 @@ fn medium(payload: &File) -> Medium<'_> {
         boot_sector: [0x11; 512],
         core: (0..150_001_u32).map(|n| n as u8).collect(),
         cd_files: vec![("GRUB.CFG".into(), b"configfile /x\n".to_vec()), ("LOOPBACK.CFG".into(), b"#\n".to_vec())],
-        esp: vec![FatFile::from_bytes("EFI/BOOT/BOOTX64.EFI", vec![7; 100_000]), FatFile::from_bytes("linux", vec![8; 9 << 20])],
+        esp: vec![
+            FatFile::from_bytes("EFI/BOOT/BOOTX64.EFI", vec![7; 100_000]),
+            FatFile::from_bytes("linux", vec![8; 9 << 20]),
+        ],
         payload,
         lengths: (3 << 20, 4096),
         root_hash: std::array::from_fn(|n| n as u8),
@@ -38,11 +41,14 @@ fn made() -> tempfile::NamedTempFile {
 }
 
 /// What a program says, and whether it is content.
+#[expect(clippy::disallowed_methods, reason = "what counts is said on both outputs, and whether it was well")]
 fn said(program: &str, arguments: &[&str]) -> Option<(bool, String)> {
     match Command::new(program).args(arguments).output() {
-        Ok(out) => Some((out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())),
+        Ok(out) => {
+            Some((out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned()))
+        }
         Err(_) => {
-            cairn_testkit::skip(&format!("needs {program}"));
+            cairn_testkit::skip(format!("needs {program}"));
             None
         }
     }
@@ -87,7 +93,8 @@ fn parts(path: &str) -> Option<Vec<(u64, u64, String)>> {
     let value = |line: &str, key: &str| {
         line.split(key).nth(1).unwrap().trim_start().split(',').next().unwrap().trim().to_string()
     };
-    let size: u64 = text.lines().find_map(|line| line.strip_prefix("sector-size: ")).map_or(512, |n| n.parse().unwrap());
+    let size: u64 =
+        text.lines().find_map(|line| line.strip_prefix("sector-size: ")).map_or(512, |n| n.parse().unwrap());
     let number = |line: &str, key: &str| value(line, key).parse::<u64>().unwrap() * size;
     let lines = text.lines().filter(|line| line.contains("start="));
     Some(lines.map(|line| (number(line, "start="), number(line, " size="), value(line, "uuid="))).collect())
