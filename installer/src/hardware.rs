@@ -20,10 +20,10 @@ mod yaml;
 pub use difference::{Difference, Side, difference};
 pub use findings::{Advice, Findings, LeftOut, Why, findings};
 pub use nix::to_nix;
-pub(crate) use observe::open;
+pub(crate) use observe::{open, secure_boot};
 pub use observe::{
     Console, Driver, FileSystems, Kernel, Machine, NamedFirmware, Node, ObserveError, Observed, PciDevice, Platform,
-    Processor, Swap, UsbInterface, observe, secure_boot,
+    Processor, Swap, UsbInterface, observe,
 };
 pub use record::{Record, State};
 pub use summary::{disk, summary};

@@ -12,6 +12,7 @@ mod systems;
 
 pub use answers::{Answers, Next};
 pub use file::Files;
+pub use lists::keyboard;
 pub use password::hash;
 pub use seen::{Seen, SeenDisk, see};
 pub use systems::{OfferedSystem, offered};

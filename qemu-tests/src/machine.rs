@@ -47,6 +47,9 @@ pub const SCSI: Controller = &["virtio-scsi-pci,id=s", "scsi-hd,bus=s.0"];
 /// A card in its slot. Its size is a power of two, and it always says that its serial number is 0xdeadbeef.
 pub const SD: Controller = &["sdhci-pci", "sd-card"];
 
+/// A CD in a SATA drive; it is only read.
+pub const CD: Controller = &["ide-cd,bus=ide.1"];
+
 /// What starts the machine. A kernel alone needs none: then it says for which one the menu is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Firmware {
@@ -54,6 +57,8 @@ pub enum Firmware {
     Uefi,
     /// SeaBIOS.
     Bios,
+    /// OVMF that starts only what is signed, with Microsoft's keys.
+    SecureBoot,
 }
 
 /// A machine that is not running yet: how it is to boot an image.
@@ -63,7 +68,6 @@ pub struct Setup {
     more: Vec<Disk>,
     emulated: bool,
     firmware: Firmware,
-    secure_boot: bool,
     variables: Option<PathBuf>,
     processors: usize,
     reboots: bool,
@@ -85,7 +89,6 @@ impl Setup {
             more: Vec::new(),
             emulated: true,
             firmware: Firmware::Uefi,
-            secure_boot: false,
             variables: None,
             processors: 1,
             reboots: false,
@@ -104,13 +107,6 @@ impl Setup {
     #[must_use]
     pub fn firmware(mut self, firmware: Firmware) -> Setup {
         self.firmware = firmware;
-        self
-    }
-
-    /// OVMF starts only what is signed: it has Microsoft's keys.
-    #[must_use]
-    pub fn secure_boot(mut self) -> Setup {
-        self.secure_boot = true;
         self
     }
 

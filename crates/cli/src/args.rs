@@ -14,9 +14,9 @@ use cairn_disk::image::Format;
 use cairn_observe::Location;
 use clap::{Args, Parser, Subcommand};
 
-pub use self::computer::{DisksArgs, HardwareArgs};
-pub use self::guest::{Controller, DiskWord, FirmwareKind, GuestArgs};
+pub use self::computer::{CaptureArgs, DisksArgs, HardwareArgs};
 use self::guest::parse_disk;
+pub use self::guest::{Controller, DiskWord, FirmwareKind, GuestArgs};
 pub use self::install::{InstallArgs, Into, RehearseArgs, ShareArgs, Then};
 pub use self::medium::{FirmwareSet, MediumAction, MediumAddArgs, MediumArgs};
 use self::values::{formats, parse_age, parse_generation, parse_keep};
@@ -103,6 +103,12 @@ pub enum Command {
     /// Packages, settings of the machine file, files of /etc, kernel, sizes. Reads
     /// only.
     Diff(DiffArgs),
+    /// Give back the files that a machine was made from.
+    ///
+    /// The machine file, its lock, its hardware file and all that they name, of the
+    /// generation that runs: `cairn build` makes the same system of them anywhere. As
+    /// root the accounts' present passwords are among them, as hashes.
+    Capture(CaptureArgs),
     /// Make a new generation of this machine.
     ///
     /// From its machine file, which was edited, or from a system that was made
@@ -184,27 +190,30 @@ pub struct Output {
     pub json: bool,
     /// And what it does meanwhile, as JSON events.
     pub events: bool,
+    /// Lines only: nothing is drawn anew.
+    pub plain: bool,
 }
 
 impl Command {
     /// What is asked for.
     pub fn output(&self) -> Output {
-        let of = |json| Output { json, events: false };
+        let of = |json| Output { json, ..Output::default() };
         match self {
             Command::Init(_) | Command::Run(_) => Output::default(),
             Command::Schema(_) | Command::GenerateDocs(_) => Output::default(),
-            Command::Build(args) => Output { json: args.json, events: args.json },
+            Command::Build(args) => Output { json: args.json, events: args.json, plain: false },
             Command::Check(args) => of(args.json),
             Command::Lock(args) => of(args.json),
             Command::Verify(args) => of(args.json),
             Command::Inspect(args) => of(args.json),
             Command::Generations(args) => of(args.json),
             Command::Disks(args) => of(args.json),
-            Command::Install(args) => of(args.json),
+            Command::Install(args) => Output { plain: args.plain, ..of(args.json) },
             Command::Rehearse(args) => of(args.json),
             Command::Medium(args) => of(args.json),
             Command::Hardware(args) => of(args.json),
             Command::Diff(args) => of(args.json),
+            Command::Capture(args) => of(args.json),
             Command::Upgrade(args) => of(args.json),
             Command::Rollback(args) => of(args.json),
             Command::Gc(args) => of(args.json),

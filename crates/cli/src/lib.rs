@@ -5,8 +5,10 @@ mod cache;
 mod commands;
 mod docs;
 mod exit;
+mod fit;
 mod kit;
 mod progress;
+mod screen;
 mod signals;
 mod table;
 mod terminal;
@@ -32,8 +34,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error),
     };
-    let Output { json, events } = cli.command.output();
-    let ui = Ui::new(cli.quiet, json, events);
+    let Output { json, events, plain } = cli.command.output();
+    let ui = Ui::new(cli.quiet, json, events, plain || terminal::kernel_says(terminal::PLAIN));
     let result = match signals::listen() {
         Ok(()) => run(cli.command, &ui),
         Err(e) => Err(anyhow::Error::from(e).context("setting up signal handlers")),
@@ -88,6 +90,7 @@ fn run(command: Command, ui: &Ui) -> anyhow::Result<Exit> {
         Command::Gc(args) => commands::gc::run(args, ui),
         Command::Boot(args) => commands::boot::run(args, ui),
         Command::Generations(args) => commands::generations::run(&args, ui),
+        Command::Capture(args) => commands::capture::run(&args, ui),
         Command::Diff(args) => commands::diff::run(&args, ui),
         Command::Hardware(args) => commands::hardware::run(&args, ui),
         Command::Disks(args) => commands::disks::run(&args, ui),

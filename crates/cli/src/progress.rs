@@ -102,7 +102,9 @@ fn style(total: Option<u64>) -> ProgressStyle {
         Some(_) => "{spinner} {msg} [{bar:24}] {pos}/{len} {elapsed}",
         None => "{spinner} {msg} {elapsed}",
     };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    // Of its own signs for a spinner the kernel's console has none: all are the same square there.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("=> ").tick_chars("|/-\\ ")
 }
 
 /// One line when a phase begins, one for each note; for logs.

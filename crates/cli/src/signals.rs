@@ -7,10 +7,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
+use crate::terminal;
 
 /// How long the main thread may take to unwind once its children are gone.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -27,6 +29,59 @@ static ASKED: AtomicU8 = AtomicU8::new(0);
 /// Whether the user has been told.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
+/// Whether Ctrl-C is another program's.
+static THEIRS: AtomicBool = AtomicBool::new(false);
+
+/// As long as this is there, Ctrl-C at the terminal is meant for the program that was given it.
+pub struct Theirs(());
+
+impl Theirs {
+    /// Begins.
+    pub fn begin() -> Theirs {
+        THEIRS.store(true, Ordering::SeqCst);
+        Theirs(())
+    }
+}
+
+impl Drop for Theirs {
+    fn drop(&mut self) {
+        THEIRS.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Ctrl-C that comes to this thread as a signal waits, as long as this is there. (Whoever reads keys makes a signal of it, for the thread
+/// that reads.) One that comes to the process ends it as ever.
+pub struct Waiting(SigSet);
+
+impl Waiting {
+    /// Begins.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn begin() -> std::io::Result<Waiting> {
+        Ok(Waiting(interrupt().thread_swap_mask(SigmaskHow::SIG_BLOCK)?))
+    }
+
+    /// Forgets the one that has come.
+    pub fn forget(&self) {
+        // Of two of one kind one waits; so there is one, and waiting for it comes to an end.
+        let _ = nix::sys::signal::raise(Signal::SIGINT);
+        let _ = interrupt().wait();
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.0.thread_set_mask();
+    }
+}
+
+fn interrupt() -> SigSet {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGINT);
+    set
+}
+
 /// From here on SIGINT, SIGTERM and SIGHUP end the command in an orderly way. A second signal ends it at once; but a terminal
 /// that is closed may well say so twice. Those that whoever started us has us ignore (`nohup`, a shell's `&`) stay ignored.
 pub fn listen() -> std::io::Result<()> {
@@ -35,6 +90,9 @@ pub fn listen() -> std::io::Result<()> {
     let mut signals = Signals::new(wanted)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
+            if signal == SIGINT && THEIRS.load(Ordering::SeqCst) {
+                continue;
+            }
             let exit = match signal {
                 SIGINT => Exit::Interrupted,
                 SIGHUP => Exit::HungUp,
@@ -111,6 +169,7 @@ pub fn tell(asked: Exit) {
 
 fn leave() -> ! {
     cairn_process::stop_children();
+    terminal::restore();
     show_cursor();
     if let Some(asked) = asked() {
         tell(asked);

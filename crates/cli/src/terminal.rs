@@ -1,15 +1,38 @@
 //! What the command says as a terminal may see it: no character of a stranger's gives orders to it.
 
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
 use cairn_machine::Problem;
 use cairn_process::text::{is_deceptive, one_line, plain};
 use nix::sys::termios::{self, LocalFlags, SetArg, SpecialCharacterIndices, Termios};
 use serde_json::{Value, json};
 
+/// The terminal as it was before [`Hidden`] or [`Keys`], as long as one of them is there.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Changes how the terminal reads. There is one change at a time.
+fn change(with: impl FnOnce(&mut Termios)) -> io::Result<()> {
+    let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = termios::tcgetattr(io::stdin())?;
+    let mut changed = now.clone();
+    with(&mut changed);
+    // First it is remembered: whoever ends us may do it at any moment.
+    before.get_or_insert(now);
+    Ok(termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &changed)?)
+}
+
+/// Brings the terminal back to what it was.
+pub fn restore() {
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(before) = before {
+        let _ = termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &before);
+    }
+}
+
 /// What is typed is not shown, as long as this is there. Ctrl-C ends the line, and is its last character: were it a signal, it would leave
 /// the terminal like this.
-pub struct Hidden(Termios);
+pub struct Hidden(());
 
 /// Ctrl-C.
 pub const INTERRUPT: char = '\u{3}';
@@ -20,19 +43,62 @@ impl Hidden {
     /// # Errors
     /// Standard input is no terminal.
     pub fn begin() -> io::Result<Hidden> {
-        let before = termios::tcgetattr(io::stdin())?;
-        let mut hidden = before.clone();
-        hidden.local_flags.remove(LocalFlags::ECHO | LocalFlags::ISIG);
-        hidden.control_chars[SpecialCharacterIndices::VEOL as usize] = INTERRUPT as u8;
-        termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &hidden)?;
-        Ok(Hidden(before))
+        change(|hidden| {
+            hidden.local_flags.remove(LocalFlags::ECHO | LocalFlags::ISIG);
+            hidden.control_chars[SpecialCharacterIndices::VEOL as usize] = INTERRUPT as u8;
+        })?;
+        Ok(Hidden(()))
     }
 }
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        let _ = termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.0);
+        restore();
     }
+}
+
+/// Each key is read as it is typed and not shown, Ctrl-C among them, as long as this is there; between two keys too, so that nothing that is
+/// typed quickly appears among what is drawn. Whoever reads one changes the terminal for it, and changes it back to this.
+pub struct Keys(());
+
+impl Keys {
+    /// Begins.
+    ///
+    /// # Errors
+    /// Standard input is no terminal.
+    pub fn begin() -> io::Result<Keys> {
+        change(|keys| {
+            keys.local_flags.remove(LocalFlags::ECHO | LocalFlags::ISIG | LocalFlags::ICANON | LocalFlags::IEXTEN);
+            keys.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+            keys.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+        })?;
+        Ok(Keys(()))
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// The word on the kernel's command line that wants lines, and no bars and lists that are drawn anew.
+pub const PLAIN: &str = "cairn.plain";
+
+/// Whether the kernel's command line has a word.
+pub fn kernel_says(word: &str) -> bool {
+    std::fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.split_whitespace().any(|one| one == word))
+}
+
+/// The columns of the terminal, where it says them: a serial line does not.
+pub fn columns() -> Option<usize> {
+    dialoguer::console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns))
+}
+
+/// The device that standard input is, below /dev: `tty1`, `ttyS0`, `pts/0`.
+pub fn device() -> Option<String> {
+    let path = nix::unistd::ttyname(io::stdin()).ok()?;
+    Some(path.strip_prefix("/dev").ok()?.to_str()?.to_string())
 }
 
 /// One event as a line: `event` first, then its fields.

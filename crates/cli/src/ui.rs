@@ -21,13 +21,14 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// `events`: the progress itself is the data, as JSON lines on standard output. `json`: the answer is JSON.
-    pub fn new(quiet: bool, json: bool, events: bool) -> Ui {
+    /// `events`: the progress itself is the data, as JSON lines on standard output. `json`: the answer is JSON. `plain`: nothing that is
+    /// on the terminal is drawn anew.
+    pub fn new(quiet: bool, json: bool, events: bool, plain: bool) -> Ui {
         let progress: Box<dyn Report> = if events {
             Box::new(Events::default())
         } else if quiet {
             Box::new(Quiet)
-        } else if io::stderr().is_terminal() {
+        } else if io::stderr().is_terminal() && !plain {
             Box::new(Plain(Bars::default()))
         } else {
             Box::new(Plain(Lines::default()))

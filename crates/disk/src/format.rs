@@ -72,7 +72,7 @@ impl Format for Fat<'_> {
             label: fs.label.clone(),
             epoch: place.epoch,
             sector_size: place.sector_size,
-            cluster: None,
+            small: false,
         };
         if place.fill == Fill::Partition {
             let failed = |source| DiskError::write(place.target.name(), place.offset, source);

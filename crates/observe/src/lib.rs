@@ -2,6 +2,7 @@
 //! generations, which of them boot, what they changed, the disk that it is on. Everything reads through [`view::Files`], so it is the
 //! same for all of these places, and nothing here writes.
 
+pub mod capture;
 pub mod diff;
 pub mod disk;
 pub mod etc;

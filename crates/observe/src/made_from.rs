@@ -1,12 +1,13 @@
 //! What a generation was made from, as its system keeps it: the machine file, and what lies beside that. On somebody's disk
 //! these files are somebody's, so they name nothing but each other.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use cairn_boot::{BootFile, own_files};
 use cairn_machine::lock::Lock;
-use cairn_machine::{Checked, Problem, Problems, SourceFile, check};
+use cairn_machine::{Checked, FilePurpose, Problem, Problems, SourceFile, check};
 use cairn_store::StorePath;
 
 use crate::ObserveError;
@@ -73,6 +74,34 @@ impl<'a> MadeFrom<'a> {
         Ok(Some(Lock::parse(&SourceFile::new(shown.display().to_string(), bytes))?))
     }
 
+    /// All of them by their names beside the machine file, but for hashes of passwords, which no system has.
+    ///
+    /// # Errors
+    /// What reading meets.
+    pub fn files(&self, checked: &Checked) -> Result<Found, ObserveError> {
+        let most = self.files.most_text();
+        let mut found = Found::default();
+        for name in [FILE, LOCK] {
+            found.take(name.into(), self.files.read_inside(&self.folder, name, most)?);
+        }
+        if let Some(hardware) = checked.machine.hardware.as_deref().and_then(plain) {
+            found.take(hardware, self.files.read_inside(&self.system, HARDWARE, most)?);
+        }
+        for named in checked.named_files() {
+            if matches!(named.purpose, FilePurpose::PasswordHash(_)) {
+                continue;
+            }
+            match plain(&named.path) {
+                Some(name) => {
+                    let bytes = self.files.read_inside(&self.folder, &name, MOST_BOOT_FILE)?;
+                    found.take(name, bytes);
+                }
+                None => found.missing.push(format!("{}: it did not lie beside the machine file", named.path)),
+            }
+        }
+        Ok(found)
+    }
+
     /// The files that the machine file puts on the boot partition.
     ///
     /// # Errors
@@ -93,6 +122,31 @@ impl<'a> MadeFrom<'a> {
         let found = self.files.read_inside(&self.folder, name, most).map_err(|error| told(&error))?;
         found.ok_or_else(|| format!("{name} does not lie beside {}", self.shown().display()))
     }
+}
+
+/// Files that were found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// By their names.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// What is not there, each in words.
+    pub missing: Vec<String>,
+}
+
+impl Found {
+    fn take(&mut self, name: String, bytes: Option<Vec<u8>>) {
+        match bytes {
+            Some(bytes) => drop(self.files.insert(name, bytes)),
+            None => self.missing.push(name),
+        }
+    }
+}
+
+/// A name below the machine file's folder, without detours; nothing for one that leads, or may lead, out of it.
+fn plain(name: &str) -> Option<String> {
+    let leads_out = name.starts_with('/') || name.split('/').any(|part| part == "..");
+    let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    (!leads_out && !parts.is_empty()).then(|| parts.join("/"))
 }
 
 /// An error with its cause, as one text.

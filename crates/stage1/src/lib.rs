@@ -34,7 +34,7 @@ pub fn run(command: &str) -> ExitCode {
     let result = match command {
         "root" => parameters().and_then(|p| init::prepare(&p)),
         "grow" => parameters().and_then(|p| grow::run(&p)),
-        "assemble" => parameters().and_then(|p| assemble::run(&p, Path::new(init::NEW_ROOT))),
+        "assemble" => parameters().and_then(|p| assemble(&p)),
         "trial" => trial::begin(),
         "good" => trial::good(),
         "failed" => parameters().and_then(|p| trial::failed(&p)),
@@ -47,6 +47,14 @@ pub fn run(command: &str) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// After the initrd's systemd has mounted the root.
+fn assemble(parameters: &Parameters) -> Result<(), Error> {
+    if parameters.medium.is_some() {
+        return Err(init::medium::remind());
+    }
+    assemble::run(parameters, Path::new(init::NEW_ROOT))
 }
 
 fn parameters() -> Result<Parameters, Error> {

@@ -53,3 +53,76 @@ fn put(volume: &mut FatVolume<'_>, files: &[(String, Vec<u8>)], refusal: &dyn Fn
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use cairn_disk::medium::Medium;
+    use cairn_disk::{FileTarget, Source};
+    use cairn_process::{Tool, ToolError};
+
+    use super::*;
+
+    fn medium() -> tempfile::NamedTempFile {
+        let mut payload = tempfile::tempfile().unwrap();
+        payload.write_all(&[7; 8192]).unwrap();
+        let medium = Medium {
+            label: "CAIRN",
+            epoch: 1_750_000_000,
+            boot_sector: [0; 512],
+            core: vec![1; 4096],
+            cd_files: Vec::new(),
+            esp: Vec::new(),
+            payload: &payload,
+            lengths: (4096, 4096),
+            root_hash: [3; 32],
+            spare: Vec::new(),
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let target = FileTarget::new(file.reopen().unwrap(), "medium", medium.bytes()).unwrap();
+        medium.write(&target).unwrap();
+        file
+    }
+
+    fn files(list: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+        list.iter().map(|(name, text)| ((*name).to_string(), text.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn what_is_added_is_what_others_find_and_nothing_else_changes() {
+        let file = medium();
+        let before = std::fs::read(file.path()).unwrap();
+        add(file.path(), &files(&[(ANSWERS, "version: 1\n"), (KEYS, "ssh-ed25519 A x\n")]), 1_760_000_000).unwrap();
+        add(file.path(), &files(&[(ANSWERS, "version: 1 # again\n")]), 1_760_000_000).unwrap();
+        let after = std::fs::read(file.path()).unwrap();
+        let target = BlockTarget::new(file.reopen().unwrap(), "medium").unwrap();
+        let (offset, len) = Tag::read(&target).unwrap().unwrap().spare;
+        let (begin, end) = (usize::try_from(offset).unwrap(), usize::try_from(offset + len).unwrap());
+        assert!(before[..begin] == after[..begin] && before[end..] == after[end..] && target.len() == before.len() as u64);
+        for (name, text) in [(ANSWERS, "version: 1 # again\n"), (KEYS, "ssh-ed25519 A x\n")] {
+            let place = format!("{}@@{offset}", file.path().display());
+            let read = Tool::new("mtype", "mtools", "look at the medium").args(["-i", &place, &format!("::{name}")]);
+            match read.output() {
+                Ok(said) => assert_eq!(String::from_utf8_lossy(&said), text),
+                Err(missing @ ToolError::Missing { .. }) => return cairn_testkit::skip(missing),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_changes_nothing_and_what_is_no_medium_is_refused() {
+        let file = medium();
+        add(file.path(), &files(&[(ANSWERS, "kept")]), 0).unwrap();
+        let before = std::fs::read(file.path()).unwrap();
+        let large = vec![("large".to_string(), vec![0; 20 << 20])];
+        let error = add(file.path(), &large, 0).unwrap_err().to_string();
+        assert!(error.contains("has no room"), "{error}");
+        assert!(std::fs::read(file.path()).unwrap() == before);
+        let other = tempfile::NamedTempFile::new().unwrap();
+        other.as_file().set_len(1 << 20).unwrap();
+        let error = add(other.path(), &large, 0).unwrap_err().to_string();
+        assert!(error.contains("is no installation medium"), "{error}");
+    }
+}

@@ -11,20 +11,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_disk::fat::FatFile;
-use cairn_disk::medium::Medium;
+use cairn_disk::medium::{Medium, Tag};
 use cairn_disk::output::NewFile;
-use cairn_disk::{Content, Entry, FileTarget, Node, Tree};
+use cairn_disk::{Content, Entry, FileSource, FileTarget, Node, Tree};
 use cairn_machine::lock::Lock;
 use cairn_make::contents::add_store;
 use cairn_make::live::live;
 use cairn_make::{Kit, MachineFile, lock_file};
-use cairn_process::Report;
+use cairn_process::{Refusal, Report};
 use cairn_store::{PathInfo, Store};
 use cairn_system::debian;
 
 pub use add::{ANSWERS, KEYS, add};
 pub use systems::{Firmware, Offered, offered};
 
+/// What the folder beside a medium ends in.
+const FOLDER: &str = "medium";
 /// The medium's own machine file.
 const LIVE: &str = include_str!("live.yaml");
 
@@ -69,8 +71,9 @@ pub struct Made {
 /// What is wrong with the machine files; what making, the packages and the system say.
 pub fn make(wish: &Wish<'_>, kit: &Kit, report: &dyn Report) -> anyhow::Result<Made> {
     let offered = offered(wish.systems, wish.firmware)?;
+    let folder = wish.output.with_extension(FOLDER);
+    may_be_written(wish.output, &folder)?;
     let new = NewFile::create(wish.output)?;
-    let folder = wish.output.with_extension("medium");
     std::fs::create_dir_all(&folder).with_context(|| format!("making the folder {}", folder.display()))?;
     let store = Store::open(&kit.cache)?;
 
@@ -78,6 +81,8 @@ pub fn make(wish: &Wish<'_>, kit: &Kit, report: &dyn Report) -> anyhow::Result<M
     let live = live(&own, &store, kit, report)?;
     let mut tree = Tree::new();
     let mut closure = store.closure(std::slice::from_ref(&live.system))?;
+    // It has been read when the medium is found, from beside the kernel.
+    closure.retain(|info| !live.initrd.starts_with(store.real_path(&info.path)));
     let mut epoch = live.lock.date();
     let mut remembered = Vec::new();
     let mut about = Vec::new();
@@ -133,6 +138,22 @@ pub fn make(wish: &Wish<'_>, kit: &Kit, report: &dyn Report) -> anyhow::Result<M
     Ok(made)
 }
 
+/// What is there under the name is a medium, or nothing: whoever has mistyped it keeps what he has.
+fn may_be_written(output: &Path, folder: &Path) -> anyhow::Result<()> {
+    let refusal = |why: String| Refusal(format!("{} {why}", output.display()));
+    if output == folder {
+        return Err(refusal(format!("is what the folder beside the medium is called: let its name not end in .{FOLDER}")).into());
+    }
+    let Ok(meta) = output.symlink_metadata() else { return Ok(()) };
+    let is_medium = || -> std::io::Result<bool> {
+        Ok(meta.is_file() && Tag::read(&FileSource::new(std::fs::File::open(output)?)?)?.is_some())
+    };
+    if is_medium().with_context(|| format!("reading {}", output.display()))? {
+        return Ok(());
+    }
+    Err(refusal("is there, and is no medium: give the medium another name, or remove it".into()).into())
+}
+
 fn title(offered: &[Offered]) -> String {
     match offered {
         [one] => format!("Install {}", one.name),
@@ -153,7 +174,7 @@ fn own_system(offered: &[Offered], firmware: Firmware, folder: &Path) -> anyhow:
     }
     firmware.add_to(&mut machine);
     let text = cairn_machine::edit(&source, &checked.machine, &machine);
-    let path = folder.join("live.yaml");
+    let path = folder.join(format!("{}.yaml", systems::OWN));
     write(&path, text.as_bytes())?;
     Ok(path.as_path().into())
 }
@@ -177,3 +198,59 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_a_medium_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("machine.yaml"), "version: 1\n").unwrap();
+        std::os::unix::fs::symlink("machine.yaml", path("link.iso")).unwrap();
+        let said = |name: &str| {
+            may_be_written(&path(name), &path(name).with_extension(FOLDER)).map_err(|error| error.to_string())
+        };
+        assert_eq!(said("new.iso"), Ok(()));
+        for name in ["machine.yaml", "link.iso"] {
+            assert!(said(name).unwrap_err().contains("is no medium"), "{name}");
+        }
+        assert!(said("x.medium").unwrap_err().contains("not end in .medium"));
+        assert!(may_be_written(Path::new("/dev/null"), Path::new("/dev/null.medium")).is_err());
+    }
+
+    #[test]
+    fn every_system_is_offered_with_what_an_answer_may_ask_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let text = "# Mine.\nversion: 1\nhostname: web\nhardware: gone.yaml\nsource: {debian: {packages: [nginx]}}\ndisks: {main: {layout: uefi}}\n";
+        let all = offered(&[file("web.yaml", &text.replace("hardware: gone.yaml\n", ""))], Firmware::All).unwrap();
+        let [one] = &all[..] else { panic!("{all:?}") };
+        let debian = one.checked.machine.source.debian();
+        for package in ["nginx", "grub-pc-bin", "systemd-boot-efi", "locales", "firmware-iwlwifi", "intel-microcode"] {
+            assert!(debian.packages.iter().any(|there| there == package), "{package}");
+        }
+        assert_eq!((debian.kernel.as_str(), debian.components.join(" ").as_str()), ("linux-image-amd64", "main non-free-firmware"));
+        assert!(one.text.starts_with("# Mine.\n"), "{}", one.text);
+        let small = offered(&[file("small.yaml", &text.replace("hardware: gone.yaml\n", ""))], Firmware::None).unwrap();
+        assert_eq!(small[0].checked.machine.source.debian().components, ["main"]);
+        assert_eq!(offered(&[], Firmware::None).unwrap()[0].name, "debian");
+        for wrong in [vec![file("live.yaml", text)], vec![file("a b.yaml", text)]] {
+            assert!(offered(&wrong, Firmware::None).is_err());
+        }
+        let twice = [folder.path().join("web.yaml"), folder.path().join("web.yaml")];
+        assert!(offered(&twice, Firmware::None).unwrap_err().to_string().contains("two machine files are called web"));
+    }
+
+    #[test]
+    fn the_medium_s_own_machine_file_is_sound() {
+        let source = cairn_machine::SourceFile::new("live.yaml", LIVE);
+        let checked = cairn_machine::check(&source, &mut |_| Err("there is none".into())).unwrap();
+        assert!(checked.warnings.iter().all(|warning| warning.message.contains("log in")), "{:?}", checked.warnings);
+    }
+}

@@ -9,6 +9,9 @@ use cairn_make::machine_file::load;
 use cairn_make::plain_file;
 use cairn_process::Refusal;
 
+/// The name of the medium's own machine file, without its ending.
+pub(super) const OWN: &str = "live";
+
 /// What may be asked for by an answer: either boot loader, a language, a keyboard, a time zone, somebody who administrates.
 const ANSWERS: [&str; 9] = [
     "console-setup",
@@ -116,6 +119,10 @@ pub fn offered(files: &[PathBuf], firmware: Firmware) -> anyhow::Result<Vec<Offe
         let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_string();
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
             let why = format!("{}: on the medium a system is called as its file; letters, digits and -_. do for that", file.display());
+            return Err(Refusal(why).into());
+        }
+        if name == OWN {
+            let why = format!("{}: `{OWN}` is what the medium's own system is called; give the file another name", file.display());
             return Err(Refusal(why).into());
         }
         if all.iter().any(|other| other.name == name) {

@@ -79,9 +79,13 @@ impl<'r> Uses<'r> {
         mount.device == device.number || member()
     }
 
-    /// The name of the device that a loop device's file lies on.
+    /// The name of the device that a loop device's file lies on, or that its file is: the installation medium is read so.
     fn below(&self, device: &Device) -> Option<String> {
         let file = PathBuf::from(sysfs::attribute(self.root, &device.name, "loop/backing_file")?);
+        let node = file.strip_prefix("/dev").ok().and_then(Path::to_str);
+        if let Some(name) = node.filter(|name| sysfs::attribute(self.root, &name.replace('/', "!"), "dev").is_some()) {
+            return Some(name.to_string());
+        }
         // Of two mounts on one folder the later one counts.
         let mount = self
             .mounts

@@ -17,7 +17,8 @@ use crate::disks::{self, Device, Table};
 
 pub use devices::{Driver, Node, PciDevice, UsbInterface};
 pub use kernel::{Kernel, NamedFirmware};
-pub use machine::{Console, Machine, Platform, Processor, secure_boot};
+pub(crate) use machine::secure_boot;
+pub use machine::{Console, Machine, Platform, Processor};
 pub use mounts::{FileSystems, Swap};
 
 /// What was seen. All lists are sorted by name.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Answers, Seen, Topic};
+use super::{Answers, Seen, Topic, keyboard};
 use crate::hardware::quoted;
 
 /// What is written down.
@@ -29,17 +29,22 @@ fn plain(answers: &Answers, seen: &Seen) -> String {
     let name = |topic: Topic, usual: &'static str| quoted(of(topic).unwrap_or(usual));
     let key = of(Topic::SshKey);
     let packages = if key.is_some() { "openssh-server, sudo" } else { "sudo" };
+    let (layout_names, options) = keyboard(of(Topic::Keyboard).unwrap_or("us"));
+    let options = match &options[..] {
+        [] => String::new(),
+        some => format!(", options: [{}]", some.iter().map(|one| quoted(one)).collect::<Vec<_>>().join(", ")),
+    };
     let mut text = format!(
         "# Made of answers to the questions of `cairn install`. `cairn check` says what is wrong after a change.\n\
          version: 1\n\
          hostname: {}\n\n\
          source:\n  debian:\n    suite: trixie\n    packages: [{packages}]\n\n\
          locale: {{lang: {}}}\n\
-         keyboard: {{layout: {}}}\n\
+         keyboard: {{layout: {}{options}}}\n\
          timezone: {}\n\n",
         name(Topic::HostName, "cairn"),
         name(Topic::Language, "C.UTF-8"),
-        name(Topic::Keyboard, "us"),
+        quoted(&layout_names),
         name(Topic::TimeZone, "UTC"),
     );
     if !seen.uefi {

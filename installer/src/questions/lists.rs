@@ -1,12 +1,12 @@
 //! What is offered where the computer has no list of its own.
 
-/// Languages: their locale, and how their speakers call them.
+/// Languages: their locale, and how their speakers call them, if the letters of the kernel's own console suffice for it.
 pub const LANGUAGES: [(&str, &str); 31] = [
     ("C.UTF-8", "English, with dates and numbers of no country"),
     ("en_US.UTF-8", "English (United States)"),
     ("en_GB.UTF-8", "English (United Kingdom)"),
     ("ar_EG.UTF-8", "Arabic (Egypt)"),
-    ("cs_CZ.UTF-8", "Čeština"),
+    ("cs_CZ.UTF-8", "Czech"),
     ("da_DK.UTF-8", "Dansk"),
     ("de_AT.UTF-8", "Deutsch (Österreich)"),
     ("de_CH.UTF-8", "Deutsch (Schweiz)"),
@@ -27,7 +27,7 @@ pub const LANGUAGES: [(&str, &str); 31] = [
     ("pl_PL.UTF-8", "Polski"),
     ("pt_BR.UTF-8", "Português (Brasil)"),
     ("pt_PT.UTF-8", "Português (Portugal)"),
-    ("ro_RO.UTF-8", "Română"),
+    ("ro_RO.UTF-8", "Romanian"),
     ("ru_RU.UTF-8", "Russian"),
     ("sv_SE.UTF-8", "Svenska"),
     ("tr_TR.UTF-8", "Türkçe"),
@@ -62,3 +62,37 @@ pub const KEYBOARDS: [(&str, &str); 24] = [
     ("se", "Swedish"),
     ("tr", "Turkish"),
 ];
+
+/// Layouts without Latin letters: with none of them can one type a name to log in.
+const WITHOUT_LATIN: [&str; 34] = [
+    "af", "am", "ara", "bd", "bg", "bt", "by", "eg", "et", "ge", "gr", "il", "in", "iq", "ir", "kg", "kh", "kz", "la",
+    "lk", "ma", "mk", "mm", "mn", "mv", "np", "pk", "rs", "ru", "sy", "th", "tj", "ua", "uz",
+];
+
+/// What XKB is told of a layout that was chosen: its layouts and its options. Beside one without Latin letters there is the US one, to
+/// which Alt and Shift change.
+pub fn keyboard(layout: &str) -> (String, Vec<&'static str>) {
+    if WITHOUT_LATIN.contains(&layout) {
+        (format!("{layout},us"), vec!["grp:alt_shift_toggle"])
+    } else {
+        (layout.into(), Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_console_can_show_the_lists() {
+        for (_, shown) in LANGUAGES.iter().chain(&KEYBOARDS) {
+            assert!(shown.chars().all(|c| u32::from(c) < 0x100), "{shown}");
+        }
+    }
+
+    #[test]
+    fn latin_letters_are_beside_those_of_others() {
+        assert_eq!(keyboard("ru"), ("ru,us".into(), vec!["grp:alt_shift_toggle"]));
+        assert_eq!(keyboard("de"), ("de".into(), Vec::new()));
+    }
+}

@@ -40,7 +40,7 @@ pub struct Seen {
     pub systems: Vec<OfferedSystem>,
     /// Whether it was started by UEFI.
     pub uefi: bool,
-    /// Whether that starts only what is signed.
+    /// Whether its firmware starts only what is signed.
     pub secure_boot: bool,
     /// Its memory in MiB; 0: nobody knows.
     pub memory: u64,
@@ -96,6 +96,37 @@ pub fn see(root: &Path, devices: &[Device]) -> std::io::Result<Seen> {
         keyboard: setting(&settings, "XKBLAYOUT"),
         zone: root.link("etc/localtime").ok().flatten().and_then(|to| zone(&to)),
     })
+}
+
+/// With less an installation may end for want of it.
+const LEAST_MEMORY: u64 = 480;
+
+impl Seen {
+    /// What is better known before the first question: each in a sentence, with what to do.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if (1..LEAST_MEMORY).contains(&self.memory) {
+            notes.push(format!(
+                "This computer has {} MiB of memory. An installation takes {LEAST_MEMORY}; with less it may end for want of it.",
+                self.memory
+            ));
+        }
+        if !self.uefi && let Some(disk) = self.disks.iter().find(|disk| disk.parts.iter().any(|(kind, _)| *kind == "esp")) {
+            notes.push(format!(
+                "This computer was started by its BIOS, and what is on {} starts by UEFI. To install beside it, restart, and in the \
+                 firmware's menu take the entry of this medium that says UEFI.",
+                disk.shown
+            ));
+        }
+        if self.secure_boot {
+            notes.push(
+                "This computer starts only what is signed (Secure Boot). Debian's kernels are; one of your own, or a driver of your \
+                 own, is not, until the firmware's setup allows it."
+                    .into(),
+            );
+        }
+        notes
+    }
 }
 
 fn seen_disk(devices: &[Device], disk: &Device) -> SeenDisk {
@@ -185,6 +216,25 @@ fn setting(text: &str, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_to_know_first_is_said_with_what_to_do() {
+        let disk = SeenDisk {
+            selector: "serial=x".into(),
+            shown: "a disk".into(),
+            shares: true,
+            again: false,
+            parts: vec![("esp", 100)],
+            holds: "ntfs".into(),
+        };
+        let seen = Seen { disks: vec![disk], uefi: false, memory: 256, ..Seen::default() };
+        let notes = seen.notes();
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(notes[0].contains("256 MiB") && notes[1].contains("a disk starts by UEFI"), "{notes:?}");
+        let secure = Seen { uefi: true, secure_boot: true, memory: 8000, ..seen };
+        assert_eq!(secure.notes().len(), 1);
+        assert!(Seen::default().notes().is_empty());
+    }
 
     #[test]
     fn lists_are_read_as_their_makers_write_them() {

@@ -91,6 +91,11 @@ impl OfferedSystem {
         machine.hostname = answered.hostname;
         machine.locale.lang = answered.locale.lang;
         machine.keyboard.layout = answered.keyboard.layout;
+        for option in answered.keyboard.options {
+            if !machine.keyboard.options.contains(&option) {
+                machine.keyboard.options.push(option);
+            }
+        }
         machine.timezone = answered.timezone;
         machine.boot.loader = answered.boot.loader;
         machine.boot.secure_boot = answered.boot.secure_boot.or(machine.boot.secure_boot);

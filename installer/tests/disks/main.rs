@@ -167,6 +167,20 @@ fn the_medium_is_below_the_file_that_is_the_running_system() {
 }
 
 #[test]
+fn the_disk_that_a_medium_is_read_from_as_a_whole_is_below_the_running_system() {
+    let mut tree = Tree::new();
+    tree.disk(USB, "sdb", 8 * GIB, &[]);
+    tree.disk(USB, "sdc", 8 * GIB, &[]);
+    tree.upon(&[], "loop0", GIB, &[("loop/backing_file", "/dev/sdb")]);
+    tree.upon(&[], "loop1", GIB, &[("loop/backing_file", "/dev/gone")]);
+    tree.upon(&["loop0"], "dm-0", GIB, &[("dm/name", "cairn-medium")]);
+    tree.mount("dm-0", "/nix/store");
+    let devices = tree.look();
+    let whole = |name| Stack(&devices).whole(named(&devices, name)).iter().map(|d| d.name.clone()).collect::<Vec<_>>();
+    assert_eq!((whole("sdb"), whole("sdc")), (vec!["sdb".into(), "loop0".into(), "dm-0".into()], vec!["sdc".into()]));
+}
+
+#[test]
 fn two_ways_to_one_disk_are_one_disk() {
     let mut tree = Tree::new();
     for name in ["sda", "sdb"] {

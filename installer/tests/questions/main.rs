@@ -1,6 +1,6 @@
 //! The questions: whatever is answered, what comes out is a machine file, or a question that says what is wrong.
 
-use cairn_installer::questions::{Answers, Asks, Choice, Next, Question, Seen, SeenDisk, Topic, see};
+use cairn_installer::questions::{Answers, Asks, Choice, Next, OfferedSystem, Question, Seen, SeenDisk, Topic, see};
 use cairn_machine::{Checked, SourceFile, check};
 
 /// Numbers that are the same each time (xorshift64).
@@ -94,7 +94,7 @@ fn other_answers_are_written_down() {
         assert!(text.contains(line), "no {line}:\n{text}");
     }
     let files = answers.files(&seen, |password| Ok::<_, ()>(format!("hash of {password}"))).unwrap();
-    assert_eq!(files.beside, [("anna.password".to_string(), "hash of \"secret: #\n".to_string())]);
+    assert_eq!(files.beside, [("anna.password".to_string(), b"hash of \"secret: #\n".to_vec())]);
     assert!(!files.machine.contains("secret"));
 }
 
@@ -196,6 +196,8 @@ fn any_answers_and_steps_back_end_in_a_machine_file() {
         let mut seen = seen();
         seen.uefi = random.below(2) == 0;
         seen.memory = random.below(100_000);
+        let systems = [system("store", OWN_DISK), system("web", WEB)];
+        seen.systems = systems.into_iter().take(random.below(3) as usize).collect();
         let mut answers = Answers::default();
         for _ in 0..60 {
             match answers.next(&seen) {
@@ -226,4 +228,72 @@ fn this_computer_can_be_asked_about() {
     assert!(
         !seen.languages.is_empty() && !seen.keyboards.is_empty() && seen.zones.iter().any(|zone| zone.value == "UTC")
     );
+}
+
+/// A system as a medium has it.
+fn system(name: &str, text: &str) -> OfferedSystem {
+    let machine = check(&SourceFile::new("m.yaml", text), &mut |_| Err("none".into())).unwrap().machine;
+    let beside = vec![("machine.lock".to_string(), b"lock".to_vec()), ("motd".to_string(), b"hi".to_vec())];
+    OfferedSystem { name: name.into(), text: text.into(), machine, beside }
+}
+
+const WEB: &str = "\
+# The web server.
+version: 1
+hostname: web
+seed: 8a1e4f0c-2b4b-4e3b-9d6a-5f1f5c0c9b11
+source:
+  debian:
+    packages: [nginx, sudo]      # and what it needs
+disks: {main: {layout: uefi}}
+users:
+  root: {ssh_authorized_keys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFzJ3yXhJqWbWqLkK2v6Jw3i0eWcLhWq0dZgk0c0kJ8P x\"]}
+services:
+  enable: [nginx]
+";
+
+const OWN_DISK: &str = "\
+version: 1
+hostname: store
+source: {debian: {packages: []}}
+disks: {main: {partitions: [{type: esp}, {type: home, size: 1G}, {type: root}]}}
+";
+
+#[test]
+fn the_answers_stand_in_the_machine_file_of_the_system() {
+    let mut seen = seen();
+    seen.systems = vec![system("web", WEB)];
+    let answers = answered(["de_DE.UTF-8", "de", "", "", "", "", "", "anna", "secret", ""], &seen);
+    let (checked, text) = machine(&answers, &seen);
+    let machine = &checked.machine;
+    assert_eq!((machine.hostname.as_str(), machine.locale.lang.as_str()), ("web", "de_DE.UTF-8"));
+    assert!(text.starts_with("# The web server.\n") && text.contains("[nginx, sudo]      # and what it needs"), "{text}");
+    assert!(machine.users.contains_key("anna") && machine.users.contains_key("root"), "{text}");
+    assert_eq!((machine.seed, machine.services.enable.join(" ").as_str()), (None, "nginx"));
+    let files = answers.files(&seen, |_| Ok::<_, ()>("hash".into())).unwrap();
+    let names: Vec<&str> = files.beside.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["anna.password", "machine.lock", "motd"]);
+}
+
+#[test]
+fn of_several_systems_one_is_chosen_and_its_own_partitions_are_not_asked_about() {
+    let mut seen = seen();
+    seen.systems = vec![system("store", OWN_DISK), system("web", WEB)];
+    let mut answers = Answers::default();
+    let mut topics = Vec::new();
+    while let Next::Ask(question) = answers.next(&seen) {
+        topics.push(question.topic);
+        let word = match question.topic {
+            Topic::System => "store",
+            Topic::User => "anna",
+            Topic::Password => "secret",
+            _ => "",
+        };
+        answers.give(question.topic, question.value_of(word).unwrap(), &seen).unwrap();
+    }
+    assert!(topics.contains(&Topic::System) && !topics.contains(&Topic::Swap), "{topics:?}");
+    assert_eq!(topics.len(), answers.topics(&seen).count());
+    let (checked, text) = machine(&answers, &seen);
+    assert_eq!(checked.machine.hostname, "store");
+    assert!(text.contains("{type: home, size: 1G}"), "{text}");
 }

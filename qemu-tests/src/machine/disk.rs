@@ -64,7 +64,9 @@ impl Disk {
     /// QEMU's arguments for it; `place` says in which order the firmware is to try it, if it is told.
     pub(super) fn arguments(&self, name: &str, place: Option<usize>) -> Vec<String> {
         let snapshot = if self.persist { "off" } else { "on" };
-        let drive = format!("if=none,id={name},format=raw,snapshot={snapshot},file={}", self.image.display());
+        let reads = self.devices.last().is_some_and(|last| last.starts_with("ide-cd"));
+        let how = if reads { "readonly=on,media=cdrom".to_string() } else { format!("snapshot={snapshot}") };
+        let drive = format!("if=none,id={name},format=raw,{how},file={}", self.image.display());
         let mut arguments = vec!["-drive".to_string(), drive];
         arguments.extend(self.device(name, place));
         arguments

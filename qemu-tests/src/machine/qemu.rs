@@ -41,19 +41,14 @@ fn disks(setup: &Setup) -> Vec<String> {
     arguments
 }
 
-/// The code of OVMF and its empty variables: what `OVMF_CODE` and `OVMF_VARS` name, as for `cairn run`, or the machine's own. For
-/// Secure Boot others that lie beside them.
-fn uefi(secure_boot: bool) -> Result<(PathBuf, PathBuf)> {
-    let (code, vars) = any_uefi()?;
-    if !secure_boot {
-        return Ok((code, vars));
+/// The code of OVMF and its empty variables: what `OVMF_CODE` and `OVMF_VARS` name, as for `cairn run`, or the machine's own.
+fn uefi(secure: bool) -> Result<(PathBuf, PathBuf)> {
+    if secure {
+        // Beside the other one, or where the distribution has it.
+        let beside = std::env::var_os("OVMF_CODE").and_then(|code| Some(Path::new(&code).parent()?.to_path_buf()));
+        let folder = beside.unwrap_or_else(|| "/usr/share/OVMF".into());
+        return Ok((folder.join("OVMF_CODE_4M.secboot.fd"), folder.join("OVMF_VARS_4M.ms.fd")));
     }
-    let (code, vars) = (code.with_file_name("OVMF_CODE_4M.secboot.fd"), code.with_file_name("OVMF_VARS_4M.ms.fd"));
-    anyhow::ensure!(code.is_file() && vars.is_file(), "there is no {} with its variables", code.display());
-    Ok((code, vars))
-}
-
-fn any_uefi() -> Result<(PathBuf, PathBuf)> {
     if let (Some(code), Some(vars)) = (std::env::var_os("OVMF_CODE"), std::env::var_os("OVMF_VARS")) {
         return Ok((code.into(), vars.into()));
     }
@@ -73,8 +68,9 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)>
     let (console, control) = (listen("console")?, listen("control")?);
     let socket = |name: &str| format!("path={}", folder.join(name).display());
     let mut firmware = Vec::new();
-    if setup.firmware == Firmware::Uefi {
-        let (code, vars) = uefi(setup.secure_boot)?;
+    let secure = setup.firmware == Firmware::SecureBoot;
+    if setup.firmware != Firmware::Bios {
+        let (code, vars) = uefi(secure)?;
         let my_vars = setup.variables.clone().unwrap_or_else(|| folder.join("vars"));
         if !my_vars.exists() {
             std::fs::copy(vars, &my_vars)?;
@@ -84,14 +80,12 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)>
             firmware.extend(["-drive".into(), drive]);
         }
     }
-    // Only the firmware's own code, in system management mode, may then change the variables.
-    let secure: &[&str] = match setup.secure_boot {
-        true => &["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"],
-        false => &[],
-    };
     let mut more: Vec<&str> = Vec::new();
     if !setup.reboots {
         more.push("-no-reboot");
+    }
+    if secure {
+        more.extend(["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"]);
     }
     if setup.watchdog {
         more.extend(["-device", "i6300esb", "-watchdog-action", "reset"]);
@@ -99,8 +93,7 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)>
     let qemu = Cmd::new("qemu-system-x86_64")
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-device", "VGA"])
         .args(more)
-        .args(["-machine", if setup.secure_boot { "q35,smm=on" } else { "q35,smm=off" }])
-        .args(secure)
+        .args(["-machine", if secure { "q35,smm=on" } else { "q35,smm=off" }])
         .args(EMULATED)
         .args(["-m", "1024", "-smp", &setup.processors.to_string(), "-device", "virtio-rng-pci"])
         .args([

@@ -14,6 +14,7 @@ fn firmware(firmware: Firmware) -> &'static str {
     match firmware {
         Firmware::Uefi => "UEFI",
         Firmware::Bios => "BIOS",
+        Firmware::SecureBoot => "Secure Boot",
     }
 }
 

@@ -25,6 +25,9 @@ pub const ORDINARY_USER: Scenario = Scenario {
     run: ordinary_user,
 };
 
+pub const CAPTURED: Scenario =
+    Scenario { name: "what a machine gives back makes the same machine, byte for byte", needs: BUILD, run: captured };
+
 fn same_images(hello: &Hello, folder: &Path) -> Result<()> {
     same_bytes(&hello.raw, &folder.join("hello.raw"))?;
     same_bytes(&hello.qcow2, &folder.join("hello.qcow2"))
@@ -39,6 +42,20 @@ fn folders(cairn: &Cairn) -> Result<()> {
     let words = ["sh", "-c", "umask 077; exec \"$@\"", "sh"];
     build.env("TZ", "Asia/Tokyo").env("LC_ALL", "C").under(words).run()?.must(0)?;
     same_images(&hello, &folder.path().join("out"))
+}
+
+fn captured(cairn: &Cairn) -> Result<()> {
+    let hello = Hello::get(cairn)?;
+    let folder = tempfile::tempdir()?;
+    let files = folder.path().join("hello");
+    let done = cairn.cmd(["capture", "--image"]).arg(&hello.raw).arg("-o").arg(&files).ok()?;
+    ensure!(done.contains("machine.yaml is generation 1 of hello"), "{done}");
+    let mode = std::fs::metadata(files.join("hello.password"))?.permissions().mode();
+    ensure!(mode & 0o777 == 0o600, "others may read the password's hash: {mode:o}");
+    cairn.cmd(["build"]).arg(files.join("machine.yaml")).arg("-o").arg(folder.path()).ok()?;
+    same_images(&hello, folder.path())?;
+    // Nothing that is there is written over.
+    cairn.cmd(["capture", "--image"]).arg(&hello.raw).arg("-o").arg(&files).run()?.must(3)?.says("is there already").map(drop)
 }
 
 fn no_network(cairn: &Cairn) -> Result<()> {

@@ -6,6 +6,7 @@ mod bad_luck;
 mod beside_debian;
 mod builds_agree;
 mod disks;
+mod from_medium;
 mod generations;
 mod grows;
 mod install_bad_luck;
@@ -39,6 +40,7 @@ const ALL: &[Scenario] = &[
     another_language::SCENARIO,
     builds_agree::FOLDERS,
     builds_agree::NO_NETWORK,
+    builds_agree::CAPTURED,
     builds_agree::ORDINARY_USER,
     shares_blocks::XFS,
     shares_blocks::BTRFS,
@@ -82,6 +84,7 @@ fn main() {
             beside_debian::REST,
             install_firmware::REST,
             install_cuts::REST,
+            from_medium::REST,
             secure_boot::REST,
             &[installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST, renew_cuts::REST],
         ]
@@ -89,7 +92,7 @@ fn main() {
         &[]
     };
     let scenarios =
-        [ALL, generations::CHOSEN, kernels::CHOSEN, on_hardware::CHOSEN].iter().chain(rest).copied().flatten();
+        [ALL, generations::CHOSEN, kernels::CHOSEN, on_hardware::CHOSEN, from_medium::CHOSEN].iter().chain(rest).copied().flatten();
     let trials = scenarios.map(|scenario| scenario.trial()).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

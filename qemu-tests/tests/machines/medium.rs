@@ -136,6 +136,9 @@ boot cairn.medium=TWO cairn.check
 [ $ended = 1 ]
 said 'is not as it was written, at byte DAMAGE of'; said 'the medium, /dev/ubdb, is damaged.'; said 'write it again'
 not said 'Press Enter'
+# Once more, for whoever sees only the end of the screen.
+not chroot $top /helper assemble
+grep -q 'write it again' /run/not
 leave
 # The same in memory; and one whose first block is another one.
 boot cairn.medium=TWO cairn.toram cairn.check

@@ -1,9 +1,12 @@
-//! What can be typed after `cairn hardware` and `cairn disks`: about the computer that this is.
+//! What can be typed after `cairn hardware`, `cairn disks` and `cairn capture`: about the computer that this is.
 
 use std::path::PathBuf;
 
 use cairn_installer::disks::Selector;
 use clap::Args;
+
+use super::PlaceArgs;
+use super::values::parse_generation;
 
 /// `cairn hardware`.
 #[derive(Debug, Args)]
@@ -46,4 +49,21 @@ pub struct DisksArgs {
     /// Look at the `sys`, `run/udev` and `proc` below this folder, and at no disk.
     #[arg(long, value_name = "DIR", default_value = "/", value_hint = clap::ValueHint::DirPath)]
     pub root: PathBuf,
+}
+
+/// `cairn capture`.
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// The folder to write into; made when it is missing [default: the machine's host name].
+    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub output: Option<PathBuf>,
+    /// Another generation than the one that runs (in an image: than the newest).
+    #[arg(long, value_name = "NUMBER", value_parser = parse_generation)]
+    pub generation: Option<u64>,
+    /// The machine.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }

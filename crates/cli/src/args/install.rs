@@ -29,6 +29,10 @@ pub struct InstallArgs {
     /// CAIRN, and stop at anything that they leave open.
     #[arg(long, conflicts_with_all = ["plan", "yes_erase"])]
     pub unattended: bool,
+    /// Ask on another computer, at this terminal: it runs the medium, or any Linux with
+    /// cairn: `--over ssh root@HOST`.
+    #[arg(long, num_args = 2, value_names = ["ssh", "HOST"], exclusive = true)]
+    pub over: Option<Vec<String>>,
     /// What becomes of the disk.
     #[command(flatten)]
     pub share: ShareArgs,
@@ -57,6 +61,13 @@ pub struct InstallArgs {
     /// Write what happens as JSON lines to this file or serial line, too.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub progress: Option<PathBuf>,
+    /// Ask in numbered lines, without moving the cursor: for speech, braille and logs. So
+    /// does the word cairn.plain on the kernel's command line, and a serial line.
+    #[arg(long, conflicts_with = "rich")]
+    pub plain: bool,
+    /// Ask with lists on the whole screen, even over a serial line.
+    #[arg(long, conflicts_with = "what")]
+    pub rich: bool,
     /// Print one JSON object: the plan, and what was done.
     #[arg(long)]
     pub json: bool,

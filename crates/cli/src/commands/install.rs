@@ -18,6 +18,7 @@ use cairn_process::{Refusal, Report, Tool, Usage, go_on, set_left};
 use serde_json::json;
 
 use super::guided::Guide;
+use super::over;
 use super::said::Said;
 use crate::args::{InstallArgs, Into, ShareArgs, Then};
 use crate::exit::Exit;
@@ -35,6 +36,9 @@ const MEDIUM: &str = "/run/cairn/medium/where";
 const MOST: u64 = 64 << 20;
 
 pub fn run(args: InstallArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    if let Some(words) = &args.over {
+        return over::run(words, ui);
+    }
     let watched = Watched::new(ui.report(), args.progress.as_deref())?;
     let result = watched.during(|| carry_out(&args, &watched, ui));
     match &result {
@@ -74,8 +78,13 @@ fn carry_out(args: &InstallArgs, watched: &Watched<'_>, ui: &Ui) -> anyhow::Resu
     let kit = kit::kit(None)?;
     let folder = tempfile::tempdir().context("making a folder for instructions")?;
     let asks = args.apply.is_none() && args.file.is_none() && !args.unattended;
+    let mut named = None;
     let (planned, erase, then) = match &args.apply {
-        None if asks => (asked(args, &devices, &kit, watched, ui)?, None, Then::Nothing),
+        None if asks => {
+            let planned;
+            (planned, named) = asked(args, &devices, &kit, watched, ui)?;
+            (planned, None, Then::Nothing)
+        }
         Some(path) => {
             let saved = read(path)?;
             let disk = saved.disk.find(&devices).map_err(Refusal)?;
@@ -94,7 +103,7 @@ fn carry_out(args: &InstallArgs, watched: &Watched<'_>, ui: &Ui) -> anyhow::Resu
         ui.talk(shown(&planned.plan));
     }
     watched.finish();
-    let consent = consent(&planned, args, erase, ui)?;
+    let consent = if named.is_some() { named } else { consent(&planned, args, erase, ui)? };
     let receipt = args.receipt.clone().map_or_else(|| new_receipt(&planned.plan), Ok)?;
     let plan = planned.plan.clone();
     let done_to = apply(planned, consent.as_ref(), &receipt, watched)?;
@@ -141,8 +150,15 @@ fn wanted<'d>(args: &InstallArgs, devices: &'d [Device], folder: &Path) -> anyho
     Ok(Wanted { request, disk, erase: said.erase, then: said.then })
 }
 
-/// The plan of what somebody at the terminal answers. What cannot be done is told, and asked for once more.
-fn asked(args: &InstallArgs, devices: &[Device], kit: &Kit, watched: &Watched<'_>, ui: &Ui) -> anyhow::Result<Planned> {
+/// The plan of what somebody at the terminal answers, and the disk's name from them unless it was said before. What cannot be done is
+/// told, and asked for once more.
+fn asked(
+    args: &InstallArgs,
+    devices: &[Device],
+    kit: &Kit,
+    watched: &Watched<'_>,
+    ui: &Ui,
+) -> anyhow::Result<(Planned, Option<Consent>)> {
     let ShareArgs { into, replace, keep, spare } = &args.share;
     if *into != Into::Whole || !(replace.is_empty() && keep.is_empty() && spare.is_empty()) {
         return Err(Usage(
@@ -150,7 +166,8 @@ fn asked(args: &InstallArgs, devices: &[Device], kit: &Kit, watched: &Watched<'_
         )
         .into());
     }
-    let mut guide = Guide::begin(devices, ui)?;
+    let rich = if args.rich || args.plain { Some(args.rich) } else { None };
+    let mut guide = Guide::begin(devices, rich, ui)?;
     set_left(Some("nothing was written to any disk"));
     loop {
         let file = guide.machine_file()?;
@@ -168,13 +185,12 @@ fn asked(args: &InstallArgs, devices: &[Device], kit: &Kit, watched: &Watched<'_
         watched.finish();
         match planned {
             Ok(planned) => {
-                ui.talk(format_args!("\n{}", shown(&planned.plan)));
-                if guide.agrees(&file)? {
-                    return Ok(planned);
+                if let Some(consent) = guide.last(&planned.plan, &file, args.yes_erase.is_some())? {
+                    return Ok((planned, consent));
                 }
             }
             Err(error) if error.chain().any(|why| why.is::<Refusal>() || why.is::<Problems>()) && go_on().is_ok() => {
-                guide.disk_again(&error);
+                guide.cannot(&file, &error)?;
             }
             Err(error) => return Err(error.context(format!("the answers are in {}", file.display()))),
         }

@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod build;
+pub mod capture;
 pub mod check;
 pub mod diff;
 pub mod disks;
@@ -14,6 +15,7 @@ pub mod inspect;
 pub mod install;
 pub mod lock;
 pub mod medium;
+mod over;
 pub mod rehearse;
 pub mod rollback;
 pub mod run;

@@ -4,13 +4,25 @@ use std::fmt::Write as _;
 
 use cairn_installer::install::InstallPlan;
 
+use super::drawing::drawn;
+
 /// The disk, what is now and then, what is lost, what to know.
 pub fn shown(plan: &InstallPlan) -> String {
-    let mut text = format!("{}\n", plan.disk);
-    if let Some(name) = plan.disk.by_id.first() {
-        let _ = writeln!(text, "/dev/disk/by-id/{name}");
-    }
-    let _ = write!(text, "\n{}\n", plan.onto);
+    format!("{}\n{}", disk(plan), details(plan))
+}
+
+/// The same with a drawing, for a terminal of this width.
+pub fn page(plan: &InstallPlan, columns: usize) -> String {
+    format!("{}\n{}\n{}", disk(plan), drawn(&plan.onto, columns), details(plan))
+}
+
+fn disk(plan: &InstallPlan) -> String {
+    let name = plan.disk.by_id.first().map(|name| format!("/dev/disk/by-id/{name}\n")).unwrap_or_default();
+    format!("{}\n{name}", plan.disk)
+}
+
+fn details(plan: &InstallPlan) -> String {
+    let mut text = format!("{}\n", plan.onto);
     let losses = losses(plan);
     if losses.is_empty() {
         text.push_str("nothing that is there is lost\n");

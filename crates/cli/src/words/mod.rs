@@ -2,6 +2,7 @@
 
 pub mod diff;
 pub mod disks;
+pub mod drawing;
 pub mod generations;
 pub mod hardware;
 pub mod install;

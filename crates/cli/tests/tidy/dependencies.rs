@@ -65,6 +65,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     (
         "image-builder",
         &[
+            "bootloader-templates",
             "cairn-boot",
             "cairn-disk",
             "cairn-layout",
@@ -73,6 +74,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "cairn-observe",
             "cairn-process",
             "cairn-store",
+            "cairn-system",
         ],
     ),
     (

@@ -21,7 +21,10 @@ struct Volume {
     cluster: u64,
     fat: u64,
     data: u64,
+    /// The root's first cluster; 0 where it has a region of its own.
     root: u32,
+    /// That region of FAT16: where it begins, and how long it is.
+    region: Option<(u64, u64)>,
 }
 
 /// Mends every directory but the root, which has no dots.
@@ -29,13 +32,26 @@ pub(super) fn mend(device: &mut Device<'_>) -> io::Result<()> {
     let boot: [u8; 48] = device.get(0)?;
     let number = |at: usize, len: usize| boot[at..at + len].iter().rev().fold(0_u64, |n, b| (n << 8) | u64::from(*b));
     let (sector, reserved) = (number(11, 2), number(14, 2));
+    // What FAT32 says behind, FAT16 says here.
+    let old = number(22, 2);
+    let tables = sector * (reserved + number(16, 1) * if old > 0 { old } else { number(36, 4) });
+    let region = (old > 0).then(|| (tables, number(17, 2) * SLOT));
     let volume = Volume {
         cluster: sector * number(13, 1),
         fat: sector * reserved,
-        data: sector * (reserved + number(16, 1) * number(36, 4)),
-        root: u32::try_from(number(44, 4)).unwrap_or_default(),
+        data: tables + region.map_or(0, |(_, len)| len.next_multiple_of(sector)),
+        root: if old > 0 { 0 } else { u32::try_from(number(44, 4)).unwrap_or_default() },
+        region,
     };
     let mut waiting = vec![volume.root];
+    if let Some((at, len)) = volume.region {
+        waiting.clear();
+        let (folders, _) = folders(device, at, len)?;
+        for inner in folders {
+            volume.mend_one(device, inner, true)?;
+            waiting.push(inner);
+        }
+    }
     while let Some(directory) = waiting.pop() {
         for inner in volume.directories(device, directory)? {
             volume.mend_one(device, inner, directory == volume.root)?;
@@ -73,24 +89,41 @@ impl Volume {
         let mut found = Vec::new();
         let mut cluster = directory;
         loop {
-            for slot in 0..self.cluster / SLOT {
-                let entry: [u8; SLOT as usize] = device.get(self.place(cluster) + slot * SLOT)?;
-                match entry[0] {
-                    0 => return Ok(found),
-                    b'.' | DELETED => continue,
-                    _ => {}
-                }
-                if entry[11] != LONG_NAME && entry[11] & DIRECTORY != 0 {
-                    found.push(u32::from_le_bytes([entry[26], entry[27], entry[20], entry[21]]));
-                }
+            let (here, end) = folders(device, self.place(cluster), self.cluster)?;
+            found.extend(here);
+            if end {
+                return Ok(found);
             }
-            let next: [u8; 4] = device.get(self.fat + u64::from(cluster) * 4)?;
-            cluster = u32::from_le_bytes(next) & 0x0fff_ffff;
-            if cluster >= 0x0fff_fff8 {
+            let last;
+            (cluster, last) = if self.region.is_some() {
+                let next: [u8; 2] = device.get(self.fat + u64::from(cluster) * 2)?;
+                (u16::from_le_bytes(next).into(), 0xfff8)
+            } else {
+                let next: [u8; 4] = device.get(self.fat + u64::from(cluster) * 4)?;
+                (u32::from_le_bytes(next) & 0x0fff_ffff, 0x0fff_fff8)
+            };
+            if cluster >= last {
                 return Ok(found);
             }
         }
     }
+}
+
+/// The first clusters of the directories in a piece of a directory, and whether it ends there.
+fn folders(device: &mut Device<'_>, at: u64, len: u64) -> io::Result<(Vec<u32>, bool)> {
+    let mut found = Vec::new();
+    for slot in 0..len / SLOT {
+        let entry: [u8; SLOT as usize] = device.get(at + slot * SLOT)?;
+        match entry[0] {
+            0 => return Ok((found, true)),
+            b'.' | DELETED => continue,
+            _ => {}
+        }
+        if entry[11] != LONG_NAME && entry[11] & DIRECTORY != 0 {
+            found.push(u32::from_le_bytes([entry[26], entry[27], entry[20], entry[21]]));
+        }
+    }
+    Ok((found, false))
 }
 
 #[cfg(test)]
@@ -128,7 +161,7 @@ mod tests {
     fn only_what_fatfs_has_made_is_mended() {
         let target = MemoryTarget::new(8192, 0);
         let mut device = Device::existing(&target, 0, 8192);
-        let volume = Volume { cluster: 512, fat: 512, data: 1024, root: 2 };
+        let volume = Volume { cluster: 512, fat: 512, data: 1024, root: 2, region: None };
         let mut mend = |slots: &[[u8; 32]], in_root| {
             device.put(1024 + 512, &slots.concat()).unwrap();
             volume.mend_one(&mut device, 3, in_root).unwrap();
@@ -149,7 +182,7 @@ mod tests {
     fn folders_are_found_up_to_the_end_and_in_all_clusters() {
         let target = MemoryTarget::new(16_384, 0);
         let mut device = Device::existing(&target, 0, 16_384);
-        let volume = Volume { cluster: 512, fat: 512, data: 1024, root: 2 };
+        let volume = Volume { cluster: 512, fat: 512, data: 1024, root: 2, region: None };
         let mut put = |cluster: u64, slots: &[[u8; 32]], next: u32| {
             device.put(1024 + (cluster - 2) * 512, &slots.concat()).unwrap();
             device.put(512 + cluster * 4, &next.to_le_bytes()).unwrap();

@@ -13,7 +13,7 @@ mod volume;
 mod write;
 
 pub use reader::{FatEntry, FatInfo, Reader, open};
-pub use size::{needed, needed_with};
+pub use size::{needed, needed_small};
 pub use volume::FatVolume;
 pub(crate) use write::fill;
 pub use write::{FatContents, FatOptions, write};

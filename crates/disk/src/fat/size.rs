@@ -23,8 +23,12 @@ pub fn needed(files: &[FatFile]) -> u64 {
     }
 }
 
-/// The same with clusters of this size, and without what makes it FAT32.
-pub fn needed_with(files: &[FatFile], cluster: u64) -> u64 {
+/// The same for FAT16, without the least that makes it that.
+pub fn needed_small(files: &[FatFile]) -> u64 {
+    needed_with(files, cluster_size(0))
+}
+
+fn needed_with(files: &[FatFile], cluster: u64) -> u64 {
     // Each cluster has four bytes in both FATs.
     let fits = |clusters: u64| {
         let fats = clusters.checked_add(2)?.checked_mul(4)?.checked_next_multiple_of(4096)?.checked_mul(2)?;

@@ -56,7 +56,7 @@ impl Seek for Shared<'_> {
 }
 
 impl<'a> FatVolume<'a> {
-    /// Makes a FAT32 volume in `len` bytes of the target from `offset` on.
+    /// Makes a FAT32 volume, or one of FAT16, in `len` bytes of the target from `offset` on.
     ///
     /// # Errors
     /// [`DiskError::Fat`]; [`DiskError::Full`] and [`DiskError::Write`] for the target.
@@ -67,7 +67,7 @@ impl<'a> FatVolume<'a> {
         options: &FatOptions,
     ) -> Result<FatVolume<'a>, DiskError> {
         let fat = |source| DiskError::Fat { source };
-        let mut device = Device::new(target, offset, len, tables(len, options)).map_err(fat)?;
+        let mut device = Device::new(target, offset, len, tables(len)).map_err(fat)?;
         let made = make(&mut device, len, options).and_then(|()| device.seek(SeekFrom::Start(0)).map(drop));
         if let Some((at, error)) = device.take_failure() {
             return Err(DiskError::write(target.name(), at, error));
@@ -204,8 +204,8 @@ impl<'a> FatVolume<'a> {
 
 /// Where a new volume's tables and its first folder will be, and some bytes more. What is behind them `fatfs` clears when it makes a
 /// folder there, so that on a real disk not all of the volume has to be written.
-fn tables(len: u64, options: &FatOptions) -> u64 {
-    let cluster = options.cluster.unwrap_or_else(|| cluster_size(len));
+fn tables(len: u64) -> u64 {
+    let cluster = cluster_size(len);
     RESERVED + 2 * ((len / cluster + 2) * 4 + RESERVED) + 2 * cluster
 }
 
@@ -216,9 +216,9 @@ fn make(device: &mut Device<'_>, len: u64, options: &FatOptions) -> io::Result<(
     let text = &options.label.as_bytes()[..options.label.len().min(11)];
     label[..text.len()].copy_from_slice(text);
     let format = FormatVolumeOptions::new()
-        .fat_type(FatType::Fat32)
+        .fat_type(if options.small { FatType::Fat16 } else { FatType::Fat32 })
         .bytes_per_sector(u16::try_from(sector).map_err(io::Error::other)?)
-        .bytes_per_cluster(u32::try_from(options.cluster.unwrap_or_else(|| cluster_size(len))).map_err(io::Error::other)?)
+        .bytes_per_cluster(u32::try_from(cluster_size(len)).map_err(io::Error::other)?)
         .total_sectors(u32::try_from(len / u64::from(sector)).map_err(too_large)?)
         .volume_id(options.volume_id)
         .volume_label(label);

@@ -24,8 +24,8 @@ pub struct FatOptions {
     pub epoch: i64,
     /// The sectors of the disk that it is on.
     pub sector_size: SectorSize,
-    /// The bytes of a cluster, where they are not as many as a volume of its size usually has.
-    pub cluster: Option<u64>,
+    /// FAT16, for a volume that is too small for FAT32: of 16 MiB at least, 255 MiB at most. UEFI knows it on what can be removed.
+    pub small: bool,
 }
 
 /// Makes a FAT32 volume in `len` bytes of the target from `offset` on, with these files in the order of their paths.
@@ -225,7 +225,7 @@ mod tests {
             assert_eq!(check_name(&name).is_ok(), good, "{}", name.len());
         }
         let sector_size = SectorSize::B512;
-        let options = FatOptions { volume_id: 7, label: "ESP".into(), epoch: 0, sector_size, cluster: None };
+        let options = FatOptions { volume_id: 7, label: "ESP".into(), epoch: 0, sector_size, small: false };
         let target = MemoryTarget::new(512, 0);
         let of = |len| {
             let files = [FatFile { path: "file".into(), len, content: Content::Bytes(Vec::new()) }];

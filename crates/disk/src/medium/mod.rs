@@ -29,7 +29,7 @@ use cairn_layout::SectorSize;
 use uuid::Uuid;
 
 use crate::error::DiskError;
-use crate::fat::{FatFile, FatOptions, FatVolume, needed_with};
+use crate::fat::{FatFile, FatOptions, FatVolume, needed_small};
 use crate::target::Target;
 use iso::CORE;
 pub use tag::Tag;
@@ -46,12 +46,10 @@ pub const TAG: u64 = 61_440;
 const ESP: u64 = MIB;
 /// Where the entries for sectors of 512 bytes begin: the core image ends before them.
 const CORE_END: u64 = 512 << 10;
-/// As small as FAT32 allows it to be without much waste (65,525 clusters at least).
-const CLUSTER: u64 = 1024;
-const LEAST: u64 = 68 * MIB;
+/// What makes a volume FAT16: 4085 clusters and more.
+const LEAST: u64 = 17 * MIB;
 /// The size of the place for answers, keys and logs.
-pub const SPARE: u64 = 34 * MIB;
-const SPARE_CLUSTER: u64 = 512;
+pub const SPARE: u64 = LEAST;
 
 const ESP_TYPE: Uuid = Uuid::from_u128(0xC12A7328_F81F_11D2_BA4B_00A0C93EC93B);
 const LINUX_TYPE: Uuid = Uuid::from_u128(0x0FC63DAF_8483_4772_8E79_3D69D8477DE4);
@@ -97,7 +95,7 @@ impl Medium<'_> {
     }
 
     fn esp_len(&self) -> u64 {
-        needed_with(&self.esp, CLUSTER).max(LEAST)
+        needed_small(&self.esp).max(LEAST)
     }
 
     fn payload_offset(&self) -> u64 {
@@ -127,6 +125,8 @@ impl Medium<'_> {
     /// [`DiskError::TooSmall`] where something has no room, [`DiskError::Full`] and [`DiskError::Write`] for the target,
     /// [`DiskError::Read`] and [`DiskError::Changed`] for what is copied.
     pub fn write(&self, target: &dyn Target) -> Result<(), DiskError> {
+        /// The most that FAT16 has with clusters of 4 KiB.
+        const MOST: u64 = 255 * MIB;
         let end = CORE * SECTOR + self.core.len() as u64;
         let small = |what, size, needed| DiskError::TooSmall { what, size, needed };
         if end > CORE_END {
@@ -138,15 +138,18 @@ impl Medium<'_> {
         if self.cd_files.len() > iso::MOST_FILES {
             return Err(small("the CD's own file system", iso::MOST_FILES as u64, self.cd_files.len() as u64));
         }
+        if self.esp_len() > MOST {
+            return Err(small("the medium's EFI system partition", MOST, self.esp_len()));
+        }
         if target.len() < self.bytes() {
             return Err(small("the target", target.len(), self.bytes()));
         }
         let put = |at: u64, bytes: &[u8]| {
             target.write_at(at, bytes).map_err(|source| DiskError::write(target.name(), at, source))
         };
-        self.file_system(target, ESP, self.esp_len(), CLUSTER, ("CAIRN-BOOT", volume_id(&self.root_hash)), &self.esp)?;
+        self.file_system(target, ESP, self.esp_len(), ("CAIRN-BOOT", volume_id(&self.root_hash)), &self.esp)?;
         let id = volume_id(&self.root_hash).wrapping_add(1);
-        self.file_system(target, self.spare_offset(), SPARE, SPARE_CLUSTER, ("CAIRNMEDIUM", id), &self.spare)?;
+        self.file_system(target, self.spare_offset(), SPARE, ("CAIRNMEDIUM", id), &self.spare)?;
         copy(self.payload, self.lengths.0 + self.lengths.1, target, self.payload_offset())?;
         let volume = iso::Volume { label: self.label, epoch: self.epoch, bytes: self.bytes(), files: &self.cd_files };
         let (at, bytes) = volume.bytes();
@@ -164,7 +167,6 @@ impl Medium<'_> {
         target: &dyn Target,
         offset: u64,
         len: u64,
-        cluster: u64,
         (label, volume_id): (&str, u32),
         files: &[FatFile],
     ) -> Result<(), DiskError> {
@@ -173,7 +175,7 @@ impl Medium<'_> {
             label: label.into(),
             epoch: self.epoch,
             sector_size: SectorSize::B512,
-            cluster: Some(cluster),
+            small: true,
         };
         let mut volume = FatVolume::format(target, offset, len, &options)?;
         let put = crate::fat::FatContents::put(&files, &mut volume);

@@ -10,7 +10,7 @@ use cairn_layout::SectorSize;
 use crate::common::{EPOCH, boot_files, checked, noise, target, tool};
 
 fn options() -> FatOptions {
-    FatOptions { volume_id: 0x1a2b_3c4d, label: "ESP".into(), epoch: EPOCH, sector_size: SectorSize::B512, cluster: None }
+    FatOptions { volume_id: 0x1a2b_3c4d, label: "ESP".into(), epoch: EPOCH, sector_size: SectorSize::B512, small: false }
 }
 
 #[test]

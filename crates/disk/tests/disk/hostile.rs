@@ -150,7 +150,7 @@ fn volume(dir: &Path, alter: impl FnOnce(&Fat<'_>)) -> Metered<FileSource> {
         label: "ESP".into(),
         epoch: EPOCH,
         sector_size: cairn_layout::SectorSize::B512,
-        cluster: None,
+        small: false,
     };
     fat::write(&image, 0, fat::needed(&files), &files, &options).unwrap();
     drop(image);

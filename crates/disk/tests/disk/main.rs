@@ -10,6 +10,7 @@ mod fat;
 mod hostile;
 mod image;
 mod mbr;
+mod medium;
 mod qcow2;
 mod sizes;
 mod targets;

@@ -170,7 +170,7 @@ fn good_fat() -> Good {
         let len = fat::needed(&files);
         let target = FileTarget::new(tempfile::tempfile()?, "fat", len)?;
         let options =
-            FatOptions { volume_id: 7, label: "ESP".into(), epoch: 1_700_000_000, sector_size: SectorSize::B512, cluster: None };
+            FatOptions { volume_id: 7, label: "ESP".into(), epoch: 1_700_000_000, sector_size: SectorSize::B512, small: false };
         fat::write(&target, 0, len, &files, &options)?;
         whole(target.into_file())
     };

@@ -139,11 +139,6 @@ pub fn read(root: &Root) -> Machine {
     }
 }
 
-/// Whether the firmware starts only what is signed; nothing where it does not say.
-pub fn secure_boot(root: &Root) -> Option<bool> {
-    variable(root, "SecureBoot").map(|on| on == 1)
-}
-
 fn name_of(line: &str) -> Option<&str> {
     line.split_once(':').map(|(name, _)| name.trim())
 }
@@ -160,6 +155,11 @@ fn memory(root: &Root) -> Option<u64> {
     let text = text(root, "proc/meminfo")?;
     let total = field(&text, "MemTotal")?.strip_suffix("kB")?.trim().parse::<u64>().ok()?;
     total.checked_mul(1024)
+}
+
+/// Whether the firmware starts only what is signed; nothing where it cannot say so.
+pub(crate) fn secure_boot(root: &Root) -> Option<bool> {
+    variable(root, "SecureBoot").map(|on| on == 1)
 }
 
 /// The value of a variable of one byte, after four of attributes.

@@ -9,10 +9,13 @@ use nix::errno::Errno;
 use nix::libc::{O_NOCTTY, O_NONBLOCK};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::super::drivers::Drivers;
 use super::tell;
 
 /// Percent between two lines.
 const STEP: u64 = 10;
+/// Milliseconds between two looks for a keyboard that has come late.
+const PAUSE: u16 = 500;
 
 /// How much of something is done, in lines: what this is said through has no others.
 #[derive(Debug)]
@@ -51,10 +54,13 @@ pub fn wait_for_enter() {
     let names = names.split_ascii_whitespace().chain(["console"]);
     let open = |name| OpenOptions::new().read(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(format!("/dev/{name}"));
     let mut consoles: Vec<File> = names.filter_map(|name| open(name).ok()).collect();
+    // The medium was there before it, perhaps, and then nobody has looked for more.
+    let mut drivers = Drivers::default();
     while !consoles.is_empty() {
+        let _ = drivers.load(&[]);
         let mut waiting: Vec<PollFd<'_>> =
             consoles.iter().map(|console| PollFd::new(console.as_fd(), PollFlags::POLLIN)).collect();
-        match poll(&mut waiting, PollTimeout::NONE) {
+        match poll(&mut waiting, PollTimeout::from(PAUSE)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return,
         }

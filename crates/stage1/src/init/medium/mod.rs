@@ -22,6 +22,10 @@ use crate::notes::clean;
 use find::Found;
 use tag::Extent;
 
+/// What is below it is the same in the running system.
+const FOLDER: &str = "/run/cairn/medium";
+/// Why the medium cannot be used, and what to do, for who tells it last.
+const WHY: &str = "/run/cairn/medium/why";
 /// What is known of the medium, for the running system.
 const WHERE: &str = "/run/cairn/medium/where";
 
@@ -62,13 +66,23 @@ impl Medium {
     /// Tells what can be done, after something has failed for which what is on the medium is the likely reason.
     pub fn explain(&self, error: Error) -> Error {
         let damage = if mount::is_corrupted() { "is damaged" } else { "is probably damaged, or its connection is" };
-        tell(&error.to_string());
-        tell(&format!("the medium, {}, {damage}.", self.device.display()));
-        tell(
-            "Compare the checksum of the file that it was written from, write it again, or take another stick, disc or port.",
-        );
+        let lines = [
+            error.to_string(),
+            format!("the medium, {}, {damage}.", self.device.display()),
+            "Compare the checksum of the file that it was written from, write it again, or take another stick, disc or port."
+                .into(),
+        ];
+        lines.iter().for_each(|line| tell(line));
+        // That it cannot be said again is no other reason.
+        let _ = fs::create_dir_all(FOLDER).and_then(|()| fs::write(WHY, lines.join("\n")));
         Error::new(format!("the medium {} cannot be used", self.device.display()))
     }
+}
+
+/// Says once more why the medium cannot be used: by now the initrd's systemd has said much else.
+pub(crate) fn remind() -> Error {
+    fs::read_to_string(WHY).unwrap_or_default().lines().for_each(tell);
+    Error::new("the root is on an installation medium that cannot be used")
 }
 
 /// The copy in memory, if one is wanted and can be had.

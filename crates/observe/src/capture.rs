@@ -1,0 +1,90 @@
+//! A machine's files given back: what its generation was made from, as it would be made again.
+
+use std::collections::BTreeMap;
+
+use cairn_machine::FilePurpose;
+
+use crate::observed::{Observed, Usable};
+use crate::view::View;
+use crate::{ObserveError, made_from};
+
+/// The accounts' passwords, in the machine's own state.
+const SHADOW: &str = "/var/lib/cairn/etc/upper/shadow";
+/// And those of a machine that has not started yet: a file for each.
+const FIRST: &str = "/var/lib/cairn/passwords";
+/// Thousands of accounts.
+const MOST_SHADOW: u64 = 4 << 20;
+
+/// The files of a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// What the machine is called.
+    pub hostname: String,
+    /// The generation that they are of.
+    pub generation: u64,
+    /// The files by their names: `machine.yaml`, its lock, and what it names.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// Names of the files that hold hashes of passwords: nobody else's business.
+    pub secret: Vec<String>,
+    /// What could not be had, each in words.
+    pub missing: Vec<String>,
+}
+
+/// Reads the files of a generation: of this one, or of the one that runs, or else of the newest.
+///
+/// # Errors
+/// What is no machine, or has no such generation; what reading meets.
+pub fn capture(machine: View<'_>, generation: Option<u64>) -> Result<Captured, ObserveError> {
+    let files = std::rc::Rc::clone(&machine.root);
+    let observed = Observed::of(machine)?;
+    let one: &Usable<'_> = match generation.or(observed.booted) {
+        Some(number) => observed.find(number)?,
+        None => observed.newest()?,
+    };
+    let checked = one.checked()?;
+    let made_from::Found { files: found, missing } = one.made_from.files(&checked)?;
+    let mut captured = Captured {
+        hostname: checked.machine.hostname.clone(),
+        generation: one.boot.number,
+        files: found,
+        missing,
+        ..Captured::default()
+    };
+    // The machine has the hash of a first password in its accounts only, and by now it may be another one.
+    let shadow = files.read(SHADOW, MOST_SHADOW);
+    let shadow = shadow.ok().flatten().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    for named in checked.named_files() {
+        let FilePurpose::PasswordHash(user) = &named.purpose else { continue };
+        let first = || {
+            let bytes = files.read(&format!("{FIRST}/{user}"), MOST_SHADOW).ok().flatten()?;
+            Some(String::from_utf8_lossy(&bytes).trim().to_string())
+        };
+        match hash(&shadow, user).map(str::to_string).or_else(first) {
+            Some(hash) => {
+                captured.files.insert(named.path.clone(), format!("{hash}\n").into_bytes());
+                captured.secret.push(named.path);
+            }
+            None => captured.missing.push(format!("{}: the password of {user} (root may read it)", named.path)),
+        }
+    }
+    Ok(captured)
+}
+
+/// The hash of an account's password, where it has one.
+fn hash<'s>(shadow: &'s str, user: &str) -> Option<&'s str> {
+    let line = shadow.lines().find_map(|line| line.strip_prefix(user)?.strip_prefix(':'))?;
+    let hash = line.split(':').next()?;
+    hash.starts_with('$').then_some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_hash_is_taken_for_a_password() {
+        let shadow = "root:!:1::::::\nanna:$6$a$b:2:0:99999:7:::\nannabell:$y$c:1::::::\nlocked:!$6$x:1\n";
+        assert_eq!(hash(shadow, "anna"), Some("$6$a$b"));
+        assert_eq!((hash(shadow, "root"), hash(shadow, "ann"), hash(shadow, "locked")), (None, None, None));
+    }
+}

@@ -1,0 +1,167 @@
+//! A computer with an empty disk is started from the medium, whatever that is taken for and whatever starts it; somebody at the serial line answers, without a
+//! network; the machine starts from its disk and is what was asked for.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use qemu_tests::cairn::repository;
+use qemu_tests::machine::{CD, Controller, Disk, Firmware, NVME, USB, VIRTIO};
+use qemu_tests::{Cairn, Cmd, Guest, Scenario, Setup, workbench};
+use tempfile::TempDir;
+
+const NEEDS: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap"];
+
+/// What every run has.
+pub const CHOSEN: &[Scenario] = &[scenario("installed from the medium: a stick, under UEFI", |c| {
+    installs(c, &Case { medium: USB, sectors: None, firmware: Firmware::Uefi }).map(drop)
+})];
+
+/// The rest of the table.
+pub const REST: &[Scenario] = &[
+    scenario("installed from the medium: a CD, under UEFI", |c| on(c, CD, Firmware::Uefi)),
+    scenario("installed from the medium: a CD, by a BIOS", |c| on(c, CD, Firmware::Bios)),
+    scenario("installed from the medium: a stick, by a BIOS", |c| on(c, USB, Firmware::Bios)),
+    scenario("installed from the medium: a disk, by a BIOS", |c| on(c, VIRTIO, Firmware::Bios)),
+    scenario("installed from the medium: a disk, under UEFI", |c| on(c, VIRTIO, Firmware::Uefi)),
+    scenario("installed from the medium: a disk with sectors of 4096 bytes, under UEFI", |c| {
+        verified(c, &Case { medium: NVME, sectors: Some(4096), firmware: Firmware::Uefi })
+    }),
+    scenario("the medium starts with Secure Boot, from a stick", |c| starts_secure(c, USB)),
+    scenario("the medium starts with Secure Boot, from a CD", |c| starts_secure(c, CD)),
+];
+
+const fn scenario(name: &'static str, run: fn(&Cairn) -> Result<()>) -> Scenario {
+    Scenario { name, needs: NEEDS, run }
+}
+
+struct Case {
+    medium: Controller,
+    sectors: Option<u32>,
+    firmware: Firmware,
+}
+
+fn on(cairn: &Cairn, medium: Controller, firmware: Firmware) -> Result<()> {
+    verified(cairn, &Case { medium, sectors: None, firmware })
+}
+
+/// From outside, too.
+fn verified(cairn: &Cairn, case: &Case) -> Result<()> {
+    let folder = installs(cairn, case)?;
+    cairn.cmd(["verify"]).arg(folder.path().join("target")).ok().map(drop)
+}
+
+/// The system on the medium: the tests' own user, with whom they log in.
+const SYSTEM: &str = "\
+# A system for the tests.
+version: 1
+hostname: offered
+source:
+  debian:
+    packages: [sudo]
+disks:
+  main: {layout: uefi}
+users:
+  cairn: {groups: [sudo], hashed_password_file: hello.password}
+files:
+  /etc/from-the-medium: {text: \"It was on the medium.\\n\"}
+";
+
+/// From the firmware to the first question, emulated, on a busy computer.
+const START: Duration = Duration::from_secs(600);
+const ANSWER: Duration = Duration::from_secs(300);
+const INSTALL: Duration = Duration::from_secs(1200);
+
+/// The medium, made once for all of them.
+fn medium(cairn: &Cairn) -> Result<PathBuf> {
+    let folder = cairn.work.join("medium");
+    std::fs::create_dir_all(&folder)?;
+    let lock = File::create(cairn.work.join("medium.lock"))?;
+    lock.lock().context("waiting for the others")?;
+    let medium = folder.join("cairn.iso");
+    let made = folder.join("made-by");
+    let by = Cmd::new("sha256sum").arg(&cairn.command).ok()?;
+    if medium.is_file() && std::fs::read_to_string(&made).is_ok_and(|text| text == by) {
+        return Ok(medium);
+    }
+    std::fs::copy(repository().join("examples/hello.password"), folder.join("hello.password"))?;
+    std::fs::write(folder.join("offered.yaml"), SYSTEM)?;
+    cairn.cmd(["medium", "--firmware", "none", "-o"]).arg(&medium).arg(folder.join("offered.yaml")).run()?.must(0)?;
+    std::fs::write(made, by)?;
+    Ok(medium)
+}
+
+fn started(cairn: &Cairn, case: &Case, target: Disk) -> Result<Guest> {
+    let medium = Disk::new(&medium(cairn)?).on(case.medium);
+    let medium = case.sectors.map_or(medium.clone(), |bytes| medium.sectors(bytes));
+    // The disk comes first, as on a computer that somebody has: there is nothing on it yet.
+    let setup = Setup::of(target.persist()).with(medium).firmware(case.firmware).restarts();
+    Ok(Guest::of(setup.boot()?))
+}
+
+/// The folder with the disk, `target`, on which the machine is then.
+fn installs(cairn: &Cairn, case: &Case) -> Result<TempDir> {
+    let folder = tempfile::tempdir_in(&cairn.work)?;
+    let target = folder.path().join("target");
+    workbench::disk(&target, 4 << 30)?;
+    let mut guest = started(cairn, case, Disk::new(&target).serial("target"))?;
+    let machine = &mut guest.machine;
+    for (question, answer) in [
+        ("1 of 10  The language", "en_GB"),
+        ("2 of 10  The keyboard", "German (de)"),
+        ("3 of 10  The time zone", "berlin"),
+        ("4 of 10  The disk", ""),
+        ("5 of 10  What the machine gets", ""),
+        ("6 of 10  Room", "1"),
+        ("7 of 10  The name of the machine", "new-one"),
+        ("8 of 10  The name with which", "anna"),
+        ("9 of 10  Your password", "a secret"),
+        ("the same once more", "a secret"),
+        ("10 of 10  An SSH key", ""),
+    ] {
+        machine.wait_for(question, START)?;
+        machine.wait_for(if question.starts_with("the") { ": " } else { "> " }, ANSWER)?;
+        machine.type_line(answer)?;
+    }
+    machine.wait_for("What now?", INSTALL)?;
+    machine.type_line("")?;
+    machine.wait_for("type its name: target", ANSWER)?;
+    machine.type_line("target")?;
+    machine.wait_for("Enter restarts the computer", INSTALL)?;
+    machine.type_line("")?;
+    guest.log_in()?;
+    for (command, answer) in [
+        ("hostname", "new-one"),
+        ("cat /etc/from-the-medium", "It was on the medium."),
+        ("cat /etc/timezone 2>/dev/null || readlink /etc/localtime", "Europe/Berlin"),
+        ("grep -c ^anna: /etc/passwd", "1"),
+        ("locale -a | grep -c en_GB", "1"),
+        ("cat /proc/cmdline | grep -c cairn.medium || true", "0"),
+        ("findmnt -no FSTYPE /", "ext4"),
+    ] {
+        let said = guest.run(command)?;
+        ensure!(said.contains(answer), "{command} says {said}");
+    }
+    guest.until("cairn generations | grep -q good", "the first boot was not good", ANSWER)?;
+    guest.power_off()?;
+    Ok(folder)
+}
+
+fn starts_secure(cairn: &Cairn, medium: Controller) -> Result<()> {
+    let folder = tempfile::tempdir_in(&cairn.work)?;
+    let target = folder.path().join("target");
+    workbench::disk(&target, 4 << 30)?;
+    let case = Case { medium, sectors: None, firmware: Firmware::SecureBoot };
+    let mut guest = started(cairn, &case, Disk::new(&target).serial("target"))?;
+    let machine = &mut guest.machine;
+    machine.wait_for("1 of 10  The language", START)?;
+    // Ctrl-C ends the questions; a shell is offered.
+    machine.type_line("\u{3}")?;
+    machine.wait_for("by typing s", ANSWER)?;
+    machine.type_line("s")?;
+    machine.wait_for("#", ANSWER)?;
+    machine.type_line("od -An -tu1 /sys/firmware/efi/efivars/SecureBoot-*; cat /sys/kernel/security/lockdown")?;
+    machine.wait_for("   1", ANSWER)?;
+    machine.wait_for("[integrity]", ANSWER)
+}
