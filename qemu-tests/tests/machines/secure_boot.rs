@@ -96,7 +96,7 @@ fn comes_and_goes(cairn: &Cairn, kind: Kind) -> Result<()> {
         generations::upgrade(&mut guest, kind, &file("next", boot))?;
         guest.run("cairn boot check")?;
         let has_shim = guest.run("ls /boot/EFI/BOOT /boot/EFI/debian 2>/dev/null || true")?.contains("grubx64.efi");
-        ensure!(has_shim == !boot.is_empty(), "what shim starts is not there, or left");
+        ensure!(has_shim != boot.is_empty(), "what shim starts is not there, or left");
         guest.reboot()?;
         is_counted(&mut guest, kind, number)?;
         good(&mut guest, number)?;
