@@ -94,6 +94,7 @@ fn volume_id(id: &str) -> Result<(), TemplateError> {
 mod tests {
     use super::*;
 
+    // templates/grub/medium.cfg and templates/grub/medium-first.cfg
     #[test]
     fn every_entry_says_where_the_medium_is() {
         let menu = MediumMenu {

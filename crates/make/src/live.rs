@@ -1,11 +1,11 @@
 //! A system that runs from a medium: no disk, no generation, no boot partition of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_machine::lock::Lock;
 use cairn_process::Report;
-use cairn_store::{Store, StorePath};
+use cairn_store::{STORE_DIR, Store, StorePath};
 use cairn_system::{Program, SystemInput, debian};
 
 use crate::machine_file::MachineFile;
@@ -60,19 +60,22 @@ pub fn live(file: &MachineFile, store: &Store, kit: &Kit, report: &dyn Report) -
     };
     let system = cairn_system::build(&input, report).map_err(|e| problems::of_system(&checked, e))?;
     let boots = &system.boots.bootspec;
-    let real = |path: &std::path::Path| {
-        let inside = path.strip_prefix("/").unwrap_or(path);
-        store.root().join(inside)
-    };
     Ok(Live {
         base: store.real_path(&base.info.path),
-        kernel: real(&boots.kernel),
-        initrd: real(boots.initrd.as_deref().context("the medium's system has no initrd")?),
+        kernel: real(store, &boots.kernel)?,
+        initrd: real(store, boots.initrd.as_deref().context("the medium's system has no initrd")?)?,
         init: boots.init.display().to_string(),
         parameters: boots.kernel_params.iter().filter(|word| !is_of_root(word)).cloned().collect(),
         system: system.info.path,
         lock,
     })
+}
+
+/// Where a file of the store really is.
+fn real(store: &Store, path: &Path) -> anyhow::Result<PathBuf> {
+    let mut parts = path.strip_prefix(STORE_DIR).context("a path outside of the store")?.iter();
+    let name = parts.next().and_then(|name| name.to_str()).unwrap_or_default();
+    Ok(store.real_path(&StorePath::from_basename(name)?).join(parts.as_path()))
 }
 
 const NO_ROOT: &str = "none";

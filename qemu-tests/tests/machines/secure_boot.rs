@@ -49,7 +49,8 @@ pub const REST: &[Scenario] = &[
 
 const SHIM: &[&str] = &["secure_boot: shim"];
 /// What the loader has counted, before anything takes the count away.
-const COUNTED: &str = "(ls /boot/loader/entries; grep -a ^cairn_left= /boot/cairn/*/grub/grubenv) >/run/counted 2>&1; true";
+const COUNTED: &str =
+    "(ls /boot/loader/entries; grep -a ^cairn_left= /boot/cairn/*/grub/grubenv) >/run/counted 2>&1; true";
 
 fn file(host: &'static str, boot: &'static [&'static str]) -> File {
     File { boot, tries: 3, early: Some(COUNTED.into()), ..File::named(host) }

@@ -45,7 +45,7 @@ fn generated_files_are_up_to_date() {
 }
 
 /// What `cairn --help` lists.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 20] = [
     "init",
     "check",
     "lock",
@@ -55,6 +55,7 @@ const COMMANDS: [&str; 18] = [
     "inspect",
     "generations",
     "diff",
+    "capture",
     "upgrade",
     "rollback",
     "gc",
@@ -63,13 +64,14 @@ const COMMANDS: [&str; 18] = [
     "disks",
     "install",
     "rehearse",
+    "medium",
     "schema",
 ];
 
 #[test]
 fn help_fits_on_a_terminal() {
     let mut wrong = Vec::new();
-    let hidden = ["", "boot check", "boot repair", "boot good", "generate-docs"];
+    let hidden = ["", "boot check", "boot repair", "boot good", "medium add", "generate-docs"];
     for command in COMMANDS.into_iter().chain(hidden) {
         for flag in ["-h", "--help"] {
             let args: Vec<&str> = command.split_ascii_whitespace().chain([flag]).collect();
