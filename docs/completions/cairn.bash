@@ -55,6 +55,9 @@ _cairn() {
             cairn,lock)
                 cmd="cairn__subcmd__lock"
                 ;;
+            cairn,medium)
+                cmd="cairn__subcmd__medium"
+                ;;
             cairn,rehearse)
                 cmd="cairn__subcmd__rehearse"
                 ;;
@@ -82,6 +85,9 @@ _cairn() {
             cairn__subcmd__boot,repair)
                 cmd="cairn__subcmd__boot__subcmd__repair"
                 ;;
+            cairn__subcmd__medium,add)
+                cmd="cairn__subcmd__medium__subcmd__add"
+                ;;
             *)
                 ;;
         esac
@@ -89,7 +95,7 @@ _cairn() {
 
     case "${cmd}" in
         cairn)
-            opts="-q -h -V --quiet --help --version init check lock build run verify inspect generations diff upgrade rollback gc boot hardware disks install rehearse schema generate-docs"
+            opts="-q -h -V --quiet --help --version init check lock build run verify inspect generations diff upgrade rollback gc boot hardware disks install rehearse medium schema generate-docs"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -502,7 +508,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__install)
-            opts="-q -h -V --disk --unattended --into --replace --keep --spare --elsewhere --plan --apply --undo --yes-erase --receipt --then --progress --json --quiet --help --version"
+            opts="-q -h -V --disk --unattended --into --replace --keep --spare --elsewhere --plan --apply --undo --yes-erase --receipt --then --progress --plain --rich --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -632,6 +638,98 @@ _cairn() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cairn__subcmd__medium)
+            opts="-o -q -h -V --output --firmware --json --quiet --help --version add"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                -o)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --firmware)
+                    COMPREPLY=($(compgen -W "none network all" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cairn__subcmd__medium__subcmd__add)
+            opts="-q -h -V --config --key --json --quiet --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --key)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cairn__subcmd__rehearse)
             opts="-o -q -h -V --disk --hardware --size --sector-size --into --replace --keep --spare --controller --output --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -683,7 +781,7 @@ _cairn() {
                     return 0
                     ;;
                 --controller)
-                    COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci usb sd" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci usb sd cdrom" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -745,12 +843,16 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__run)
-            opts="-q -h -V --persist --graphics --ssh-port --memory --cpus --disk --firmware --quiet --help --version"
+            opts="-q -h -V --persist --graphics --disk --cdrom --usb --bios --secure-boot --ssh-port --memory --cpus --firmware --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --disk)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --ssh-port)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -761,10 +863,6 @@ _cairn() {
                     ;;
                 --cpus)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --disk)
-                    COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci usb sd" -- "${cur}"))
                     return 0
                     ;;
                 --firmware)
@@ -825,7 +923,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__verify)
-            opts="-q -h -V --against --json --junit --screenshot --memory --cpus --disk --firmware --quiet --help --version"
+            opts="-q -h -V --against --json --junit --screenshot --disk --memory --cpus --firmware --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -876,16 +974,16 @@ _cairn() {
                     fi
                     return 0
                     ;;
+                --disk)
+                    COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci usb sd cdrom" -- "${cur}"))
+                    return 0
+                    ;;
                 --memory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --cpus)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --disk)
-                    COMPREPLY=($(compgen -W "virtio-blk virtio-scsi nvme ahci usb sd" -- "${cur}"))
                     return 0
                     ;;
                 --firmware)

@@ -44,6 +44,7 @@ complete -c cairn -n "__fish_cairn_needs_command" -f -a "hardware" -d 'Find out 
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "disks" -d 'List this computer\'s disks: what they are, what is on them, what uses it'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "install" -d 'Install a machine onto a disk'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "rehearse" -d 'Try an installation on a twin of the disk, in QEMU'
+complete -c cairn -n "__fish_cairn_needs_command" -f -a "medium" -d 'Make a medium from which systems are installed'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "schema" -d 'Print the JSON Schema of machine files, for editors'
 complete -c cairn -n "__fish_cairn_needs_command" -f -a "generate-docs" -d 'Write man pages, completions, the schema and the command reference'
 complete -c cairn -n "__fish_cairn_using_subcommand init" -l hostname -d 'The machine\'s host name [default: the file\'s name, or `machine`]' -r
@@ -69,33 +70,33 @@ complete -c cairn -n "__fish_cairn_using_subcommand build" -l json -d 'Print JSO
 complete -c cairn -n "__fish_cairn_using_subcommand build" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand build" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand build" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l disk -d 'How the image is attached (virtio-blk unless it is said), or the size of an empty disk besides, such as 20G, which the firmware tries first. It is gone at the end' -r
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l ssh-port -d 'Reach the machine\'s SSH server at this port of 127.0.0.1' -r
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l memory -d 'Memory of the machine, such as 512M or 2G' -r
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l cpus -d 'Processors of the machine. Emulated ones take turns on one of this computer\'s' -r
-complete -c cairn -n "__fish_cairn_using_subcommand run" -l disk -d 'How the disk is attached' -r -f -a "virtio-blk\t'A virtio disk'
-virtio-scsi\t'A SCSI disk on a virtio controller'
-nvme\t'An NVMe drive'
-ahci\t'A SATA drive'
-usb\t'A USB drive'
-sd\t'An SD card; its size is a power of two'"
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l firmware -d 'What starts the machine. Without it UEFI, but a BIOS for an image without an EFI system partition' -r -f -a "uefi\t'UEFI (OVMF)'
 bios\t'A BIOS (SeaBIOS)'"
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l persist -d 'Keep what the machine writes, in the image itself. Needs an image'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l graphics -d 'Open a window with the machine\'s screen'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l cdrom -d 'As --disk cdrom'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l usb -d 'As --disk usb'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l bios -d 'As --firmware bios'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l secure-boot -d 'UEFI that starts only what is signed, with the keys of Microsoft'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l against -d 'Hold the image against this machine file instead of its own' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l junit -d 'Write the result as JUnit XML' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l screenshot -d 'Write a picture (PNG) of the machine\'s screen at its login prompt' -r -F
-complete -c cairn -n "__fish_cairn_using_subcommand verify" -l memory -d 'Memory of the machine, such as 512M or 2G' -r
-complete -c cairn -n "__fish_cairn_using_subcommand verify" -l cpus -d 'Processors of the machine. Emulated ones take turns on one of this computer\'s' -r
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l disk -d 'How the disk is attached' -r -f -a "virtio-blk\t'A virtio disk'
 virtio-scsi\t'A SCSI disk on a virtio controller'
 nvme\t'An NVMe drive'
 ahci\t'A SATA drive'
 usb\t'A USB drive'
-sd\t'An SD card; its size is a power of two'"
+sd\t'An SD card; its size is a power of two'
+cdrom\t'A CD in a SATA drive'"
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l memory -d 'Memory of the machine, such as 512M or 2G' -r
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l cpus -d 'Processors of the machine. Emulated ones take turns on one of this computer\'s' -r
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l firmware -d 'What starts the machine. Without it UEFI, but a BIOS for an image without an EFI system partition' -r -f -a "uefi\t'UEFI (OVMF)'
 bios\t'A BIOS (SeaBIOS)'"
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l json -d 'Print one JSON object: `ok`, and the list `checks`'
@@ -200,6 +201,8 @@ power-off\t'The computer is switched off'"
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l progress -d 'Write what happens as JSON lines to this file or serial line, too' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l unattended -d 'Ask nobody: find the instructions in a credential (cairn.install), on the kernel\'s command line (cairn.install=PATH or URL), or on a stick with the label CAIRN, and stop at anything that they leave open'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l elsewhere -d 'The disk will be started in another computer: hold nothing against this one\'s hardware and firmware, and leave its firmware\'s menu alone'
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l plain -d 'Ask in numbered lines, without moving the cursor: for speech, braille and logs. So does the word cairn.plain on the kernel\'s command line, and a serial line'
+complete -c cairn -n "__fish_cairn_using_subcommand install" -l rich -d 'Ask with lists on the whole screen, even over a serial line'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -l json -d 'Print one JSON object: the plan, and what was done'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand install" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -220,12 +223,28 @@ virtio-scsi\t'A SCSI disk on a virtio controller'
 nvme\t'An NVMe drive'
 ahci\t'A SATA drive'
 usb\t'A USB drive'
-sd\t'An SD card; its size is a power of two'"
+sd\t'An SD card; its size is a power of two'
+cdrom\t'A CD in a SATA drive'"
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -s o -l output -d 'Keep the twin in this file' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -l json -d 'Print one JSON object: `ok`, the plan, and the list `checks`'
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand rehearse" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and not __fish_seen_subcommand_from add" -s o -l output -d 'Where the medium goes' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and not __fish_seen_subcommand_from add" -l firmware -d 'Firmware for what computers have, on the medium and on what it installs' -r -f -a "none\t'None'
+network\t'Processors, and network cards with and without wires'
+all\t'Graphics as well'"
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and not __fish_seen_subcommand_from add" -l json -d 'Print one JSON object'
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and not __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and not __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and not __fish_seen_subcommand_from add" -s V -l version -d 'Print version'
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and not __fish_seen_subcommand_from add" -a "add" -d 'Put answers and keys onto a medium that is there, in a file or on a stick'
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -l config -d 'A machine file with `install:`, which is then installed without a question' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -l key -d 'A public SSH key, or a file of them: with it one logs in as root while the medium runs' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -l json -d 'Print one JSON object'
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing but errors'
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -l hardware -d 'The schema of hardware files instead'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -l install -d 'The schema of install files instead'
 complete -c cairn -n "__fish_cairn_using_subcommand schema" -s q -l quiet -d 'Say nothing but errors'
