@@ -16,9 +16,10 @@ use crate::terminal::problem_text;
 use crate::words::install::page;
 
 /// What can be said to a plan. The first is taken unless something else is said.
-const TO_A_PLAN: [(&str, &str); 4] = [
+const TO_A_PLAN: [(&str, &str); 5] = [
     ("go-on", "Go on: the next line asks what the disk is called"),
     ("back", "Change an answer"),
+    ("again", "Show the disk and what is lost once more"),
     ("show", "Show the machine file"),
     ("edit", "Change the machine file by hand"),
 ];
@@ -35,8 +36,7 @@ impl Guide<'_> {
     /// # Errors
     /// Nobody answers any more.
     pub fn last(&mut self, plan: &InstallPlan, file: &Path, is_named: bool) -> anyhow::Result<Option<Option<Consent>>> {
-        self.manner.tell(&format!("\n{}", page(plan, self.manner.columns())))?;
-        self.manner.tell(&format!("\nThe machine file is {}.\n", file.display()))?;
+        self.show(plan, file)?;
         loop {
             match self.choice("All of it is shown above. What now?", &TO_A_PLAN)?.as_str() {
                 "go-on" if is_named => return Ok(Some(None)),
@@ -45,6 +45,7 @@ impl Guide<'_> {
                         return Ok(Some(Some(consent)));
                     }
                 }
+                "again" => self.show(plan, file)?,
                 "show" => {
                     let text = fs::read_to_string(file).context("reading the machine file")?;
                     self.manner.tell(&format!("\n{text}\n"))?;
@@ -61,6 +62,11 @@ impl Guide<'_> {
                 }
             }
         }
+    }
+
+    fn show(&self, plan: &InstallPlan, file: &Path) -> anyhow::Result<()> {
+        let page = page(plan, self.manner.columns());
+        self.manner.tell(&format!("\n{page}\nThe machine file is {}.\n", file.display()))
     }
 
     /// What was said was no use: the disk is chosen once more, or the file changed that somebody has written.

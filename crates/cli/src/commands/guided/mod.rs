@@ -125,7 +125,7 @@ impl<'u> Guide<'u> {
     }
 
     fn once_more(&self) -> anyhow::Result<Option<String>> {
-        Ok(match self.manner.said(&Asks::Secret, "the same once more: ")? {
+        Ok(match self.manner.said(&Asks::Secret, "once more: ")? {
             Said::Answer(line) => Some(line),
             Said::Back | Said::Help => None,
         })

@@ -41,9 +41,9 @@ impl<'u> Rich<'u> {
 
     /// After Ctrl-C.
     fn goes_on(&self) -> anyhow::Result<()> {
-        self.talk("Stop? Nothing was written to any disk.\n");
+        self.talk("\nStop? Nothing was written to any disk.\n");
         let items = ["Go on".to_string(), "Stop".to_string()];
-        match self.screen.choose("", &items, 0).map_err(failed)? {
+        match self.screen.choose("find:", &items, 0).map_err(failed)? {
             Pressed::Enter(0) | Pressed::Escape => Ok(()),
             Pressed::Enter(_) | Pressed::Interrupt => {
                 Err(Refusal("stopped: nothing was written to any disk".into()).into())
@@ -117,7 +117,7 @@ impl Manner for Rich<'_> {
         let text = wrapped(&cairn_process::text::plain(text), columns);
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         // What has scrolled away cannot be had back on the kernel's console.
-        let rows = self.screen.listed();
+        let rows = self.screen.rows().max(4) - 2;
         for (number, page) in lines.chunks(rows).enumerate() {
             if number > 0 && self.line("Enter shows more ", false)? == Said::Back {
                 break;
