@@ -2,6 +2,7 @@
 
 mod another_language;
 mod asks;
+mod asks_rich;
 mod bad_luck;
 mod beside_debian;
 mod builds_agree;
@@ -63,6 +64,7 @@ const ALL: &[Scenario] = &[
     install_firmware::STAND_IN,
     install_cuts::BESIDE,
     asks::SCENARIO,
+    asks_rich::SCENARIO,
     disks::SCENARIO,
     run_shows_it::SCENARIO,
     interrupted::IMAGE,
