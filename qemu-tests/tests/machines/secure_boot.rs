@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use qemu_tests::generations::{self, File, GRUB_UEFI, Kind, SYSTEMD_BOOT};
-use qemu_tests::machine::Firmware;
 use qemu_tests::scenario::QEMU;
 use qemu_tests::{Cairn, Guest, Scenario, Setup};
 
@@ -69,7 +68,7 @@ fn is_counted(guest: &mut Guest, kind: Kind, number: u64) -> Result<()> {
 fn enforced(cairn: &Cairn, kind: Kind) -> Result<()> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
     let disk = generations::disk(cairn, kind, &file("first", SHIM), folder.path())?;
-    let mut guest = Guest::start(&Setup::new(&disk).firmware(Firmware::SecureBoot).reboots())?;
+    let mut guest = Guest::start(&Setup::new(&disk).secure_boot().reboots())?;
     good(&mut guest, 1)?;
     guest.run("test $(od -An -tu1 -j4 -N1 /sys/firmware/efi/efivars/SecureBoot-*) = 1")?;
     guest.run("cairn boot check")?;
