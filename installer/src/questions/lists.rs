@@ -69,11 +69,11 @@ const WITHOUT_LATIN: [&str; 34] = [
     "lk", "ma", "mk", "mm", "mn", "mv", "np", "pk", "rs", "ru", "sy", "th", "tj", "ua", "uz",
 ];
 
-/// What XKB is told of a layout that was chosen: its layouts and its options. Beside one without Latin letters there is the US one, to
-/// which Alt and Shift change.
+/// What XKB is told of a layout that was chosen: its layouts and its options. Before one without Latin letters there is the US one, in
+/// which a name to log in is typed; Alt and Shift change between them.
 pub fn keyboard(layout: &str) -> (String, Vec<&'static str>) {
     if WITHOUT_LATIN.contains(&layout) {
-        (format!("{layout},us"), vec!["grp:alt_shift_toggle"])
+        (format!("us,{layout}"), vec!["grp:alt_shift_toggle"])
     } else {
         (layout.into(), Vec::new())
     }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn latin_letters_are_beside_those_of_others() {
-        assert_eq!(keyboard("ru"), ("ru,us".into(), vec!["grp:alt_shift_toggle"]));
+        assert_eq!(keyboard("ru"), ("us,ru".into(), vec!["grp:alt_shift_toggle"]));
         assert_eq!(keyboard("de"), ("de".into(), Vec::new()));
     }
 }

@@ -52,7 +52,7 @@ fn run(cairn: &Cairn) -> Result<()> {
          exits 2 'leave it out' script -qec \"$CAIRN install --elsewhere --into free\" /dev/null </dev/null
          # A terminal, at which the rest is never typed.
          exits 3 'nobody answers any more: nothing was written to any disk' \\
-            script -qec \"$CAIRN install --elsewhere\" /dev/null <{typed}
+            script -qec \"$CAIRN install --elsewhere --plain\" /dev/null <{typed}
          $CAIRN check {kept}/machines/web-1/machine.yaml",
         kept = kept.display(),
         typed = typed.display(),
