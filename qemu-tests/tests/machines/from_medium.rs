@@ -28,6 +28,7 @@ pub const REST: &[Scenario] = &[
     scenario("installed from the medium: a disk with sectors of 4096 bytes, under UEFI", |c| {
         verified(c, &Case { medium: NVME, sectors: Some(4096), firmware: Firmware::Uefi, secure: false })
     }),
+    scenario("installed from the medium by answers that were put on it, without a question", answered),
     scenario("installed from the medium with Secure Boot enforced: a stick", |c| {
         verified(c, &Case { medium: USB, sectors: None, firmware: Firmware::Uefi, secure: true })
     }),
@@ -149,6 +150,42 @@ fn installs(cairn: &Cairn, case: &Case) -> Result<TempDir> {
     guest.until("cairn generations | grep -q good", "the first boot was not good", ANSWER)?;
     guest.power_off()?;
     Ok(folder)
+}
+
+/// What somebody puts onto the medium for a machine that is installed by itself.
+const ANSWERS: &str = "
+hostname: by-itself
+install: {disk: only, erase: target, then: reboot}
+";
+
+fn answered(cairn: &Cairn) -> Result<()> {
+    let folder = tempfile::tempdir_in(&cairn.work)?;
+    let path = |name: &str| folder.path().join(name);
+    workbench::disk(&path("target"), 4 << 30)?;
+    let made = medium(cairn)?;
+    Cmd::new("cp").args(["--sparse=always"]).arg(&made).arg(path("cairn.iso")).ok()?;
+    // The system as it is on the medium, so that its packages are there.
+    let offered = std::fs::read_to_string(made.with_file_name("cairn.medium").join("offered.yaml"))?;
+    std::fs::write(path("answers.yaml"), offered.replace("hostname: offered\n", "") + ANSWERS)?;
+    std::fs::copy(repository().join("examples/hello.password"), path("hello.password"))?;
+    cairn.cmd(["medium", "add"]).arg(path("cairn.iso")).arg("--config").arg(path("answers.yaml")).ok()?;
+    let setup = Setup::of(Disk::new(&path("target")).serial("target").persist())
+        .with(Disk::new(&path("cairn.iso")).on(USB).persist())
+        .restarts();
+    let mut guest = Guest::of(setup.boot()?);
+    guest.log_in()?;
+    let name = guest.run("hostname")?;
+    ensure!(name.trim() == "by-itself", "the machine is {name}");
+    guest.power_off()?;
+    // What happened is on the stick.
+    let tag = std::fs::read(path("cairn.iso"))?;
+    let text = String::from_utf8_lossy(&tag[61_440..65_536]).into_owned();
+    let spare = text.lines().find_map(|line| line.strip_prefix("spare ")).context("the medium has no tag")?;
+    let offset = spare.split(' ').next().unwrap_or_default();
+    let image = format!("{}@@{offset}", path("cairn.iso").display());
+    let logs = Cmd::new("mdir").args(["-b", "-i", &image, "::logs"]).ok()?;
+    ensure!(logs.contains(".jsonl") && logs.contains(".txt"), "the log is not on the stick: {logs}");
+    Ok(())
 }
 
 fn starts_secure(cairn: &Cairn, medium: Controller) -> Result<()> {
