@@ -91,6 +91,11 @@ fn medium(cairn: &Cairn) -> Result<PathBuf> {
     }
     std::fs::copy(repository().join("examples/hello.password"), folder.join("hello.password"))?;
     std::fs::write(folder.join("offered.yaml"), SYSTEM)?;
+    // An older one's locks may not be those that this one asks for.
+    let locks = folder.join("cairn.medium");
+    if locks.exists() {
+        std::fs::remove_dir_all(locks)?;
+    }
     cairn.cmd(["medium", "--firmware", "none", "-o"]).arg(&medium).arg(folder.join("offered.yaml")).run()?.must(0)?;
     std::fs::write(made, by)?;
     Ok(medium)
