@@ -35,10 +35,12 @@ pub fn payload(tree: &Tree, base: &Path, epoch: i64, scratch: &Path, report: &dy
     let path = scratch.join("payload");
     let tool = base_program(base, "usr/bin/mksquashfs", "squashfs-tools", "compress the medium's payload")?
         .args(["-", &path.display().to_string(), "-tar", "-noappend", "-no-progress", "-quiet", "-no-xattrs"])
-        .args(["-comp", "zstd", "-Xcompression-level", LEVEL, "-mkfs-time", &epoch.to_string()]);
+        .args(["-comp", "zstd", "-Xcompression-level", LEVEL, "-mkfs-time", &epoch.to_string()])
+        // Of an archive's own root it takes nothing: without this the time would be now.
+        .args(["-root-mode", "0755", "-root-uid", "0", "-root-gid", "0", "-root-time", &epoch.to_string()]);
     let mut running = tool.start(Stdio::piped(), Stdio::null()).context("compressing the payload")?;
     let archived = match running.take_stdin() {
-        Some(pipe) => archive(tree, epoch, BufWriter::with_capacity(1 << 20, pipe)),
+        Some(pipe) => archive(tree, BufWriter::with_capacity(1 << 20, pipe)),
         None => Ok(()),
     };
     // What the program says explains a pipe that broke.
@@ -58,7 +60,7 @@ pub fn payload(tree: &Tree, base: &Path, epoch: i64, scratch: &Path, report: &dy
 }
 
 /// The tree as an archive.
-fn archive(tree: &Tree, epoch: i64, to: impl Write) -> io::Result<()> {
+fn archive(tree: &Tree, to: impl Write) -> io::Result<()> {
     let mut archive = tar::Builder::new(to);
     let header = |mode: u32, (uid, gid): (u32, u32), mtime: i64, kind, size| {
         let mut header = tar::Header::new_gnu();
@@ -70,8 +72,6 @@ fn archive(tree: &Tree, epoch: i64, to: impl Write) -> io::Result<()> {
         header.set_size(size);
         header
     };
-    let mut root = header(0o755, (0, 0), epoch, tar::EntryType::Directory, 0);
-    archive.append_data(&mut root, "./", io::empty())?;
     for entry in tree.entries() {
         let owner = (entry.uid, entry.gid);
         let mode = entry.mode.into();
