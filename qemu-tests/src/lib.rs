@@ -15,6 +15,7 @@ pub mod installing;
 pub mod judge;
 pub mod machine;
 pub mod menu;
+pub mod preload;
 pub mod qmp;
 pub mod replay;
 pub mod scenario;

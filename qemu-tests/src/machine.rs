@@ -10,7 +10,6 @@
 
 mod disk;
 mod modules;
-mod processor_state;
 mod qemu;
 mod recorder;
 mod uml;
@@ -28,7 +27,6 @@ use crate::command::Started;
 use crate::qmp::Qmp;
 
 pub use disk::Disk;
-pub(crate) use processor_state::library as library_for_uml;
 pub(crate) use qemu::{EMULATED, RECORDED_DISK};
 pub(crate) use recorder::MARK;
 

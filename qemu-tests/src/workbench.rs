@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::machine::library_for_uml;
+use crate::preload::{self, library};
 use crate::{Cairn, Cmd};
 
 /// What every script begins with. `exits CODE WORDS COMMAND…` wants a command to end like that and to say these words.
@@ -98,7 +98,7 @@ pub fn script_with(memory: &str, cairn: &Cairn, disks: &[&Path], text: &str) -> 
     fs::write(at("script"), format!("{BEGIN}{text}"))?;
     let names = disks.iter().enumerate().map(|(number, disk)| format!("ubd{number}={}", disk.display()));
     let kernel = Cmd::new("linux.uml")
-        .env("LD_PRELOAD", library_for_uml(&cairn.work)?)
+        .env("LD_PRELOAD", library(&cairn.work, preload::PROCESSOR_STATE)?)
         .arg(format!("mem={memory}"))
         .args(["rootfstype=hostfs", "root=/dev/root", "rw", "con=null", "con0=null,fd:1", "ssl=null", "quiet"])
         .arg(format!("uml_dir={}", folder.path().display()))

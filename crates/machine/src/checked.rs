@@ -125,6 +125,11 @@ impl Checked {
         device_tree.chain(on_boot_partition).chain(sources).chain(hashes).collect()
     }
 
+    /// Whether the machine file says what a pointer names, and does not leave it to what is usual.
+    pub fn says(&self, pointer: &str) -> bool {
+        self.main.tree.position_of(pointer).is_some()
+    }
+
     /// The name of the machine file, as it was given.
     pub fn file_name(&self) -> &str {
         &self.main.name

@@ -72,6 +72,18 @@ impl RelPath {
         Ok(RelPath(path))
     }
 
+    /// A name that stands in a machine file, of something that lies beside that, without detours (`./a//b` is `a/b`).
+    ///
+    /// # Errors
+    /// [`NameError`]: it is absolute, or leads out of the folder.
+    pub fn beside(name: &str) -> Result<RelPath, NameError> {
+        if name.starts_with('/') {
+            return Err(NameError::Absolute);
+        }
+        let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        RelPath::new(parts.join("/"))
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use cairn_machine::lock::Lock;
 use cairn_process::Report;
-use cairn_store::{STORE_DIR, Store, StorePath};
+use cairn_root::Root;
+use cairn_store::{Store, StorePath};
 use cairn_system::{Program, SystemInput, debian};
 
 use crate::machine_file::MachineFile;
@@ -20,10 +21,12 @@ pub struct Live {
     pub system: StorePath,
     /// Where its base really is.
     pub base: PathBuf,
-    /// Where kernel and initrd really are.
-    pub kernel: PathBuf,
-    /// See there.
-    pub initrd: PathBuf,
+    /// The kernel.
+    pub kernel: Vec<u8>,
+    /// The initrd.
+    pub initrd: Vec<u8>,
+    /// The initrd's store path.
+    pub initrd_path: StorePath,
     /// Its init, as the kernel's command line names it.
     pub init: String,
     /// The rest of the command line, without a root: that is the medium's to say.
@@ -60,10 +63,13 @@ pub fn live(file: &MachineFile, store: &Store, kit: &Kit, report: &dyn Report) -
     };
     let system = cairn_system::build(&input, report).map_err(|e| problems::of_system(&checked, e))?;
     let boots = &system.boots.bootspec;
+    let initrd = boots.initrd.as_deref().context("the medium's system has no initrd")?;
+    let initrd_path = initrd.parent().and_then(Path::to_str).context("the initrd is not in a store path")?;
     Ok(Live {
         base: store.real_path(&base.info.path),
-        kernel: real(store, &boots.kernel)?,
-        initrd: real(store, boots.initrd.as_deref().context("the medium's system has no initrd")?)?,
+        kernel: read(store, &boots.kernel)?,
+        initrd: read(store, initrd)?,
+        initrd_path: StorePath::from_absolute(initrd_path)?,
         init: boots.init.display().to_string(),
         parameters: boots.kernel_params.iter().filter(|word| !is_of_root(word)).cloned().collect(),
         system: system.info.path,
@@ -71,13 +77,15 @@ pub fn live(file: &MachineFile, store: &Store, kit: &Kit, report: &dyn Report) -
     })
 }
 
-/// Where a file of the store really is.
-fn real(store: &Store, path: &Path) -> anyhow::Result<PathBuf> {
-    let mut parts = path.strip_prefix(STORE_DIR).context("a path outside of the store")?.iter();
-    let name = parts.next().and_then(|name| name.to_str()).unwrap_or_default();
-    Ok(store.real_path(&StorePath::from_basename(name)?).join(parts.as_path()))
+/// A file of the store; links in it lead nowhere else.
+fn read(store: &Store, path: &Path) -> anyhow::Result<Vec<u8>> {
+    let reading = || format!("reading {}", path.display());
+    let root = Root::open(store.root()).with_context(reading)?;
+    root.read(path, MOST).with_context(reading)?.with_context(|| format!("there is no {}", path.display()))
 }
 
+/// Longer kernels and initrds no loader takes.
+const MOST: u64 = 1 << 30;
 const NO_ROOT: &str = "none";
 
 /// What a command line says of a root that is on a disk.

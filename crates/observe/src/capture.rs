@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cairn_machine::FilePurpose;
+use cairn_machine::names::RelPath;
 
 use crate::observed::{Observed, Usable};
 use crate::view::View;
@@ -57,14 +58,25 @@ pub fn capture(machine: View<'_>, generation: Option<u64>) -> Result<Captured, O
         let FilePurpose::PasswordHash(user) = &named.purpose else { continue };
         let first = || {
             let bytes = files.read(&format!("{FIRST}/{user}"), MOST_SHADOW).ok().flatten()?;
-            Some(String::from_utf8_lossy(&bytes).trim().to_string())
+            cairn_machine::password_hash(&bytes).ok().map(str::to_string)
+        };
+        // The file may be a stranger's: what it names becomes the name of a file.
+        let name = match RelPath::beside(&named.path) {
+            Ok(name) if !captured.files.contains_key(name.as_str()) => name.into_string(),
+            Ok(_) => continue,
+            Err(why) => {
+                let what =
+                    format!("{}, the password of {user}, which did not lie beside the machine file: {why}", named.path);
+                captured.missing.push(what);
+                continue;
+            }
         };
         match hash(&shadow, user).map(str::to_string).or_else(first) {
             Some(hash) => {
-                captured.files.insert(named.path.clone(), format!("{hash}\n").into_bytes());
-                captured.secret.push(named.path);
+                captured.files.insert(name.clone(), format!("{hash}\n").into_bytes());
+                captured.secret.push(name);
             }
-            None => captured.missing.push(format!("{}: the password of {user} (root may read it)", named.path)),
+            None => captured.missing.push(format!("{name}: the password of {user} (root may read it)")),
         }
     }
     Ok(captured)

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use cairn_boot::{BootFile, own_files};
 use cairn_machine::lock::Lock;
+use cairn_machine::names::RelPath;
 use cairn_machine::{Checked, FilePurpose, Problem, Problems, SourceFile, check};
 use cairn_store::StorePath;
 
@@ -84,19 +85,21 @@ impl<'a> MadeFrom<'a> {
         for name in [FILE, LOCK] {
             found.take(name.into(), self.files.read_inside(&self.folder, name, most)?);
         }
-        if let Some(hardware) = checked.machine.hardware.as_deref().and_then(plain) {
-            found.take(hardware, self.files.read_inside(&self.system, HARDWARE, most)?);
+        if let Some(Ok(hardware)) = checked.machine.hardware.as_deref().map(RelPath::beside) {
+            found.take(hardware.into_string(), self.files.read_inside(&self.system, HARDWARE, most)?);
         }
         for named in checked.named_files() {
             if matches!(named.purpose, FilePurpose::PasswordHash(_)) {
                 continue;
             }
-            match plain(&named.path) {
-                Some(name) => {
-                    let bytes = self.files.read_inside(&self.folder, &name, MOST_BOOT_FILE)?;
-                    found.take(name, bytes);
+            match RelPath::beside(&named.path) {
+                Ok(name) => {
+                    let bytes = self.files.read_inside(&self.folder, name.as_str(), MOST_BOOT_FILE)?;
+                    found.take(name.into_string(), bytes);
                 }
-                None => found.missing.push(format!("{}: it did not lie beside the machine file", named.path)),
+                Err(why) => {
+                    found.missing.push(format!("{}, which did not lie beside the machine file: {why}", named.path))
+                }
             }
         }
         Ok(found)
@@ -112,8 +115,7 @@ impl<'a> MadeFrom<'a> {
 
     /// A file that the machine file names. Only what lies beside it, or below, went into the system with it.
     fn beside(&self, name: &str, most: u64) -> Result<Vec<u8>, String> {
-        let plain = !name.starts_with('/') && name.split('/').all(|part| part != "..");
-        if !plain {
+        if RelPath::beside(name).is_err() {
             return Err(format!(
                 "{name} does not lie beside {}: name it relative to the machine file, and without `..`, for the system to have it",
                 self.shown().display()
@@ -140,13 +142,6 @@ impl Found {
             None => self.missing.push(name),
         }
     }
-}
-
-/// A name below the machine file's folder, without detours; nothing for one that leads, or may lead, out of it.
-fn plain(name: &str) -> Option<String> {
-    let leads_out = name.starts_with('/') || name.split('/').any(|part| part == "..");
-    let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    (!leads_out && !parts.is_empty()).then(|| parts.join("/"))
 }
 
 /// An error with its cause, as one text.

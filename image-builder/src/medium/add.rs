@@ -1,13 +1,16 @@
 //! Something onto a medium that is there: into its place for answers, and nowhere else.
 
+use std::fs::File;
 use std::io::Cursor;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::Context;
-use cairn_disk::fat::FatVolume;
+use cairn_disk::fat::{FatEntry, FatVolume, check_path};
 use cairn_disk::medium::Tag;
 use cairn_disk::{BlockTarget, Target};
 use cairn_process::Refusal;
+use nix::fcntl::OFlag;
 
 /// A machine file that is installed without a question.
 pub const ANSWERS: &str = "machine.yaml";
@@ -20,7 +23,19 @@ pub const KEYS: &str = "authorized_keys";
 /// A refusal for what is no medium, and for what has no room; the system's.
 pub fn add(medium: &Path, files: &[(String, Vec<u8>)], epoch: i64) -> anyhow::Result<()> {
     let opening = || format!("opening {}", medium.display());
-    let file = std::fs::File::options().read(true).write(true).open(medium).with_context(opening)?;
+    let mut options = File::options();
+    options.read(true).write(true);
+    if std::fs::metadata(medium).is_ok_and(|meta| meta.file_type().is_block_device()) {
+        // Whoever has it mounted would write over it (open(2): of a device this fails while it is in use).
+        options.custom_flags(OFlag::O_EXCL.bits());
+    }
+    let file = options.open(medium).map_err(|error| match error.raw_os_error() {
+        Some(nix::libc::EBUSY) => {
+            let why = format!("{} is in use: unmount what is mounted of it", medium.display());
+            anyhow::Error::from(Refusal(why))
+        }
+        _ => anyhow::Error::from(error).context(opening()),
+    })?;
     let target = BlockTarget::new(file, medium.display().to_string()).with_context(opening)?;
     let tag = Tag::read(&target).with_context(|| format!("reading {}", medium.display()))?;
     let refusal = |why: String| Refusal(format!("{} {why}", medium.display()));
@@ -39,26 +54,38 @@ fn put(
     refusal: &dyn Fn(String) -> Refusal,
 ) -> anyhow::Result<()> {
     let (cluster, mut free) = volume.space().context("looking at the place for answers")?;
-    let there = volume.list("").context("looking at the place for answers")?.unwrap_or_default();
-    let same = |name: &str| there.iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
-    // Nothing goes before all has room.
-    free += files.iter().filter_map(|(name, _)| Some(same(name)?.len.next_multiple_of(cluster))).sum::<u64>();
+    // Nothing goes before all can come.
+    let mut gone = Vec::new();
+    for (name, _) in files {
+        check_path(name).map_err(|why| refusal(format!("cannot have a file called {name}: {why}")))?;
+        if let Some(entry) = there(volume, name).context("looking at the place for answers")? {
+            if entry.is_dir {
+                return Err(refusal(format!("has a folder in the place of {name}: remove it")).into());
+            }
+            free += entry.len.next_multiple_of(cluster);
+            gone.push(name);
+        }
+    }
     let needed: u64 = files.iter().map(|(_, bytes)| (bytes.len() as u64).next_multiple_of(cluster)).sum();
-    if needed + 4 * cluster > free {
+    // A folder for each, at worst, and the root's.
+    if needed + (files.len() as u64 + 1) * cluster > free {
         return Err(
             refusal(format!("has no room for {needed} more bytes in its place for answers: {free} are free")).into()
         );
     }
-    for (name, bytes) in files {
-        if let Some(entry) = same(name) {
-            if entry.is_dir {
-                return Err(refusal(format!("has a folder in the place of {name}: remove it")).into());
-            }
-            volume.remove(&entry.name).with_context(|| format!("removing {name}"))?;
-        }
-        volume.create(name, &mut Cursor::new(bytes)).with_context(|| format!("writing {name}"))?;
+    for name in gone {
+        volume.remove(name).with_context(|| format!("removing {name}"))?;
     }
-    Ok(())
+    files.iter().try_for_each(|(name, bytes)| {
+        volume.create(name, &mut Cursor::new(bytes)).with_context(|| format!("writing {name}"))
+    })
+}
+
+/// What stands under a path, in capitals or not.
+fn there(volume: &FatVolume<'_>, path: &str) -> std::io::Result<Option<FatEntry>> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let entries = volume.list(folder)?.unwrap_or_default();
+    Ok(entries.into_iter().find(|entry| entry.name.eq_ignore_ascii_case(name)))
 }
 
 #[cfg(test)]
@@ -117,6 +144,19 @@ mod tests {
                 Err(missing @ ToolError::Missing { .. }) => return cairn_testkit::skip(missing),
                 Err(error) => panic!("{error}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_there_is_refused_before_anything_goes() {
+        let file = medium();
+        add(file.path(), &files(&[(ANSWERS, "kept"), ("files/motd", "hi")]), 0).unwrap();
+        add(file.path(), &files(&[(ANSWERS, "kept"), ("files/MOTD", "hi again")]), 0).unwrap();
+        let before = std::fs::read(file.path()).unwrap();
+        for wrong in ["../x", "/x", "a:b", "files"] {
+            let error = add(file.path(), &files(&[(ANSWERS, "new"), (wrong, "x")]), 0).unwrap_err();
+            assert!(error.is::<Refusal>(), "{wrong}: {error}");
+            assert!(std::fs::read(file.path()).unwrap() == before, "{wrong}");
         }
     }
 

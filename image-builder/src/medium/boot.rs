@@ -1,7 +1,5 @@
 //! What a medium starts by: the files of its EFI system partition, and what a BIOS loads.
 
-use std::path::Path;
-
 use anyhow::Context;
 use bootloader_templates::grub::{EMBEDDED, MEDIUM_FOLDER, MediumMenu, SCRIPT, to_medium_menu};
 use cairn_disk::fat::FatFile;
@@ -48,9 +46,8 @@ pub fn boot_files(live: &Live, title: String, root: &[u8; 32]) -> anyhow::Result
     for (path, name, package) in SIGNED {
         esp.push(FatFile::from_bytes(name, there(path, package)?));
     }
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
-    esp.push(FatFile::from_bytes("linux", read(&live.kernel)?));
-    esp.push(FatFile::from_bytes("initrd", read(&live.initrd)?));
+    esp.push(FatFile::from_bytes("linux", live.kernel.as_slice()));
+    esp.push(FatFile::from_bytes("initrd", live.initrd.as_slice()));
     let mut memtest = [false; 2];
     for ((path, name), has) in MEMTEST.into_iter().zip(&mut memtest) {
         if let Some(bytes) = read_in_base(base, path).with_context(|| format!("reading {path}"))? {

@@ -23,7 +23,7 @@ use cairn_store::{PathInfo, Store};
 use cairn_system::debian;
 
 pub use add::{ANSWERS, KEYS, add};
-pub use systems::{Firmware, Offered, offered};
+pub use systems::{Firmware, Offered, beside, offered};
 
 /// What the folder beside a medium ends in.
 const FOLDER: &str = "medium";
@@ -82,7 +82,7 @@ pub fn make(wish: &Wish<'_>, kit: &Kit, report: &dyn Report) -> anyhow::Result<M
     let mut tree = Tree::new();
     let mut closure = store.closure(std::slice::from_ref(&live.system))?;
     // It has been read when the medium is found, from beside the kernel.
-    closure.retain(|info| !live.initrd.starts_with(store.real_path(&info.path)));
+    closure.retain(|info| info.path != live.initrd_path);
     let mut epoch = live.lock.date();
     let mut remembered = Vec::new();
     let mut about = Vec::new();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::Context;
+use cairn_disk::ext4::Folders;
 use cairn_disk::medium::PAGE;
 use cairn_disk::verity::{HashTree, hash_tree};
 use cairn_disk::{Content, Node, Tree};
@@ -72,6 +73,7 @@ fn archive(tree: &Tree, to: impl Write) -> io::Result<()> {
         header.set_size(size);
         header
     };
+    let mut folders = Folders::default();
     for entry in tree.entries() {
         let owner = (entry.uid, entry.gid);
         let mode = entry.mode.into();
@@ -86,7 +88,7 @@ fn archive(tree: &Tree, to: impl Write) -> io::Result<()> {
                     Content::Bytes(bytes) => archive.append_data(&mut header, &entry.path, bytes.as_slice())?,
                     // No more than was promised: the archive's next header has its place.
                     Content::Path(path) => {
-                        let file = File::open(path)?;
+                        let file = folders.open(path)?;
                         if file.metadata()?.len() != *len {
                             return Err(io::Error::other(format!("{} has changed", path.display())));
                         }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_machine::model::Machine;
+use cairn_machine::names::{RelPath, shown};
 use cairn_machine::{Checked, SourceFile, edit};
 use cairn_make::machine_file::load;
 use cairn_make::plain_file;
@@ -141,17 +142,30 @@ pub fn offered(files: &[PathBuf], firmware: Firmware) -> anyhow::Result<Vec<Offe
         let checked = load(file)?;
         let bytes = plain_file::read(file, plain_file::TEXT).with_context(|| format!("reading {}", file.display()))?;
         let source = SourceFile { name: file.display().to_string(), bytes };
-        let folder = file.parent().unwrap_or(Path::new(""));
-        let mut beside = Vec::new();
-        for named in checked.named_files() {
-            let path = folder.join(&named.path);
-            let bytes = plain_file::read(&path, plain_file::BOOT_FILE)
-                .map_err(|e| checked.problem(&named.pointer, format!("reading {}: {e}", path.display()), None))?;
-            beside.push((named.path.clone(), bytes));
-        }
+        let beside = beside(file, &checked)?;
         all.push(extended(name, &source, &checked, beside, firmware)?);
     }
     Ok(all)
+}
+
+/// The files that a machine file names, by the names that they have where it is taken.
+///
+/// # Errors
+/// One that cannot be read, and one that does not lie beside the machine file: there it would not be found.
+pub fn beside(file: &Path, checked: &Checked) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut files = Vec::new();
+    for named in checked.named_files() {
+        let name = RelPath::beside(&named.path).map_err(|why| {
+            let help = "put it beside the machine file, or into a folder there".to_string();
+            let message = format!("{} would not be found on the medium: {why}", shown(&named.path));
+            checked.problem(&named.pointer, message, Some(help))
+        })?;
+        let bytes = plain_file::read(&folder.join(&named.path), plain_file::BOOT_FILE)
+            .map_err(|e| checked.problem(&named.pointer, format!("reading {}: {e}", shown(&named.path)), None))?;
+        files.push((name.into_string(), bytes));
+    }
+    Ok(files)
 }
 
 fn plain(firmware: Firmware) -> anyhow::Result<Offered> {
@@ -175,9 +189,7 @@ fn extended(
     let debian = machine.source.debian_mut();
     ANSWERS.iter().for_each(|package| add(&mut debian.packages, package));
     // Nobody has said which: the one that has USB.
-    if debian.kernel == "linux-image-cloud-amd64"
-        && !String::from_utf8_lossy(&source.bytes).contains("linux-image-cloud")
-    {
+    if !checked.says("/source/debian/kernel") {
         debian.kernel = KERNEL.into();
     }
     let text = edit(source, &checked.machine, &machine);

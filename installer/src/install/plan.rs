@@ -236,7 +236,7 @@ fn make(
         let other = "; or, for another computer, install with --elsewhere";
         starts(&checked, Path::new("/sys/firmware/efi").exists(), ("this computer was", other))?;
         let enforced = Root::open(Path::new("/")).ok().and_then(|root| secure_boot(&root));
-        is_signed(&checked, enforced == Some(true))?;
+        check_secure_boot(&checked, enforced == Some(true))?;
     }
     let (name, layout) = checked.machine.root_disk().context("the machine has no disk")?;
     let ids = cairn_layout::identifiers(layout, cairn_layout::disk_seed(checked.seed(), name));
@@ -315,7 +315,7 @@ fn starts(checked: &cairn_machine::Checked, uefi: bool, (this, other): (&str, &s
 }
 
 /// Refuses a machine that a firmware that enforces Secure Boot would not start, unless its file says so itself.
-fn is_signed(checked: &cairn_machine::Checked, enforced: bool) -> anyhow::Result<()> {
+fn check_secure_boot(checked: &cairn_machine::Checked, enforced: bool) -> anyhow::Result<()> {
     if !enforced || checked.machine.boot.secure_boot.is_some() {
         return Ok(());
     }
@@ -377,11 +377,11 @@ mod tests {
             );
             check(&SourceFile::new("m.yaml", text), &mut |_| Err("none".into())).unwrap()
         };
-        let told = is_signed(&of("timeout: 1"), true).unwrap_err().to_string();
+        let told = check_secure_boot(&of("timeout: 1"), true).unwrap_err().to_string();
         assert!(told.contains("m.yaml:5:") && told.contains("secure_boot: shim"), "{told}");
-        is_signed(&of("timeout: 1"), false).unwrap();
+        check_secure_boot(&of("timeout: 1"), false).unwrap();
         for said in ["secure_boot: shim", "secure_boot: none"] {
-            is_signed(&of(said), true).unwrap();
+            check_secure_boot(&of(said), true).unwrap();
         }
     }
 }

@@ -17,10 +17,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::Pid;
 
-use super::{Setup, modules, processor_state, recorder};
+use super::{Setup, modules, recorder};
 use crate::Cairn;
 use crate::command::{Cmd, Started};
 use crate::menu;
+use crate::preload;
 
 /// The kernel's last word before a restart.
 pub const RESTARTS: &str = "reboot: Restarting system";
@@ -135,7 +136,7 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
     let mark = format!("uml_dir={}", own.display());
     let mut kernel = Cmd::new(PROGRAM)
         .called(NAMELESS)
-        .env("LD_PRELOAD", processor_state::library(&cairn.work)?)
+        .env("LD_PRELOAD", preload::library(&cairn.work, preload::PROCESSOR_STATE)?)
         .arg(format!("mem={}M", MEMORY >> 20))
         .arg(&mark)
         .arg(format!("initrd={}", initrd.display()))

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use qemu_tests::hello::Hello;
-use qemu_tests::{Cairn, Scenario, workbench};
+use qemu_tests::{Cairn, Scenario, preload, workbench};
 
 const NEEDS: &[&str] = &["linux.uml", "cc", "sfdisk", "sgdisk", "e2fsck", "mmdebstrap", "dmsetup", "python3", "strace"];
 
@@ -20,23 +20,20 @@ pub const DISKS: Scenario = Scenario {
 
 const BYTES: u64 = 2 << 30;
 
-/// `at WORDS SIGNAL COMMAND…` sends a signal as soon as the command has said these words; `ended` is its exit code.
+/// `at WORDS SIGNAL COMMAND…`: the command gets a signal at the moment at which it says these words; `ended` is its exit code.
 const BEGIN: &str = "
 at() {
-    local words=$1 signal=$2 line pid
+    local words=$1 signal=$2
     shift 2
-    rm -f /run/pipe /run/said
-    mkfifo /run/pipe
-    # What is started with `&` ignores Ctrl-C otherwise.
-    env --default-signal=INT \"$@\" >/run/pipe 2>&1 & pid=$!
-    while read -r line; do
-        echo \"$line\" >>/run/said
-        case $line in *\"$words\"*) kill -$signal $pid || true;; esac
-    done </run/pipe
     ended=0
-    wait $pid || ended=$?
+    with \"$words\" $signal \"$@\" >/run/said 2>&1 || ended=$?
     echo \"== $signal at $words: $ended\"
     cat /run/said
+}
+with() {
+    local words=$1 signal=$2
+    shift 2
+    AT_WORDS=$words AT_SIGNAL=$(kill -l $signal) LD_PRELOAD=LIBRARY \"$@\"
 }
 said() { grep -qF \"$*\" /run/said || { echo \"it does not say: $*\"; return 1; }; }
 # The same command each time, but for the receipt's name.
@@ -165,9 +162,8 @@ good | turn
 undo
 sound
 # Another installation is busy with the disk; then it is gone.
-again bash -c 'echo $$ >/run/pid; exec \"$@\"' - >/run/first 2>&1 & first=$!
-until grep -q 'writing root' /run/first; do sleep 0.1; done
-kill -STOP $(cat /run/pid)
+again with 'writing root' STOP bash -c 'echo $$ >/run/pid; exec \"$@\"' - >/run/first 2>&1 & first=$!
+until grep -q 'State:.*stopped' /proc/$(cat /run/pid)/status; do sleep 0.1; done
 exits 3 'has locked /dev/sda' again
 unplug sda
 kill -CONT $(cat /run/pid)
@@ -193,7 +189,9 @@ fn run(cairn: &Cairn, script: &str, sizes: &[u64]) -> Result<String> {
     let file = hello.small(&folder.path().join("machine"))?;
     let disks: Vec<_> = (0..sizes.len()).map(|n| folder.path().join(format!("disk{n}"))).collect();
     disks.iter().zip(sizes).try_for_each(|(disk, bytes)| workbench::disk(disk, *bytes))?;
+    let library = preload::library(&cairn.work, preload::AT_WORDS)?;
     let text = format!("{BEGIN}{script}").replace("MACHINE", &file.display().to_string());
+    let text = text.replace("LIBRARY", &library.display().to_string());
     let paths: Vec<_> = disks.iter().map(std::path::PathBuf::as_path).collect();
     workbench::script(cairn, &paths, &text.replace("BYTES", &BYTES.to_string()))
 }

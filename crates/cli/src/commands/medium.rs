@@ -8,7 +8,7 @@ use cairn_machine::Problems;
 use cairn_make::machine_file::load;
 use cairn_make::plain_file;
 use cairn_process::{Refusal, Usage};
-use image_builder::medium::{ANSWERS, Firmware, KEYS, Wish, add, make};
+use image_builder::medium::{ANSWERS, Firmware, KEYS, Wish, add, beside, make};
 use serde_json::json;
 
 use crate::args::{FirmwareSet, MediumAction, MediumAddArgs, MediumArgs};
@@ -52,10 +52,7 @@ fn add_to(args: &MediumAddArgs, ui: &Ui) -> anyhow::Result<Exit> {
             return Err(Problems::from(checked.problem("", message, Some(help))).into());
         }
         files.push((ANSWERS.to_string(), read(config)?));
-        for named in checked.named_files() {
-            let folder = config.parent().unwrap_or(std::path::Path::new(""));
-            files.push((named.path.clone(), read(&folder.join(&named.path))?));
-        }
+        files.extend(beside(config, &checked)?);
     }
     if let Some(key) = &args.key {
         files.push((KEYS.to_string(), keys(&read(key)?).with_context(|| format!("reading {}", key.display()))?));

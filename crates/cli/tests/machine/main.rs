@@ -4,6 +4,7 @@
 #[path = "../../../disk/tests/disk/altered.rs"]
 mod altered;
 mod boot;
+mod capture;
 mod diff;
 mod faults;
 mod gc;

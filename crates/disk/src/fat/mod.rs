@@ -44,6 +44,14 @@ fn cluster_size(volume: u64) -> u64 {
     if volume > 8 << 30 { 32 << 10 } else { 4 << 10 }
 }
 
+/// Whether FAT can hold a file of this path, and Windows can read its names.
+///
+/// # Errors
+/// Why not.
+pub fn check_path(path: &str) -> Result<(), &'static str> {
+    path.split('/').try_for_each(check_name)
+}
+
 /// Whether FAT can hold a name, and Windows can read it.
 fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() || name.encode_utf16().count() > 255 {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions};
 
-use super::check_name;
+use super::check_path;
 use super::device::Device;
 use super::reader::FatEntry;
 use super::{FatOptions, clock, cluster_size, dots};
@@ -161,9 +161,7 @@ impl<'a> FatVolume<'a> {
     /// [`io::ErrorKind::AlreadyExists`], [`io::ErrorKind::InvalidInput`] for a name that FAT cannot hold, what reading
     /// and `fatfs` say.
     pub fn create(&mut self, path: &str, from: &mut dyn Read) -> io::Result<()> {
-        for name in path.split('/') {
-            check_name(name).map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
-        }
+        check_path(path).map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
         let root = self.volume.root_dir();
         if root.open_file(path).is_ok() || root.open_dir(path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());

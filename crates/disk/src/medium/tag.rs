@@ -1,4 +1,5 @@
-//! The tag of a medium: where its parts are. A stranger's, when it is read.
+//! The tag of a medium: where its parts are. A stranger's, when it is read. The initrd's helper, which uses none of the disk's crates, has a reader of its
+//! own (`stage1/init/medium/tag.rs`); each medium that the scenarios boot holds the two together.
 
 use super::{PAGE, SPARE, TAG};
 use crate::source::Source;

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cairn_machine::names::RelPath;
 use cairn_machine::{Checked, FilePurpose, NamedFile};
 
 use crate::error::SystemError;
@@ -95,9 +96,7 @@ fn secret(checked: &Checked) -> BTreeSet<String> {
 
 /// A relative path without detours; `None` if it leads, or may lead, out of the folder.
 fn inside(path: &str) -> Option<String> {
-    let parts: Vec<&str> = path.split('/').filter(|p| !matches!(*p, "" | ".")).collect();
-    let leaves = path.starts_with('/') || parts.is_empty() || parts.contains(&"..");
-    (!leaves).then(|| parts.join("/"))
+    RelPath::beside(path).ok().map(RelPath::into_string)
 }
 
 #[cfg(test)]
