@@ -47,11 +47,16 @@ impl Guest {
         self.machine.type_line("exec sudo -S -p 'who-''asks-' bash --noprofile --norc --noediting")?;
         self.machine.wait_for("who-asks-", ANSWER)?;
         self.machine.type_line("cairn")?;
+        self.silence()?;
+        Ok(before)
+    }
+
+    /// Waits for a shell of root's, and lets it say nothing but what it is asked.
+    pub fn silence(&mut self) -> Result<()> {
         self.machine.wait_for("#", ANSWER)?;
         self.machine
             .type_line("PS1=; PS2=; stty -echo; dmesg -n 1; export LC_ALL=C.UTF-8 PAGER=cat; echo now-''silent-")?;
-        self.machine.wait_for("now-silent-", ANSWER)?;
-        Ok(before)
+        self.machine.wait_for("now-silent-", ANSWER)
     }
 
     /// Runs a command as root: its exit code, and all that it said.

@@ -57,6 +57,17 @@ pub enum Firmware {
     Bios,
 }
 
+/// What network a machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// No device for one.
+    None,
+    /// A device, behind which nobody is.
+    Alone,
+    /// The host's.
+    Hosts,
+}
+
 /// A machine that is not running yet: how it is to boot an image.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -69,7 +80,7 @@ pub struct Setup {
     processors: usize,
     reboots: bool,
     watchdog: bool,
-    network: bool,
+    network: Network,
     log: Option<PathBuf>,
 }
 
@@ -91,7 +102,7 @@ impl Setup {
             processors: 1,
             reboots: false,
             watchdog: false,
-            network: false,
+            network: Network::Alone,
             log: None,
         }
     }
@@ -174,7 +185,14 @@ impl Setup {
     /// With a way out into the network; else it meets nobody.
     #[must_use]
     pub fn network(mut self) -> Setup {
-        self.network = true;
+        self.network = Network::Hosts;
+        self
+    }
+
+    /// Without any device for a network.
+    #[must_use]
+    pub fn without_network(mut self) -> Setup {
+        self.network = Network::None;
         self
     }
 

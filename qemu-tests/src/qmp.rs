@@ -102,6 +102,7 @@ fn key(c: char) -> Result<(bool, String)> {
         '|' => (true, "backslash".into()),
         '>' => (true, "dot".into()),
         '&' => (true, "7".into()),
+        '(' => (true, "9".into()),
         other => bail!("no key for '{other}'"),
     })
 }

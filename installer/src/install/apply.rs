@@ -9,7 +9,7 @@ use cairn_disk::partition_table::{self, beside::Beside};
 use cairn_disk::{BlockTarget, Target, Withheld};
 use cairn_layout::onto::{DiskThere, Onto, Origin};
 use cairn_machine::model::{FileSystem, PartitionKind};
-use cairn_process::{Refusal, Report, Tool, go_on, set_left};
+use cairn_process::{Refusal, Report, Tool, go_on, set_left, stay_in_memory};
 
 use super::claim::{Claimed, claim};
 use super::consent::Consent;
@@ -60,6 +60,8 @@ pub fn apply(planned: Planned, consent: Option<&Consent>, receipt: &Path, report
     let log = Log::new(report);
     let report: &dyn Report = &log;
     set_left(Some(&format!("nothing was written to {}", plan.disk.name)));
+    // The medium may be pulled out: what is left then must still be said.
+    stay_in_memory();
     report.phase("claiming the disk", None);
     for release in &taken_apart {
         release.carry_out()?;

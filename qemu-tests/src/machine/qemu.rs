@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Firmware, Setup};
+use super::{Firmware, Network, Setup};
 use crate::command::{Cmd, Started};
 use crate::qmp::Qmp;
 
@@ -89,6 +89,11 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)>
         true => &["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"],
         false => &[],
     };
+    let network: &[&str] = match setup.network {
+        Network::None => &["-nic", "none"],
+        Network::Alone => &["-netdev", "user,id=n,restrict=on", "-device", "virtio-net-pci,netdev=n,romfile="],
+        Network::Hosts => &["-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n,romfile="],
+    };
     let mut more: Vec<&str> = Vec::new();
     if !setup.reboots {
         more.push("-no-reboot");
@@ -103,12 +108,7 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)>
         .args(secure)
         .args(EMULATED)
         .args(["-m", "1024", "-smp", &setup.processors.to_string(), "-device", "virtio-rng-pci"])
-        .args([
-            "-netdev",
-            if setup.network { "user,id=n" } else { "user,id=n,restrict=on" },
-            "-device",
-            "virtio-net-pci,netdev=n,romfile=",
-        ])
+        .args(network)
         .args(firmware)
         .args(disks(setup))
         .arg("-chardev")

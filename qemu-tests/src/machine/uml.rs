@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::Pid;
 
-use super::{Setup, modules, recorder};
+use super::{Network, Setup, modules, recorder};
 use crate::Cairn;
 use crate::command::{Cmd, Started};
 use crate::menu;
@@ -95,7 +95,7 @@ fn marked(mark: &str) -> Vec<i32> {
 pub fn start(setup: &Setup, folder: &Path) -> Result<(Process, UnixStream)> {
     let plain = setup.disk.devices == super::VIRTIO && setup.more.is_empty() && setup.processors == 1;
     ensure!(
-        plain && !setup.watchdog && !setup.network,
+        plain && !setup.watchdog && setup.network != Network::Hosts,
         "user-mode Linux has neither controllers, a second disk, a second processor, a watchdog nor a way into the network"
     );
     ensure!(setup.log.is_none() || !setup.reboots, "a recorder begins its log anew at each start");

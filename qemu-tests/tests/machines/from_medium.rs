@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use qemu_tests::cairn::repository;
 use qemu_tests::machine::{CD, Controller, Disk, Firmware, NVME, USB, VIRTIO};
-use qemu_tests::{Cairn, Cmd, Guest, Scenario, Setup, workbench};
+use qemu_tests::{Cairn, Cmd, Guest, Machine, Scenario, Setup, workbench};
 use tempfile::TempDir;
 
-const NEEDS: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap"];
+pub const NEEDS: &[&str] = &["qemu-system-x86_64", "qemu-img", "mmdebstrap"];
 
 /// What every run has.
 pub const CHOSEN: &[Scenario] = &[scenario("installed from the medium: a stick, under UEFI", |c| {
@@ -73,12 +73,12 @@ files:
 ";
 
 /// From the firmware to the first question, emulated, on a busy computer.
-const START: Duration = Duration::from_secs(600);
-const ANSWER: Duration = Duration::from_secs(300);
-const INSTALL: Duration = Duration::from_secs(1200);
+pub const START: Duration = Duration::from_secs(600);
+pub const ANSWER: Duration = Duration::from_secs(300);
+pub const INSTALL: Duration = Duration::from_secs(1200);
 
 /// The medium, made once for all of them.
-fn medium(cairn: &Cairn) -> Result<PathBuf> {
+pub fn medium(cairn: &Cairn) -> Result<PathBuf> {
     let folder = cairn.work.join("medium");
     std::fs::create_dir_all(&folder)?;
     let lock = File::create(cairn.work.join("medium.lock"))?;
@@ -109,18 +109,35 @@ fn medium(cairn: &Cairn) -> Result<PathBuf> {
 fn set_up(cairn: &Cairn, case: &Case, target: Disk) -> Result<Setup> {
     let medium = Disk::new(&medium(cairn)?).on(case.medium);
     let medium = case.sectors.map_or(medium.clone(), |bytes| medium.sectors(bytes));
-    // The disk comes first, as on a computer that somebody has: there is nothing on it yet.
-    let setup = Setup::of(target.persist()).with(medium).firmware(case.firmware).restarts();
+    let setup = beside(medium, target).firmware(case.firmware);
     Ok(if case.secure { setup.secure_boot() } else { setup })
+}
+
+/// A computer without any network device, with a medium. The disk comes first, as on a computer that somebody has: there is nothing on
+/// it yet.
+pub fn beside(medium: Disk, target: Disk) -> Setup {
+    Setup::of(target.serial("target").persist()).with(medium).without_network().restarts()
+}
+
+/// An empty disk, in a folder that goes with it.
+pub fn target(cairn: &Cairn) -> Result<(TempDir, PathBuf)> {
+    let folder = tempfile::tempdir_in(&cairn.work)?;
+    let target = folder.path().join("target");
+    workbench::disk(&target, 4 << 30)?;
+    Ok((folder, target))
 }
 
 /// The folder with the disk, `target`, on which the machine is then.
 fn installs(cairn: &Cairn, case: &Case) -> Result<TempDir> {
-    let folder = tempfile::tempdir_in(&cairn.work)?;
-    let target = folder.path().join("target");
-    workbench::disk(&target, 4 << 30)?;
-    let mut guest = Guest::of(set_up(cairn, case, Disk::new(&target).serial("target"))?.boot()?);
-    let machine = &mut guest.machine;
+    let (folder, target) = target(cairn)?;
+    let mut guest = Guest::of(set_up(cairn, case, Disk::new(&target))?.boot()?);
+    answers(&mut guest.machine)?;
+    starts(guest)?;
+    Ok(folder)
+}
+
+/// Answers, until the disk is written to.
+pub fn answers(machine: &mut Machine) -> Result<()> {
     for (question, answer) in [
         ("1 of 10  The language", "en_GB"),
         ("2 of 10  The keyboard", "German (de)"),
@@ -141,12 +158,21 @@ fn installs(cairn: &Cairn, case: &Case) -> Result<TempDir> {
     machine.wait_for("What now?", INSTALL)?;
     machine.type_line("")?;
     machine.wait_for("type its name: target", ANSWER)?;
-    machine.type_line("target")?;
-    machine.wait_for("Enter restarts the computer", INSTALL)?;
-    machine.type_line("")?;
+    machine.type_line("target")
+}
+
+/// Is installed to the end, restarts, and is the machine that was asked for.
+pub fn starts(mut guest: Guest) -> Result<()> {
+    guest.machine.wait_for("Enter restarts the computer", INSTALL)?;
+    guest.machine.type_line("")?;
+    is_what_was_asked_for(guest, "new-one")
+}
+
+/// Starts from its disk, with this name, and is good.
+pub fn is_what_was_asked_for(mut guest: Guest, name: &str) -> Result<()> {
     guest.log_in()?;
     for (command, answer) in [
-        ("hostname", "new-one"),
+        ("hostname", name),
         ("cat /etc/from-the-medium", "It was on the medium."),
         ("cat /etc/timezone 2>/dev/null || readlink /etc/localtime", "Europe/Berlin"),
         ("grep -c ^anna: /etc/passwd", "1"),
@@ -158,8 +184,7 @@ fn installs(cairn: &Cairn, case: &Case) -> Result<TempDir> {
         ensure!(said.contains(answer), "{command} says {said}");
     }
     guest.until("cairn generations | grep -q good", "the first boot was not good", ANSWER)?;
-    guest.power_off()?;
-    Ok(folder)
+    guest.power_off()
 }
 
 /// What somebody puts onto the medium for a machine that is installed by itself.
@@ -169,9 +194,8 @@ install: {disk: only, erase: target, then: reboot}
 ";
 
 fn answered(cairn: &Cairn) -> Result<()> {
-    let folder = tempfile::tempdir_in(&cairn.work)?;
+    let (folder, target) = target(cairn)?;
     let path = |name: &str| folder.path().join(name);
-    workbench::disk(&path("target"), 4 << 30)?;
     let made = medium(cairn)?;
     Cmd::new("cp").args(["--sparse=always"]).arg(&made).arg(path("cairn.iso")).ok()?;
     // The system as it is on the medium, so that its packages are there.
@@ -179,9 +203,7 @@ fn answered(cairn: &Cairn) -> Result<()> {
     std::fs::write(path("answers.yaml"), offered.replace("hostname: offered\n", "") + ANSWERS)?;
     std::fs::copy(repository().join("examples/hello.password"), path("hello.password"))?;
     cairn.cmd(["medium", "add"]).arg(path("cairn.iso")).arg("--config").arg(path("answers.yaml")).ok()?;
-    let setup = Setup::of(Disk::new(&path("target")).serial("target").persist())
-        .with(Disk::new(&path("cairn.iso")).on(USB).persist())
-        .restarts();
+    let setup = beside(Disk::new(&path("cairn.iso")).on(USB).persist(), Disk::new(&target));
     let mut guest = Guest::of(setup.boot()?);
     guest.log_in()?;
     let name = guest.run("hostname")?;
@@ -199,11 +221,9 @@ fn answered(cairn: &Cairn) -> Result<()> {
 }
 
 fn starts_secure(cairn: &Cairn, medium: Controller) -> Result<()> {
-    let folder = tempfile::tempdir_in(&cairn.work)?;
-    let target = folder.path().join("target");
-    workbench::disk(&target, 4 << 30)?;
+    let (_folder, target) = target(cairn)?;
     let case = Case { medium, sectors: None, firmware: Firmware::Uefi, secure: true };
-    let mut machine = set_up(cairn, &case, Disk::new(&target).serial("target"))?.boot()?;
+    let mut machine = set_up(cairn, &case, Disk::new(&target))?.boot()?;
     machine.wait_for("1 of 10  The language", START)?;
     // Ctrl-C ends the questions; a shell is offered.
     machine.type_line("\u{3}")?;

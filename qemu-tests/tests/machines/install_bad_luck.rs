@@ -36,8 +36,9 @@ with() {
     AT_WORDS=$words AT_SIGNAL=$(kill -l $signal) LD_PRELOAD=LIBRARY \"$@\"
 }
 said() { grep -qF \"$*\" /run/said || { echo \"it does not say: $*\"; return 1; }; }
-# The same command each time, but for the receipt's name.
+# The same command each time, but for the receipt's name. Earlier receipts would fill the memory.
 again() {
+    rm -f /run/r[0-9]*
     N=$(($(cat /run/n 2>/dev/null || echo 0) + 1)); echo $N >/run/n
     \"$@\" $CAIRN install MACHINE --disk $DISK --elsewhere --yes-erase BYTES --receipt /run/r$N
 }

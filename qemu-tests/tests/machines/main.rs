@@ -20,7 +20,9 @@ mod judged_by_others;
 mod kernels;
 mod logs_in;
 mod medium;
+mod medium_in_use;
 mod on_hardware;
+mod on_the_screen;
 mod own_var;
 mod renew_cuts;
 mod run_shows_it;
@@ -87,6 +89,8 @@ fn main() {
             install_firmware::REST,
             install_cuts::REST,
             from_medium::REST,
+            medium_in_use::REST,
+            on_the_screen::REST,
             secure_boot::REST,
             &[installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST, renew_cuts::REST],
         ]
