@@ -7,6 +7,7 @@ mod answers;
 mod file;
 mod lists;
 mod password;
+mod places;
 mod seen;
 mod systems;
 
@@ -14,6 +15,7 @@ pub use answers::{Answers, Next};
 pub use file::Files;
 pub use lists::keyboard;
 pub use password::hash;
+pub use places::Place;
 pub use seen::{Seen, SeenDisk, see};
 pub use systems::{OfferedSystem, offered};
 

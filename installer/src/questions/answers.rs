@@ -3,7 +3,10 @@
 use cairn_machine::{SourceFile, check};
 
 use super::file::{Files, text};
-use super::{Asks, Choice, OfferedSystem, Question, Seen, SeenDisk, Topic};
+use super::{Asks, Choice, OfferedSystem, Place, Question, Seen, SeenDisk, Topic};
+
+/// Before the number of a partition that is replaced.
+const REPLACE: &str = "replace-";
 
 /// What was answered, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,7 +35,9 @@ impl Answers {
 
     /// What is asked about, as far as it is known by now: a partition that is there has its size, and the only system needs no choice.
     pub fn topics(&self, seen: &Seen) -> impl Iterator<Item = Topic> {
-        let swap = self.made_anew(seen).is_none() && !self.system(seen).is_some_and(|system| system.has_own_layout());
+        let swap = self.made_anew(seen).is_none()
+            && self.place(seen).is_none()
+            && !self.system(seen).is_some_and(|system| system.has_own_layout());
         let system = seen.systems.len() > 1;
         Topic::ALL.into_iter().filter(move |topic| match topic {
             Topic::Swap => swap,
@@ -63,6 +68,12 @@ impl Answers {
         matches!(self.get(Topic::Use)?, "again" | "renew")
             .then(|| self.disk(seen).map(|disk| &disk.parts[..]))
             .flatten()
+    }
+
+    /// The partition in whose place the machine is put, if it is one.
+    pub(super) fn place<'s>(&self, seen: &'s Seen) -> Option<&'s Place> {
+        let number: u32 = self.get(Topic::Use)?.strip_prefix(REPLACE)?.parse().ok()?;
+        self.disk(seen)?.places.iter().find(|place| place.number == number)
     }
 
     fn disk<'s>(&self, seen: &'s Seen) -> Option<&'s SeenDisk> {
@@ -218,6 +229,10 @@ impl Answers {
             uses.push(choice("renew", "A new system in the machine that is on it: all files of people stay"));
             uses.push(choice("again", "That machine made anew: its other partitions, such as /home, stay"));
         }
+        uses.extend(disk.places.iter().map(|place| {
+            let shown = format!("In the place of partition {}, {}: only that is lost", place.number, place.shown);
+            Choice { value: format!("{REPLACE}{}", place.number), shown }
+        }));
         uses
     }
 }

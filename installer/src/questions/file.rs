@@ -66,8 +66,15 @@ fn plain(answers: &Answers, seen: &Seen) -> String {
         text += "\nservices:\n  enable: [ssh]\n";
     }
     if let Some(disk) = of(Topic::Disk) {
-        let into = of(Topic::Use).unwrap_or("whole");
+        let place = answers.place(seen);
+        let into = if place.is_some() { "free" } else { of(Topic::Use).unwrap_or("whole") };
         let _ = write!(text, "\ninstall:\n  disk: {}\n  into: {into}\n", quoted(disk));
+        if let Some(place) = place {
+            let _ = writeln!(text, "  replace: {{root: {}}}", place.number);
+        }
+        if let Some(esp) = place.and_then(|place| place.shared).filter(|_| seen.uefi) {
+            let _ = writeln!(text, "  keep: {{esp: {esp}}}");
+        }
     }
     text
 }

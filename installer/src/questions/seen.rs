@@ -6,6 +6,7 @@ use std::path::Path;
 use cairn_root::Root;
 
 use super::lists::{KEYBOARDS, LANGUAGES};
+use super::places::{Place, places};
 use super::{Choice, OfferedSystem};
 use crate::disks::{self, Device, type_words};
 use crate::hardware::secure_boot;
@@ -27,6 +28,8 @@ pub struct SeenDisk {
     pub again: bool,
     /// Its partitions of kinds that a machine has, in their order: the kind, as machine files name it, and how many MiB it has.
     pub parts: Vec<(&'static str, u64)>,
+    /// Partitions in whose place a machine can be.
+    pub places: Vec<Place>,
     /// What is on it, in words; empty: nothing.
     pub holds: String,
 }
@@ -163,6 +166,7 @@ fn seen_disk(devices: &[Device], disk: &Device) -> SeenDisk {
         shares: gpt && !parts.is_empty(),
         again: gpt && machine.iter().any(|(kind, _)| *kind == "root"),
         parts: machine,
+        places: if gpt { places(disk, &parts, &kind) } else { Vec::new() },
         holds: holds.join(", "),
     }
 }
@@ -227,6 +231,7 @@ mod tests {
             shares: true,
             again: false,
             parts: vec![("esp", 100)],
+            places: Vec::new(),
             holds: "ntfs".into(),
         };
         let seen = Seen { disks: vec![disk], uefi: false, memory: 256, ..Seen::default() };

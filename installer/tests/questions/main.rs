@@ -1,6 +1,8 @@
 //! The questions: whatever is answered, what comes out is a machine file, or a question that says what is wrong.
 
-use cairn_installer::questions::{Answers, Asks, Choice, Next, OfferedSystem, Question, Seen, SeenDisk, Topic, see};
+use cairn_installer::questions::{
+    Answers, Asks, Choice, Next, OfferedSystem, Place, Question, Seen, SeenDisk, Topic, see,
+};
 use cairn_machine::{Checked, SourceFile, check};
 
 /// Numbers that are the same each time (xorshift64).
@@ -28,6 +30,7 @@ fn seen() -> Seen {
         } else {
             vec![]
         },
+        places: if shares { vec![Place { number: 3, shown: "ntfs, 90G".into(), shared: Some(1) }] } else { vec![] },
         holds: if shares { "ntfs".into() } else { String::new() },
     };
     Seen {
@@ -99,6 +102,23 @@ fn other_answers_are_written_down() {
 }
 
 #[test]
+fn a_machine_takes_the_place_of_one_partition() {
+    for (uefi, keep) in [(true, true), (false, false)] {
+        let seen = Seen { uefi, ..seen() };
+        let mut answers = Answers::default();
+        for word in ["", "", "", "WINDOWS", "place of partition 3", "box", "anna", "secret", ""] {
+            let question = asked(&answers, &seen);
+            assert_ne!(question.topic, Topic::Swap, "there is no room that nobody has");
+            answers.give(question.topic, question.value_of(word).unwrap(), &seen).unwrap();
+        }
+        let (checked, text) = machine(&answers, &seen);
+        assert!(text.contains("into: free\n  replace: {root: 3}\n"), "{text}");
+        assert_eq!(text.contains("keep: {esp: 1}\n"), keep, "{text}");
+        assert_eq!(checked.machine.install.as_ref().unwrap().replace["root"], 3);
+    }
+}
+
+#[test]
 fn a_computer_that_starts_only_what_is_signed_gets_that() {
     let words = ["", "", "", "EMPTY", "", "", "box", "anna", "secret", ""];
     for (secure_boot, uefi, wanted) in [(true, true, true), (false, true, false), (true, false, false)] {
@@ -153,7 +173,7 @@ fn an_answer_that_machine_files_do_not_allow_is_told_and_asked_again() {
 
 #[test]
 fn what_can_be_done_with_a_disk_depends_on_it() {
-    for (disk, uses) in [("EMPTY", 1), ("WINDOWS", 2), ("OURS", 4)] {
+    for (disk, uses) in [("EMPTY", 1), ("WINDOWS", 3), ("OURS", 5)] {
         let seen = seen();
         let mut answers = Answers::default();
         for word in ["", "", "", disk] {
