@@ -32,6 +32,7 @@ pub use consent::{Consent, words as words_of_consent};
 pub use describe::{Gpt, describe, seen};
 pub use holders::Release;
 pub use identity::DiskIdentity;
+pub use left::Broken;
 pub use plan::{Asked, InstallPlan, OfTwin, Planned, Request, again, judge, plan, plan_for};
 pub use receipt::Receipt;
 pub use rehearse::{Tick, carry_out as rehearse, twin};

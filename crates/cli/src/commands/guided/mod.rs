@@ -18,6 +18,7 @@ use cairn_installer::questions::{Answers, Asks, Files, Next, Question, Seen, Top
 use cairn_process::text::one_line;
 use cairn_process::{Refusal, Usage};
 
+pub use self::manner::is_screen;
 use self::manner::{Manner, Said, choose};
 use crate::cache;
 use crate::ui::Ui;
