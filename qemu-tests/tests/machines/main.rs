@@ -30,6 +30,7 @@ mod shares_esp;
 mod two_at_once;
 mod verified;
 mod verify_fails_by_name;
+mod wifi;
 
 use qemu_tests::Scenario;
 
@@ -50,6 +51,7 @@ const ALL: &[Scenario] = &[
     logs_in::SERIAL,
     logs_in::SCREEN,
     medium::SCENARIO,
+    wifi::SCENARIO,
     secure_boot::ON_SYSTEMD_BOOT,
     own_var::SCENARIO,
     installs::WHOLE,

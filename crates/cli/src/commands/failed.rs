@@ -66,8 +66,11 @@ pub fn told(error: anyhow::Error, args: &InstallArgs, computer: &str, watched: &
     if Path::new(MEDIUM).exists() {
         log.push("the folder logs on the medium".into());
     }
-    let page = page(&failure, &log, place(args.manner()));
-    error.context(Told(page))
+    let place = place(args.manner());
+    let page = page(&failure, &log, place);
+    // What is no terminal may look for the one line that every other command ends with.
+    let line = if place.is_none() { format!("cairn: {error:#}\n") } else { String::new() };
+    error.context(Told(format!("{line}{page}")))
 }
 
 /// The terminal, if there is one.

@@ -13,7 +13,7 @@ pub struct Network {
     /// address goes before a name, a name before a pattern. Without any, every Ethernet interface asks DHCP.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub interfaces: BTreeMap<String, Interface>,
-    /// Wireless networks by their names (SSIDs): the machine joins whichever it finds, with any card, and asks DHCP there unless an
+    /// Wireless networks by their names (SSIDs): the machine joins whichever it finds, by any card, and asks DHCP there unless an
     /// interface says otherwise.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub wifi: BTreeMap<String, Wifi>,
