@@ -251,6 +251,8 @@ complete -c cairn -n "__fish_cairn_using_subcommand medium; and not __fish_seen_
 complete -c cairn -n "__fish_cairn_using_subcommand medium; and not __fish_seen_subcommand_from add" -a "add" -d 'Put answers and keys onto a medium that is there, in a file or on a stick'
 complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -l config -d 'A machine file with `install:`, which is then installed without a question' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -l key -d 'A public SSH key, or a file of them: with it one logs in as root while the medium runs' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -l wifi -d 'The name of a wireless network, which the medium joins when it starts. Its passphrase is asked for, unless it is in a file' -r
+complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -l passphrase-file -d 'A file with one line, the passphrase of that network; an empty one for a network that anybody may join' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -l json -d 'Print one JSON object'
 complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand medium; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'

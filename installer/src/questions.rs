@@ -6,6 +6,7 @@
 mod answers;
 mod file;
 mod lists;
+pub mod network;
 mod password;
 mod places;
 mod seen;
@@ -28,6 +29,12 @@ pub enum Topic {
     Keyboard,
     /// The time zone.
     TimeZone,
+    /// How it is reached by others: which network.
+    Network,
+    /// The passphrase of a wireless one.
+    WifiPassphrase,
+    /// The address in a wired one.
+    Address,
     /// Which of the systems that are here.
     System,
     /// The disk.
@@ -48,10 +55,13 @@ pub enum Topic {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Topic; 11] = [
+    pub const ALL: [Topic; 14] = [
         Topic::Language,
         Topic::Keyboard,
         Topic::TimeZone,
+        Topic::Network,
+        Topic::WifiPassphrase,
+        Topic::Address,
         Topic::System,
         Topic::Disk,
         Topic::Use,

@@ -85,6 +85,7 @@ pub fn script_with(memory: &str, cairn: &Cairn, disks: &[&Path], text: &str) -> 
          export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C CAIRN={command} XDG_CACHE_HOME={cache}\n\
          mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmp /run\n\
          mount -t tmpfs tmp /mnt\n\
+         mkdir -p /var/lib/cairn; mount -t tmpfs tmp /var/lib/cairn\n\
          {modules}\n\
          {own_cache}\n\
          cd {folder}\n\

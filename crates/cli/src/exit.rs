@@ -44,6 +44,16 @@ impl From<Exit> for ExitCode {
 #[error("writing to standard output")]
 pub struct OutputError(#[from] pub std::io::Error);
 
+/// A failure for which there is a page of its own, which is said instead of the error.
+#[derive(Debug, thiserror::Error)]
+#[error("the installation has failed")]
+pub struct Told(pub String);
+
+/// Somebody who was asked wants no more, or is gone: a refusal that is nobody's fault.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: nothing was written to any disk")]
+pub struct Stopped(pub &'static str);
+
 /// How the command ends with this error: by what the libraries say of it, wherever in the chain of causes that is.
 pub fn exit_of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
@@ -68,6 +78,7 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
 fn is_refusal(cause: &(dyn std::error::Error + 'static)) -> bool {
     let of = |refuses: Option<bool>| refuses.unwrap_or_default();
     cause.is::<Refusal>()
+        || cause.is::<Stopped>()
         || of(cause.downcast_ref().map(ObserveError::is_refusal))
         || of(cause.downcast_ref().map(ViewError::is_refusal))
         || of(cause.downcast_ref().map(StoreError::is_refusal))

@@ -5,8 +5,10 @@ mod cache;
 mod commands;
 mod docs;
 mod exit;
+mod failure;
 mod fit;
 mod kit;
+mod pace;
 mod progress;
 mod screen;
 mod signals;
@@ -25,7 +27,7 @@ use clap::Parser;
 use serde_json::json;
 
 use crate::args::{Cli, Command, Output};
-use crate::exit::{Exit, exit_of, problems_in};
+use crate::exit::{Exit, Told, exit_of, problems_in};
 use crate::ui::Ui;
 
 /// Runs the command with the process's arguments.
@@ -112,8 +114,10 @@ fn tell(error: &anyhow::Error, exit: Exit, ui: Ui, events: bool) {
     }
     // The bars must be gone before anything else is on the terminal.
     drop(ui);
-    if problems.is_empty() {
-        terminal::say(&format!("cairn: {error:#}"));
+    match error.downcast_ref::<Told>() {
+        Some(Told(page)) => terminal::say(page),
+        None if problems.is_empty() => terminal::say(&format!("cairn: {error:#}")),
+        None => {}
     }
     for problem in problems {
         terminal::say(&terminal::problem_text(problem));

@@ -8,7 +8,7 @@ use cairn_process::text::{is_deceptive, one_line, plain};
 use nix::sys::termios::{self, LocalFlags, SetArg, SpecialCharacterIndices, Termios};
 use serde_json::{Value, json};
 
-/// The terminal as it was before [`Hidden`] or [`Keys`], as long as one of them is there.
+/// The terminal as it was before [`Reading`] or [`Keys`], as long as one of them is there.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// Changes how the terminal reads. There is one change at a time.
@@ -30,28 +30,31 @@ pub fn restore() {
     }
 }
 
-/// What is typed is not shown, as long as this is there. Ctrl-C ends the line, and is its last character: were it a signal, it would leave
-/// the terminal like this.
-pub struct Hidden(());
+/// A line is read in which Ctrl-C is no signal, as long as this is there: it ends the line, and is its last character. Were it a signal, it
+/// would end the command without a question, and leave the terminal without what is typed.
+pub struct Reading(());
 
 /// Ctrl-C.
 pub const INTERRUPT: char = '\u{3}';
 
-impl Hidden {
-    /// Hides it.
+impl Reading {
+    /// Begins; unless it is `shown`, nothing of what is typed is.
     ///
     /// # Errors
     /// Standard input is no terminal.
-    pub fn begin() -> io::Result<Hidden> {
-        change(|hidden| {
-            hidden.local_flags.remove(LocalFlags::ECHO | LocalFlags::ISIG);
-            hidden.control_chars[SpecialCharacterIndices::VEOL as usize] = INTERRUPT as u8;
+    pub fn begin(shown: bool) -> io::Result<Reading> {
+        change(|line| {
+            line.local_flags.remove(LocalFlags::ISIG);
+            if !shown {
+                line.local_flags.remove(LocalFlags::ECHO);
+            }
+            line.control_chars[SpecialCharacterIndices::VEOL as usize] = INTERRUPT as u8;
         })?;
-        Ok(Hidden(()))
+        Ok(Reading(()))
     }
 }
 
-impl Drop for Hidden {
+impl Drop for Reading {
     fn drop(&mut self) {
         restore();
     }
@@ -93,6 +96,12 @@ pub fn kernel_says(word: &str) -> bool {
 /// The columns of the terminal, where it says them: a serial line does not.
 pub fn columns() -> Option<usize> {
     dialoguer::console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns))
+}
+
+/// The columns and rows of the terminal that standard error is, where it says them.
+pub fn size() -> Option<(usize, usize)> {
+    let (rows, columns) = dialoguer::console::Term::stderr().size_checked()?;
+    Some((usize::from(columns), usize::from(rows))).filter(|(columns, rows)| *columns > 0 && *rows > 0)
 }
 
 /// The device that standard input is, below /dev: `tty1`, `ttyS0`, `pts/0`.

@@ -111,7 +111,7 @@ impl Ui {
     }
 }
 
-/// A line with what ends it: that, or Ctrl-C where it is no signal ([`Hidden`](crate::terminal::Hidden)).
+/// A line with what ends it: that, or Ctrl-C where it is no signal ([`Reading`](crate::terminal::Reading)).
 fn line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     loop {

@@ -9,9 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use cairn_process::Report;
+use cairn_process::{Report, running_children};
 use serde_json::{Value, json};
 
+use crate::pace::Pace;
 use crate::terminal::event;
 
 /// When it is told that nothing moves.
@@ -28,16 +29,26 @@ struct Motion {
     told: u64,
     since: Instant,
     stalled: bool,
+    pace: Pace,
 }
 
 impl Motion {
     fn begin(name: &str, total: Option<u64>, now: Instant) -> Motion {
-        Motion { phase: name.to_string(), done: 0, total, told: 0, since: now, stalled: false }
+        Motion {
+            phase: name.to_string(),
+            done: 0,
+            total,
+            told: 0,
+            since: now,
+            stalled: false,
+            pace: Pace::begin(total, now),
+        }
     }
 
     /// More is done; what to tell of it: every hundredth part.
     fn advance(&mut self, steps: u64, now: Instant) -> Option<(u64, u64)> {
         (self.since, self.stalled) = (now, false);
+        self.pace.advance(steps, now);
         self.done = self.done.saturating_add(steps);
         let total = self.total.filter(|total| *total > 0)?;
         let due = self.done - self.told >= total.div_ceil(100) || (self.done >= total && self.told < total);
@@ -62,6 +73,8 @@ pub struct Watched<'r> {
     report: &'r dyn Report,
     lines: Option<Mutex<File>>,
     motion: Mutex<Option<Motion>>,
+    /// The last phase that has begun: where it fails, this has.
+    step: Mutex<Option<String>>,
 }
 
 impl<'r> Watched<'r> {
@@ -73,7 +86,7 @@ impl<'r> Watched<'r> {
             let file = OpenOptions::new().append(true).create(true).custom_flags(flags).open(path);
             file.map(Mutex::new).with_context(|| format!("opening {}", path.display()))
         };
-        Ok(Watched { report, lines: lines.map(open).transpose()?, motion: Mutex::default() })
+        Ok(Watched { report, lines: lines.map(open).transpose()?, motion: Mutex::default(), step: Mutex::default() })
     }
 
     /// Does something, while somebody looks whether it moves.
@@ -99,12 +112,18 @@ impl<'r> Watched<'r> {
         }
     }
 
+    /// What was done last, or is being done.
+    pub fn step(&self) -> Option<String> {
+        self.step.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn look(&self, now: Instant) {
-        let stalled = self.motion().as_mut().and_then(|it| Some((it.stalls(now)?, it.phase.clone())));
-        if let Some((still, phase)) = stalled {
-            let seconds = still.as_secs();
-            self.report.note(&format!("nothing has moved for {seconds} s: {phase}"));
-            self.tell("stalled", json!({ "waiting_for": phase, "seconds": seconds }));
+        let stalled = self.motion().as_mut().and_then(|it| Some((it.stalls(now)?, it.phase.clone(), it.pace.left())));
+        if let Some((still, phase, left)) = stalled {
+            let (seconds, programs) = (still.as_secs(), running_children());
+            self.report.note(&stalled_words(seconds, &phase, left, &programs));
+            let fields = json!({ "waiting_for": phase, "seconds": seconds, "left": left, "programs": programs });
+            self.tell("stalled", fields);
         }
     }
 
@@ -113,18 +132,33 @@ impl<'r> Watched<'r> {
     }
 }
 
+/// Nothing moves: what is waited for is the program that runs, or whoever takes what is written.
+fn stalled_words(seconds: u64, phase: &str, left: Option<u64>, programs: &[String]) -> String {
+    let waits = match (programs, left) {
+        ([], Some(1..)) => {
+            "; what takes or gives the rest does not answer: a disk, the medium or the network".to_string()
+        }
+        ([], _) => String::new(),
+        (some, _) => format!("; waiting for {} to end", some.join(" and ")),
+    };
+    format!("nothing has moved for {seconds} s: {phase}{waits}")
+}
+
 impl Report for Watched<'_> {
     fn phase(&self, name: &str, total: Option<u64>) {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.to_string());
         *self.motion() = Some(Motion::begin(name, total, Instant::now()));
         self.report.phase(name, total);
         self.tell("phase", json!({ "name": name, "total": total }));
     }
 
     fn advance(&self, steps: u64) {
-        let told = self.motion().as_mut().and_then(|it| it.advance(steps, Instant::now()));
+        let now = Instant::now();
+        let told = self.motion().as_mut().and_then(|it| Some((it.advance(steps, now)?, it.pace.per_second(now))));
         self.report.advance(steps);
-        if let Some((done, total)) = told {
-            self.tell("progress", json!({ "done": done, "total": total }));
+        if let Some(((done, total), rate)) = told {
+            let left = total.saturating_sub(done);
+            self.tell("progress", json!({ "done": done, "total": total, "left": left, "per_second": rate }));
         }
     }
 
@@ -160,6 +194,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_waited_for_has_a_name() {
+        let said = |left, programs: &[&str]| {
+            let programs: Vec<String> = programs.iter().map(ToString::to_string).collect();
+            stalled_words(20, "writing", left, &programs)
+        };
+        assert_eq!(said(None, &[]), "nothing has moved for 20 s: writing");
+        assert_eq!(said(None, &["resize2fs"]), "nothing has moved for 20 s: writing; waiting for resize2fs to end");
+        assert!(said(Some(7), &[]).ends_with("does not answer: a disk, the medium or the network"));
+    }
+
+    #[test]
     fn all_is_passed_on_and_written_down() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines");
@@ -177,6 +222,7 @@ mod tests {
         let names: Vec<&str> = events.iter().map(|one| one["event"].as_str().unwrap()).collect();
         assert_eq!(names, ["phase", "progress", "note", "stalled"]);
         assert_eq!(events[3]["waiting_for"], "writing");
+        assert_eq!((&events[1]["left"], watched.step().as_deref()), (&json!(0), Some("writing")));
         assert!(!lines.contains('\u{1b}'));
     }
 }

@@ -60,6 +60,15 @@ pub enum FilePurpose {
     DeviceTree,
     /// The password hash of a user. It must not enter the store; [`crate::password_hash`] checks it.
     PasswordHash(String),
+    /// The passphrase of a wireless network (its name). It must not enter the store; [`crate::wifi_passphrase`] checks it.
+    WifiPassphrase(String),
+}
+
+impl FilePurpose {
+    /// Whether it goes into the machine's own state and nowhere else.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, FilePurpose::PasswordHash(_) | FilePurpose::WifiPassphrase(_))
+    }
 }
 
 impl Checked {
@@ -117,12 +126,17 @@ impl Checked {
             let path = user.hashed_password_file.clone()?;
             Some(NamedFile { path, pointer, purpose: FilePurpose::PasswordHash(name.clone()) })
         });
+        let wifi = self.machine.network.wifi.iter().filter_map(|(name, wifi)| {
+            let pointer = child(child("/network/wifi", name), "passphrase_file");
+            let path = wifi.passphrase_file.clone()?;
+            Some(NamedFile { path, pointer, purpose: FilePurpose::WifiPassphrase(name.clone()) })
+        });
         let device_tree = self.machine.boot.device_tree.iter().map(|path| NamedFile {
             path: path.clone(),
             pointer: "/boot/device_tree".into(),
             purpose: FilePurpose::DeviceTree,
         });
-        device_tree.chain(on_boot_partition).chain(sources).chain(hashes).collect()
+        device_tree.chain(on_boot_partition).chain(sources).chain(wifi).chain(hashes).collect()
     }
 
     /// Whether the machine file says what a pointer names, and does not leave it to what is usual.

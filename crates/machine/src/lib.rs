@@ -30,6 +30,6 @@ pub use edit::edit;
 pub use nearest::nearest;
 pub use problem::{Position, Problem, Problems};
 pub use reference::reference;
-pub use rules::{DeviceTreeError, PasswordHashError, device_tree, password_hash};
+pub use rules::{DeviceTreeError, PassphraseError, PasswordHashError, device_tree, password_hash, wifi_passphrase};
 pub use template::template;
 pub use values::values;

@@ -19,7 +19,7 @@ pub use boot::{Boot, BootCheck, BootEntry, BootFile, ConsoleMode, Loader, Menu, 
 pub use disks::{Disk, FileSystem, Firmware, NamedLayout, Partition, PartitionKind, TableKind};
 pub use hardware::Hardware;
 pub use installing::{Install, InstallFile, InstallInto, Then};
-pub use network::{Interface, InterfaceMatch, Network};
+pub use network::{Interface, InterfaceMatch, Network, Wifi, wifi_secret};
 pub use recorded::{FirmwareKind, RecordedDisk, RecordedPartition, RecordedSignature, RecordedTable};
 pub use region::{Keyboard, Locale};
 pub use services::{EtcFile, KernelModules, Services, SysctlValue, Test, Unit, unit_name};

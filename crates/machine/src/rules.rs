@@ -19,6 +19,7 @@ use crate::model::{Hardware, InstallFile, Machine};
 use crate::names::shown as short;
 pub use accounts::{PasswordHashError, password_hash};
 pub use boot::{DeviceTreeError, device_tree};
+pub use network::{PassphraseError, wifi_passphrase};
 
 /// One finding of a rule, with the place as a JSON pointer.
 #[derive(Debug, Clone)]

@@ -133,6 +133,10 @@ impl Contents<'_> {
             key.text("user", user);
             key.text("password", hash);
         }
+        for (network, line) in root.passphrases {
+            key.text("network", network);
+            key.text("passphrase", line);
+        }
         for place in root.mount_points {
             key.text("mount point", place);
         }

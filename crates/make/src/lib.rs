@@ -16,6 +16,6 @@ pub mod recipe;
 
 pub use contents::{Contents, ContentsError, LOGS, NewDisk};
 pub use machine_file::MachineFile;
-pub use named_files::{NamedFiles, Passwords};
+pub use named_files::{NamedFiles, Passphrases, Passwords};
 pub use prepared::{Prepared, Shared, prepare, prepare_beside};
 pub use recipe::{Kit, Made, Workshop, adopt_seed, make};

@@ -5,14 +5,23 @@ use std::path::Path;
 
 use anyhow::Context;
 use cairn_machine::lock::Lock;
+use cairn_machine::model::wifi_secret;
 use cairn_machine::names::shown;
-use cairn_machine::{Checked, FilePurpose, Problem, Problems, device_tree, password_hash};
+use cairn_machine::{Checked, FilePurpose, Problem, Problems, device_tree, password_hash, wifi_passphrase};
 
 use crate::machine_file::MachineFile;
 use crate::plain_file;
 
 /// The hashes of first passwords by user: what else than the store goes onto a new disk.
 pub type Passwords = BTreeMap<String, String>;
+
+/// Passphrases of wireless networks, by [`wifi_secret`], each as a line of wpa_supplicant.conf(5): they go onto a new disk too.
+pub type Passphrases = BTreeMap<String, String>;
+
+/// How [`NamedFiles::read`] asks whether the machine has the passphrase of a network already: no account is called so.
+pub fn wifi_name(ssid: &str) -> String {
+    format!("wifi/{}", wifi_secret(ssid))
+}
 
 /// The named files, read.
 #[derive(Debug, Default)]
@@ -23,11 +32,13 @@ pub struct NamedFiles {
     pub sources: BTreeMap<String, Vec<u8>>,
     /// Hashes of first passwords, by user.
     pub passwords: Passwords,
+    /// Passphrases of wireless networks.
+    pub passphrases: Passphrases,
 }
 
 impl NamedFiles {
     /// Reads them all; every one that cannot be read or used is a problem with its place. A hash of the first password of
-    /// an account that is there (`exists`) is not missed.
+    /// an account that is there (`exists`) is not missed, nor is a passphrase that the machine has ([`wifi_name`]).
     ///
     /// # Errors
     /// These problems, all of them.
@@ -37,7 +48,7 @@ impl NamedFiles {
         let mut problems: Vec<Problem> = Vec::new();
         for named in checked.named_files() {
             let most = match named.purpose {
-                FilePurpose::PasswordHash(_) => plain_file::HASH,
+                FilePurpose::PasswordHash(_) | FilePurpose::WifiPassphrase(_) => plain_file::HASH,
                 FilePurpose::DeviceTree => plain_file::TEXT,
                 FilePurpose::BootFile(_) => plain_file::BOOT_FILE,
                 _ => plain_file::SOURCE,
@@ -64,6 +75,14 @@ impl NamedFiles {
                         problems.push(checked.problem(&named.pointer, format!("{}: {e}", shown(&named.path)), None))
                     }
                 },
+                FilePurpose::WifiPassphrase(name) => match wifi_passphrase(&bytes) {
+                    Ok(passphrase) => {
+                        files.passphrases.insert(wifi_secret(&name), wifi_line(passphrase));
+                    }
+                    Err(e) => {
+                        problems.push(checked.problem(&named.pointer, format!("{}: {e}", shown(&named.path)), None))
+                    }
+                },
                 FilePurpose::DeviceTree => match device_tree(&bytes) {
                     Ok(()) => drop(files.contents.insert(named.path, bytes)),
                     Err(e) => {
@@ -84,7 +103,16 @@ impl NamedFiles {
 }
 
 fn is_history(purpose: &FilePurpose, exists: &dyn Fn(&str) -> bool) -> bool {
-    matches!(purpose, FilePurpose::PasswordHash(user) if exists(user))
+    match purpose {
+        FilePurpose::PasswordHash(user) => exists(user),
+        FilePurpose::WifiPassphrase(name) => exists(&wifi_name(name)),
+        _ => false,
+    }
+}
+
+/// A key stands without quotes; of a passphrase the last quote ends it, whatever is in it.
+fn wifi_line(passphrase: &str) -> String {
+    if passphrase.len() == 64 { format!("psk={passphrase}") } else { format!("psk=\"{passphrase}\"") }
 }
 
 /// What the system keeps of what it was made from, by the names that it gets there.

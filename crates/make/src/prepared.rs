@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::contents::{Contents, ContentsError, NewDisk, RootContents};
 use crate::machine_file::MachineFile;
-use crate::named_files::{NamedFiles, Passwords};
+use crate::named_files::{NamedFiles, Passphrases, Passwords};
 use crate::plain_file::{self, BOOT_FILE};
 use crate::recipe::{Kit, Made, Workshop, adopt_seed, make, the_disk};
 use crate::{loader, lock_file, problems};
@@ -32,6 +32,7 @@ pub struct Prepared {
     /// Its generations, from number 1 on.
     made: Vec<Made>,
     passwords: Passwords,
+    passphrases: Passphrases,
     mount_points: Vec<String>,
     record_text: String,
     closure: Vec<PathInfo>,
@@ -131,9 +132,11 @@ pub fn prepare_beside(
     let program =
         loader.program(&newest.checked)?.own_path(Installation::of_seed(newest.checked.seed()), disk.shares_esp());
     let passwords = made.iter().flat_map(|made| made.named.passwords.clone()).collect();
+    let passphrases = made.iter().flat_map(|made| made.named.passphrases.clone()).collect();
     let mount_points: BTreeSet<String> = made.iter().flat_map(|made| made.mount_points.clone()).collect();
     Ok(Prepared {
         passwords,
+        passphrases,
         mount_points: mount_points.into_iter().collect(),
         record_text: record.to_text(),
         store,
@@ -327,6 +330,7 @@ impl Prepared {
                 links: &self.links,
                 record: &self.record_text,
                 passwords: &self.passwords,
+                passphrases: &self.passphrases,
                 mount_points: &self.mount_points,
                 epoch: lock.date(),
             },

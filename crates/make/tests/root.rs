@@ -36,6 +36,7 @@ fn root(store: &Store, closure: &[PathInfo]) -> Tree {
         record: "{}",
         links: &links,
         passwords: &BTreeMap::new(),
+        passphrases: &[("686f6d65".to_string(), "psk=\"a secret\"".to_string())].into(),
         mount_points: &["/boot".to_string()],
         epoch: 1_700_000_000,
     };

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use cairn_machine::FilePurpose;
+use cairn_machine::model::wifi_secret;
 use cairn_machine::names::RelPath;
+use cairn_machine::{FilePurpose, wifi_passphrase};
 
 use crate::observed::{Observed, Usable};
-use crate::view::View;
+use crate::view::{Files, View};
 use crate::{ObserveError, made_from};
 
 /// The accounts' passwords, in the machine's own state.
 const SHADOW: &str = "/var/lib/cairn/etc/upper/shadow";
 /// And those of a machine that has not started yet: a file for each.
 const FIRST: &str = "/var/lib/cairn/passwords";
+/// And passphrases of wireless networks.
+const WIFI: &str = "/var/lib/cairn/wifi";
 /// Thousands of accounts.
 const MOST_SHADOW: u64 = 4 << 20;
 
@@ -25,7 +28,7 @@ pub struct Captured {
     pub generation: u64,
     /// The files by their names: `machine.yaml`, its lock, and what it names.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// Names of the files that hold hashes of passwords: nobody else's business.
+    /// Names of the files that hold hashes of passwords, and passphrases: nobody else's business.
     pub secret: Vec<String>,
     /// What could not be had, each in words.
     pub missing: Vec<String>,
@@ -55,7 +58,14 @@ pub fn capture(machine: View<'_>, generation: Option<u64>) -> Result<Captured, O
     let shadow = files.read(SHADOW, MOST_SHADOW);
     let shadow = shadow.ok().flatten().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     for named in checked.named_files() {
-        let FilePurpose::PasswordHash(user) = &named.purpose else { continue };
+        let user = match &named.purpose {
+            FilePurpose::PasswordHash(user) => user,
+            FilePurpose::WifiPassphrase(network) => {
+                captured.passphrase(&named.path, network, files.as_ref());
+                continue;
+            }
+            _ => continue,
+        };
         let first = || {
             let bytes = files.read(&format!("{FIRST}/{user}"), MOST_SHADOW).ok().flatten()?;
             cairn_machine::password_hash(&bytes).ok().map(str::to_string)
@@ -82,6 +92,38 @@ pub fn capture(machine: View<'_>, generation: Option<u64>) -> Result<Captured, O
     Ok(captured)
 }
 
+impl Captured {
+    /// Takes the passphrase of a wireless network, which the machine has in its own state.
+    fn passphrase(&mut self, path: &str, network: &str, files: &dyn Files) {
+        let what = || format!("the passphrase of the wireless network {network}");
+        // The file may be a stranger's: what it names becomes the name of a file.
+        let name = match RelPath::beside(path) {
+            Ok(name) if !self.files.contains_key(name.as_str()) => name.into_string(),
+            Ok(_) => return,
+            Err(why) => {
+                return self
+                    .missing
+                    .push(format!("{path}, {}, which did not lie beside the machine file: {why}", what()));
+            }
+        };
+        let line = files.read(&format!("{WIFI}/{}", wifi_secret(network)), MOST_SHADOW).ok().flatten();
+        let line = line.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+        match passphrase(&line).filter(|it| wifi_passphrase(it.as_bytes()).is_ok()) {
+            Some(passphrase) => {
+                self.files.insert(name.clone(), format!("{passphrase}\n").into_bytes());
+                self.secret.push(name);
+            }
+            None => self.missing.push(format!("{name}: {} (root may read it)", what())),
+        }
+    }
+}
+
+/// The passphrase, or the key, in a line of wpa_supplicant.conf(5).
+fn passphrase(line: &str) -> Option<&str> {
+    let value = line.trim_end_matches('\n').strip_prefix("psk=")?;
+    Some(value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value))
+}
+
 /// The hash of an account's password, where it has one.
 fn hash<'s>(shadow: &'s str, user: &str) -> Option<&'s str> {
     let line = shadow.lines().find_map(|line| line.strip_prefix(user)?.strip_prefix(':'))?;
@@ -92,6 +134,12 @@ fn hash<'s>(shadow: &'s str, user: &str) -> Option<&'s str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_passphrase_is_what_was_given() {
+        assert_eq!(passphrase("psk=\"a \"b\" c\"\n"), Some("a \"b\" c"));
+        assert_eq!((passphrase("psk=0f0f\n"), passphrase("ssid=x"), passphrase("")), (Some("0f0f"), None, None));
+    }
 
     #[test]
     fn only_a_hash_is_taken_for_a_password() {

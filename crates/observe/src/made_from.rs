@@ -8,7 +8,7 @@ use std::rc::Rc;
 use cairn_boot::{BootFile, own_files};
 use cairn_machine::lock::Lock;
 use cairn_machine::names::RelPath;
-use cairn_machine::{Checked, FilePurpose, Problem, Problems, SourceFile, check};
+use cairn_machine::{Checked, Problem, Problems, SourceFile, check};
 use cairn_store::StorePath;
 
 use crate::ObserveError;
@@ -75,7 +75,7 @@ impl<'a> MadeFrom<'a> {
         Ok(Some(Lock::parse(&SourceFile::new(shown.display().to_string(), bytes))?))
     }
 
-    /// All of them by their names beside the machine file, but for hashes of passwords, which no system has.
+    /// All of them by their names beside the machine file, but for secrets, which no system has.
     ///
     /// # Errors
     /// What reading meets.
@@ -89,7 +89,7 @@ impl<'a> MadeFrom<'a> {
             found.take(hardware.into_string(), self.files.read_inside(&self.system, HARDWARE, most)?);
         }
         for named in checked.named_files() {
-            if matches!(named.purpose, FilePurpose::PasswordHash(_)) {
+            if named.purpose.is_secret() {
                 continue;
             }
             match RelPath::beside(&named.path) {

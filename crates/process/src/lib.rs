@@ -15,7 +15,7 @@ pub mod text;
 mod tool;
 
 pub use asked::{Asked, ask_to_end, go_on};
-pub use children::{children_clean_up, stop_children};
+pub use children::{children_clean_up, running_children, stop_children};
 pub use ending::{AfterWrite, Refusal, Usage};
 pub use left::{left, set_left};
 pub use pages::stay_in_memory;

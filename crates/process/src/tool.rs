@@ -196,9 +196,10 @@ impl Tool {
     /// See [`ToolError`].
     pub fn start(self, stdin: Stdio, stdout: Stdio) -> Result<Running, ToolError> {
         let line = self.to_string();
+        let name = Path::new(&self.program).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut command = self.command()?;
         command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
-        match children::start(&mut command, self.own_group, self.cleans_up) {
+        match children::start(&mut command, name, self.own_group, self.cleans_up) {
             Ok((child, member)) => Ok(Running::new(child, member, line)),
             Err(source) => Err(ToolError::Io { command: line, source }),
         }

@@ -4,7 +4,7 @@
 use cairn_boot::{Record, Step as BootStep, Update};
 use cairn_disk::CodeUpdate;
 use cairn_layout::human;
-use cairn_make::Passwords;
+use cairn_make::{Passphrases, Passwords};
 use cairn_observe::words::numbers;
 use cairn_store::gc::Garbage;
 use cairn_store::{PathInfo, StorePath};
@@ -67,6 +67,8 @@ pub enum Step {
         /// When, in seconds since 1970.
         time: i64,
     },
+    /// Passphrases of wireless networks go into the machine's own state.
+    Passphrases(Passphrases),
     /// Hashes of first passwords go into the machine's own state.
     Passwords(Passwords),
     /// A system becomes a generation.
@@ -128,6 +130,7 @@ impl Step {
             Step::SyncStore
             | Step::Register { .. }
             | Step::Passwords(_)
+            | Step::Passphrases(_)
             | Step::RememberSizes
             | Step::Reserve
             | Step::Notice { .. }
@@ -160,6 +163,7 @@ impl Step {
             Step::Register { paths, .. } => {
                 format!("make {} store paths known to Nix", paths.len())
             }
+            Step::Passphrases(all) => format!("keep the passphrases of {} wireless networks", all.len()),
             Step::Passwords(users) => {
                 format!("set the first passwords of {}", users.keys().cloned().collect::<Vec<_>>().join(", "))
             }
@@ -185,6 +189,7 @@ impl Step {
                 let paths: Vec<String> = paths.iter().map(|info| info.path.to_string()).collect();
                 json!({ "do": "register", "paths": paths, "time": time })
             }
+            Step::Passphrases(all) => json!({ "do": "passphrases", "networks": all.keys().collect::<Vec<_>>() }),
             // Hashes of passwords are nobody's to see.
             Step::Passwords(users) => json!({ "do": "passwords", "users": users.keys().collect::<Vec<_>>() }),
             Step::Link { number, system, time } => {

@@ -1,5 +1,6 @@
 //! Carries out a change, step by step, and knows by construction whether something was touched when it ends early.
 
+use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind};
 
 use anyhow::Context;
@@ -115,6 +116,7 @@ impl Engine<'_> {
             Step::SyncStore => Ok(self.store()?.sync()?),
             Step::Register { paths, time } => Ok(NixDb::open(root.path())?.register(paths, *time).map(drop)?),
             Step::Passwords(passwords) => first_passwords(root, passwords),
+            Step::Passphrases(all) => keep_secrets(root, "wifi", all),
             Step::Link { number, system, time } => {
                 let made = Generations::at(root.path()).add(system, *time, number.saturating_sub(1))?;
                 anyhow::ensure!(made == *number, "somebody else made generation {number} meanwhile: run this again");
@@ -214,12 +216,19 @@ pub(crate) fn full_words(root: &Root) -> String {
 /// Password hashes of accounts that do not exist yet go into the machine's own state, as in a new image. They are on the disk
 /// when this returns: the generation that is made next must not come up without them.
 fn first_passwords(root: &Root, passwords: &Passwords) -> anyhow::Result<()> {
+    let trimmed = passwords.iter().map(|(user, hash)| (user.clone(), hash.trim().to_string())).collect();
+    keep_secrets(root, "passwords", &trimmed)
+}
+
+/// Lines that only root reads, each in a file of its own in a folder of the machine's own state.
+fn keep_secrets(root: &Root, folder: &str, lines: &BTreeMap<String, String>) -> anyhow::Result<()> {
     let own = root.own(OWN).with_context(|| format!("opening {}", root.shown(OWN).display()))?;
-    let folder = own.folder_or_new("passwords", 0o700).context("making the folder of passwords")?;
-    own.sync().context("making the folder of passwords")?;
-    for (user, hash) in passwords {
-        let written = folder.write_durably(user, format!("{}\n", hash.trim()).as_bytes(), 0o600);
-        written.with_context(|| format!("writing {}", folder.shown(user).display()))?;
+    let making = || format!("making the folder of {folder}");
+    let place = own.folder_or_new(folder, 0o700).with_context(making)?;
+    own.sync().with_context(making)?;
+    for (name, line) in lines {
+        let written = place.write_durably(name, format!("{line}\n").as_bytes(), 0o600);
+        written.with_context(|| format!("writing {}", place.shown(name).display()))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_make::recipe::adopt_seed;
-use cairn_make::{Kit, Made, NamedFiles, Passwords, Workshop, lock_file, machine_file};
+use cairn_make::{Kit, Made, NamedFiles, Passphrases, Passwords, Workshop, lock_file, machine_file};
 use cairn_observe::Observed;
 use cairn_observe::view::Files;
 use cairn_process::{Refusal, Report};
@@ -52,6 +52,8 @@ pub struct Brought {
     pub system: StorePath,
     /// Hashes of first passwords by user.
     pub passwords: Passwords,
+    /// Passphrases of wireless networks.
+    pub passphrases: Passphrases,
 }
 
 /// What is to be done.
@@ -101,7 +103,7 @@ fn bring_it(session: &Session, wish: Wish, report: &dyn Report) -> anyhow::Resul
     if let Some(from) = &wish.from {
         let system = brought::bring(from, wish.system.as_deref(), (root, observed), store, report)?;
         tell_new_users(observed, store, &system, report)?;
-        return Ok(Brought { system, passwords: Passwords::new() });
+        return Ok(Brought { system, passwords: Passwords::new(), passphrases: Passphrases::new() });
     }
     let file = match &wish.file {
         Some(file) => file.clone(),
@@ -121,7 +123,10 @@ fn bring_it(session: &Session, wish: Wish, report: &dyn Report) -> anyhow::Resul
             make_elsewhere(&file, (root, observed), store, &kit(cache), report)?
         }
     };
-    Ok(Brought { system: made.system.info.path, passwords: made.named.passwords })
+    let NamedFiles { passwords, mut passphrases, .. } = made.named;
+    // One that is there as it is needs no step.
+    passphrases.retain(|name, line| kept_passphrase(observed, name).as_ref() != Some(line));
+    Ok(Brought { system: made.system.info.path, passwords, passphrases })
 }
 
 /// The machine's own machine file. `/etc` is put together when the machine starts, so one that is only mounted has none; a
@@ -159,7 +164,7 @@ fn make_elsewhere(
     adopt_seed(&mut checked, observed.seed()?)?;
     let own = Store::open(&kit.cache)?;
     let known = known_users(observed)?;
-    let named = NamedFiles::read(file, &checked, &|user| known.contains(user))?;
+    let named = NamedFiles::read(file, &checked, &|name| is_known(name, &known, observed))?;
     let lock = lock_file::for_build(file, &checked, &kit.cache, report)?;
     let base = debian::base(&lock, &checked.machine, &own, &kit.cache, report)
         .map_err(|error| lock_file::placed(&checked, error))?;
@@ -185,7 +190,7 @@ fn make_here(
         cairn_system::adopt(store, &generation.system, cache)?;
     }
     let known = known_users(observed)?;
-    let named = NamedFiles::read(file, &checked, &|user| known.contains(user))?;
+    let named = NamedFiles::read(file, &checked, &|name| is_known(name, &known, observed))?;
     let lock = lock_file::for_build(file, &checked, cache, report)?;
     let mut shares_keys = false;
     // The newest that has the same packages will do; to read the lock of every one takes its time.
@@ -233,6 +238,18 @@ fn tell_new_users(
     Ok(())
 }
 
+/// Whether what a secret is of is there: an account, or a wireless network's passphrase.
+fn is_known(name: &str, accounts: &BTreeSet<String>, observed: &Observed<'_>) -> bool {
+    let network = name.strip_prefix("wifi/");
+    network.map_or_else(|| accounts.contains(name), |network| kept_passphrase(observed, network).is_some())
+}
+
+/// The line with the passphrase of a wireless network that the machine has.
+fn kept_passphrase(observed: &Observed<'_>, name: &str) -> Option<String> {
+    let bytes = observed.machine.root.read(&format!("/var/lib/cairn/wifi/{name}"), MOST_ACCOUNTS).ok()??;
+    Some(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_string())
+}
+
 /// Accounts that are there: their first password is history.
 fn known_users(observed: &Observed<'_>) -> anyhow::Result<BTreeSet<String>> {
     let files: &dyn Files = &*observed.machine.root;
@@ -254,7 +271,7 @@ fn known_users(observed: &Observed<'_>) -> anyhow::Result<BTreeSet<String>> {
 /// # Errors
 /// A system that did not boot well before, and a boot partition without room, are refused.
 pub fn plan(session: &Session, brought: Brought) -> anyhow::Result<Upgrade> {
-    let Brought { system, passwords } = brought;
+    let Brought { system, passwords, passphrases } = brought;
     let (observed, store) = (&session.observed, session.store()?);
     let same = observed.usable.last().filter(|newest| newest.system == system);
     let time = now();
@@ -299,6 +316,9 @@ pub fn plan(session: &Session, brought: Brought) -> anyhow::Result<Upgrade> {
     let mut steps = vec![Step::SyncStore, Step::Register { paths, time }];
     if !passwords.is_empty() {
         steps.push(Step::Passwords(passwords));
+    }
+    if !passphrases.is_empty() {
+        steps.push(Step::Passphrases(passphrases));
     }
     change.stage(StageName::Store, "", steps);
     let mut steps = Vec::new();

@@ -14,6 +14,8 @@ use nix::fcntl::OFlag;
 
 /// A machine file that is installed without a question.
 pub const ANSWERS: &str = "machine.yaml";
+/// A wireless network that the medium joins: its name in the first line, its passphrase in the second.
+pub const WIFI: &str = "wifi.txt";
 /// Keys with which somebody logs in.
 pub const KEYS: &str = "authorized_keys";
 

@@ -22,7 +22,7 @@ use cairn_process::{Refusal, Report};
 use cairn_store::{PathInfo, Store};
 use cairn_system::debian;
 
-pub use add::{ANSWERS, KEYS, add};
+pub use add::{ANSWERS, KEYS, WIFI, add};
 pub use systems::{Firmware, Offered, beside, offered};
 
 /// What the folder beside a medium ends in.
@@ -35,6 +35,7 @@ const README: &str = "\
 This is the part of the installation medium that can be written to.\r\n\
 \r\n\
 machine.yaml     a machine file with `install:`: it is installed without a question\r\n\
+wifi.txt         a wireless network to join: its name in the first line, its passphrase in the second\r\n\
 authorized_keys  SSH keys: with them you log in as root while the medium runs\r\n\
 logs\\            what was installed from this medium, and what went wrong\r\n";
 

@@ -13,9 +13,9 @@ use cairn_process::Refusal;
 /// The name of the medium's own machine file, without its ending.
 pub(super) const OWN: &str = "live";
 
-/// What may be asked for by an answer, or by the computer: either boot loader, signed or not, a language, a keyboard, a time zone, somebody who
-/// administrates.
-const ANSWERS: [&str; 12] = [
+/// What may be asked for by an answer, or by the computer: either boot loader, signed or not, a language, a keyboard, a time zone, a wireless
+/// network, somebody who administrates.
+const ANSWERS: [&str; 14] = [
     "console-setup",
     "grub-common",
     "grub-efi-amd64-bin",
@@ -28,6 +28,8 @@ const ANSWERS: [&str; 12] = [
     "systemd-boot-efi",
     "systemd-boot-efi-amd64-signed",
     "tzdata",
+    "wireless-regdb",
+    "wpasupplicant",
 ];
 
 /// The kernel for computers, which has drivers for what clouds do not have.

@@ -209,7 +209,7 @@ fn back(error: anyhow::Error, receipt: &Path, claimed: &Claimed) -> anyhow::Erro
         Ok(()) => {
             let left = format!("{} is as it was before", claimed.node.display());
             set_left(Some(&left));
-            anyhow::Error::msg(left).context(format!("{error:#}"))
+            left::Broken::new(error, anyhow::Error::msg(left)).into()
         }
         Err(second) => {
             let left = format!(

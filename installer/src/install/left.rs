@@ -5,12 +5,49 @@ use std::path::Path;
 use cairn_layout::onto::Onto;
 use cairn_process::{AfterWrite, Asked};
 
+use super::medium;
+
+/// A failure, whose cause is told as what is left. What has led to it is kept, for whoever wants to know which program it was.
+#[derive(Debug)]
+pub struct Broken {
+    why: anyhow::Error,
+    left: anyhow::Error,
+}
+
+impl Broken {
+    /// A failure, and what is left.
+    pub(super) fn new(why: anyhow::Error, left: anyhow::Error) -> Broken {
+        Broken { why, left }
+    }
+
+    /// What has led to it.
+    pub fn why(&self) -> &anyhow::Error {
+        &self.why
+    }
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.why)
+    }
+}
+
+impl std::error::Error for Broken {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.left)
+    }
+}
+
 /// What went wrong, and then what is left: a failure after the first write. Of a command that was asked to end, whoever ends it says so.
 pub fn after(error: anyhow::Error, left: String) -> anyhow::Error {
     if error.is::<Asked>() {
         return error;
     }
-    anyhow::Error::from(AfterWrite(left)).context(format!("{error:#}"))
+    let error = match medium::gone() {
+        Some(why) => error.context(why),
+        None => error,
+    };
+    Broken::new(error, AfterWrite(left).into()).into()
 }
 
 /// What is left once contents are being written.
@@ -49,5 +86,6 @@ mod tests {
         let error = after(error, "/dev/sda is unfinished".into());
         assert_eq!(format!("{error:#}"), "writing to /dev/sda: no space: /dev/sda is unfinished");
         assert!(error.chain().any(|cause| cause.is::<AfterWrite>()));
+        assert_eq!(error.downcast_ref::<Broken>().unwrap().why().chain().count(), 2);
     }
 }

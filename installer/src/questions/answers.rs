@@ -1,8 +1,9 @@
 //! From what was answered to the next question.
 
-use cairn_machine::{SourceFile, check};
+use cairn_machine::{SourceFile, check, wifi_passphrase};
 
-use super::file::{Files, text};
+use super::file::{Files, PASSPHRASE, text};
+use super::network::Heard;
 use super::{Asks, Choice, OfferedSystem, Place, Question, Seen, SeenDisk, Topic};
 
 /// Before the number of a partition that is replaced.
@@ -10,7 +11,17 @@ const REPLACE: &str = "replace-";
 
 /// What was answered, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answers(Vec<(Topic, String)>);
+pub struct Answers {
+    given: Vec<(Topic, String)>,
+    /// Whether somebody wants to be asked about the network.
+    network: bool,
+}
+
+/// The network is one with a cable, and says all by itself; or its address is fixed.
+const DHCP: &str = "dhcp";
+const FIXED: &str = "fixed";
+/// In front of the name of a wireless one that was heard.
+const WIFI: &str = "wifi ";
 
 /// What comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +35,7 @@ pub enum Next {
 impl Answers {
     /// What was answered to a question.
     pub fn get(&self, topic: Topic) -> Option<&str> {
-        self.0.iter().find(|(of, _)| *of == topic).map(|(_, value)| value.as_str())
+        self.given.iter().find(|(of, _)| *of == topic).map(|(_, value)| value.as_str())
     }
 
     /// The next question.
@@ -35,6 +46,9 @@ impl Answers {
 
     /// What is asked about, as far as it is known by now: a partition that is there has its size, and the only system needs no choice.
     pub fn topics(&self, seen: &Seen) -> impl Iterator<Item = Topic> {
+        let network = self.network || !seen.network.online && !seen.network.radios.is_empty();
+        let passphrase = network && self.wifi().is_some_and(|name| !heard(seen, name).is_some_and(|one| one.open));
+        let address = network && self.get(Topic::Network) == Some(FIXED);
         let swap = self.made_anew(seen).is_none()
             && self.place(seen).is_none()
             && !self.system(seen).is_some_and(|system| system.has_own_layout());
@@ -42,6 +56,9 @@ impl Answers {
         Topic::ALL.into_iter().filter(move |topic| match topic {
             Topic::Swap => swap,
             Topic::System => system,
+            Topic::Network => network,
+            Topic::WifiPassphrase => passphrase,
+            Topic::Address => address,
             _ => true,
         })
     }
@@ -54,13 +71,40 @@ impl Answers {
         }
     }
 
+    /// Lets the network be asked about, whatever was said of it.
+    pub fn ask_network(&mut self) {
+        self.network = true;
+        self.given.retain(|(of, _)| !matches!(of, Topic::Network | Topic::WifiPassphrase | Topic::Address));
+    }
+
+    /// The name of the wireless network.
+    pub fn wifi(&self) -> Option<&str> {
+        let value = self.get(Topic::Network).filter(|value| ![DHCP, FIXED].contains(value))?;
+        Some(value.strip_prefix(WIFI).unwrap_or(value))
+    }
+
+    /// The interface, the addresses, the gateways and the name servers, where they are fixed.
+    pub(super) fn address<'s>(&'s self, seen: &'s Seen) -> Option<Fixed<'s>> {
+        let words: Vec<&str> = self.get(Topic::Address)?.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+        let (addresses, others): (Vec<&str>, Vec<&str>) = words.into_iter().partition(|word| word.contains('/'));
+        let (gateway, servers) = others.split_at(others.len().min(1));
+        let interface = seen.network.wired.first().map_or("eth0", String::as_str);
+        Some(Fixed { interface, addresses, gateways: gateway.to_vec(), servers: servers.to_vec() })
+    }
+
     /// Takes the answer to a question, a value as [`Question::value_of`] gives it.
     ///
     /// # Errors
     /// In words: machine files do not allow it.
     pub fn give(&mut self, topic: Topic, value: String, seen: &Seen) -> Result<(), String> {
-        self.0.push((topic, value));
-        self.check(seen).inspect_err(|_| drop(self.0.pop()))
+        if topic == Topic::WifiPassphrase {
+            wifi_passphrase(value.as_bytes()).map_err(|why| why.to_string())?;
+        }
+        if topic == Topic::Address && !value.contains('/') {
+            return Err("an address has the length of its network behind it, such as 192.0.2.10/24".into());
+        }
+        self.given.push((topic, value));
+        self.check(seen).inspect_err(|_| drop(self.given.pop()))
     }
 
     /// The partitions of the machine that is made anew, if one is.
@@ -83,13 +127,13 @@ impl Answers {
 
     /// Takes the last answer back; whether there was one.
     pub fn back(&mut self) -> bool {
-        self.0.pop().is_some()
+        self.given.pop().is_some()
     }
 
     /// Takes back an answer and all that were given after it.
     pub fn back_to(&mut self, topic: Topic) {
-        let at = self.0.iter().position(|(of, _)| *of == topic);
-        self.0.truncate(at.unwrap_or(self.0.len()));
+        let at = self.given.iter().position(|(of, _)| *of == topic);
+        self.given.truncate(at.unwrap_or(self.given.len()));
     }
 
     /// The machine file, and what goes beside it. `hash` makes of a password what is written down.
@@ -99,9 +143,10 @@ impl Answers {
     pub fn files<E>(&self, seen: &Seen, hash: impl FnOnce(&str) -> Result<String, E>) -> Result<Files, E> {
         let password = self.get(Topic::Password).map(hash).transpose()?;
         let name = self.get(Topic::User).unwrap_or_default();
+        let passphrase = self.get(Topic::WifiPassphrase).map(|it| (PASSPHRASE.to_string(), format!("{it}\n")));
         let beside = password.map(|hash| (format!("{name}.password"), format!("{hash}\n")));
         let mut beside: Vec<(String, Vec<u8>)> =
-            beside.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
+            beside.into_iter().chain(passphrase).map(|(name, text)| (name, text.into_bytes())).collect();
         if let Some(system) = self.system(seen) {
             beside.extend(
                 system
@@ -144,6 +189,22 @@ impl Answers {
                 "The time zone",
                 "The nearest large city. Letters of its name find it.",
                 among(seen.zones.clone(), seen.zone.as_deref().or(Some("UTC")), seen.zones.len() < 2),
+            ),
+            Topic::Network => (
+                "The network",
+                "By cable nothing has to be said: an address is asked for (DHCP). A wireless network that does not tell its name can be \
+                 typed. The machine knows it from the start.",
+                among(networks(seen), None, !seen.network.radios.is_empty()),
+            ),
+            Topic::WifiPassphrase => (
+                "The passphrase of that network",
+                "It is not shown. It goes into a file that only root reads, and is no part of the system.",
+                Asks::Secret,
+            ),
+            Topic::Address => (
+                "The address, the gateway and the name servers",
+                "In this order, such as 192.0.2.10/24 192.0.2.1 192.0.2.53. Without the last two only the own network is reached.",
+                Asks::Text { default: String::new(), optional: false },
             ),
             Topic::System => (
                 "The system",
@@ -235,6 +296,36 @@ impl Answers {
         }));
         uses
     }
+}
+
+/// An address that does not change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fixed<'s> {
+    pub interface: &'s str,
+    pub addresses: Vec<&'s str>,
+    pub gateways: Vec<&'s str>,
+    pub servers: Vec<&'s str>,
+}
+
+pub(super) fn heard<'s>(seen: &'s Seen, name: &str) -> Option<&'s Heard> {
+    seen.network.heard.iter().find(|one| one.name == name)
+}
+
+fn networks(seen: &Seen) -> Vec<Choice> {
+    let mut all = vec![choice(DHCP, "By cable, or none: nothing has to be said (DHCP)")];
+    if !seen.network.wired.is_empty() {
+        all.push(choice(FIXED, "By cable, with an address that does not change"));
+    }
+    for one in &seen.network.heard {
+        let strength = match one.signal {
+            -55.. => "strong",
+            -70..-55 => "good",
+            _ => "weak",
+        };
+        let open = if one.open { ", open to anybody" } else { "" };
+        all.push(choice(&format!("{WIFI}{}", one.name), &format!("Wi-Fi: {} ({strength}{open})", one.name)));
+    }
+    all
 }
 
 fn choice(value: &str, shown: &str) -> Choice {

@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 
+use super::answers::heard;
 use super::{Answers, Seen, Topic, keyboard};
 use crate::hardware::quoted;
+
+/// The name of the file with the passphrase of a wireless network.
+pub const PASSPHRASE: &str = "network.passphrase";
 
 /// What is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +33,8 @@ fn plain(answers: &Answers, seen: &Seen) -> String {
     let name = |topic: Topic, usual: &'static str| quoted(of(topic).unwrap_or(usual));
     let key = of(Topic::SshKey);
     let packages = if key.is_some() { "openssh-server, sudo" } else { "sudo" };
+    // The usual one has no driver of a radio.
+    let kernel = if answers.wifi().is_some() { "    kernel: linux-image-amd64\n" } else { "" };
     let (layout_names, options) = keyboard(of(Topic::Keyboard).unwrap_or("us"));
     let options = match &options[..] {
         [] => String::new(),
@@ -38,7 +44,7 @@ fn plain(answers: &Answers, seen: &Seen) -> String {
         "# Made of answers to the questions of `cairn install`. `cairn check` says what is wrong after a change.\n\
          version: 1\n\
          hostname: {}\n\n\
-         source:\n  debian:\n    suite: trixie\n    packages: [{packages}]\n\n\
+         source:\n  debian:\n    suite: trixie\n    packages: [{packages}]\n{kernel}\n\
          locale: {{lang: {}}}\n\
          keyboard: {{layout: {}{options}}}\n\
          timezone: {}\n\n",
@@ -47,6 +53,7 @@ fn plain(answers: &Answers, seen: &Seen) -> String {
         quoted(&layout_names),
         name(Topic::TimeZone, "UTC"),
     );
+    text += &network(answers, seen);
     if !seen.uefi {
         text += "boot: {loader: grub}      # this computer is started by a BIOS\n\n";
     } else if seen.secure_boot {
@@ -77,6 +84,29 @@ fn plain(answers: &Answers, seen: &Seen) -> String {
         }
     }
     text
+}
+
+/// Nothing where a cable says it all.
+fn network(answers: &Answers, seen: &Seen) -> String {
+    let list = |words: &[&str]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ");
+    if let Some(name) = answers.wifi() {
+        let mut says = Vec::new();
+        if answers.get(Topic::WifiPassphrase).is_some() {
+            says.push(format!("passphrase_file: {PASSPHRASE}"));
+        }
+        if heard(seen, name).is_none() {
+            says.push("hidden: true".into());
+        }
+        return format!("network:\n  wifi:\n    {}: {{{}}}\n\n", quoted(name), says.join(", "));
+    }
+    let Some(fixed) = answers.address(seen) else { return String::new() };
+    let mut says = vec![format!("addresses: [{}]", list(&fixed.addresses))];
+    for (key, words) in [("gateways", &fixed.gateways), ("nameservers", &fixed.servers)] {
+        if !words.is_empty() {
+            says.push(format!("{key}: [{}]", list(words)));
+        }
+    }
+    format!("network:\n  interfaces:\n    {}:\n      {}\n\n", quoted(fixed.interface), says.join("\n      "))
 }
 
 /// The disk's partitions: those that are there where the machine on it is made anew.

@@ -6,6 +6,7 @@ use std::path::Path;
 use cairn_root::Root;
 
 use super::lists::{KEYBOARDS, LANGUAGES};
+use super::network::SeenNetwork;
 use super::places::{Place, places};
 use super::{Choice, OfferedSystem};
 use crate::disks::{self, Device, type_words};
@@ -41,6 +42,8 @@ pub struct Seen {
     pub disks: Vec<SeenDisk>,
     /// Systems that can be installed without a network, as they are on a medium; none: the packages are asked for.
     pub systems: Vec<OfferedSystem>,
+    /// Its networks.
+    pub network: SeenNetwork,
     /// Whether it was started by UEFI.
     pub uefi: bool,
     /// Whether that starts only what is signed.
@@ -88,6 +91,7 @@ pub fn see(root: &Path, devices: &[Device]) -> std::io::Result<Seen> {
             .map(|one| seen_disk(devices, one.device))
             .collect(),
         systems: Vec::new(),
+        network: SeenNetwork::of(&root),
         uefi: root.metadata("sys/firmware/efi").ok().flatten().is_some(),
         secure_boot: secure_boot(&root) == Some(true),
         memory: memory(&text("proc/meminfo")),

@@ -108,6 +108,8 @@ impl OfferedSystem {
                 machine.services.enable.push(unit);
             }
         }
+        machine.network.wifi.extend(answered.network.wifi);
+        machine.network.interfaces.extend(answered.network.interfaces);
         machine.install = answered.install;
         // Two machines of one seed would be taken for one another.
         machine.seed = None;

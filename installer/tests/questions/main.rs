@@ -1,5 +1,6 @@
 //! The questions: whatever is answered, what comes out is a machine file, or a question that says what is wrong.
 
+use cairn_installer::questions::network::{Heard, SeenNetwork};
 use cairn_installer::questions::{
     Answers, Asks, Choice, Next, OfferedSystem, Place, Question, Seen, SeenDisk, Topic, see,
 };
@@ -208,22 +209,27 @@ fn any_answers_and_steps_back_end_in_a_machine_file() {
         "us",
         "\u{2028}",
         "4G",
+        "a passphrase",
+        "192.0.2.10/24 192.0.2.1, 192.0.2.53",
+        "192.0.2.10/99",
         "x".repeat(5000).leak(),
     ];
     let mut random = Random(7);
-    let mut done = 0;
+    let (mut done, mut wireless, mut fixed) = (0, 0, 0);
     for _ in 0..100 {
         let mut seen = seen();
         seen.uefi = random.below(2) == 0;
         seen.memory = random.below(100_000);
+        seen.network = networks(random.below(2) == 0, random.below(2) == 0);
         let systems = [system("store", OWN_DISK), system("web", WEB)];
         seen.systems = systems.into_iter().take(random.below(3) as usize).collect();
         let mut answers = Answers::default();
-        for _ in 0..60 {
+        for _ in 0..90 {
             match answers.next(&seen) {
-                Next::Ask(_) if random.below(5) == 0 => {
+                Next::Ask(_) if random.below(9) == 0 => {
                     answers.back();
                 }
+                Next::Ask(_) if random.below(40) == 0 => answers.ask_network(),
                 Next::Ask(question) => {
                     let word = words[random.below(words.len() as u64) as usize];
                     if let Ok(value) = question.value_of(word) {
@@ -233,13 +239,109 @@ fn any_answers_and_steps_back_end_in_a_machine_file() {
                 }
                 Next::Done => {
                     done += 1;
+                    wireless += usize::from(answers.get(Topic::WifiPassphrase).is_some());
+                    fixed += usize::from(answers.get(Topic::Address).is_some());
                     break;
                 }
             }
             machine(&answers, &seen);
         }
     }
-    assert!(done > 5, "{done}");
+    assert!(done > 10 && wireless > 0 && fixed > 0, "{done} {wireless} {fixed}");
+}
+
+/// What is there of networks.
+fn networks(online: bool, radio: bool) -> SeenNetwork {
+    let heard = |name: &str, open| Heard { name: name.into(), signal: -50, open };
+    SeenNetwork {
+        wired: vec!["enp2s0".into(), "enp1s0".into()],
+        radios: if radio { vec!["wlp3s0".into()] } else { vec![] },
+        online,
+        heard: if radio { vec![heard("home: \"x\"", false), heard("guests", true)] } else { vec![] },
+    }
+}
+
+/// The topics, and what was made of these words: the one of each topic, or what is offered.
+fn asked_about(seen: &Seen, answers: &mut Answers, words: &[(Topic, &str)]) -> Vec<Topic> {
+    let mut topics = Vec::new();
+    while let Next::Ask(question) = answers.next(seen) {
+        topics.push(question.topic);
+        let usual = if matches!(question.topic, Topic::User | Topic::Password) { "anna" } else { "" };
+        let word = words.iter().find(|(topic, _)| *topic == question.topic).map_or(usual, |(_, word)| *word);
+        answers.give(question.topic, question.value_of(word).unwrap(), seen).unwrap();
+    }
+    topics
+}
+
+#[test]
+fn a_network_is_asked_about_only_where_it_is_needed_or_wanted() {
+    for (online, radio, asks) in [(true, true, false), (true, false, false), (false, false, false), (false, true, true)]
+    {
+        let seen = Seen { network: networks(online, radio), ..seen() };
+        let mut answers = Answers::default();
+        let topics = asked_about(&seen, &mut answers, &[]);
+        assert_eq!(topics.contains(&Topic::Network), asks, "{online} {radio}");
+        // By cable the machine file says nothing.
+        let (checked, text) = machine(&answers, &seen);
+        assert!(!text.contains("network:") && checked.machine.network.wifi.is_empty(), "{text}");
+        answers.ask_network();
+        assert_eq!(asked_about(&seen, &mut answers, &[]), [Topic::Network], "nothing else is asked again");
+    }
+}
+
+#[test]
+fn a_wireless_network_goes_with_the_machine_and_its_passphrase_beside_the_file() {
+    let mut seen = Seen { network: networks(false, true), ..seen() };
+    let mut answers = Answers::default();
+    let words = [(Topic::Network, "home"), (Topic::WifiPassphrase, "quoted \" one")];
+    let topics = asked_about(&seen, &mut answers, &words);
+    assert!(topics.windows(2).any(|two| two == [Topic::Network, Topic::WifiPassphrase]), "{topics:?}");
+    let (checked, text) = machine(&answers, &seen);
+    let wifi = &checked.machine.network.wifi["home: \"x\""];
+    assert_eq!((wifi.passphrase_file.as_deref(), wifi.hidden), (Some("network.passphrase"), false));
+    assert!(text.contains("kernel: linux-image-amd64") && !text.contains("quoted"), "{text}");
+    let files = answers.files(&seen, |_| Ok::<_, ()>("hash".into())).unwrap();
+    assert!(files.beside.contains(&("network.passphrase".into(), b"quoted \" one\n".to_vec())), "{:?}", files.beside);
+    // One that anybody may join has none, and one that was not heard is looked for by its name.
+    for (name, secret, hidden) in [("guests", false, false), ("not heard", true, true)] {
+        let mut answers = Answers::default();
+        let topics =
+            asked_about(&seen, &mut answers, &[(Topic::Network, name), (Topic::WifiPassphrase, "long enough")]);
+        assert_eq!(topics.contains(&Topic::WifiPassphrase), secret);
+        let (checked, _) = machine(&answers, &seen);
+        let wifi = &checked.machine.network.wifi[name];
+        assert_eq!((wifi.passphrase_file.is_some(), wifi.hidden), (secret, hidden), "{name}");
+    }
+    // The same in a system that the medium offers.
+    seen.systems = vec![system("web", WEB)];
+    let mut answers = Answers::default();
+    asked_about(&seen, &mut answers, &words);
+    let (checked, text) = machine(&answers, &seen);
+    assert!(checked.machine.network.wifi.len() == 1 && text.contains("nginx"), "{text}");
+}
+
+#[test]
+fn an_address_that_does_not_change_is_that_of_the_socket_with_a_cable() {
+    let seen = Seen { network: networks(true, false), ..seen() };
+    let mut answers = Answers::default();
+    answers.ask_network();
+    let words = [(Topic::Network, "fixed"), (Topic::Address, "192.0.2.10/24 192.0.2.1, 192.0.2.53 192.0.2.54")];
+    asked_about(&seen, &mut answers, &words);
+    let (checked, _) = machine(&answers, &seen);
+    let one = &checked.machine.network.interfaces["enp2s0"];
+    assert_eq!((one.addresses.join(" "), one.gateways.join(" ")), ("192.0.2.10/24".into(), "192.0.2.1".into()));
+    assert_eq!(one.nameservers.join(" "), "192.0.2.53 192.0.2.54");
+    let mut answers = Answers::default();
+    answers.ask_network();
+    while asked(&answers, &seen).topic != Topic::Network {
+        let question = asked(&answers, &seen);
+        answers.give(question.topic, question.value_of("").unwrap(), &seen).unwrap();
+    }
+    answers.give(Topic::Network, "fixed".into(), &seen).unwrap();
+    for wrong in ["192.0.2.10", "192.0.2.10/99", "192.0.2.10/24 203.0.113.1", "a/b", "192.0.2.10/24 nobody"] {
+        assert!(answers.give(Topic::Address, wrong.into(), &seen).is_err(), "{wrong}");
+    }
+    assert_eq!(asked(&answers, &seen).topic, Topic::Address);
 }
 
 #[test]

@@ -200,7 +200,10 @@ fn run(cairn: &Cairn) -> Result<()> {
          types 'find:' ''; pkill -TERM -x cairn; ends 143
          # Lines where somebody asks for them, or where the cursor does not move.
          begin 24 80 '' --plain
-         types '] > ' '\\003'; ends 130
+         types '1 of 10' ''; types '] > ' '\\003'; types 'Stop? Nothing was written to any disk. (yes or no) [no] > ' 'perhaps\\n'
+         types 'Stop?' '\\n'; types '] > ' 'en_GB\\n'; types '2 of 10' ''; types '] > ' '\\003'; types 'Stop?' 'yes\\n'; ends 3
+         begin 24 80 '' --plain
+         types '] > ' '\\003'; types 'Stop?' '\\003'; ends 3
          TERM_THERE=dumb begin 24 80
          types '] > ' '\\004'; ends 3
          ",

@@ -5,7 +5,8 @@ use anyhow::{Result, ensure};
 use qemu_tests::hello::Hello;
 use qemu_tests::{Cairn, Scenario, preload, workbench};
 
-const NEEDS: &[&str] = &["linux.uml", "cc", "sfdisk", "sgdisk", "e2fsck", "mmdebstrap", "dmsetup", "python3", "strace"];
+const NEEDS: &[&str] =
+    &["linux.uml", "cc", "sfdisk", "sgdisk", "e2fsck", "mmdebstrap", "dmsetup", "python3", "strace", "zbarimg"];
 
 pub const ENDED: Scenario = Scenario {
     name: "an installation that is ended at any of its steps is finished by the next one",
@@ -151,8 +152,48 @@ sd /dev/dm-0
 DISK=/dev/sda
 old
 bad 700000 900000 error | turn
-exits 4 'error (os error 5): /dev/sda is unfinished: it has no partition table and starts nothing. Install again' again
+exits 4 'error (os error 5): /dev/sda is unfinished: it has no partition table and starts nothing. Install again' again >/run/page
 without_table
+# All of it is on the page, in lines; the code is that of every such failure, and finds what is kept of it.
+page() {
+    cat /run/page
+    for words in '^The installation has failed' '^Step  writing root' '^Said  .*error (os error 5)$' '^Cause A disk, or the medium,' \
+        '^Disk  /dev/sda is unfinished' '^To do Try another port' '^Log   /var/lib/cairn/failures/'; do
+        grep -q \"$words\" /run/page || { echo \"the page has no: $words\"; return 1; }
+    done
+    sed -n 's/^Code  //p' /run/page
+}
+first=$(page | tail -n 1)
+bad 800000 900000 error | turn
+exits 4 'error (os error 5)' again >/run/page
+[ \"$(page | tail -n 1)\" = \"$first\" ]
+[ \"$(stat -c %a /var/lib/cairn/failures/$first.txt)\" = 600 ]
+grep -q '^cairn .*, writing root, EIO, bios scsi 512$' /var/lib/cairn/failures/$first.txt
+grep -q '^Step  writing root' /var/lib/cairn/failures/$first.txt
+# On a screen there is a code for a camera beside it, which another program reads.
+mkdir -p /dev/pts; mount -t devpts devpts /dev/pts
+printf '%s\n' \"export LC_ALL=C.UTF-8 TERM=xterm; stty rows 24 cols 80; $CAIRN install MACHINE --disk $DISK --elsewhere --yes-erase BYTES --receipt /run/rx\" >/run/screen.sh
+script -qec 'bash /run/screen.sh' /run/screen </dev/null >/dev/null && exit 1 || [ $? = 4 ]
+python3 - /run/screen /run/code.pgm <<'END'
+import re, sys
+text = open(sys.argv[1], encoding='utf-8').read().replace('\\r', '')
+page = text[text.rindex('The installation has failed'):].split('\\n')
+rows = [line for line in page if any(c in line for c in '█▀▄')]
+assert len(page) <= 26 and max(map(len, page[:len(rows)])) <= 80, page
+at = min(min(line.find(c) for c in '█▀▄' if c in line) for line in rows)
+grid = [line[at:] for line in rows]
+width = max(map(len, grid))
+light = lambda c, upper: c == '█' or c == ('▀' if upper else '▄')
+dots = []
+for line in grid:
+    for upper in (True, False):
+        row = [light(c, upper) for c in line.ljust(width)]
+        dots += [bytes(200 if dot else 10 for dot in row for _ in range(8))] * 8
+open(sys.argv[2], 'wb').write(b'P5 %d %d 255\\n' % (width * 8, len(dots)) + b''.join(dots))
+END
+zbarimg -q --raw -Sdisable -Sqrcode.enable /run/code.pgm | tee /run/code
+grep -qF \"CAIRN $first \" /run/code
+grep -q 'WRITING ROOT: EIO: BIOS SCSI 512' /run/code
 good | turn
 again; sound
 # The beginning of a partition that goes can be read, and not be cleared.

@@ -32,6 +32,7 @@ mod shares_esp;
 mod two_at_once;
 mod verified;
 mod verify_fails_by_name;
+mod wifi;
 
 use qemu_tests::Scenario;
 
@@ -52,6 +53,7 @@ const ALL: &[Scenario] = &[
     logs_in::SERIAL,
     logs_in::SCREEN,
     medium::SCENARIO,
+    wifi::SCENARIO,
     secure_boot::ON_SYSTEMD_BOOT,
     own_var::SCENARIO,
     installs::WHOLE,

@@ -73,6 +73,13 @@ pub struct InstallArgs {
     pub json: bool,
 }
 
+impl InstallArgs {
+    /// Whether somebody has said that it is to be a screen, or lines.
+    pub fn manner(&self) -> Option<bool> {
+        (self.rich || self.plain).then_some(self.rich)
+    }
+}
+
 /// What becomes of a disk.
 #[derive(Debug, Args)]
 pub struct ShareArgs {

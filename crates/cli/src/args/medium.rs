@@ -46,6 +46,14 @@ pub struct MediumAddArgs {
     /// medium runs.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub key: Option<PathBuf>,
+    /// The name of a wireless network, which the medium joins when it starts. Its
+    /// passphrase is asked for, unless it is in a file.
+    #[arg(long, value_name = "NAME")]
+    pub wifi: Option<String>,
+    /// A file with one line, the passphrase of that network; an empty one for a network
+    /// that anybody may join.
+    #[arg(long, value_name = "FILE", requires = "wifi", value_hint = clap::ValueHint::FilePath)]
+    pub passphrase_file: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

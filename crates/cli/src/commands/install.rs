@@ -17,6 +17,7 @@ use cairn_make::{Kit, plain_file};
 use cairn_process::{Refusal, Report, Tool, Usage, go_on, set_left};
 use serde_json::json;
 
+use super::failed;
 use super::guided::Guide;
 use super::over;
 use super::said::Said;
@@ -40,10 +41,11 @@ pub fn run(args: InstallArgs, ui: &Ui) -> anyhow::Result<Exit> {
         return over::run(words, ui);
     }
     let watched = Watched::new(ui.report(), args.progress.as_deref())?;
-    let result = watched.during(|| carry_out(&args, &watched, ui));
-    match &result {
-        Ok(_) => watched.tell("end", json!({ "ok": true })),
-        Err(error) => watched.tell("end", json!({ "ok": false, "error": format!("{error:#}") })),
+    let mut computer = failed::firmware().to_string();
+    let result = watched.during(|| carry_out(&args, &mut computer, &watched, ui));
+    let result = result.map_err(|error| failed::told(error, &args, &computer, &watched));
+    if result.is_ok() {
+        watched.tell("end", json!({ "ok": true }));
     }
     let then = result?;
     match then {
@@ -62,7 +64,8 @@ struct Wanted<'d> {
     then: Then,
 }
 
-fn carry_out(args: &InstallArgs, watched: &Watched<'_>, ui: &Ui) -> anyhow::Result<Then> {
+/// `computer` says what class of computer it is, and from a certain moment on of disk.
+fn carry_out(args: &InstallArgs, computer: &mut String, watched: &Watched<'_>, ui: &Ui) -> anyhow::Result<Then> {
     // What a disk is called is compared with what it is called later, by somebody else or by ourselves.
     settle(watched);
     if let Some(receipt) = &args.undo {
@@ -95,6 +98,8 @@ fn carry_out(args: &InstallArgs, watched: &Watched<'_>, ui: &Ui) -> anyhow::Resu
             (plan(&wanted.request, &devices, wanted.disk, &kit, watched)?, wanted.erase, wanted.then)
         }
     };
+    let disk = &planned.plan.disk;
+    *computer += &format!(" {} {}", disk.transport.as_deref().unwrap_or("disk"), disk.sector_size);
     if let Some(path) = &args.plan {
         write(&planned, path, ui)?;
         return Ok(Then::Nothing);
@@ -166,8 +171,7 @@ fn asked(
         )
         .into());
     }
-    let rich = if args.rich || args.plain { Some(args.rich) } else { None };
-    let mut guide = Guide::begin(devices, rich, ui)?;
+    let mut guide = Guide::begin(devices, args.manner(), ui)?;
     set_left(Some("nothing was written to any disk"));
     loop {
         let file = guide.machine_file()?;

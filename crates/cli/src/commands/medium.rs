@@ -1,19 +1,21 @@
 //! `cairn medium`: the medium from which systems are installed.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use cairn_layout::human;
-use cairn_machine::Problems;
+use cairn_machine::{Problems, wifi_passphrase};
 use cairn_make::machine_file::load;
 use cairn_make::plain_file;
 use cairn_process::{Refusal, Usage};
-use image_builder::medium::{ANSWERS, Firmware, KEYS, Wish, add, beside, make};
+use image_builder::medium::{ANSWERS, Firmware, KEYS, WIFI, Wish, add, beside, make};
 use serde_json::json;
 
 use crate::args::{FirmwareSet, MediumAction, MediumAddArgs, MediumArgs};
 use crate::exit::Exit;
 use crate::kit;
+use crate::terminal::{INTERRUPT, Reading};
 use crate::ui::Ui;
 
 pub fn run(args: MediumArgs, ui: &Ui) -> anyhow::Result<Exit> {
@@ -57,8 +59,12 @@ fn add_to(args: &MediumAddArgs, ui: &Ui) -> anyhow::Result<Exit> {
     if let Some(key) = &args.key {
         files.push((KEYS.to_string(), keys(&read(key)?).with_context(|| format!("reading {}", key.display()))?));
     }
+    if let Some(name) = &args.wifi {
+        let said = passphrase(args.passphrase_file.as_deref(), ui)?;
+        files.push((WIFI.to_string(), wifi(name, &said)?.into_bytes()));
+    }
     if files.is_empty() {
-        return Err(Usage("say what is to be added: --config FILE, --key FILE".into()).into());
+        return Err(Usage("say what is to be added: --config FILE, --key FILE, --wifi NAME".into()).into());
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     add(&args.medium, &files, i64::try_from(now).unwrap_or(0))?;
@@ -71,8 +77,36 @@ fn add_to(args: &MediumAddArgs, ui: &Ui) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn read(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     plain_file::read(path, plain_file::SOURCE).with_context(|| format!("reading {}", path.display()))
+}
+
+/// The passphrase of a wireless network: of a file, or of somebody at the terminal.
+fn passphrase(file: Option<&Path>, ui: &Ui) -> anyhow::Result<Vec<u8>> {
+    if let Some(file) = file {
+        return plain_file::read(file, plain_file::HASH).with_context(|| format!("reading {}", file.display()));
+    }
+    let hidden = ui.can_ask().then(|| Reading::begin(false)).transpose().context("hiding what is typed")?;
+    let line = ui.ask("The passphrase of the wireless network (it is not shown): ")?;
+    drop(hidden);
+    let line = line.ok_or_else(|| Usage("say where the passphrase is: --passphrase-file FILE".into()))?;
+    ui.talk("\n");
+    if line.ends_with(INTERRUPT) || !line.ends_with('\n') {
+        return Err(Refusal("stopped: nothing was added".into()).into());
+    }
+    Ok(line.into_bytes())
+}
+
+/// The file for the medium: the name in the first line, the passphrase in the second.
+fn wifi(name: &str, passphrase: &[u8]) -> anyhow::Result<String> {
+    if name.is_empty() || name.len() > 32 || name.chars().any(char::is_control) {
+        return Err(Usage("the name of a wireless network has 1 to 32 bytes, and no control characters".into()).into());
+    }
+    if passphrase.iter().all(|byte| b"\r\n".contains(byte)) {
+        return Ok(format!("{name}\n"));
+    }
+    let passphrase = wifi_passphrase(passphrase).map_err(|why| Refusal(why.to_string()))?;
+    Ok(format!("{name}\n{passphrase}\n"))
 }
 
 /// A file of public keys, one in a line; the private one beside it is easily taken for it.
@@ -89,4 +123,18 @@ fn keys(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
         return Err(Refusal("it has no public SSH key (`ssh-ed25519 ...`) in each line".into()).into());
     }
     Ok(format!("{}\n", text.trim_end()).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wireless_network_is_two_lines() {
+        assert_eq!(wifi("home", b"correct horse\n").unwrap(), "home\ncorrect horse\n");
+        assert_eq!(wifi("guests", b"\r\n").unwrap(), "guests\n");
+        for (name, passphrase) in [("", &b"long enough"[..]), ("two\nlines", b"long enough"), ("home", b"short")] {
+            assert!(wifi(name, passphrase).is_err(), "{name}");
+        }
+    }
 }

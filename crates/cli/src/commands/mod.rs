@@ -6,6 +6,7 @@ pub mod capture;
 pub mod check;
 pub mod diff;
 pub mod disks;
+mod failed;
 pub mod gc;
 pub mod generations;
 mod guided;

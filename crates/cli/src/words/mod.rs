@@ -3,7 +3,9 @@
 pub mod diff;
 pub mod disks;
 pub mod drawing;
+pub mod failure;
 pub mod generations;
 pub mod hardware;
 pub mod install;
+pub mod qr;
 pub mod rehearsal;

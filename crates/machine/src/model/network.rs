@@ -13,6 +13,10 @@ pub struct Network {
     /// address goes before a name, a name before a pattern. Without any, every Ethernet interface asks DHCP.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub interfaces: BTreeMap<String, Interface>,
+    /// Wireless networks by their names (SSIDs): the machine joins whichever it finds, by any card, and asks DHCP there unless an
+    /// interface says otherwise.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub wifi: BTreeMap<String, Wifi>,
     /// Name servers besides those that DHCP tells.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("examples" = [["192.0.2.53"]]))]
@@ -50,6 +54,19 @@ pub struct Interface {
     pub optional: bool,
 }
 
+/// A wireless network.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Wifi {
+    /// A file, relative to this one, with one line: the passphrase (WPA2 and WPA3 personal). It is put into the machine's own state,
+    /// never into the store. Without it the network is one that anybody may join.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"home.passphrase")]
+    pub passphrase_file: Option<String>,
+    /// Look for it by its name: it does not tell it by itself.
+    pub hidden: bool,
+}
+
 /// How an interface is recognised, in the words of systemd.network's `[Match]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -76,6 +93,12 @@ impl Network {
         interfaces.sort_by_key(|(_, interface)| interface.vagueness());
         interfaces
     }
+}
+
+/// The name of the file, below the machine's own state, that has the passphrase of a wireless network: its name in hexadecimal
+/// digits, as wpa_supplicant.conf(5) takes it.
+pub fn wifi_secret(ssid: &str) -> String {
+    ssid.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Interface {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Findings, short};
-use crate::model::{Interface, InterfaceMatch, Network};
+use crate::model::{Interface, InterfaceMatch, Network, Wifi};
 use crate::pointer::child;
 
 pub(super) fn check(network: &Network, f: &mut Findings) {
@@ -32,6 +32,9 @@ pub(super) fn check(network: &Network, f: &mut Findings) {
             f.doubtful(&at, message, "add `addresses`, or remove `dhcp: false`");
         }
     }
+    for (name, wifi) in &network.wifi {
+        wireless(&child("/network/wifi", name), name, wifi, f);
+    }
     nameservers("/network/nameservers", &network.nameservers, f);
     for (i, domain) in network.search.iter().enumerate() {
         let label = |label: &str| {
@@ -45,6 +48,58 @@ pub(super) fn check(network: &Network, f: &mut Findings) {
             );
         }
     }
+}
+
+/// IEEE 802.11 gives a name 32 bytes.
+fn wireless(at: &str, name: &str, wifi: &Wifi, f: &mut Findings) {
+    if name.is_empty() || name.len() > 32 {
+        let message =
+            format!("the name of a wireless network has 1 to 32 bytes, and `{}` has {}", short(name), name.len());
+        f.wrong_key(at, message, "write it as the access point tells it");
+    } else if name.chars().any(char::is_control) {
+        f.wrong_key(at, format!("`{}` has a control character", short(name)), "write it as the access point tells it");
+    }
+    match &wifi.passphrase_file {
+        Some(path) if path.is_empty() => {
+            f.wrong(child(at, "passphrase_file"), "the path is empty", "name a file, or remove the line");
+        }
+        Some(_) => {}
+        None => f.doubtful(
+            at,
+            format!("anybody may join `{}`, and read and change what is sent over it", short(name)),
+            "with a passphrase: write it into a file, and name that file as `passphrase_file`",
+        ),
+    }
+}
+
+/// Why a file has no passphrase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PassphraseError {
+    /// It is not one line.
+    #[error("the file does not hold one line, the passphrase of the wireless network")]
+    NotALine,
+    /// What WPA does not allow (IEEE 802.11-2020, J.4.1).
+    #[error(
+        "a passphrase has 8 to 63 characters: Latin letters, digits, blanks and punctuation; or it is a key of 64 hexadecimal digits"
+    )]
+    NotOne,
+}
+
+/// The passphrase in a `passphrase_file`, without the line break at its end, or the key that somebody has made of one.
+///
+/// # Errors
+/// When it is not one line with a passphrase.
+pub fn wifi_passphrase(bytes: &[u8]) -> Result<&str, PassphraseError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| PassphraseError::NotOne)?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() || text.contains(['\n', '\r']) {
+        return Err(PassphraseError::NotALine);
+    }
+    let is_key = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_phrase = (8..=63).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    if is_key || is_phrase { Ok(text) } else { Err(PassphraseError::NotOne) }
 }
 
 fn interface_name(at: &str, name: &str, has_match: bool, f: &mut Findings) {
@@ -236,6 +291,35 @@ fn nameservers(at: &str, servers: &[String], f: &mut Findings) {
                 f.wrong(child(at, i), format!("{ip} is not the address of a name server"), "");
             }
             Ok(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passphrase_is_what_wpa_takes() {
+        for (file, passphrase) in [
+            (&b"correct horse\n"[..], "correct horse"),
+            (b" with blanks \r\n", " with blanks "),
+            (b"8letters", "8letters"),
+            (&[b'a'; 64], "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ] {
+            assert_eq!(wifi_passphrase(file), Ok(passphrase));
+        }
+        for (file, why) in [
+            (&b""[..], PassphraseError::NotALine),
+            (b"\n", PassphraseError::NotALine),
+            (b"one line\nand two", PassphraseError::NotALine),
+            (b"7letter", PassphraseError::NotOne),
+            ("pässword".as_bytes(), PassphraseError::NotOne),
+            (&[b'x'; 64], PassphraseError::NotOne),
+            (b"tab\tin it here", PassphraseError::NotOne),
+            (&[0xff; 9], PassphraseError::NotOne),
+        ] {
+            assert_eq!(wifi_passphrase(file), Err(why), "{file:?}");
         }
     }
 }

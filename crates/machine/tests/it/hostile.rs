@@ -166,6 +166,11 @@ fn no_table_takes_a_key_that_is_no_name() {
             if of_paths && matches!(&*bad, "a\\..\\b" | "a\u{2028}b") {
                 continue; // Odd, and one name.
             }
+            // Whoever has an access point calls it as they like; it never is the name of a file as it stands.
+            let of_networks = at.iter().any(|step| matches!(step, Step::Key(key) if key == "wifi"));
+            if of_networks && (1..=32).contains(&bad.len()) && !bad.contains(char::is_control) {
+                continue;
+            }
             let whole = [at.as_slice(), &[Step::Named]].concat();
             for value in [json!({}), json!("1"), json!({"text": "[Service]\nExecStart=/bin/true\n", "enable": false})] {
                 let found = all_problems(&file_with(&whole, value, &key));

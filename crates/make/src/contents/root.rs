@@ -10,6 +10,9 @@ use cairn_store::{EntryKind, PathInfo, RECORD_DIRS, Store, StoreError, database,
 /// The time of everything in the store, as Nix has it.
 const STORE_MTIME: i64 = 1;
 
+/// Where a machine has passphrases of wireless networks.
+const WIFI: &str = "var/lib/cairn/wifi";
+
 /// What the machine starts with.
 #[derive(Debug)]
 pub struct RootContents<'a> {
@@ -23,6 +26,8 @@ pub struct RootContents<'a> {
     pub record: &'a str,
     /// crypt(5) hashes of first passwords by login name. They go into the machine's own state, not into the store.
     pub passwords: &'a BTreeMap<String, String>,
+    /// Passphrases of wireless networks, as [`crate::named_files::Passphrases`]: they go there too.
+    pub passphrases: &'a BTreeMap<String, String>,
     /// Directories that other partitions are mounted on.
     pub mount_points: &'a [String],
     /// The time of everything outside the store, in seconds since 1970. A generation's date is its link's time.
@@ -61,6 +66,12 @@ pub fn tree(contents: &RootContents<'_>) -> Result<Tree, RootError> {
     for (user, hash) in contents.passwords {
         let bytes = format!("{}\n", hash.trim()).into_bytes();
         push_bytes(&mut tree, format!("var/lib/cairn/passwords/{user}"), 0o600, epoch, bytes)?;
+    }
+    if !contents.passphrases.is_empty() {
+        push(&mut tree, WIFI.into(), 0o700, epoch, Node::Dir)?;
+    }
+    for (name, line) in contents.passphrases {
+        push_bytes(&mut tree, format!("{WIFI}/{name}"), 0o600, epoch, format!("{line}\n").into_bytes())?;
     }
     for mount_point in contents.mount_points {
         tree.dirs(mount_point.trim_matches('/'), epoch)?;

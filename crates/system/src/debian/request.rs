@@ -43,6 +43,9 @@ const SIGNED_GRUB: &str = "grub-efi-amd64-signed";
 /// A test of the memory, for BIOS and UEFI.
 const MEMTEST: &str = "memtest86+";
 
+/// What joins wireless networks, and what says on which channels that may be done where.
+const WIFI: [&str; 2] = ["wireless-regdb", "wpasupplicant"];
+
 /// The packages of the machine's boot loader, for the firmware that its disk boots under.
 fn boot_loader(machine: &Machine) -> impl Iterator<Item = &'static str> {
     let loader = machine.boot.loader;
@@ -66,7 +69,7 @@ fn boot_loader(machine: &Machine) -> impl Iterator<Item = &'static str> {
 /// The packages that a machine asks for by name: its own, its kernel, its boot loader, and what its settings need.
 ///
 /// A time zone other than UTC needs `tzdata`, a language other than C.UTF-8 `locales`, a keyboard other than the plain
-/// US one `console-setup` (Debian's systemd has no vconsole-setup). Essential packages are not named; they always come.
+/// US one `console-setup` (Debian's systemd has no vconsole-setup), a wireless network `wpasupplicant`. Essential packages are not named; they always come.
 #[must_use]
 pub fn requested(machine: &Machine) -> BTreeSet<String> {
     let source = machine.source.debian();
@@ -83,6 +86,9 @@ pub fn requested(machine: &Machine) -> BTreeSet<String> {
     if machine.keyboard != Keyboard::default() {
         names.insert("console-setup".into());
     }
+    if !machine.network.wifi.is_empty() {
+        names.extend(WIFI.map(str::to_owned));
+    }
     names
 }
 
@@ -94,6 +100,9 @@ pub(super) fn pointer(machine: &Machine, name: &str) -> Option<String> {
     }
     if source.kernel == name {
         return Some("/source/debian/kernel".into());
+    }
+    if WIFI.contains(&name) && !machine.network.wifi.is_empty() {
+        return Some("/network/wifi".into());
     }
     let key = match name {
         MEMTEST => "memtest",
@@ -157,7 +166,7 @@ fn is_archive_word(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cairn_machine::model::SecureBoot;
+    use cairn_machine::model::{SecureBoot, Wifi};
 
     fn machine(change: impl FnOnce(&mut Machine)) -> Machine {
         let json = r#"{"version":1,"hostname":"m","source":{"debian":{"packages":["sudo"]}},"disks":{}}"#;
@@ -179,6 +188,9 @@ mod tests {
         }));
         assert_eq!(more.difference(&plain).collect::<Vec<_>>(), ["console-setup", "locales", "tzdata"]);
         assert_eq!(requested(&machine(|m| m.timezone = "Etc/UTC".into())), plain);
+        let wireless = machine(|m| drop(m.network.wifi.insert("home".into(), Wifi::default())));
+        assert_eq!(requested(&wireless).difference(&plain).collect::<Vec<_>>(), ["wireless-regdb", "wpasupplicant"]);
+        assert_eq!(pointer(&wireless, "wpasupplicant").as_deref(), Some("/network/wifi"));
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub fn apply(
 #[must_use]
 pub fn left_out(checked: &Checked) -> Vec<String> {
     let hardware = checked.machine.hardware.iter().cloned();
-    let others = checked.named_files().into_iter().filter(|f| !matches!(f.purpose, FilePurpose::PasswordHash(_)));
+    let others = checked.named_files().into_iter().filter(|f| !f.purpose.is_secret());
     let names = hardware.chain(others.map(|f| f.path)).filter(|name| inside(name).is_none());
     names.collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -75,7 +75,7 @@ pub fn left_out(checked: &Checked) -> Vec<String> {
 /// The named files that go along, each with its name there.
 fn carried(checked: &Checked) -> impl Iterator<Item = (NamedFile, String)> {
     let all = checked.named_files();
-    let is_password = |f: &NamedFile| matches!(f.purpose, FilePurpose::PasswordHash(_));
+    let is_password = |f: &NamedFile| f.purpose.is_secret();
     let passwords: BTreeSet<String> = all.iter().filter(|f| is_password(f)).filter_map(|f| inside(&f.path)).collect();
     all.into_iter().filter_map(move |file| {
         let name = inside(&file.path)?;

@@ -16,12 +16,13 @@ use crate::terminal::problem_text;
 use crate::words::install::page;
 
 /// What can be said to a plan. The first is taken unless something else is said.
-const TO_A_PLAN: [(&str, &str); 5] = [
+const TO_A_PLAN: [(&str, &str); 6] = [
     ("go-on", "Go on: the next line asks what the disk is called"),
     ("back", "Change an answer"),
     ("again", "Show the disk and what is lost once more"),
     ("show", "Show the machine file"),
     ("edit", "Change the machine file by hand"),
+    ("network", "The network: Wi-Fi, or an address that does not change"),
 ];
 /// What can be said to a machine file of one's own that does not work.
 const TO_A_FAULT: [(&str, &str); 2] = [
@@ -54,6 +55,11 @@ impl Guide<'_> {
                     if self.edited_by_hand(file)? {
                         return Ok(None);
                     }
+                }
+                "network" => {
+                    self.set_aside(file)?;
+                    self.answers.ask_network();
+                    return Ok(None);
                 }
                 _ => {
                     self.set_aside(file)?;
@@ -128,7 +134,7 @@ impl Guide<'_> {
     }
 
     /// One of these, by its value; going back is `back`.
-    fn choice(&self, title: &str, of: &[(&str, &str)]) -> anyhow::Result<String> {
+    pub(super) fn choice(&self, title: &str, of: &[(&str, &str)]) -> anyhow::Result<String> {
         let of = of.iter().map(|(value, shown)| Choice { value: (*value).into(), shown: (*shown).into() }).collect();
         let asks = Asks::One { of, default: 0, others: false };
         let question = cairn_installer::questions::Question { topic: Topic::Use, title: title.into(), help: "", asks };

@@ -4,8 +4,8 @@ use anyhow::Context;
 use cairn_installer::questions::{Asks, Choice};
 use cairn_process::text::one_line;
 
-use super::manner::{Manner, Said, nobody};
-use crate::terminal::{Hidden, INTERRUPT};
+use super::manner::{Manner, STOP, Said, nobody, stopped};
+use crate::terminal::{INTERRUPT, Reading};
 use crate::ui::Ui;
 
 /// So many choices are listed; of more, letters find one.
@@ -25,9 +25,37 @@ impl<'u> Linear<'u> {
     }
 }
 
+impl Linear<'_> {
+    /// A line; `None` after Ctrl-C.
+    fn line(&self, prompt: &str, shown: bool) -> anyhow::Result<Option<String>> {
+        let reading = Reading::begin(shown).context("reading from the terminal")?;
+        let line = self.ui.ask(prompt)?.unwrap_or_default();
+        drop(reading);
+        if !shown || line.ends_with(INTERRUPT) {
+            self.ui.talk("\n");
+        }
+        if line.ends_with(INTERRUPT) {
+            return Ok(None);
+        }
+        line.strip_suffix('\n').map(|text| Some(text.to_string())).ok_or_else(nobody)
+    }
+
+    /// After Ctrl-C.
+    fn goes_on(&self) -> anyhow::Result<()> {
+        loop {
+            let Some(said) = self.line(&format!("{STOP} (yes or no) [no] > "), true)? else { return Err(stopped()) };
+            match said.trim().to_lowercase().as_str() {
+                "" | "n" | "no" | "<" => return Ok(()),
+                "y" | "yes" => return Err(stopped()),
+                _ => {}
+            }
+        }
+    }
+}
+
 impl Manner for Linear<'_> {
     fn introduction(&self) -> &'static str {
-        "Enter takes what is in brackets, < goes back, ? explains, Ctrl-C ends.\n"
+        "Enter takes what is in brackets, < goes back, ? explains, Ctrl-C asks whether to stop.\n"
     }
 
     fn open(&self, title: &str, asks: &Asks) {
@@ -35,19 +63,18 @@ impl Manner for Linear<'_> {
     }
 
     fn said(&self, asks: &Asks, prompt: &str) -> anyhow::Result<Said> {
-        let secret = *asks == Asks::Secret;
-        let hidden = if secret { Some(Hidden::begin().context("hiding what is typed")?) } else { None };
-        let line = self.ui.ask(format_args!("{prompt}{}> ", default(asks)))?.unwrap_or_default();
-        if let Some(hidden) = hidden {
-            drop(hidden);
-            self.ui.talk("\n");
+        let prompt = format!("{prompt}{}> ", default(asks));
+        loop {
+            let Some(text) = self.line(&prompt, *asks != Asks::Secret)? else {
+                self.goes_on()?;
+                continue;
+            };
+            return Ok(match text.trim() {
+                "<" => Said::Back,
+                "?" => Said::Help,
+                _ => Said::Answer(text),
+            });
         }
-        let text = line.strip_suffix('\n').filter(|text| !text.contains(INTERRUPT)).ok_or_else(nobody)?;
-        Ok(match text.trim() {
-            "<" => Said::Back,
-            "?" => Said::Help,
-            _ => Said::Answer(text.to_string()),
-        })
     }
 
     fn tell(&self, text: &str) -> anyhow::Result<()> {

@@ -2,10 +2,10 @@
 //! will do as an answer, is the same in both.
 
 use cairn_installer::questions::Asks;
-use cairn_process::Refusal;
 
 use super::linear::Linear;
 use super::rich::Rich;
+use crate::exit::Stopped;
 use crate::terminal::{PLAIN, device, kernel_says};
 use crate::ui::Ui;
 
@@ -66,17 +66,29 @@ impl Place {
     }
 }
 
+/// Whether the terminal that we are at is a screen, for which more is drawn than lines.
+pub fn is_screen(said: Option<bool>) -> bool {
+    let term = std::env::var("TERM").ok();
+    Place { said, term, device: device(), kernel_plain: kernel_says(PLAIN) }.is_rich()
+}
+
 /// The manner for the terminal that we are at.
 pub fn choose<'u>(said: Option<bool>, ui: &'u Ui) -> Box<dyn Manner + 'u> {
-    let term = std::env::var("TERM").ok();
-    let place = Place { said, term, device: device(), kernel_plain: kernel_says(PLAIN) };
-    if place.is_rich() { Box::new(Rich::new(ui)) } else { Box::new(Linear::new(ui)) }
+    if is_screen(said) { Box::new(Rich::new(ui)) } else { Box::new(Linear::new(ui)) }
 }
 
 /// The end of a conversation that is nobody's any more.
 pub fn nobody() -> anyhow::Error {
-    Refusal("nobody answers any more: nothing was written to any disk".into()).into()
+    Stopped("nobody answers any more").into()
 }
+
+/// The end of a conversation that somebody has ended.
+pub fn stopped() -> anyhow::Error {
+    Stopped("stopped").into()
+}
+
+/// What is said after Ctrl-C, wherever in the questions it comes.
+pub const STOP: &str = "Stop? Nothing was written to any disk.";
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ mod keyboard;
 mod last;
 mod linear;
 mod manner;
+mod network;
 mod rich;
 
 use std::fs;
@@ -14,10 +15,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cairn_installer::disks::{Device, hidden};
+use cairn_installer::questions::network::Joining;
 use cairn_installer::questions::{Answers, Asks, Files, Next, Question, Seen, Topic, hash, offered, see};
 use cairn_process::text::one_line;
 use cairn_process::{Refusal, Usage};
 
+pub use self::manner::is_screen;
 use self::manner::{Manner, Said, choose};
 use crate::cache;
 use crate::ui::Ui;
@@ -34,6 +37,13 @@ const ADDRESS: &str = "cairn-medium";
 const INTRODUCTION: &str =
     "Some questions, then all of it is shown once more. No disk is changed before you type what it is called.
 ";
+
+/// What can be said to a network that cannot be joined.
+const TO_NO_NETWORK: [(&str, &str); 3] = [
+    ("again", "Type the passphrase once more"),
+    ("other", "Another network, or none"),
+    ("keep", "Keep it: the machine will try by itself"),
+];
 
 /// A conversation.
 pub struct Guide<'u> {
@@ -85,7 +95,13 @@ impl<'u> Guide<'u> {
         if let Some(folder) = self.folder.as_ref().filter(|_| self.edited) {
             return Ok(folder.join(FILE));
         }
-        while let Next::Ask(question) = self.answers.next(&self.seen) {
+        while let Next::Ask(mut question) = self.answers.next(&self.seen) {
+            if question.topic == Topic::Network && !self.seen.network.radios.is_empty() {
+                self.manner.tell("Looking for wireless networks ...\n")?;
+                self.seen.network.heard = network::listen(&self.seen);
+                let Next::Ask(with) = self.answers.next(&self.seen) else { continue };
+                question = with;
+            }
             self.ask(&question)?;
         }
         let files = self.answers.files(&self.seen, hash).context("hashing the password")?;
@@ -103,8 +119,9 @@ impl<'u> Guide<'u> {
                 Said::Help => Err(question.help.to_string()),
                 Said::Answer(line) => question.value_of(&line),
             };
-            // What must not be seen is typed twice.
-            let secret = question.asks == Asks::Secret && value.is_ok();
+            // What must not be seen is typed twice, unless it is tried at once.
+            let tried = question.topic == Topic::WifiPassphrase && network::can_join();
+            let secret = question.asks == Asks::Secret && value.is_ok() && !tried;
             let same = !secret || self.once_more()? == value.as_ref().ok().cloned();
             let taken = match value {
                 Ok(_) if !same => Err("the two are not the same; say it again".into()),
@@ -114,6 +131,10 @@ impl<'u> Guide<'u> {
             match taken {
                 Ok(()) if question.topic == Topic::Keyboard => {
                     self.try_keyboard()?;
+                    break;
+                }
+                Ok(()) if matches!(question.topic, Topic::Network | Topic::WifiPassphrase) => {
+                    self.try_network()?;
                     break;
                 }
                 Ok(()) => break,
@@ -129,6 +150,30 @@ impl<'u> Guide<'u> {
             Said::Answer(line) => Some(line),
             Said::Back | Said::Help => None,
         })
+    }
+
+    /// On the medium the network is joined at once. Who wants another is asked for it again.
+    fn try_network(&mut self) -> anyhow::Result<()> {
+        let Some(name) = self.answers.wifi().map(ToString::to_string).filter(|_| network::can_join()) else {
+            return Ok(());
+        };
+        let passphrase = self.answers.get(Topic::WifiPassphrase).map(ToString::to_string);
+        if passphrase.is_none() && self.answers.topics(&self.seen).any(|topic| topic == Topic::WifiPassphrase) {
+            return Ok(());
+        }
+        self.manner.tell(&format!("Joining {} ...\n", one_line(&name)))?;
+        let why = match network::join(&self.seen, &name, passphrase.as_deref())? {
+            Joining::Done(address) => return self.manner.tell(&format!("Joined. The address is {address}.\n")),
+            Joining::NoAddress => "it is joined, and nobody gives an address (DHCP)",
+            Joining::Not(why) => why,
+        };
+        self.manner.tell(&format!("This network cannot be used now: {why}.\n"))?;
+        match self.choice("What now?", &TO_NO_NETWORK)?.as_str() {
+            "keep" => {}
+            "again" if passphrase.is_some() => drop(self.answers.back()),
+            _ => self.answers.ask_network(),
+        }
+        Ok(())
     }
 
     /// Where the keys are ours they are changed at once, and can be tried. Who goes back is asked for the keyboard again.
@@ -177,12 +222,14 @@ impl<'u> Guide<'u> {
 }
 
 impl Guide<'_> {
-    /// A password of somebody who is not of the machine any more goes: its hash is nobody's business.
+    /// A password of somebody who is not of the machine any more goes, and the passphrase of a network: they are nobody's business.
     fn remove_others(folder: &Path, files: &Files) -> anyhow::Result<()> {
         let of_machine = |name: &str| files.beside.iter().any(|(file, _)| file == name);
         for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
             let entry = entry?;
-            if entry.file_name().to_str().is_some_and(|name| name.ends_with(".password") && !of_machine(name)) {
+            if entry.file_name().to_str().is_some_and(|name| {
+                [".password", ".passphrase"].iter().any(|end| name.ends_with(end)) && !of_machine(name)
+            }) {
                 fs::remove_file(entry.path()).with_context(|| format!("removing {}", entry.path().display()))?;
             }
         }

@@ -1,9 +1,8 @@
 //! Asking on a screen: lists in which arrows and letters choose, lines that scroll.
 
 use cairn_installer::questions::{Asks, Choice};
-use cairn_process::Refusal;
 
-use super::manner::{Manner, Said, nobody};
+use super::manner::{Manner, STOP, Said, nobody, stopped};
 use crate::fit::wrapped;
 use crate::screen::{Pressed, Screen};
 use crate::ui::Ui;
@@ -41,13 +40,11 @@ impl<'u> Rich<'u> {
 
     /// After Ctrl-C.
     fn goes_on(&self) -> anyhow::Result<()> {
-        self.talk("\nStop? Nothing was written to any disk.\n");
+        self.talk(&format!("\n{STOP}\n"));
         let items = ["Go on".to_string(), "Stop".to_string()];
         match self.screen.choose("find:", &items, 0).map_err(failed)? {
             Pressed::Enter(0) | Pressed::Escape => Ok(()),
-            Pressed::Enter(_) | Pressed::Interrupt => {
-                Err(Refusal("stopped: nothing was written to any disk".into()).into())
-            }
+            Pressed::Enter(_) | Pressed::Interrupt => Err(stopped()),
         }
     }
 
