@@ -101,8 +101,7 @@ fn by_keys(cairn: &Cairn) -> Result<()> {
     screen.answer("What now.*find:", "")?;
     // A disk that is there, and is not meant.
     screen.answer("type its name: target", "vda")?;
-    screen.answer("What now.*type its name: target.*What now.*find:", "")?;
-    screen.answer("What now.*type its name: target.*What now.*type its name: target", "target")?;
+    screen.answer("type its name: target.*does not name.*> ", "target")?;
     screen.shows("Enter restarts the computer", INSTALL)?;
     screen.picture("done")?;
     screen.press("ret")?;
