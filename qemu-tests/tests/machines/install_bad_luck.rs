@@ -5,7 +5,8 @@ use anyhow::{Result, ensure};
 use qemu_tests::hello::Hello;
 use qemu_tests::{Cairn, Scenario, preload, workbench};
 
-const NEEDS: &[&str] = &["linux.uml", "cc", "sfdisk", "sgdisk", "e2fsck", "mmdebstrap", "dmsetup", "python3", "strace", "zbarimg"];
+const NEEDS: &[&str] =
+    &["linux.uml", "cc", "sfdisk", "sgdisk", "e2fsck", "mmdebstrap", "dmsetup", "python3", "strace", "zbarimg"];
 
 pub const ENDED: Scenario = Scenario {
     name: "an installation that is ended at any of its steps is finished by the next one",
