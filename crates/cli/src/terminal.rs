@@ -104,6 +104,11 @@ pub fn size() -> Option<(usize, usize)> {
     Some((usize::from(columns), usize::from(rows))).filter(|(columns, rows)| *columns > 0 && *rows > 0)
 }
 
+/// Whether what is said, on standard error, is said to a terminal.
+pub fn is_terminal() -> bool {
+    io::IsTerminal::is_terminal(&io::stderr())
+}
+
 /// The device that standard input is, below /dev: `tty1`, `ttyS0`, `pts/0`.
 pub fn device() -> Option<String> {
     let path = nix::unistd::ttyname(io::stdin()).ok()?;

@@ -1,7 +1,7 @@
 //! The end of an installation that has failed: a page of it for the terminal, and all of it into a file and the log.
 
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::guided::is_screen;
 use crate::args::InstallArgs;
 use crate::exit::{Exit, Stopped, Told, exit_of, problems_in};
 use crate::failure::Failure;
-use crate::terminal::size;
+use crate::terminal::{is_terminal, size};
 use crate::watched::Watched;
 use crate::words::failure::{Halves, Place, page};
 
@@ -75,7 +75,7 @@ pub fn told(error: anyhow::Error, args: &InstallArgs, computer: &str, watched: &
 
 /// The terminal, if there is one.
 fn place(said: Option<bool>) -> Option<Place> {
-    if !std::io::stderr().is_terminal() {
+    if !is_terminal() {
         return None;
     }
     let (columns, rows) = size().unwrap_or(USUAL);
