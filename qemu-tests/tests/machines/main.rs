@@ -21,6 +21,7 @@ mod kernels;
 mod logs_in;
 mod medium;
 mod on_hardware;
+mod own_keys;
 mod own_var;
 mod renew_cuts;
 mod run_shows_it;
@@ -51,6 +52,7 @@ const ALL: &[Scenario] = &[
     logs_in::SCREEN,
     medium::SCENARIO,
     secure_boot::ON_SYSTEMD_BOOT,
+    own_keys::SCENARIO,
     own_var::SCENARIO,
     installs::WHOLE,
     installs::AGAIN,
