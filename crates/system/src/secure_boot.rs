@@ -122,3 +122,61 @@ pub fn sign(base: &Path, folder: &Path, image: &Path) -> Result<Vec<u8>, KeysErr
     fs::remove_file(&signature).map_err(io("removing", &signature))?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use cairn_process::Tool;
+
+    use super::*;
+
+    fn run(folder: &Path, words: &[&str]) -> Result<(), ToolError> {
+        Tool::new(words[0], "openssl sbsigntool", "test").dir(folder).args(&words[1..]).run()
+    }
+
+    /// DER: a tag, a length of two bytes, what is in it.
+    fn der(tag: u8, inside: &[u8]) -> Vec<u8> {
+        [&[tag, 0x82], &u16::try_from(inside.len()).unwrap().to_be_bytes()[..], inside].concat()
+    }
+
+    /// On Debian this machine is a base too.
+    #[test]
+    fn other_programs_find_the_keys_and_the_signatures_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let (base, at) = (Path::new("/"), folder.path());
+        for program in ["openssl", "sbsign", "sbverify"] {
+            if !base.join("usr/bin").join(program).exists() {
+                return cairn_testkit::skip(format!("`apt-get install openssl sbsigntool` brings {program}"));
+            }
+        }
+        let name = "a-name-that-is-as-long-as-a-name-of-a-computer-can-be-and-no-longer";
+        draw(base, name, Uuid::nil(), 1_793_538_127, at).unwrap();
+        let mut names: Vec<String> =
+            fs::read_dir(at).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        let all = ["PK", "KEK", "db"].map(|key| ["auth", "crt", "der", "key"].map(|ending| format!("{key}.{ending}")));
+        let mut all: Vec<String> = all.into_iter().flatten().collect();
+        all.sort();
+        assert_eq!(names, all);
+        for (key, signer) in [("PK", "PK"), ("KEK", "PK"), ("db", "KEK")] {
+            let private = fs::metadata(at.join(format!("{key}.key"))).unwrap();
+            assert_eq!(private.permissions().mode() & 0o777, 0o600);
+            // What the firmware asks: is the value, with its name and time, signed by whom it has to be?
+            let bytes = fs::read(at.join(format!("{key}.auth"))).unwrap();
+            let signature = &bytes[40..16 + usize::from(u16::from_le_bytes([bytes[16], bytes[17]]))];
+            let oid = [0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
+            fs::write(at.join("signature"), der(0x30, &[&oid[..], &der(0xa0, signature)].concat())).unwrap();
+            let variable =
+                Variable::new(key, &fs::read(at.join(format!("{key}.der"))).unwrap(), Uuid::nil(), 1_793_538_127);
+            fs::write(at.join("value"), variable.to_sign()).unwrap();
+            let signers = format!("{signer}.crt");
+            let verify = ["openssl", "smime", "-verify", "-inform", "DER", "-in", "signature", "-binary", "-content"];
+            let verify = |content| run(at, &[&verify[..], &[content, "-CAfile", &signers, "-out", "out"]].concat());
+            verify("value").unwrap();
+            fs::write(at.join("other"), &variable.to_sign()[1..]).unwrap();
+            verify("other").unwrap_err();
+            assert!(bytes.ends_with(&fs::read(at.join(format!("{key}.der"))).unwrap()));
+        }
+    }
+}

@@ -352,21 +352,4 @@ fn copy(root: &Root, pieces: &[Piece], to: &mut dyn Write) -> anyhow::Result<()>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_signature_comes_back_whole_or_not_at_all() {
-        let packed = pack([7; 32], b"signature");
-        assert_eq!(unpack(&packed), Some(([7; 32], &b"signature"[..])));
-        for len in 0..packed.len() {
-            assert_eq!(unpack(&packed[..len]), None, "{len}");
-        }
-        for at in 0..packed.len() {
-            let mut other = packed.clone();
-            other[at] ^= 1;
-            assert_eq!(unpack(&other), None, "{at}");
-        }
-        assert_eq!(unpack(&pack([7; 32], b"")), None);
-    }
-}
+mod tests;
