@@ -298,11 +298,12 @@ mod tests {
             editor: true,
             auto_entries: false,
             auto_firmware: false,
+            enrolls: true,
         };
         assert_eq!(
             conf.render().unwrap(),
             "timeout menu-force\ndefault cairn-0123abcd-7-abcdefgh.conf\nconsole-mode 0\neditor yes\n\
-             auto-entries no\nauto-firmware no\n"
+             auto-entries no\nauto-firmware no\nsecure-boot-enroll if-safe\n"
         );
         let hidden = LoaderConf { menu: Menu::Hidden, console_mode: Some(ConsoleMode::Max), ..LoaderConf::default() };
         assert!(hidden.render().unwrap().starts_with("timeout menu-hidden\nconsole-mode max\neditor no\n"));

@@ -153,10 +153,16 @@ impl Unsigned {
     /// # Errors
     /// A stub that is none, or that is too old.
     pub fn image(stub: &[u8], generation: &Generation, of: Option<&Variant>) -> Result<Unsigned, ImageError> {
-        if !stub.windows(8).any(|name| name == b".profile") {
-            return Err(ImageError::NoProfiles);
-        }
+        Unsigned::has_profiles(stub)?;
         with_sections(stub, sections(generation, of))
+    }
+
+    /// Whether images can be made of a stub: it has to know of profiles.
+    ///
+    /// # Errors
+    /// [`ImageError::NoProfiles`].
+    pub fn has_profiles(stub: &[u8]) -> Result<(), ImageError> {
+        stub.windows(8).any(|name| name == b".profile").then_some(()).ok_or(ImageError::NoProfiles)
     }
 
     /// What it is put together from.

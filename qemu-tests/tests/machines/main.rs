@@ -90,6 +90,7 @@ fn main() {
             install_cuts::REST,
             from_medium::REST,
             secure_boot::REST,
+            own_keys::REST,
             &[installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST, renew_cuts::REST],
         ]
     } else {

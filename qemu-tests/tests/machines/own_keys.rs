@@ -17,6 +17,13 @@ pub const SCENARIO: Scenario = Scenario {
     run,
 };
 
+/// The rest.
+pub const REST: &[Scenario] = &[Scenario {
+    name: "a machine with keys of its own where nobody enforces any, and away from them",
+    needs: QEMU,
+    run: not_enforced,
+}];
+
 /// An emulated firmware writes its variables slowly, and systemd-boot counts down before it gives it keys.
 const PATIENCE: Duration = Duration::from_secs(300);
 const KEYS: &str = "/var/lib/cairn/secure-boot/keys";
@@ -127,5 +134,34 @@ fn run(cairn: &Cairn) -> Result<()> {
         drawn.trim()
     ))?;
     guest.run("find /boot -type f | sort | xargs sha256sum | cmp - /run/before")?;
+    guest.power_off()
+}
+
+/// What is signed starts where nobody asks for it, on trial too, and a machine may come to keys of its own and leave them.
+fn not_enforced(cairn: &Cairn) -> Result<()> {
+    let folder = tempfile::tempdir_in(&cairn.work)?;
+    let disk = generations::disk(cairn, SYSTEMD_BOOT, &File { boot: &[], ..file("first", 2) }, folder.path())?;
+    let mut guest = Guest::start(&Setup::new(&disk).reboots())?;
+    good(&mut guest, 1)?;
+    guest.run(&format!("! ls {KEYS} && ! ls /boot/loader/keys/auto/PK.auth"))?;
+    // The upgrade that says so draws the keys: whatever is in the menu then is signed.
+    generations::upgrade(&mut guest, SYSTEMD_BOOT, &file("second", 2))?;
+    all_is_signed(&mut guest, 2)?;
+    guest.reboot()?;
+    ensure!(guest.booted()? == (2, true), "generation 2 was to be tried");
+    good(&mut guest, 2)?;
+    all_is_signed(&mut guest, 2)?;
+    guest.run("cairn rollback 1")?;
+    guest.reboot()?;
+    ensure!(guest.booted()? == (1, false), "generation 1 was wanted");
+    good(&mut guest, 1)?;
+    // And back to what nobody has signed. The keys stay, for the next time.
+    generations::upgrade(&mut guest, SYSTEMD_BOOT, &File { boot: &[], ..file("third", 2) })?;
+    guest.run("! ls /boot/loader/keys/auto/PK.auth && ! ls /boot/cairn/*/*-image.efi && ls /boot/cairn/*/*-linux")?;
+    guest.run("! sbverify --list /boot/EFI/BOOT/BOOTX64.EFI | grep 'signature 1' && cairn boot check")?;
+    guest.reboot()?;
+    ensure!(guest.booted()? == (3, true), "generation 3 was to be tried");
+    good(&mut guest, 3)?;
+    guest.run(&format!("test -s {KEYS}/db.key && cairn boot check"))?;
     guest.power_off()
 }
