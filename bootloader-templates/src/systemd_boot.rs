@@ -143,6 +143,9 @@ pub struct LoaderConf {
     pub auto_entries: bool,
     /// Whether there is an entry for the firmware's setup.
     pub auto_firmware: bool,
+    /// Whether a firmware that has no keys is given those of `loader/keys/auto`: in a virtual machine without a question, on any
+    /// other computer by an entry of the menu.
+    pub enrolls: bool,
 }
 
 impl Default for LoaderConf {
@@ -155,6 +158,7 @@ impl Default for LoaderConf {
             editor: false,
             auto_entries: true,
             auto_firmware: true,
+            enrolls: false,
         }
     }
 }
@@ -184,6 +188,7 @@ impl LoaderConf {
             editor: self.editor,
             auto_entries: self.auto_entries,
             auto_firmware: self.auto_firmware,
+            enrolls: self.enrolls,
         };
         render("systemd-boot/loader.conf", page)
     }
@@ -192,6 +197,7 @@ impl LoaderConf {
 /// What the template of `loader.conf` sees.
 #[derive(Serialize)]
 struct Page<'a> {
+    enrolls: bool,
     timeout: String,
     default: Option<&'a str>,
     console_mode: Option<ConsoleMode>,
@@ -292,11 +298,12 @@ mod tests {
             editor: true,
             auto_entries: false,
             auto_firmware: false,
+            enrolls: true,
         };
         assert_eq!(
             conf.render().unwrap(),
             "timeout menu-force\ndefault cairn-0123abcd-7-abcdefgh.conf\nconsole-mode 0\neditor yes\n\
-             auto-entries no\nauto-firmware no\n"
+             auto-entries no\nauto-firmware no\nsecure-boot-enroll if-safe\n"
         );
         let hidden = LoaderConf { menu: Menu::Hidden, console_mode: Some(ConsoleMode::Max), ..LoaderConf::default() };
         assert!(hidden.render().unwrap().starts_with("timeout menu-hidden\nconsole-mode max\neditor no\n"));

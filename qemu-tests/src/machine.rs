@@ -68,6 +68,15 @@ pub(crate) enum Network {
     Hosts,
 }
 
+/// Whose keys a firmware has that knows Secure Boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// Microsoft's: it enforces it.
+    Microsoft,
+    /// Nobody's: it would take the first that it is given.
+    Nobody,
+}
+
 /// A machine that is not running yet: how it is to boot an image.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -75,7 +84,7 @@ pub struct Setup {
     more: Vec<Disk>,
     emulated: bool,
     firmware: Firmware,
-    secure_boot: bool,
+    secure_boot: Option<Known>,
     variables: Option<PathBuf>,
     processors: usize,
     reboots: bool,
@@ -97,7 +106,7 @@ impl Setup {
             more: Vec::new(),
             emulated: true,
             firmware: Firmware::Uefi,
-            secure_boot: false,
+            secure_boot: None,
             variables: None,
             processors: 1,
             reboots: false,
@@ -122,7 +131,14 @@ impl Setup {
     /// OVMF starts only what is signed: it has Microsoft's keys.
     #[must_use]
     pub fn secure_boot(mut self) -> Setup {
-        self.secure_boot = true;
+        self.secure_boot = Some(Known::Microsoft);
+        self
+    }
+
+    /// OVMF could start only what is signed, and has no keys yet (setup mode): whoever is first gives it his own.
+    #[must_use]
+    pub fn setup_mode(mut self) -> Setup {
+        self.secure_boot = Some(Known::Nobody);
         self
     }
 

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::generation::{Artifact, hex};
+use crate::image::Signed;
 
 /// The ending of the name under which a file is written that is to replace another. No loader looks at such a name.
 pub(crate) const UNFINISHED: &str = ".new";
@@ -71,6 +72,11 @@ impl Installation {
     /// The name of a device tree.
     pub(crate) fn device_tree(&self, tree: &Artifact) -> String {
         format!("{}/{}-devicetree.dtb", self.folder(), tree.short_hash())
+    }
+
+    /// The name of a generation's image, which its contents decide, signature and all.
+    pub(crate) fn image(&self, image: &Signed) -> String {
+        format!("{}/{}-image.efi", self.folder(), hex(&image.sha256[..16]))
     }
 
     /// Where the loader's program stays that was replaced last.

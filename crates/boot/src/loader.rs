@@ -1,6 +1,7 @@
 //! A boot loader's programs for UEFI, and where they are on an EFI system partition.
 
 use crate::generation::Artifact;
+use crate::image::Signed;
 use crate::installation::Installation;
 use crate::set::{BootFile, Content, Place, Role, SetError, one_sector};
 use crate::systemd_boot::{OWN, REMOVABLE};
@@ -28,6 +29,8 @@ pub enum LoaderProgram {
     },
     /// One of them behind shim, as Debian has signed them.
     Shim(ShimChain),
+    /// systemd-boot, signed by the machine's own keys.
+    OwnKeys(Signed),
 }
 
 /// The chain of signed programs: the firmware knows who signed shim, shim knows who signed the loader and the kernel.
@@ -48,7 +51,7 @@ impl LoaderProgram {
     /// Whether GRUB shows the menu.
     pub fn is_grub(&self) -> bool {
         match self {
-            LoaderProgram::SystemdBoot(_) => false,
+            LoaderProgram::SystemdBoot(_) | LoaderProgram::OwnKeys(_) => false,
             LoaderProgram::Grub { .. } => true,
             LoaderProgram::Shim(chain) => chain.grub.is_some(),
         }
@@ -58,8 +61,8 @@ impl LoaderProgram {
     /// `shared`: others use that partition too.
     pub fn own_path(&self, installation: Installation, shared: bool) -> String {
         match self {
-            LoaderProgram::SystemdBoot(_) if shared => installation.systemd_boot_program(),
-            LoaderProgram::SystemdBoot(_) => OWN.into(),
+            LoaderProgram::SystemdBoot(_) | LoaderProgram::OwnKeys(_) if shared => installation.systemd_boot_program(),
+            LoaderProgram::SystemdBoot(_) | LoaderProgram::OwnKeys(_) => OWN.into(),
             LoaderProgram::Grub { .. } => installation.grub_program(),
             LoaderProgram::Shim(_) => installation.shim_program(),
         }
@@ -71,6 +74,7 @@ impl LoaderProgram {
             LoaderProgram::SystemdBoot(program) => Some(Content::Store(program.clone())),
             LoaderProgram::Grub { efi } => efi.clone().map(Content::Bytes),
             LoaderProgram::Shim(chain) => Some(Content::Store(chain.shim.clone())),
+            LoaderProgram::OwnKeys(program) => Some(Content::Signed(program.clone())),
         }
     }
 
@@ -78,7 +82,7 @@ impl LoaderProgram {
     pub(crate) fn second(&self) -> Option<Content> {
         match self {
             LoaderProgram::Shim(chain) => Some(Content::Store(chain.loader.clone())),
-            LoaderProgram::SystemdBoot(_) | LoaderProgram::Grub { .. } => None,
+            LoaderProgram::SystemdBoot(_) | LoaderProgram::OwnKeys(_) | LoaderProgram::Grub { .. } => None,
         }
     }
 
@@ -92,6 +96,10 @@ impl LoaderProgram {
             LoaderProgram::SystemdBoot(program) => {
                 put(OWN, Content::Store(program.clone()), Role::Program);
                 put(REMOVABLE, Content::Store(program.clone()), Role::Program);
+            }
+            LoaderProgram::OwnKeys(program) => {
+                put(OWN, Content::Signed(program.clone()), Role::Program);
+                put(REMOVABLE, Content::Signed(program.clone()), Role::Program);
             }
             LoaderProgram::Grub { efi: None } => {}
             LoaderProgram::Grub { efi: Some(efi) } => {

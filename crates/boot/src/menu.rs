@@ -9,6 +9,7 @@ use cairn_machine::model::Boot;
 use crate::choice::{Choice, Situation, choose};
 use crate::generation::Generation;
 use crate::grub::{self, Grub, MemtestPrograms};
+use crate::image::Images;
 use crate::installation::Installation;
 use crate::loader::{LoaderProgram, SIGNED_GRUB_READS};
 use crate::plan::{self, PlanError, Shortage, Update};
@@ -17,7 +18,7 @@ use crate::record::Record;
 use crate::set::{BootFile, BootSet, Place, SetError};
 use crate::shared;
 use crate::survey::fixed_paths;
-use crate::systemd_boot::SystemdBoot;
+use crate::systemd_boot::{ENROLLED, SystemdBoot};
 
 /// What decides.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +35,8 @@ pub struct Menu<'a> {
     pub booted: Option<u64>,
     /// The loader.
     pub program: &'a LoaderProgram,
+    /// What the machine has signed by keys of its own, where it has some: then nothing else has an entry.
+    pub images: Option<&'a Images>,
     /// Whether entries and kernels have a partition of their own (XBOOTLDR) beside the loader's; else one is for everything: an
     /// EFI system partition, or, where there is only BIOS, any FAT partition.
     pub two_partitions: bool,
@@ -86,6 +89,7 @@ impl Menu<'_> {
                 choice: &choice,
                 present,
                 memtest: self.memtest.and_then(|programs| programs.efi.as_ref()),
+                images: self.images,
             }
             .boot_set()?,
             true => Grub {
@@ -122,6 +126,7 @@ impl Menu<'_> {
             paths.extend(shared::paths());
         }
         paths.push(SIGNED_GRUB_READS.into());
+        paths.extend(ENROLLED.map(str::to_string));
         if self.shared {
             paths.extend(shared::FALLBACK.map(str::to_string));
         }

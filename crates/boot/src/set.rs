@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::entry_name::EntryName;
 use crate::generation::Artifact;
+use crate::image::Signed;
 use crate::installation::Installation;
 
 /// Which partition a file belongs on. On a disk with one boot partition both are that one.
@@ -23,6 +24,8 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// A file of the store.
     Store(Artifact),
+    /// A program that the machine has signed, with the signature.
+    Signed(Signed),
 }
 
 impl Content {
@@ -31,6 +34,7 @@ impl Content {
         match self {
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::Store(artifact) => artifact.size,
+            Content::Signed(program) => program.size,
         }
     }
 
@@ -44,6 +48,7 @@ impl Content {
         match self {
             Content::Bytes(bytes) => Sha256::digest(bytes).into(),
             Content::Store(artifact) => artifact.sha256,
+            Content::Signed(program) => program.sha256,
         }
     }
 }
@@ -124,6 +129,9 @@ pub enum SetError {
     /// Two generations with one number.
     #[error("generation {0} is there twice")]
     Twice(u64),
+    /// There are keys, and a generation has no image that is signed by them.
+    #[error("generation {0} has no image that the machine's own keys have signed")]
+    NotSigned(u64),
     /// A value that the loader's files cannot carry.
     #[error("writing the menu entry of generation {number}")]
     Entry {

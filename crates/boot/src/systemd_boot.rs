@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::choice::Choice;
 use crate::entry_name::{Counter, ENTRIES, EntryName};
 use crate::generation::{Artifact, Generation, Variant};
+use crate::image::{Images, ON_TRIAL, Signed};
 use crate::installation::Installation;
 use crate::present::Present;
 use crate::set::{BootFile, BootSet, Content, Place, Role, SetError, one_sector};
@@ -23,6 +24,8 @@ pub const REMOVABLE: &str = "EFI/BOOT/BOOTX64.EFI";
 pub const OWN: &str = "EFI/systemd/systemd-bootx64.efi";
 /// The loader's settings.
 pub const LOADER_CONF: &str = "loader/loader.conf";
+/// What systemd-boot gives to a firmware that has no keys: who may change the keys, who may change what is known, and who is known.
+pub const ENROLLED: [&str; 3] = ["loader/keys/auto/PK.auth", "loader/keys/auto/KEK.auth", "loader/keys/auto/db.auth"];
 /// What `bootctl` writes to say that the entries are of type #1.
 pub const ENTRIES_SREL: &str = "loader/entries.srel";
 
@@ -41,6 +44,8 @@ pub struct SystemdBoot<'a> {
     pub present: &'a Present,
     /// The memory test's program, if there is to be an entry for it.
     pub memtest: Option<&'a Artifact>,
+    /// The machine's own images, where it signs by keys of its own.
+    pub images: Option<&'a Images>,
 }
 
 impl SystemdBoot<'_> {
@@ -59,6 +64,9 @@ impl SystemdBoot<'_> {
         let conf = self.loader_conf().render().map_err(SetError::Loader)?;
         put(Place::Esp, LOADER_CONF, Content::Bytes(one_sector(LOADER_CONF, &conf)?), Role::Sector);
         put(Place::Boot, ENTRIES_SREL, Content::Bytes(b"type1\n".into()), Role::Plain);
+        for (path, bytes) in self.images.iter().flat_map(|images| &images.enrolled) {
+            put(Place::Esp, path, Content::Bytes(bytes.clone()), Role::Own);
+        }
 
         let mut seen = Vec::new();
         for generation in self.generations.iter().filter(|g| self.choice.kept.contains(&g.number)) {
@@ -67,6 +75,13 @@ impl SystemdBoot<'_> {
                 return Err(SetError::Twice(number));
             }
             seen.push(number);
+            if let Some(images) = self.images {
+                files.extend(self.signed(generation, images)?);
+                continue;
+            }
+            let mut put = |place, path: &str, content, role| {
+                files.push(BootFile { place, path: path.into(), content, role });
+            };
             let mut artifact = |path: String, artifact: &Artifact| {
                 put(Place::Boot, &path, Content::Store(artifact.clone()), Role::Artifact);
                 format!("/{path}")
@@ -126,6 +141,51 @@ impl SystemdBoot<'_> {
         Ok(BootSet::new(files))
     }
 
+    /// The images of a generation and of its variants, and their entries.
+    fn signed(&self, generation: &Generation, images: &Images) -> Result<Vec<BootFile>, SetError> {
+        let number = generation.number;
+        let images = images.generations.get(&number).ok_or(SetError::NotSigned(number))?;
+        let (image, variants) = images.split_first().ok_or(SetError::NotSigned(number))?;
+        if variants.len() != generation.variants.len() {
+            return Err(SetError::NotSigned(number));
+        }
+        let mut files = Vec::new();
+        // What an entry of a kernel says of title and order, for a program. Its command line is in the program.
+        let mut entry = |image: &Signed, like: Entry| {
+            let path = self.installation.image(image);
+            let program = Program {
+                title: like.title,
+                version: Some(like.version),
+                sort_key: like.sort_key,
+                efi: format!("/{path}"),
+                options: if self.choice.good.contains(&number) { Vec::new() } else { vec![ON_TRIAL.into()] },
+                ..Program::default()
+            };
+            files.push(BootFile {
+                place: Place::Boot,
+                path,
+                content: Content::Signed(image.clone()),
+                role: Role::Artifact,
+            });
+            program.render().map_err(|source| SetError::Entry { number, source })
+        };
+        let text = entry(image, self.entry(generation, Entry::default()))?;
+        let mut texts = Vec::new();
+        for (variant, image) in generation.variants.iter().zip(variants) {
+            let text = entry(image, self.variant(generation, variant, Entry::default()))?;
+            texts.push(self.extra_file(&format!("{number}-{}", variant.id().to_lowercase()), text));
+        }
+        files.extend(texts);
+        let name = self.name(number, &text);
+        files.push(BootFile {
+            place: Place::Boot,
+            path: name.path(),
+            content: Content::Bytes(text.into_bytes()),
+            role: Role::Entry(Some(name)),
+        });
+        Ok(files)
+    }
+
     /// An entry that is no generation's. Its name follows from its text too, so it is never overwritten.
     fn extra_file(&self, name: &str, text: String) -> BootFile {
         let hash = crate::generation::hex(&Sha256::digest(&text)[..4]);
@@ -152,6 +212,7 @@ impl SystemdBoot<'_> {
             editor: self.boot.editor,
             auto_entries: self.boot.other_systems,
             auto_firmware: self.boot.firmware_setup,
+            enrolls: self.images.is_some(),
             ..LoaderConf::default()
         }
     }

@@ -167,7 +167,7 @@ fn write(
     how: impl FnOnce(&mut dyn Volume, &mut dyn Read) -> io::Result<()>,
 ) -> Result<(), ApplyError> {
     let what = match content {
-        Content::Bytes(_) => path.to_string(),
+        Content::Bytes(_) | Content::Signed(_) => path.to_string(),
         Content::Store(artifact) => artifact.store_path.clone(),
     };
     let before = *touched;

@@ -15,7 +15,10 @@ mod services;
 mod source;
 
 pub use accounts::{Group, User};
-pub use boot::{Boot, BootCheck, BootEntry, BootFile, ConsoleMode, Loader, Menu, Parity, SecureBoot, SerialPort};
+pub use boot::{
+    Boot, BootCheck, BootEntry, BootFile, ConsoleMode, KeysOf, Loader, Menu, Parity, SecureBoot, SecureBootKeys,
+    SerialPort, SignedBy,
+};
 pub use disks::{Disk, FileSystem, Firmware, NamedLayout, Partition, PartitionKind, TableKind};
 pub use hardware::Hardware;
 pub use installing::{Install, InstallFile, InstallInto, Then};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value as Json;
 
 use crate::schema;
-use crate::structure::{names_of, resolve};
+use crate::structure::{name_or_mapping, names_of, resolve};
 
 /// The tables of every key of the machine file and the hardware file, for docs/machine-file.md.
 pub fn reference() -> String {
@@ -50,7 +50,8 @@ fn section(text: &mut String, root: &Json, schema: &Json, path: &str) {
         } else if property["items"].is_object() {
             section(text, root, &property["items"], &format!("{path}[]"));
         } else {
-            section(text, root, property, &path);
+            let mapping = name_or_mapping(root, property).map_or(property, |(_, mapping)| mapping);
+            section(text, root, mapping, &path);
         }
     }
 }
@@ -67,6 +68,9 @@ fn kind(root: &Json, schema: &Json) -> String {
     }
     if let Some(names) = names_of(resolved) {
         return names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    }
+    if let Some((names, mapping)) = name_or_mapping(root, resolved) {
+        return format!("{}, or a {}", kind(root, names), kind(root, mapping));
     }
     if resolved.get("anyOf").is_some() {
         return "number or text".into();

@@ -74,6 +74,10 @@ impl<'a> Walk<'a> {
         if let Some(names) = names_of(schema) {
             return self.name(node, schema, &names, pointer);
         }
+        if let Some((names, mapping)) = name_or_mapping(self.root, schema) {
+            let is_mapping = matches!(node.value, Value::Mapping(_));
+            return self.node(node, if is_mapping { mapping } else { names }, pointer);
+        }
         if schema.get("anyOf").is_some() {
             return self.number_or_text(node, schema, pointer);
         }
@@ -354,6 +358,13 @@ impl<'a> Walk<'a> {
 /// A value of one line, without the line break at its end: after a `|` or a `>` there is one, and nobody means it.
 fn one_line(text: &str) -> &str {
     text.strip_suffix('\n').unwrap_or(text)
+}
+
+/// The two sides of a value that is one of some names, or a mapping.
+pub(crate) fn name_or_mapping<'a>(root: &'a Json, schema: &'a Json) -> Option<(&'a Json, &'a Json)> {
+    let [names, mapping] = schema["anyOf"].as_array()?.as_slice() else { return None };
+    let (names, mapping) = (resolve(root, names), resolve(root, mapping));
+    (names_of(names).is_some() && mapping["type"] == "object").then_some((names, mapping))
 }
 
 /// Follows `$ref`.

@@ -5,7 +5,7 @@ mod boot_volume;
 mod key;
 mod root;
 
-pub use boot_volume::{BootVolume, NewBootPartition, open};
+pub use boot_volume::{BootVolume, NewBootPartition, open, put_together};
 pub use root::{RootContents, RootError, add_store, tree};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -55,6 +55,10 @@ const SECTOR: &str = "boot.img";
 /// Debian's signed programs, in a base.
 const SHIM: &str = "usr/lib/shim/shimx64.efi.signed";
 const KEYS: &str = "usr/lib/shim/mmx64.efi.signed";
+/// systemd-boot as it is, and the stub of images that start by themselves, in a base.
+pub const SYSTEMD_BOOT: &str = "usr/lib/systemd/boot/efi/systemd-bootx64.efi";
+/// The stub.
+pub const STUB: &str = "usr/lib/systemd/boot/efi/linuxx64.efi.stub";
 const SIGNED_SYSTEMD_BOOT: &str = "usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed";
 const SIGNED_GRUB: &str = "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed";
 
@@ -81,9 +85,7 @@ impl<'a> Parts<'a> {
             }));
         }
         Ok(match checked.machine.boot.loader {
-            Loader::SystemdBoot => {
-                LoaderProgram::SystemdBoot(self.in_base("usr/lib/systemd/boot/efi/systemd-bootx64.efi")?)
-            }
+            Loader::SystemdBoot => LoaderProgram::SystemdBoot(self.in_base(SYSTEMD_BOOT)?),
             Loader::Grub => {
                 let uefi = checked.machine.firmware().uefi;
                 LoaderProgram::Grub { efi: uefi.then(|| self.image(checked, Platform::Efi)).transpose()? }

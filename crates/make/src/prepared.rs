@@ -229,6 +229,8 @@ fn boot_set(
         record,
         booted: None,
         program: &program,
+        // Nobody but the machine draws its keys, when it has started.
+        images: None,
         shared: machine.root_disk().is_some_and(|(_, disk)| disk.shares_esp()),
         two_partitions: places.is_some_and(|places| places.second.is_some()),
         memtest: memtest.as_ref(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cairn_boot::Unsigned;
 use cairn_layout::{disk_seed, identifiers};
 use cairn_machine::Checked;
 use cairn_machine::lock::Lock;
@@ -15,6 +16,7 @@ use cairn_system::signed::is_signed;
 use cairn_system::{Mount, Program, System, SystemInput, read_in_base};
 use uuid::Uuid;
 
+use crate::loader::STUB;
 use crate::machine_file::MachineFile;
 use crate::named_files::{self, NamedFiles};
 use crate::{loader, problems};
@@ -112,7 +114,11 @@ pub fn make(
 /// Refuses a kernel that nobody has signed where shim is to start it: a firmware that enforces Secure Boot stops dead at it, and no
 /// older generation gets its turn.
 fn starts_under_secure_boot(checked: &Checked, base: &Path) -> anyhow::Result<()> {
-    if !(checked.machine.boot.by_shim() && checked.machine.firmware().uefi) {
+    let uefi = checked.machine.firmware().uefi;
+    if checked.machine.boot.by_own_keys() && uefi {
+        return signs_its_images(checked, base);
+    }
+    if !(checked.machine.boot.by_shim() && uefi) {
         return Ok(());
     }
     let kernel = read_in_base(base, KERNEL).with_context(|| format!("reading {KERNEL} of {}", base.display()))?;
@@ -128,6 +134,22 @@ fn starts_under_secure_boot(checked: &Checked, base: &Path) -> anyhow::Result<()
         }
     };
     Err(checked.problem("/source/debian/kernel", message, Some(help)).into())
+}
+
+/// Refuses a base of which the machine could not make images that it signs: it would learn so after its first boot only.
+fn signs_its_images(checked: &Checked, base: &Path) -> anyhow::Result<()> {
+    let stub = read_in_base(base, STUB).with_context(|| format!("reading {STUB} of {}", base.display()))?;
+    let why = match stub {
+        Some(stub) => match Unsigned::has_profiles(&stub) {
+            Ok(()) => return Ok(()),
+            Err(why) => why.to_string(),
+        },
+        None => format!("there is no {STUB} in its base"),
+    };
+    let suite = &checked.machine.source.debian().suite;
+    let message = format!("of {suite} no image can be made that the machine signs: {why}");
+    let help = "take Debian trixie, or newer; or `secure_boot: shim`".to_string();
+    Err(checked.problem("/boot/secure_boot", message, Some(help)).into())
 }
 
 /// The store path that a program is in, if that is a path of this store: on a machine, `cairn` itself.

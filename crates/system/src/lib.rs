@@ -14,6 +14,7 @@ mod locales;
 mod memory;
 mod program;
 mod programs;
+pub mod secure_boot;
 pub mod signed;
 mod special;
 mod system;

@@ -21,6 +21,7 @@ mod firmware;
 mod grub_parts;
 mod menu;
 mod notice;
+mod own_keys;
 mod partitions;
 mod planned;
 mod reserve;

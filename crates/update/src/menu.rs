@@ -1,9 +1,11 @@
 //! A machine's boot partitions, and what belongs on them: survey, and plan. What is done about it are steps of a [`crate::Change`].
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cairn_boot::effects::{firmware_folder, read_firmware};
+use cairn_boot::firmware::Firmware;
 use cairn_boot::{
     BootFile, BootSet, EntryName, Generation, Installation, Loaded, LoaderProgram, MemtestPrograms, Menu,
     Partitions as Both, PlanError, Present, Record, Update, settle, survey, survey_of_running,
@@ -19,6 +21,7 @@ use cairn_store::to_hex;
 use crate::bios::Bios;
 use crate::firmware::FirmwarePlan;
 use crate::grub_parts::{as_found, base_to_run};
+use crate::own_keys::{Keys, OwnKeys, SignedSet, Signer};
 use crate::partitions::{self, Partition, Partitions};
 use crate::planned::Planned;
 
@@ -45,6 +48,12 @@ pub struct BootMenu<'a> {
     notes: Vec<String>,
     /// Why nobody knows what the loader's program is: neither can it be made, nor is it to be read.
     unknown: Option<String>,
+    /// What signs, on a machine that starts by keys of its own.
+    own_keys: Option<OwnKeys<'a>>,
+    /// The base whose programs sign, where there is one that may be run.
+    signs_by: Option<PathBuf>,
+    /// Whether what has no signature gets one.
+    signs: bool,
     /// What need not be read again ([`BootMenu::as_loaded`]).
     loaded: Loaded,
     /// What was found on the boot partition, when these files with names that are not ours were looked at too. Kernels and
@@ -128,6 +137,13 @@ impl<'a> BootMenu<'a> {
                 (program, None)
             }
         };
+        let own_keys = (checked.machine.boot.by_own_keys() && checked.machine.firmware().uefi).then(|| {
+            OwnKeys::new(&observed.machine.root, newest_base, observed.usable.iter().chain(more.iter().copied()))
+        });
+        let signs_by = match own_keys {
+            Some(_) => base_to_run(observed, newest_base, cache)?.map(|(folder, _)| folder),
+            None => None,
+        };
         let bios = match (code, observed.machine.disk, partitions.first.mounted()) {
             (None, ..) => None,
             (Some(code), Some(disk), _) => Some(Bios::of_image(code, &checked, disk)),
@@ -150,9 +166,19 @@ impl<'a> BootMenu<'a> {
             doubts,
             notes,
             unknown,
+            own_keys,
+            signs_by,
+            signs: false,
             loaded: Loaded::default(),
             found: RefCell::default(),
         })
+    }
+
+    /// Lets what the machine is to start by be signed, and keys be drawn for that, where they are missing: for whoever changes it.
+    #[must_use]
+    pub fn signing(mut self, signs: bool) -> BootMenu<'a> {
+        self.signs = signs;
+        self
     }
 
     /// Takes kernel and initrd of the generation that runs as the loader has just read them, instead of reading them again at every
@@ -187,6 +213,7 @@ impl<'a> BootMenu<'a> {
             record,
             booted: self.booted,
             program: &self.program,
+            images: None,
             two_partitions: self.partitions.second.is_some(),
             shared: self.checked.machine.root_disk().is_some_and(|(_, disk)| disk.shares_esp()),
             memtest: self.memtest.as_ref(),
@@ -231,7 +258,89 @@ impl<'a> BootMenu<'a> {
 
     /// Works out what is to be done. A boot partition on which it cannot be done is refused, and nothing is written.
     pub fn plan(&self, record: &Record) -> anyhow::Result<Planned> {
-        let menu = self.menu(record);
+        match self.signed(record, false)? {
+            Ok(set) => self.plan_of(record, set),
+            Err(why) => Ok(self.unplanned(record, why)),
+        }
+    }
+
+    /// Nothing, where it is not known what should be there, and why.
+    fn unplanned(&self, record: &Record, why: String) -> Planned {
+        Planned {
+            updates: Vec::new(),
+            own_files: record.files.clone(),
+            bios: None,
+            firmware: FirmwarePlan::default(),
+            places: self.partitions.places.clone(),
+            doubts: self.doubts.iter().cloned().chain([why]).collect(),
+            notes: self.notes.clone(),
+        }
+    }
+
+    /// The machine's firmware, where it can be asked.
+    fn firmware(&self) -> Option<Firmware> {
+        let folder = firmware_folder(self.root.as_ref()?).ok()??.ok()?;
+        read_firmware(&folder).ok()?
+    }
+
+    /// What the machine has signed by keys of its own: nothing where it does not, or has none yet. With `signs` what is missing is
+    /// made; otherwise the text says what is.
+    fn signed(&self, record: &Record, signs: bool) -> anyhow::Result<Result<Option<SignedSet>, String>> {
+        let Some(own) = &self.own_keys else { return Ok(Ok(None)) };
+        let keys = match own.keys() {
+            // Whoever only looks is told.
+            Err(error) if !signs && error.is::<Refusal>() => return Ok(Err(error.to_string())),
+            other => other?,
+        };
+        let firmware = self.firmware();
+        let refuses = |keys: Option<&Keys>| {
+            firmware.as_ref().is_some_and(|firmware| match keys {
+                Some(keys) => firmware.refuses(&keys.der),
+                None => firmware.secure_boot,
+            })
+        };
+        if refuses(keys.as_ref()) {
+            let whose = match keys {
+                Some(_) => "this machine's own are not among those that it knows",
+                None => "this machine has no keys of its own (yet, or any more)",
+            };
+            let why = format!(
+                "this computer starts only what is signed (Secure Boot is on), and {whose}: put the firmware into setup mode (its setup \
+                 may call that clearing or deleting the keys), or switch Secure Boot off, and try again; or take `secure_boot: shim`"
+            );
+            return if signs { Err(Refusal(why).into()) } else { Ok(Err(why)) };
+        }
+        let root = self.root.as_ref().filter(|_| signs);
+        let signer = root.zip(self.signs_by.as_deref()).map(|(root, base)| Signer { root, base });
+        let keys = match (keys, &signer) {
+            (Some(keys), _) => keys,
+            (None, Some(signer)) if signer.root.is_host() => {
+                signer.draw(&self.checked.machine.hostname, self.checked.seed())?;
+                own.keys()?.context("the keys that were drawn are gone")?
+            }
+            // The machine draws them itself, when it has started.
+            (None, _) => return Ok(Ok(None)),
+        };
+        let kept = self.menu(record).choice()?.kept;
+        Ok(match own.signed(&keys, &self.generations, &kept, signer.as_ref())? {
+            Ok(set) => Ok(Some(set)),
+            Err(what) if root.is_some() => {
+                let why = format!(
+                    "{what} has to be signed, and nothing here can do that: only the machine's own base can, and it is not in this user's \
+                     store (to build the machine's file here brings it)"
+                );
+                return Err(Refusal(why).into());
+            }
+            Err(what) => {
+                Err(format!("{what} is not signed by the machine's own keys yet: `cairn boot repair` signs it"))
+            }
+        })
+    }
+
+    fn plan_of(&self, record: &Record, signed: Option<SignedSet>) -> anyhow::Result<Planned> {
+        let own = signed.as_ref().map(|set| LoaderProgram::OwnKeys(set.loader.clone()));
+        let program = own.as_ref().unwrap_or(&self.program);
+        let menu = Menu { program, images: signed.as_ref().map(|set| &set.images), ..self.menu(record) };
         let plan = |present: &Present, menu: &Menu<'_>| -> anyhow::Result<(BootSet, Update)> {
             menu.plan(present).map_err(|error| match error {
                 cairn_boot::MenuError::Plan(
@@ -247,21 +356,12 @@ impl<'a> BootMenu<'a> {
         };
         let present = self.survey(record)?;
         if let Some(why) = &self.unknown {
-            let doubts = self.doubts.iter().chain([why]).cloned().collect();
-            return Ok(Planned {
-                updates: Vec::new(),
-                own_files: record.files.clone(),
-                bios: None,
-                firmware: FirmwarePlan::default(),
-                places: self.partitions.places.clone(),
-                doubts,
-                notes: self.notes.clone(),
-            });
+            return Ok(self.unplanned(record, why.clone()));
         }
         let (set, update) = plan(&present, &menu)?;
         let firmware = match (&self.root, self.partitions.first.mounted()) {
             (Some(root), Some(first)) => {
-                FirmwarePlan::new(root, &self.checked, self.installation, &self.program, first, &present)
+                FirmwarePlan::new(root, &self.checked, self.installation, program, first, &present)
             }
             // In an image there are no variables.
             _ => FirmwarePlan::default(),
@@ -290,11 +390,32 @@ impl<'a> BootMenu<'a> {
         if let Some(why) = &self.unknown {
             return Err(Refusal(format!("{}: {why}", self.doubts.join("; "))).into());
         }
-        let mut planned = self.plan(record)?;
+        let signed = match self.signed(record, self.signs)? {
+            Ok(signed) => signed,
+            Err(why) => return Ok(self.unplanned(record, why)),
+        };
+        // What goes, goes when nothing needs it now: what a new generation is to need is not all that there is.
+        if let (Some(set), Some(root), Some(base)) = (&signed, &self.root, &self.signs_by)
+            && self.signs
+            && occasion != Occasion::Choice
+        {
+            Signer { root, base }.tidy(set);
+        }
+        let mut planned = self.plan_of(record, signed)?;
         let starts_anything = self.checked.machine.boot.secure_boot.is_some();
         if occasion == Occasion::Choice && planned.firmware.secure_boot && !starts_anything {
             let why = "this computer starts only what is signed (Secure Boot is on), and the machine would not boot any more: write `boot: \
                        {secure_boot: shim}` into the machine file; or `secure_boot: none`, and switch Secure Boot off in the firmware's setup";
+            return Err(Refusal(why.into()).into());
+        }
+        let by_shim = self.checked.machine.boot.by_shim() && self.checked.machine.firmware().uefi;
+        if occasion == Occasion::Choice
+            && by_shim
+            && self.firmware().is_some_and(|firmware| firmware.refuses(b"Microsoft"))
+        {
+            let why = "this computer starts only what is signed (Secure Boot is on), and Microsoft, which has signed shim, is not among those \
+                       that it knows: keep `secure_boot: {keys: own}`, or give the firmware back the keys that it came with (its setup can \
+                       do that)";
             return Err(Refusal(why.into()).into());
         }
         planned.leave_wishes(occasion);

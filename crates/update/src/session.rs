@@ -91,7 +91,7 @@ impl Session {
     /// # Errors
     /// See [`BootMenu::open`].
     pub fn menu(&self, more: &[&Usable<'static>]) -> anyhow::Result<BootMenu<'static>> {
-        BootMenu::open(&self.observed, more, self.cache.as_deref())
+        Ok(BootMenu::open(&self.observed, more, self.cache.as_deref())?.signing(self.may_change()))
     }
 
     /// The machine's record, with what the loader has counted since it was written.

@@ -278,6 +278,13 @@ fn make(
         ));
     }
     notes.extend(homes::lost(&onto, seen.source));
+    if checked.machine.boot.by_own_keys() {
+        notes.push(
+            "the machine draws its keys for Secure Boot when it has started for the first time, and is signed from the second start on; a \
+             firmware in setup mode is given them then"
+                .into(),
+        );
+    }
     let releases = around.map_or_else(|| Ok(Vec::new()), |(devices, disk)| judge(devices, disk, &onto))?;
     for release in &releases {
         notes.push(format!("{} is taken apart first", release.shown));
@@ -316,7 +323,18 @@ fn starts(checked: &cairn_machine::Checked, uefi: bool, (this, other): (&str, &s
 
 /// Refuses a machine that a firmware that enforces Secure Boot would not start, unless its file says so itself.
 fn check_secure_boot(checked: &cairn_machine::Checked, enforced: bool) -> anyhow::Result<()> {
-    if !enforced || checked.machine.boot.secure_boot.is_some() {
+    if !enforced {
+        return Ok(());
+    }
+    if checked.machine.boot.by_own_keys() {
+        let message = "this computer starts only what its firmware knows (Secure Boot is on), and a new machine has no keys of its own yet: it \
+                       draws them when it has started for the first time"
+            .to_string();
+        let help = "put the firmware into setup mode before (its setup may call that clearing or deleting the keys), or switch Secure Boot \
+                    off; or write `secure_boot: shim`; or, for another computer, install with --elsewhere";
+        return Err(checked.problem("/boot/secure_boot", message, Some(help.into())).into());
+    }
+    if checked.machine.boot.secure_boot.is_some() {
         return Ok(());
     }
     let message =
@@ -383,5 +401,9 @@ mod tests {
         for said in ["secure_boot: shim", "secure_boot: none"] {
             check_secure_boot(&of(said), true).unwrap();
         }
+        let own = of("secure_boot: {keys: own}");
+        let told = check_secure_boot(&own, true).unwrap_err().to_string();
+        assert!(told.contains("m.yaml:5:") && told.contains("setup mode"), "{told}");
+        check_secure_boot(&own, false).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Firmware, Network, Setup};
+use super::{Firmware, Known, Network, Setup};
 use crate::command::{Cmd, Started};
 use crate::qmp::Qmp;
 
@@ -43,12 +43,14 @@ fn disks(setup: &Setup) -> Vec<String> {
 
 /// The code of OVMF and its empty variables: what `OVMF_CODE` and `OVMF_VARS` name, as for `cairn run`, or the machine's own. For
 /// Secure Boot others that lie beside them.
-fn uefi(secure_boot: bool) -> Result<(PathBuf, PathBuf)> {
+fn uefi(secure_boot: Option<Known>) -> Result<(PathBuf, PathBuf)> {
     let (code, vars) = any_uefi()?;
-    if !secure_boot {
-        return Ok((code, vars));
-    }
-    let (code, vars) = (code.with_file_name("OVMF_CODE_4M.secboot.fd"), code.with_file_name("OVMF_VARS_4M.ms.fd"));
+    let with_keys = match secure_boot {
+        None => return Ok((code, vars)),
+        Some(Known::Microsoft) => "OVMF_VARS_4M.ms.fd",
+        Some(Known::Nobody) => "OVMF_VARS_4M.fd",
+    };
+    let (code, vars) = (code.with_file_name("OVMF_CODE_4M.secboot.fd"), code.with_file_name(with_keys));
     anyhow::ensure!(code.is_file() && vars.is_file(), "there is no {} with its variables", code.display());
     Ok((code, vars))
 }
@@ -85,7 +87,7 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)>
         }
     }
     // Only the firmware's own code, in system management mode, may then change the variables.
-    let secure: &[&str] = match setup.secure_boot {
+    let secure: &[&str] = match setup.secure_boot.is_some() {
         true => &["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"],
         false => &[],
     };
@@ -104,7 +106,7 @@ pub fn start(setup: &Setup, folder: &Path) -> Result<(Started, UnixStream, Qmp)>
     let qemu = Cmd::new("qemu-system-x86_64")
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-device", "VGA"])
         .args(more)
-        .args(["-machine", if setup.secure_boot { "q35,smm=on" } else { "q35,smm=off" }])
+        .args(["-machine", if setup.secure_boot.is_some() { "q35,smm=on" } else { "q35,smm=off" }])
         .args(secure)
         .args(EMULATED)
         .args(["-m", "1024", "-smp", &setup.processors.to_string(), "-device", "virtio-rng-pci"])

@@ -23,6 +23,7 @@ mod medium;
 mod medium_in_use;
 mod on_hardware;
 mod on_the_screen;
+mod own_keys;
 mod own_var;
 mod renew_cuts;
 mod run_shows_it;
@@ -55,6 +56,7 @@ const ALL: &[Scenario] = &[
     medium::SCENARIO,
     wifi::SCENARIO,
     secure_boot::ON_SYSTEMD_BOOT,
+    own_keys::SCENARIO,
     own_var::SCENARIO,
     installs::WHOLE,
     installs::AGAIN,
@@ -94,6 +96,7 @@ fn main() {
             medium_in_use::REST,
             on_the_screen::REST,
             secure_boot::REST,
+            own_keys::REST,
             &[installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST, renew_cuts::REST],
         ]
     } else {

@@ -20,6 +20,8 @@ const EFI: &str = "sys/firmware/efi";
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 /// Whose those of boot loaders are (<https://systemd.io/BOOT_LOADER_INTERFACE>).
 const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// Whose the lists are of what may be started.
+const IMAGES: &str = "d719b2cb-3d3a-4596-a3bc-dad00e67656f";
 /// Kept without power, there at boot and at run time.
 const ATTRIBUTES: u32 = 7;
 /// `FS_IMMUTABLE_FL`: the kernel sets it on variables that it does not know, so that `rm -rf` does no harm.
@@ -82,6 +84,9 @@ pub fn read_firmware(folder: &Folder) -> io::Result<Option<Firmware>> {
         let read = || value(folder, &name);
         if let Some(variable) = LoaderVariable::ALL.into_iter().find(|v| name == format!("{}-{LOADER}", v.name())) {
             firmware.set_loader(variable, &read()?);
+        }
+        if name == format!("db-{IMAGES}") {
+            firmware.known = read()?;
         }
         let Some(global) = name.strip_suffix(GLOBAL).and_then(|name| name.strip_suffix('-')) else { continue };
         if global == "SecureBoot" {

@@ -22,6 +22,8 @@ pub struct Firmware {
     pub next: Option<u16>,
     /// `SecureBoot`: only what is signed is started.
     pub secure_boot: bool,
+    /// `db`: whom it knows then, as lists of certificates and hashes (`EFI_SIGNATURE_LIST`).
+    pub known: Vec<u8>,
     /// What of systemd-boot's is set.
     pub set: BTreeMap<LoaderVariable, String>,
 }
@@ -79,6 +81,11 @@ fn from_utf16(bytes: &[u8]) -> Option<(String, &[u8])> {
 }
 
 impl Firmware {
+    /// Whether it starts only what is signed, and a certificate (DER), or what is a part of one, is not among those that it knows.
+    pub fn refuses(&self, certificate: &[u8]) -> bool {
+        self.secure_boot && !self.known.windows(certificate.len().max(1)).any(|part| part == certificate)
+    }
+
     /// Takes over the bytes of `BootOrder`.
     pub fn set_order(&mut self, bytes: &[u8]) {
         self.order = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();

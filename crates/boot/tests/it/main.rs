@@ -2,6 +2,7 @@
 
 mod common;
 mod firmware;
+mod images;
 mod loaders;
 mod mounted;
 mod power_cut;

@@ -1,7 +1,7 @@
 //! The power goes before every single write of an update, every write meets a full partition, every call an I/O error: the
 //! machine boots a generation that booted before, and another run completes the update.
 
-use crate::common::changes::{CHAINS, CHANGES, start};
+use crate::common::changes::{CHAINS, CHANGES, OWN_KEYS, start};
 use crate::common::programs::{OWN_GRUB, chain, starts};
 use crate::common::*;
 use cairn_boot::systemd_boot::{OWN, REMOVABLE};
@@ -47,7 +47,7 @@ fn forget(machine: &mut Machine) {
 }
 
 fn disturbed(stop: impl Fn(usize) -> Stop, count: impl Fn(usize, usize) -> usize) {
-    for (name, change, good) in CHANGES.into_iter().chain(CHAINS) {
+    for (name, change, good) in CHANGES.into_iter().chain(CHAINS).chain(OWN_KEYS) {
         let (mut whole, writes, calls) = undisturbed(name, change);
         forget(&mut whole);
         let count = count(writes, calls);

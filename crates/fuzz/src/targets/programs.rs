@@ -123,6 +123,12 @@ fn signed_seeds() -> Vec<Vec<u8>> {
 
 fn signed(bytes: &[u8]) {
     let _ = is_signed(bytes);
+    // A loader that is to be signed.
+    if let Ok(unsigned) = cairn_boot::Unsigned::program(bytes.to_vec()) {
+        let size: u64 = unsigned.pieces().iter().map(cairn_boot::Piece::len).sum();
+        let signed = unsigned.signed(b"signature");
+        assert!(!is_signed(bytes) && size < bytes.len() as u64 + 8 && signed.size == size + 24);
+    }
 }
 
 fn modules_seeds() -> Vec<Vec<u8>> {

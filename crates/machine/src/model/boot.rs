@@ -76,8 +76,9 @@ pub struct Boot {
     /// every firmware tries, is always written, unless another system has it on an EFI system partition that is shared.
     pub nvram: bool,
     /// What the machine starts by where the firmware enforces Secure Boot. `shim`: Debian's chain, which nearly every firmware
-    /// knows: shim, the loader as Debian has signed it, and one of Debian's signed kernels. `none`: such a firmware does not start
-    /// the machine. Default: none.
+    /// knows: shim, the loader as Debian has signed it, and one of Debian's signed kernels. `{keys: own}`: systemd-boot and an image of
+    /// each generation (kernel, initrd and command line in one file), signed by keys that the machine draws for itself and that its
+    /// firmware is given. `none`: such a firmware does not start the machine. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secure_boot: Option<SecureBoot>,
     /// GRUB: who knows this password may edit entries and use GRUB's command line; the generations boot without it. A
@@ -138,14 +139,47 @@ impl Loader {
 }
 
 /// What a machine starts by under Secure Boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SecureBoot {
+    /// What others have signed, or nobody.
+    By(SignedBy),
+    /// What the machine signs itself.
+    Keys(SecureBootKeys),
+}
+
+/// Who has signed what a machine starts by, if it is not the machine itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum SecureBoot {
+pub enum SignedBy {
     /// Programs without a signature.
     #[default]
     None,
     /// Debian's shim, which Microsoft has signed, and what Debian has signed behind it.
     Shim,
+}
+
+/// Keys by which a machine signs what it starts by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecureBootKeys {
+    /// Whose keys.
+    pub keys: KeysOf,
+}
+
+/// Whose keys sign what a machine starts by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeysOf {
+    /// The machine draws them for itself, and they never leave it.
+    Own,
+}
+
+impl SecureBoot {
+    /// Debian's chain.
+    pub const SHIM: SecureBoot = SecureBoot::By(SignedBy::Shim);
+    /// The machine's own keys.
+    pub const OWN_KEYS: SecureBoot = SecureBoot::Keys(SecureBootKeys { keys: KeysOf::Own });
 }
 
 /// Whether the menu is shown.
@@ -289,7 +323,12 @@ impl Parity {
 impl Boot {
     /// Whether the machine starts by Debian's signed chain, where UEFI starts it.
     pub fn by_shim(&self) -> bool {
-        self.secure_boot == Some(SecureBoot::Shim)
+        self.secure_boot == Some(SecureBoot::SHIM)
+    }
+
+    /// Whether the machine signs what it starts by with keys of its own.
+    pub fn by_own_keys(&self) -> bool {
+        self.secure_boot == Some(SecureBoot::OWN_KEYS)
     }
 
     /// The serial port that the menu appears on as well: the last console that is one of a PC's four (`ttyS0` to

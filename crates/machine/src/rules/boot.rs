@@ -78,10 +78,17 @@ fn menu(boot: &Boot, firmware: Firmware, f: &mut Findings) {
 
 /// What Secure Boot has a say in.
 fn secure_boot(boot: &Boot, firmware: Firmware, f: &mut Findings) {
-    if !boot.by_shim() {
+    if !boot.by_shim() && !boot.by_own_keys() {
         return;
     }
-    if !firmware.uefi {
+    if boot.by_own_keys() && boot.loader != Loader::SystemdBoot {
+        let message = "only systemd-boot starts what the machine has signed by its own keys, and the loader is grub";
+        f.wrong(
+            "/boot/secure_boot",
+            message,
+            "write `loader: systemd-boot`, or `secure_boot: shim`, which GRUB starts by too",
+        );
+    } else if !firmware.uefi {
         let message = "Secure Boot is UEFI's: the disk has no partition of type esp, and boots under BIOS";
         f.wrong("/boot/secure_boot", message, "remove the line, or take `layout: uefi` or `hybrid`");
     }

@@ -85,6 +85,7 @@ const BOOT_SYNONYMS: &[(&str, &str)] = &[
     ("rebootForBitlocker", "nothing: systemd-boot's `other_systems` finds Windows by itself"),
     ("savedefault", "`remember`"),
     ("secureBoot", "`secure_boot`"),
+    ("lanzaboote", "`secure_boot: {keys: own}`"),
     ("shim", "`secure_boot: shim`"),
     ("systemd-boot", "`loader: systemd-boot`, with the settings beside it"),
     ("timeoutStyle", "`menu`"),

@@ -4,7 +4,7 @@
 use std::io::{self, Cursor, Read};
 use std::path::PathBuf;
 
-use cairn_boot::{Content, Kind, ReadVolume, Space, Step, Target, Volume, apply};
+use cairn_boot::{Content, Kind, Piece, ReadVolume, Space, Step, Target, Volume, apply};
 use cairn_disk::DiskError;
 use cairn_disk::fat::{self, FatContents, FatFile, FatVolume};
 use cairn_root::Root;
@@ -88,5 +88,21 @@ pub fn open(root: &Root, content: &Content) -> io::Result<Box<dyn Read>> {
     Ok(match content {
         Content::Bytes(bytes) => Box::new(Cursor::new(bytes.clone())),
         Content::Store(artifact) => Box::new(root.open_file(&artifact.store_path)?),
+        Content::Signed(program) => put_together(root, &program.pieces)?,
     })
+}
+
+/// Opens what is put together from pieces, one after the other; a store's files are those of the machine with this root.
+///
+/// # Errors
+/// See [`open`].
+pub fn put_together(root: &Root, pieces: &[Piece]) -> io::Result<Box<dyn Read>> {
+    let mut all: Box<dyn Read> = Box::new(io::empty());
+    for piece in pieces {
+        all = match piece {
+            Piece::Bytes(bytes) => Box::new(all.chain(Cursor::new(bytes.clone()))),
+            Piece::Store(artifact) => Box::new(all.chain(root.open_file(&artifact.store_path)?.take(artifact.size))),
+        };
+    }
+    Ok(all)
 }

@@ -40,6 +40,8 @@ const GRUB_UEFI: &str = "grub-efi-amd64-bin";
 const SHIM: &str = "shim-signed";
 const SIGNED_SYSTEMD_BOOT: &str = "systemd-boot-efi-amd64-signed";
 const SIGNED_GRUB: &str = "grub-efi-amd64-signed";
+/// What draws keys for Secure Boot, and what signs by them. The stub of the images that are signed is systemd-boot's package's.
+const KEYS: [&str; 2] = ["openssl", "sbsigntool"];
 /// A test of the memory, for BIOS and UEFI.
 const MEMTEST: &str = "memtest86+";
 
@@ -52,6 +54,8 @@ fn boot_loader(machine: &Machine) -> impl Iterator<Item = &'static str> {
     let firmware = machine.firmware();
     let grub = loader == Loader::Grub;
     let shim = firmware.uefi && machine.boot.by_shim();
+    let own_keys = firmware.uefi && machine.boot.by_own_keys();
+    let [draws, signs] = KEYS;
     [
         (SYSTEMD_BOOT, !grub && !shim),
         (SIGNED_SYSTEMD_BOOT, !grub && shim),
@@ -60,6 +64,8 @@ fn boot_loader(machine: &Machine) -> impl Iterator<Item = &'static str> {
         (GRUB_UEFI, grub && firmware.uefi && !shim),
         (SIGNED_GRUB, grub && shim),
         (SHIM, shim),
+        (draws, own_keys),
+        (signs, own_keys),
         (MEMTEST, machine.boot.memtest),
     ]
     .into_iter()
@@ -107,6 +113,7 @@ pub(super) fn pointer(machine: &Machine, name: &str) -> Option<String> {
     let key = match name {
         MEMTEST => "memtest",
         SHIM | SIGNED_SYSTEMD_BOOT | SIGNED_GRUB => "secure_boot",
+        _ if KEYS.contains(&name) => "secure_boot",
         _ => "loader",
     };
     boot_loader(machine).any(|other| other == name).then(|| format!("/boot/{key}"))
@@ -212,7 +219,7 @@ mod tests {
             let all = requested(&machine(|m: &mut Machine| {
                 m.disks.insert("main".into(), serde_json::from_value(serde_json::json!({ "layout": layout })).unwrap());
                 m.boot.loader = serde_json::from_value(loader.into()).unwrap();
-                m.boot.secure_boot = Some(SecureBoot::Shim);
+                m.boot.secure_boot = Some(SecureBoot::SHIM);
             }));
             let names =
                 ["systemd-boot-efi", "grub-efi-amd64-bin", "grub-pc-bin", SHIM, SIGNED_SYSTEMD_BOOT, SIGNED_GRUB];
@@ -222,6 +229,17 @@ mod tests {
         assert_eq!(signed("uefi", "grub"), [SHIM, SIGNED_GRUB]);
         assert_eq!(signed("hybrid", "grub"), ["grub-pc-bin", SHIM, SIGNED_GRUB]);
         assert_eq!(signed("bios", "grub"), ["grub-pc-bin"]);
+        let own = |layout: &str| {
+            let all = requested(&machine(|m: &mut Machine| {
+                m.disks.insert("main".into(), serde_json::from_value(serde_json::json!({ "layout": layout })).unwrap());
+                m.boot.secure_boot = Some(SecureBoot::OWN_KEYS);
+            }));
+            let names = ["openssl", "sbsigntool", "systemd-boot-efi", SHIM, SIGNED_SYSTEMD_BOOT];
+            names.into_iter().filter(|name| all.contains(*name)).collect::<Vec<_>>()
+        };
+        assert_eq!(own("uefi"), ["openssl", "sbsigntool", "systemd-boot-efi"]);
+        let keys = machine(|m| m.boot.secure_boot = Some(SecureBoot::OWN_KEYS));
+        assert_eq!(pointer(&keys, "sbsigntool").as_deref(), Some("/boot/secure_boot"));
         let memtest = machine(|m| m.boot.memtest = true);
         assert!(requested(&memtest).contains("memtest86+"));
         assert_eq!(pointer(&memtest, "memtest86+").as_deref(), Some("/boot/memtest"));

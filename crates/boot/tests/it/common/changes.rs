@@ -73,12 +73,39 @@ pub const CHAINS: [Change; 6] = [
     ),
 ];
 
+/// Changes of a machine that signs by keys of its own, or that is to, or was.
+pub const OWN_KEYS: [Change; 7] = [
+    ("own keys come", |m| m.own_keys = true, &[1, 2, 3]),
+    (
+        "own keys come with a new generation",
+        |m| {
+            m.own_keys = true;
+            m.add(generation(4, "k4", "i4"));
+        },
+        &[1, 2, 3],
+    ),
+    ("own keys: a new generation", |m| m.add(generation(4, "k4", "i4")), &[1, 2, 3]),
+    ("own keys: a trial that went well", |m| m.record.booted_well(4), &[1, 2, 3]),
+    (
+        "own keys: a failed one that is tried again, and room only after something went",
+        |m| {
+            m.record.want(4);
+            m.boot.generations = 2;
+            m.volume.capacity = m.volume.used() + 20_000;
+        },
+        &[3],
+    ),
+    ("own keys: another loader", |m| m.program = artifact("loader-2", 9100), &[1, 2, 3]),
+    ("own keys: they go", |m| m.own_keys = false, &[1, 2, 3]),
+];
+
 /// Three good generations, and for some changes a fourth on trial.
 pub fn start(change: &str) -> Machine {
     let mut machine = Machine::new(ROOMY);
     if change.starts_with("behind shim") {
         machine.loader = Some(chain(1, false));
     }
+    machine.own_keys = change.starts_with("own keys:");
     for number in 2..=3 {
         machine.add(generation(number, &format!("k{number}"), &format!("i{number}")));
         machine.record.booted_well(number);

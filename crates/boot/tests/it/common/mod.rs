@@ -3,6 +3,7 @@
 
 pub mod changes;
 pub mod programs;
+pub mod signed;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read};
@@ -340,6 +341,7 @@ pub fn open(content: &Content) -> io::Result<Box<dyn Read>> {
     Ok(match content {
         Content::Bytes(bytes) => Box::new(io::Cursor::new(bytes.clone())),
         Content::Store(artifact) => Box::new(io::Cursor::new(store_bytes(artifact))),
+        Content::Signed(program) => Box::new(io::Cursor::new(signed::bytes(&program.pieces))),
     })
 }
 
@@ -355,6 +357,8 @@ pub struct Machine {
     pub loader: Option<LoaderProgram>,
     pub may_remove: bool,
     pub shared: bool,
+    /// Whether it signs by keys of its own.
+    pub own_keys: bool,
     pub files: Vec<BootFile>,
     pub volume: Memory,
 }
@@ -370,13 +374,18 @@ impl Machine {
             loader: None,
             may_remove: true,
             shared: false,
+            own_keys: false,
             files: Vec::new(),
             volume: Memory::new(capacity),
         }
     }
 
     pub fn menu_of<T>(&self, ask: impl FnOnce(&Menu<'_>) -> T) -> T {
-        let program = self.loader.clone().unwrap_or_else(|| LoaderProgram::SystemdBoot(self.program.clone()));
+        let program = match (&self.loader, self.own_keys) {
+            (Some(loader), _) => loader.clone(),
+            (None, true) => LoaderProgram::OwnKeys(signed::loader(&self.program)),
+            (None, false) => LoaderProgram::SystemdBoot(self.program.clone()),
+        };
         self.menu_with(&program, None, None, ask)
     }
 
@@ -388,7 +397,9 @@ impl Machine {
         once: Option<u64>,
         ask: impl FnOnce(&Menu<'_>) -> T,
     ) -> T {
+        let images = self.own_keys.then(|| signed::images(&self.generations));
         ask(&Menu {
+            images: images.as_ref(),
             installation: installation(),
             boot: &self.boot,
             generations: &self.generations,
@@ -431,13 +442,15 @@ impl Machine {
         let present = self.survey().map_err(|e| e.to_string())?;
         let (set, plan) = self.set_and_plan(&present).map_err(|e| e.to_string())?;
         // What is new is ours before it is there, and what goes is ours until it is gone.
-        let seconds = set.files.iter().filter(|f| f.role == Role::SecondStage && f.is_remembered(installation()));
+        let is_ours = |f: &&BootFile| f.role == Role::SecondStage || ENROLLED.contains(&&*f.path);
+        let seconds = set.files.iter().filter(is_ours).filter(|f| f.is_remembered(installation()));
         let hash = |file: &BootFile| file.content.sha256().iter().map(|b| format!("{b:02x}")).collect::<String>();
         let seconds: BTreeMap<String, String> = seconds.map(|file| (file.path.clone(), hash(file))).collect();
         self.record.files.extend(seconds.clone());
         let mut target = Target { esp: Some(&mut self.volume), boot: None };
         apply(&plan, &mut target, &open, &mut |_| ()).map_err(|e| e.to_string())?;
-        self.record.files.retain(|path, _| !path.starts_with("EFI/BOOT/") || seconds.contains_key(path));
+        let ours = |path: &str| path.starts_with("EFI/BOOT/") || ENROLLED.contains(&path);
+        self.record.files.retain(|path, _| !ours(path) || seconds.contains_key(path));
         Ok(plan)
     }
 
@@ -459,7 +472,7 @@ pub fn menu(volume: &Memory, generations: &[Generation]) -> Vec<String> {
         let Some(name) = path.strip_prefix("loader/entries/").filter(|n| n.ends_with(".conf")) else { continue };
         let text = String::from_utf8_lossy(bytes);
         let get = |key: &str| text.lines().find_map(|l| l.strip_prefix(&format!("{key} "))).map(str::to_string);
-        let Some(linux) = get("linux") else { continue };
+        let Some(linux) = get("linux").or_else(|| get("efi")) else { continue };
         if !volume.files.contains_key(linux.trim_start_matches('/')) {
             continue;
         }
@@ -495,7 +508,14 @@ pub fn is_whole(machine: &Machine, entry: &EntryName) -> bool {
         let hash: String = artifact.sha256[..16].iter().map(|b| format!("{b:02x}")).collect();
         machine.volume.files.get(&format!("{folder}/{hash}-{ending}")) == Some(&store_bytes(artifact))
     };
-    *entry == EntryName::of(installation(), entry.number, &String::from_utf8_lossy(text), entry.counter)
-        && file(&generation.kernel, "linux")
-        && file(generation.initrd.as_ref().unwrap(), "initrd")
+    let text = String::from_utf8_lossy(text);
+    if *entry != EntryName::of(installation(), entry.number, &text, entry.counter) {
+        return false;
+    }
+    if let Some(image) = text.lines().find_map(|line| line.strip_prefix("efi /")) {
+        // What says that it is on trial, says so to the image.
+        return machine.volume.files.get(image) == Some(&signed::bytes(&signed::image(generation).pieces))
+            && text.contains("options @1") == entry.counter.is_some();
+    }
+    file(&generation.kernel, "linux") && file(generation.initrd.as_ref().unwrap(), "initrd")
 }

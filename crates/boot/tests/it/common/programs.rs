@@ -26,7 +26,14 @@ fn known(volume: &Memory, path: &str) -> Option<&'static str> {
     let bytes = volume.files.get(path)?;
     let all = SHIMS.iter().chain(&SIGNED).chain(&UNSIGNED);
     let is = |(name, size): &&(&str, u64)| store_bytes(&artifact(name, *size)) == *bytes;
-    all.copied().find(|one| is(&one)).map(|(name, _)| name).or((bytes == OWN_GRUB).then_some("own GRUB"))
+    let signed = || {
+        let is = |(name, size): &&(&'static str, u64)| {
+            signed::bytes(&signed::loader(&artifact(name, *size)).pieces) == *bytes
+        };
+        UNSIGNED.iter().find(is).map(|(name, _)| *name)
+    };
+    let found = all.copied().find(|one| is(&one)).map(|(name, _)| name).or_else(signed);
+    found.or((bytes == OWN_GRUB).then_some("own GRUB"))
 }
 
 /// The loader that runs when the firmware starts this program, or why none does. With `grub` the signed ones are GRUB, and have to
