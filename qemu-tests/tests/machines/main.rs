@@ -1,6 +1,7 @@
 //! Scenarios that build images and boot machines with the built command, each in a file of its own.
 
 mod another_language;
+mod as_recorded;
 mod asks;
 mod asks_rich;
 mod bad_luck;
@@ -67,6 +68,7 @@ const ALL: &[Scenario] = &[
     asks_rich::SCENARIO,
     disks::SCENARIO,
     run_shows_it::SCENARIO,
+    as_recorded::SCENARIO,
     interrupted::IMAGE,
     interrupted::BASE,
     two_at_once::SCENARIO,
