@@ -114,7 +114,14 @@ pub enum Command {
     ///
     /// The machine file, its lock, its hardware file and all that they name, of the
     /// generation that runs: `cairn build` makes the same system of them anywhere. As
-    /// root the accounts' present passwords are among them, as hashes.
+    /// root the accounts' present passwords are among them, as hashes. Of the running
+    /// machine, `computer.yaml` records the computer: `cairn run FOLDER` plays it.
+    ///
+    /// Of a system that Cairn has not made (Debian, Ubuntu, Fedora, Arch, NixOS, another
+    /// Linux) it writes the best machine file that it can, on the running system with a
+    /// hardware file, and a list of what has no place there: not-carried-over.txt. Nothing
+    /// is run there, and no secret is copied but the hashes of passwords and NixOS' own
+    /// files, which only their owner may read.
     Capture(CaptureArgs),
     /// Make a new generation of this machine.
     ///

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::lock::yaml_of;
 use crate::model::{Disk, Machine, NamedLayout};
 use crate::pointer::{readable, tokens};
-use crate::rules;
+use crate::{rules, schema, structure, yaml};
 
 /// Something that is not in the machine any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,43 +21,63 @@ const ROUNDS: usize = 64;
 /// What a machine is called whose own name cannot be one.
 const NAMELESS: &str = "machine";
 
-/// Takes out of a machine what the rules refuse, so that what is left is right: of a list the item, of a mapping the key; what a machine
-/// cannot be without gets what is usual.
+/// Takes out of a machine what a machine file cannot say and what the rules refuse, so that what is left is right: of a list the item, of a
+/// mapping the key; what a machine cannot be without gets what is usual.
 pub fn acceptable(mut machine: Machine) -> (Machine, Vec<Refused>) {
     let mut refused = Vec::new();
     for _ in 0..ROUNDS {
-        let mut found: Vec<_> = rules::machine(&machine).into_iter().filter(|found| !found.warning).collect();
-        if found.is_empty() {
-            break;
-        }
+        let mut found = found(&machine);
         // Later items of a list first: the numbers of those before them stay true.
-        found.sort_by_key(|found| std::cmp::Reverse(order(&found.pointer)));
-        found.dedup_by(|a, b| a.pointer == b.pointer);
-        let Ok(mut value) = serde_json::to_value(&machine) else { break };
+        found.sort_by_key(|(pointer, _)| std::cmp::Reverse(order(pointer)));
+        found.dedup_by(|a, b| a.0 == b.0);
         let mut changed = false;
-        for found in found {
-            let keys = tokens(&found.pointer).unwrap_or_default();
-            let done = match keys.first().map(String::as_str) {
-                Some("hostname") => set(&mut value, "hostname", NAMELESS.into()),
-                Some("disks") => {
-                    let plain = serde_json::to_value(Disk::of_layout(NamedLayout::Uefi)).unwrap_or_default();
-                    set(&mut value, "disks", serde_json::json!({ "main": plain }))
-                }
-                Some(_) => remove(&mut value, &keys),
-                None => false,
-            };
-            if done {
-                refused.push(Refused { place: readable(&found.pointer), why: found.message });
+        for (pointer, why) in found {
+            if let Some(less) = without(&machine, &pointer) {
+                machine = less;
+                refused.push(Refused { place: readable(&pointer), why });
                 changed = true;
             }
         }
-        match serde_json::from_value(value) {
-            Ok(less) if changed => machine = less,
-            _ => break,
+        if !changed {
+            break;
         }
     }
     refused.sort_by(|a, b| a.place.cmp(&b.place));
+    refused.dedup();
     (machine, refused)
+}
+
+/// What is wrong: pointers, and why.
+fn found(machine: &Machine) -> Vec<(String, String)> {
+    let wrong = rules::machine(machine).into_iter().filter(|found| !found.warning);
+    let mut found: Vec<(String, String)> = wrong.map(|found| (found.pointer, found.message)).collect();
+    // Texts of one line with a line break in them, and names of a form of their own.
+    let text = to_yaml(machine);
+    if let Some(tree) = yaml::parse("", text.as_bytes()).tree {
+        let broken = structure::check("", &tree, schema::machine(), true).broken;
+        let said = |pointer: &String| found.iter().any(|(one, _)| one == pointer);
+        let more: Vec<_> = broken.into_iter().filter(|pointer| !said(pointer)).collect();
+        found.extend(more.into_iter().map(|pointer| (pointer, "a machine file has no place for what is there".into())));
+    }
+    found
+}
+
+/// The machine without what a pointer leads to, or without the innermost thing around it that can be missing.
+fn without(machine: &Machine, pointer: &str) -> Option<Machine> {
+    let keys = tokens(pointer)?;
+    let value = serde_json::to_value(machine).ok()?;
+    match keys.first().map(String::as_str)? {
+        "hostname" => return Some(Machine { hostname: NAMELESS.into(), ..machine.clone() }),
+        "disks" => {
+            let disks = [("main".to_string(), Disk::of_layout(NamedLayout::Uefi))].into();
+            return Some(Machine { disks, ..machine.clone() });
+        }
+        _ => {}
+    }
+    (1..=keys.len()).rev().find_map(|length| {
+        let mut less = value.clone();
+        remove(&mut less, &keys[..length]).then(|| serde_json::from_value(less).ok())?
+    })
 }
 
 /// The text of a machine file that says what a machine is, without what a machine has by itself.
@@ -73,28 +93,20 @@ fn order(pointer: &str) -> Vec<(usize, String)> {
     keys.into_iter().map(|key| (key.parse().unwrap_or(0), key)).collect()
 }
 
-fn set(value: &mut Value, key: &str, new: Value) -> bool {
-    let Some(old) = value.get_mut(key) else { return false };
-    *old = new;
-    true
-}
-
-/// Takes away what the keys lead to; where that is the only thing in a required value, or not there by itself, what it is in.
+/// Takes away what the keys lead to; says whether something was there.
 fn remove(value: &mut Value, keys: &[String]) -> bool {
     let Some((last, way)) = keys.split_last() else { return false };
-    let mut at = &mut *value;
+    let mut at = value;
     for key in way {
         let next = match at {
             Value::Object(map) => map.get_mut(key),
             Value::Array(list) => key.parse::<usize>().ok().and_then(|index| list.get_mut(index)),
             _ => None,
         };
-        match next {
-            Some(next) => at = next,
-            None => return remove(value, way),
-        }
+        let Some(next) = next else { return false };
+        at = next;
     }
-    let gone = match at {
+    match at {
         Value::Object(map) => map.remove(last).is_some(),
         Value::Array(list) => match last.parse::<usize>() {
             Ok(index) if index < list.len() => {
@@ -104,8 +116,7 @@ fn remove(value: &mut Value, keys: &[String]) -> bool {
             _ => false,
         },
         _ => false,
-    };
-    gone || remove(value, way)
+    }
 }
 
 #[cfg(test)]
@@ -120,7 +131,8 @@ mod tests {
                 "disks":{"main":{"partitions":[{"type":"swap","size":"1G"}]}},
                 "users":{"anna":{"uid":7,"groups":["sudo","bad group"],"ssh_authorized_keys":["root:$6$secret"]},"BOB":{}},
                 "network":{"interfaces":{"eth0":{"addresses":["192.0.2.0/24","192.0.2.9/24"],"gateways":["10.0.0.1"]}}},
-                "sysctl":{"net.x":"","no":"1"},"services":{"enable":["../x","ssh"]}}"#,
+                "sysctl":{"net.x":"","no":"1"},"services":{"enable":["../x","ssh"],"units":{"x.service":{"text":"no section"},"y.service":{"text":"[Service]\nExecStart=/x\n[Install]\nWantedBy=a.target\n"}}},
+                "locale":{"lang":"a\nb"}}"#,
         )
         .unwrap();
         let (left, refused) = acceptable(machine);
@@ -132,7 +144,7 @@ mod tests {
         assert_eq!((left.users.len(), left.users["anna"].uid, left.users["anna"].groups.len()), (1, None, 1));
         let eth0 = &left.network.interfaces["eth0"];
         assert_eq!((eth0.addresses.as_slice(), eth0.gateways.len()), (["192.0.2.9/24".to_string()].as_slice(), 0));
-        assert_eq!(left.services.enable, ["ssh"]);
+        assert_eq!((left.services.enable.join(" "), left.services.units.len()), ("ssh".into(), 1));
         let said: Vec<String> = refused.iter().map(|one| format!("{}: {}", one.place, one.why)).collect();
         assert!(said.iter().any(|one| one.starts_with("source.debian.packages[1]: `No Package`")), "{said:#?}");
         assert!(!said.join("").contains("secret"), "{said:#?}");

@@ -7,6 +7,7 @@ mod asks_rich;
 mod bad_luck;
 mod beside_debian;
 mod builds_agree;
+mod captures;
 mod disks;
 mod from_medium;
 mod generations;
@@ -44,6 +45,7 @@ const ALL: &[Scenario] = &[
     builds_agree::NO_NETWORK,
     builds_agree::CAPTURED,
     builds_agree::ORDINARY_USER,
+    captures::SCENARIO,
     shares_blocks::XFS,
     shares_blocks::BTRFS,
     grows::SCENARIO,
