@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use cairn_process::{Report, ToolError, find};
 
 use crate::qemu::{
-    Accel, Controller, Display, Drive, FirmwareKind, Guest, Network, Own, QEMU, QemuError, Serial, tied_to_us,
+    Accel, Controller, Display, Drive, FirmwareKind, Guest, Network, Own, QEMU, QemuError, Says, Serial, tied_to_us,
 };
 use crate::scratch::Scratch;
 use cairn_disk::image::Format;
@@ -69,6 +69,7 @@ pub fn run_guest(accel: Accel, deadline: Duration) -> Result<(), String> {
             overlay: None,
             controller: Controller::VirtioBlk,
             sector_size: 512,
+            says: Says::default(),
             boot: 0,
             unsafe_cache: true,
         }],
@@ -78,6 +79,7 @@ pub fn run_guest(accel: Accel, deadline: Duration) -> Result<(), String> {
         serial: Serial::File(console.path()),
         smbios: Vec::new(),
         port: None,
+        tpm: None,
         control: false,
         reboots: false,
     };

@@ -7,14 +7,16 @@ mod error;
 mod firmware;
 mod machine;
 mod qmp;
+mod tpm;
 
-pub use drive::{Controller, Drive};
+pub use drive::{Controller, Drive, Says};
 pub use error::QemuError;
 pub(crate) use firmware::Own;
 pub use firmware::{FirmwareKind, MadeFor, Ovmf};
 pub(crate) use machine::tied_to_us;
-pub use machine::{Accel, Display, Firmware, Guest, Network, Port, Serial};
+pub use machine::{Accel, Display, Firmware, Guest, Network, Port, Serial, Tpm};
 pub(crate) use qmp::{Cause, Event, Qmp};
+pub use tpm::{SWTPM, Swtpm};
 
 /// The emulator's program.
 pub(crate) const QEMU: &str = "qemu-system-x86_64";

@@ -1,7 +1,7 @@
 //! `cairn run`: a machine on this terminal.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use cairn_process::Report;
@@ -9,7 +9,8 @@ use nix::sys::termios::{self, SetArg, Termios};
 
 use crate::probe;
 use crate::qemu::{
-    Accel, Controller, Display, Drive, FirmwareKind, Guest, MadeFor, Network, Own, QemuError, Serial, check_tools,
+    Accel, Controller, Display, Drive, FirmwareKind, Guest, MadeFor, Network, Own, QemuError, Says, Serial, Swtpm,
+    check_tools,
 };
 use crate::scratch::Scratch;
 use cairn_disk::image::{Format, ImageFile};
@@ -33,10 +34,42 @@ pub struct RunOptions {
     pub firmware: Option<FirmwareKind>,
     /// Whether the firmware starts only what is signed.
     pub secure_boot: bool,
-    /// Sizes of empty disks that the machine has besides, in bytes; the firmware tries them first. They are gone at the end.
-    pub empty: Vec<u64>,
+    /// What the disk says of itself.
+    pub says: Says,
+    /// Bytes that the machine is to see of it, where these are more than it has.
+    pub bytes: Option<u64>,
+    /// Empty disks that the machine has besides. They are gone at the end.
+    pub empty: Vec<Empty>,
+    /// The major version of a TPM that the machine has. What it holds is beside the image where the machine's changes are kept, in a folder
+    /// that ends in `.tpm`, and gone at the end otherwise.
+    pub tpm: Option<u32>,
     /// What runs the guest. Without one, KVM where a probe guest has run in it, else emulation.
     pub accel: Option<Accel>,
+}
+
+/// An empty disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Empty {
+    /// Its size.
+    pub bytes: u64,
+    /// What it hangs on.
+    pub controller: Controller,
+    /// Bytes in its sectors.
+    pub sector_size: u64,
+    /// What it says of itself.
+    pub says: Says,
+    /// Whether the firmware tries it before the image.
+    pub tried_first: bool,
+    /// Whether the kernel meets it before the image.
+    pub in_front: bool,
+}
+
+impl Empty {
+    /// A disk of this size, as somebody has who installs onto it: paravirtual, and the firmware tries it first.
+    pub fn of(bytes: u64) -> Empty {
+        let controller = Controller::VirtioBlk;
+        Empty { bytes, controller, sector_size: 512, says: Says::default(), tried_first: true, in_front: false }
+    }
 }
 
 impl Default for RunOptions {
@@ -50,7 +83,10 @@ impl Default for RunOptions {
             controller: Controller::default(),
             firmware: None,
             secure_boot: false,
+            says: Says::default(),
+            bytes: None,
             empty: Vec::new(),
+            tpm: None,
             accel: None,
         }
     }
@@ -71,28 +107,45 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
     let accel = options.accel.unwrap_or_else(|| probe::accel(report));
     // A CD is only read.
     let reads = options.persist || options.controller == Controller::Cdrom;
-    let overlay = if reads { None } else { Some(Scratch::overlay(image.size)?) };
-    let empty = options.empty.iter().map(|bytes| Scratch::overlay(*bytes)).collect::<Result<Vec<_>, _>>()?;
-    let mut disks = vec![Drive {
+    let size = options.bytes.unwrap_or(0).max(image.size);
+    let overlay = if reads { None } else { Some(Scratch::overlay(size)?) };
+    let empty = options.empty.iter().map(|disk| Scratch::overlay(disk.bytes)).collect::<Result<Vec<_>, _>>()?;
+    let first = options.empty.iter().filter(|disk| disk.tried_first).count();
+    let own_drive = Drive {
         path: image.path_for_children(),
         format: image.format,
         device: image.device,
         overlay: overlay.as_ref().map(Scratch::path),
         controller: options.controller,
         sector_size: made_for.sector_size,
-        boot: empty.len(),
+        says: options.says.clone(),
+        boot: first,
         unsafe_cache: overlay.is_some(),
-    }];
-    disks.extend(empty.iter().enumerate().map(|(number, disk)| Drive {
-        path: disk.path(),
-        format: Format::Qcow2,
-        device: false,
-        overlay: None,
-        controller: Controller::VirtioBlk,
-        sector_size: 512,
-        boot: number,
-        unsafe_cache: true,
-    }));
+    };
+    let (mut in_front, mut behind) = (Vec::new(), Vec::new());
+    let (mut tried_before, mut tried_after) = (0..first, first + 1..);
+    for (disk, file) in options.empty.iter().zip(&empty) {
+        let tried = if disk.tried_first { tried_before.next() } else { tried_after.next() };
+        let drive = Drive {
+            path: file.path(),
+            format: Format::Qcow2,
+            device: false,
+            overlay: None,
+            controller: disk.controller,
+            sector_size: disk.sector_size,
+            says: disk.says.clone(),
+            boot: tried.unwrap_or_default(),
+            unsafe_cache: true,
+        };
+        if disk.in_front { in_front.push(drive) } else { behind.push(drive) }
+    }
+    let disks = in_front.into_iter().chain([own_drive]).chain(behind).collect();
+    let kept = options.persist.then(|| {
+        let mut name = image.path.clone().into_os_string();
+        name.push(".tpm");
+        PathBuf::from(name)
+    });
+    let tpm = options.tpm.map(|version| Swtpm::start(version, kept.as_deref())).transpose()?;
     let machine = Guest {
         accel,
         firmware: own.firmware.clone(),
@@ -105,6 +158,7 @@ pub fn run(image: &Path, options: &RunOptions, report: &dyn Report) -> Result<()
         serial: Serial::Terminal,
         smbios: Vec::new(),
         port: None,
+        tpm: tpm.as_ref().map(Swtpm::tpm),
         control: false,
         reboots: true,
     };

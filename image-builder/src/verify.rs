@@ -25,7 +25,7 @@ pub use own_file::expected as expected_of_image;
 
 use crate::console;
 use crate::probe;
-use crate::qemu::{Accel, Controller, Drive, FirmwareKind, MadeFor, Own, QemuError, check_tools};
+use crate::qemu::{Accel, Controller, Drive, FirmwareKind, MadeFor, Own, QemuError, Says, check_tools};
 use crate::scratch::Scratch;
 use crate::screenshot;
 use cairn_disk::image::{Format, ImageFile};
@@ -142,6 +142,7 @@ fn attempt(
             overlay: Some(overlay.path()),
             controller: options.controller,
             sector_size: made_for.sector_size,
+            says: Says::default(),
             boot: 0,
             unsafe_cache: true,
         }],

@@ -16,6 +16,7 @@ mod uml;
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-use crate::command::Started;
+use crate::command::{Cmd, Started};
 use crate::qmp::Qmp;
 
 pub use disk::Disk;
@@ -280,6 +281,7 @@ impl Transcript {
 enum Runs {
     Qemu { process: Started, qmp: Qmp },
     Uml(uml::Process),
+    Command(Started),
 }
 
 /// A key, by QEMU's name for it, and what the serial console shows of its effect: nothing in the menu of systemd-boot, which the firmware
@@ -290,6 +292,27 @@ impl Machine {
     /// Emulates a machine with a raw image, throwing away what it writes unless `persist`.
     pub fn boot(image: &Path, controller: Controller, persist: bool) -> Result<Machine> {
         Setup::new(image).controller(controller).persist(persist).boot()
+    }
+
+    /// A machine that the command runs which is tried: its console is what that reads and writes. What the command says besides goes into
+    /// the file.
+    pub fn of_command(command: &Cmd, says: &Path) -> Result<Machine> {
+        let folder = tempfile::Builder::new().prefix("qemu-tests-").tempdir()?;
+        let (console, theirs) = UnixStream::pair()?;
+        let theirs = OwnedFd::from(theirs);
+        let process = command.start_on(theirs.try_clone()?.into(), theirs.into(), File::create(says)?.into())?;
+        let mut machine = Machine {
+            setup: Setup::new(Path::new("")),
+            runs: Runs::Command(process),
+            console,
+            said: String::new(),
+            seen: 0,
+            began: 0,
+            folder,
+            transcript: Transcript::begin()?,
+        };
+        machine.listen_with_patience()?;
+        Ok(machine)
     }
 
     fn start(setup: &Setup) -> Result<Machine> {
@@ -323,7 +346,7 @@ impl Machine {
     pub fn qmp(&mut self) -> Result<&mut Qmp> {
         match &mut self.runs {
             Runs::Qemu { qmp, .. } => Ok(qmp),
-            Runs::Uml(_) => bail!("this machine has neither screen nor keyboard"),
+            Runs::Uml(_) | Runs::Command(_) => bail!("this machine has neither screen nor keyboard"),
         }
     }
 
@@ -374,7 +397,7 @@ impl Machine {
             }
         }
         let status = match &mut self.runs {
-            Runs::Qemu { process, .. } => process.wait(Duration::from_secs(30))?,
+            Runs::Qemu { process, .. } | Runs::Command(process) => process.wait(Duration::from_secs(30))?,
             Runs::Uml(process) => {
                 let off = self.said[self.began..].contains(uml::SWITCHES_OFF);
                 ensure!(off, "the kernel ended without switching off; the console's end:\n{}", self.tail());

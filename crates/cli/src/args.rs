@@ -77,6 +77,13 @@ pub enum Command {
     ///
     /// What the machine writes is thrown away at the end, unless --persist is
     /// given. Ctrl-A X ends the machine at once.
+    ///
+    /// Where a computer was recorded (--hardware), the machine is one like it, as far
+    /// as QEMU has such things: its disks, each with its size, sectors, serial number
+    /// and controller, of which the one with the root holds the machine, newly
+    /// installed, and the others are empty; its firmware, Secure Boot and TPM; its
+    /// memory and processors, but no more than this computer can spare. What is not as
+    /// recorded is said, and every other option goes first.
     Run(RunArgs),
     /// Boot a machine unattended and check it from the inside.
     ///
@@ -107,7 +114,14 @@ pub enum Command {
     ///
     /// The machine file, its lock, its hardware file and all that they name, of the
     /// generation that runs: `cairn build` makes the same system of them anywhere. As
-    /// root the accounts' present passwords are among them, as hashes.
+    /// root the accounts' present passwords are among them, as hashes. Of the running
+    /// machine, `computer.yaml` records the computer: `cairn run FOLDER` plays it.
+    ///
+    /// Of a system that Cairn has not made (Debian, Ubuntu, Fedora, Arch, NixOS, another
+    /// Linux) it writes the best machine file that it can, on the running system with a
+    /// hardware file, and a list of what has no place there: not-carried-over.txt. Nothing
+    /// is run there, and no secret is copied but the hashes of passwords and NixOS' own
+    /// files, which only their owner may read.
     Capture(CaptureArgs),
     /// Make a new generation of this machine.
     ///
@@ -295,8 +309,9 @@ pub struct BuildArgs {
 /// `cairn run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// A machine file (.yaml), which is built first, or an image.
-    #[arg(value_name = "FILE|IMAGE", value_hint = clap::ValueHint::FilePath)]
+    /// A machine file (.yaml), which is built first, a folder with one (machine.yaml),
+    /// or an image.
+    #[arg(value_name = "FILE|FOLDER|IMAGE", value_hint = clap::ValueHint::AnyPath)]
     pub what: PathBuf,
     /// Keep what the machine writes, in the image itself. Needs an image.
     #[arg(long)]
@@ -320,6 +335,18 @@ pub struct RunArgs {
     /// UEFI that starts only what is signed, with the keys of Microsoft.
     #[arg(long)]
     pub secure_boot: bool,
+    /// With a TPM 2.0 (swtpm). What it holds is gone at the end; with --persist it is
+    /// kept beside the image, in a folder ending in `.tpm`.
+    #[arg(long)]
+    pub tpm: bool,
+    /// As the computer that this hardware file has recorded. Without it, that of the
+    /// machine file: a `computer.yaml` beside it, or else the hardware file that it
+    /// includes, where that has recorded disks.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub hardware: Option<PathBuf>,
+    /// Not as a computer that was recorded.
+    #[arg(long, conflicts_with = "hardware")]
+    pub generic: bool,
     /// Reach the machine's SSH server at this port of 127.0.0.1.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub ssh_port: Option<u16>,

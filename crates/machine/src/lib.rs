@@ -4,6 +4,7 @@
 //! [`Problem`] with file, line and column. The structs in [`model`] are the one table behind it: the JSON Schema, the
 //! structural check and the typed values are all derived from them.
 
+mod acceptable;
 mod check;
 mod checked;
 mod edit;
@@ -24,6 +25,7 @@ mod tree;
 mod values;
 mod yaml;
 
+pub use acceptable::{Refused, acceptable, to_yaml};
 pub use check::{SourceFile, check, check_hardware, check_install, is_install_file};
 pub use checked::{Checked, FilePurpose, NamedFile};
 pub use edit::edit;

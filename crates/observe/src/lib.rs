@@ -6,6 +6,7 @@ pub mod capture;
 pub mod diff;
 pub mod disk;
 pub mod etc;
+pub mod foreign;
 pub mod generations;
 pub mod identity;
 pub mod inspect;

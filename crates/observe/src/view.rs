@@ -261,6 +261,19 @@ pub const MOST_GENERATIONS: usize = 4096;
 /// # Errors
 /// [`ViewError::NotAMachine`].
 pub fn folder(root: &std::path::Path) -> Result<View<'static>, ViewError> {
+    let view = any_folder(root)?;
+    if view.root.kind(PROFILES)?.is_none() {
+        let why = format!("there is no {PROFILES} in it");
+        return Err(ViewError::NotAMachine { path: view.name, why });
+    }
+    Ok(view)
+}
+
+/// Looks at whatever system has this folder for its root.
+///
+/// # Errors
+/// [`ViewError::NotAMachine`] when it is no folder; the operating system's.
+pub fn any_folder(root: &std::path::Path) -> Result<View<'static>, ViewError> {
     let name = root.to_path_buf();
     let root = Root::open(root).map_err(|source| match source.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
@@ -269,9 +282,5 @@ pub fn folder(root: &std::path::Path) -> Result<View<'static>, ViewError> {
         _ => ViewError::Io { path: name.clone(), source },
     })?;
     let folder = Folder::new(root.clone(), Budget::shared());
-    let not = |why: String| ViewError::NotAMachine { path: name.clone(), why };
-    if folder.kind(PROFILES)?.is_none() {
-        return Err(not(format!("there is no {PROFILES} in it")));
-    }
     Ok(View { name, root: Rc::new(folder), folder: Some(root), in_image: Vec::new(), disk: None })
 }

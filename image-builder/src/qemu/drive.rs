@@ -53,6 +53,23 @@ impl std::str::FromStr for Controller {
     }
 }
 
+/// What a disk says of itself; nothing where that is QEMU's affair.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Says {
+    /// Its serial number.
+    pub serial: Option<String>,
+    /// Its model, where the kind of disk has one.
+    pub model: Option<String>,
+    /// Its world wide name, where the kind of disk has one.
+    pub wwn: Option<u64>,
+    /// Whether it turns, where the kind of disk can say so.
+    pub rotational: Option<bool>,
+    /// Whether it is said to be removable, where the kind of disk can say so.
+    pub removable: bool,
+    /// Bytes that it writes at once, where that is another number than that of its sectors.
+    pub physical_sector_size: Option<u64>,
+}
+
 /// A disk.
 #[derive(Debug, Clone)]
 pub struct Drive {
@@ -68,13 +85,71 @@ pub struct Drive {
     pub controller: Controller,
     /// Bytes in its sectors: 512, or 4096 where the controller can.
     pub sector_size: u64,
+    /// What it says of itself.
+    pub says: Says,
     /// When the firmware tries it: 0 is first.
     pub boot: usize,
     /// The bytes need not survive a crash of this computer: no syncing.
     pub unsafe_cache: bool,
 }
 
+/// Serial numbers: most buses have room for twenty characters, SCSI for more.
+const SERIAL: usize = 20;
+const SCSI_SERIAL: usize = 36;
+/// Models likewise.
+const ATA_MODEL: usize = 40;
+const SCSI_MODEL: usize = 16;
+
+/// A text that a device says of itself: printable, as long as there is room for, the commas doubled as QEMU wants them.
+fn said(text: &str, most: usize) -> String {
+    let printable = text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(most);
+    printable.collect::<String>().trim().replace(',', ",,")
+}
+
 impl Drive {
+    /// The properties of QEMU's device by which it says what it is, each with a comma in front.
+    pub(super) fn properties(&self, n: usize) -> String {
+        let mut text = String::new();
+        let mut add = |key: &str, value: &str| {
+            if !value.is_empty() {
+                text += &format!(",{key}={value}");
+            }
+        };
+        let scsi = self.controller == Controller::VirtioScsi;
+        let serial = self.says.serial.as_deref().map(|serial| said(serial, if scsi { SCSI_SERIAL } else { SERIAL }));
+        match (serial, self.controller) {
+            (Some(serial), _) => add("serial", &serial),
+            // It wants one.
+            (None, Controller::Nvme) => add("serial", &format!("cairn{n}")),
+            (None, _) => {}
+        }
+        if let Some(model) = self.says.model.as_deref() {
+            match self.controller {
+                Controller::Ahci => add("model", &said(model, ATA_MODEL)),
+                Controller::VirtioScsi => add("product", &said(model, SCSI_MODEL)),
+                _ => {}
+            }
+        }
+        if matches!(self.controller, Controller::Ahci | Controller::VirtioScsi) {
+            if let Some(wwn) = self.says.wwn {
+                add("wwn", &format!("{wwn:#018x}"));
+            }
+            // 1: it does not turn.
+            if let Some(turns) = self.says.rotational {
+                add("rotation_rate", if turns { "7200" } else { "1" });
+            }
+        }
+        if self.controller == Controller::Usb && self.says.removable {
+            add("removable", "on");
+        }
+        let (logical, physical) = (self.sector_size, self.says.physical_sector_size.unwrap_or(self.sector_size));
+        if (logical, physical) != (512, 512) {
+            add("logical_block_size", &logical.to_string());
+            add("physical_block_size", &physical.max(logical).to_string());
+        }
+        text
+    }
+
     /// QEMU's nodes for it. Each is told what it is and what is below it: nothing is guessed from the bytes, and no name that is
     /// in them is followed.
     pub(super) fn nodes(&self, n: usize) -> Vec<Value> {
@@ -128,9 +203,34 @@ mod tests {
             overlay: Some("/o".into()),
             controller: Controller::VirtioBlk,
             sector_size: 512,
+            says: Says::default(),
             boot: 0,
             unsafe_cache: false,
         }
+    }
+
+    #[test]
+    fn a_disk_says_what_it_is_told_to_and_no_more_than_it_has_room_for() {
+        let says = Says {
+            serial: Some("S,Y\n1-a-serial-number-that-is-long".into()),
+            model: Some("Samsung, SSD".into()),
+            wwn: Some(0x5002_538e_0000_0001),
+            rotational: Some(false),
+            removable: true,
+            physical_sector_size: Some(4096),
+        };
+        let of = |controller| Drive { controller, says: says.clone(), ..drive() }.properties(3);
+        let sectors = "logical_block_size=512,physical_block_size=4096";
+        let (short, long) = ("S,,Y1-a-serial-number", "S,,Y1-a-serial-number-that-is-long");
+        assert_eq!(of(Controller::VirtioBlk), format!(",serial={short},{sectors}"));
+        assert_eq!(of(Controller::Usb), format!(",serial={short},removable=on,{sectors}"));
+        let ata = format!(",serial={short},model=Samsung,, SSD,wwn=0x5002538e00000001,rotation_rate=1,{sectors}");
+        assert_eq!(of(Controller::Ahci), ata);
+        let scsi = format!(",serial={long},product=Samsung,, SSD,wwn=0x5002538e00000001,rotation_rate=1,{sectors}");
+        assert_eq!(of(Controller::VirtioScsi), scsi);
+        assert_eq!(Drive { controller: Controller::Nvme, ..drive() }.properties(3), ",serial=cairn3");
+        let large = Drive { sector_size: 4096, ..drive() }.properties(0);
+        assert_eq!(large, ",logical_block_size=4096,physical_block_size=4096");
     }
 
     fn nodes(drive: &Drive) -> Vec<(Value, Value, Value, Value)> {

@@ -77,6 +77,15 @@ pub enum Firmware {
     Bios,
 }
 
+/// A TPM that somebody emulates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tpm {
+    /// Its major version: 1 or 2.
+    pub version: u32,
+    /// The socket on which its emulator is told what to do.
+    pub socket: PathBuf,
+}
+
 /// A machine: q35.
 #[derive(Debug, Clone)]
 pub struct Guest {
@@ -102,6 +111,8 @@ pub struct Guest {
     pub smbios: Vec<PathBuf>,
     /// A port of one's own into the machine.
     pub port: Option<Port>,
+    /// Its TPM.
+    pub tpm: Option<Tpm>,
     /// Speak QMP on standard input and output.
     pub control: bool,
     /// A reboot of the guest restarts the machine; else it ends it.
@@ -151,8 +162,15 @@ impl Guest {
             args.add("-drive").os(option("if=pflash,unit=1,format=raw,file=", vars));
         }
         args.add("-device").add("virtio-rng-pci");
+        let mut ports = 0;
         for (n, disk) in self.disks.iter().enumerate() {
-            args.disk(n, disk);
+            args.disk(n, disk, &mut ports);
+        }
+        if let Some(tpm) = &self.tpm {
+            args.add("-chardev").os(option("socket,id=tpm,path=", &tpm.socket));
+            args.add("-tpmdev").add("emulator,id=tpm0,chardev=tpm");
+            // What a TPM 2.0 is reached by in most computers; one of version 1 knows the older way only.
+            args.add("-device").add(if tpm.version == 1 { "tpm-tis,tpmdev=tpm0" } else { "tpm-crb,tpmdev=tpm0" });
         }
         args.network(self.network, &self.cards);
         match self.display {
@@ -207,7 +225,8 @@ impl Args {
         self
     }
 
-    fn disk(&mut self, n: usize, disk: &Drive) {
+    /// `ports` counts the ports of SATA controllers that are taken.
+    fn disk(&mut self, n: usize, disk: &Drive, ports: &mut usize) {
         for node in disk.nodes(n) {
             self.add("-blockdev").add(&node.to_string());
         }
@@ -217,10 +236,9 @@ impl Args {
                 self.add("-device").add(&format!("virtio-scsi-pci,id=scsi{n}"));
                 &format!("scsi-hd,bus=scsi{n}.0")
             }
-            Controller::Nvme => &format!("nvme,serial=cairn{n}"),
-            // q35 has the SATA controller built in.
-            Controller::Ahci => &format!("ide-hd,bus=ide.{n}"),
-            Controller::Cdrom => &format!("ide-cd,bus=ide.{n}"),
+            Controller::Nvme => "nvme",
+            Controller::Ahci => &format!("ide-hd,bus={}", self.sata(ports)),
+            Controller::Cdrom => &format!("ide-cd,bus={}", self.sata(ports)),
             Controller::Usb => {
                 self.add("-device").add(&format!("qemu-xhci,id=usb{n}"));
                 &format!("usb-storage,bus=usb{n}.0")
@@ -231,10 +249,22 @@ impl Args {
                 return;
             }
         };
-        let size = disk.sector_size;
-        let sectors =
-            if size == 512 { String::new() } else { format!(",logical_block_size={size},physical_block_size={size}") };
-        self.add("-device").add(&format!("{device},drive=disk{n},bootindex={}{sectors}", disk.boot));
+        let says = disk.properties(n);
+        self.add("-device").add(&format!("{device}{says},drive=disk{n},bootindex={}", disk.boot));
+    }
+
+    /// The next port for a SATA drive. q35 has a controller with six built in.
+    fn sata(&mut self, ports: &mut usize) -> String {
+        const PORTS: usize = 6;
+        let (controller, port) = (*ports / PORTS, *ports % PORTS);
+        *ports += 1;
+        if controller == 0 {
+            return format!("ide.{port}");
+        }
+        if port == 0 {
+            self.add("-device").add(&format!("ich9-ahci,id=sata{controller}"));
+        }
+        format!("sata{controller}.{port}")
     }
 
     fn network(&mut self, network: Network, cards: &[String]) {
@@ -260,6 +290,7 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::qemu::Says;
     use cairn_disk::image::Format;
 
     fn machine() -> Guest {
@@ -275,6 +306,7 @@ mod tests {
                 overlay: Some("/o".into()),
                 controller: Controller::Nvme,
                 sector_size: 512,
+                says: Says::default(),
                 boot: 0,
                 unsafe_cache: false,
             }],
@@ -284,6 +316,7 @@ mod tests {
             serial: Serial::Terminal,
             smbios: vec!["/c".into()],
             port: None,
+            tpm: None,
             control: false,
             reboots: false,
         }
@@ -310,6 +343,27 @@ mod tests {
             let line = machine.tool().to_string();
             assert!(line.contains(expected), "{line}");
         }
+    }
+
+    #[test]
+    fn the_seventh_sata_drive_is_on_another_controller() {
+        let one = Drive { controller: Controller::Ahci, ..machine().disks.remove(0) };
+        let line = Guest { disks: vec![one; 8], ..machine() }.tool().to_string();
+        assert!(line.contains(" -device ide-hd,bus=ide.5,drive=disk5,"), "{line}");
+        let seventh = " -device ich9-ahci,id=sata1 -device ide-hd,bus=sata1.0,drive=disk6,";
+        assert!(line.contains(seventh) && line.contains("ide-hd,bus=sata1.1,drive=disk7,"), "{line}");
+    }
+
+    #[test]
+    fn a_tpm_is_reached_as_its_version_is() {
+        let line = |version| {
+            let tpm = Tpm { version, socket: "/run/a,b".into() };
+            Guest { tpm: Some(tpm), ..machine() }.tool().to_string()
+        };
+        let two =
+            " -chardev socket,id=tpm,path=/run/a,,b -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-crb,tpmdev=tpm0 ";
+        assert!(line(2).contains(two), "{}", line(2));
+        assert!(line(1).contains("-device tpm-tis,tpmdev=tpm0 "), "{}", line(1));
     }
 
     #[test]

@@ -130,6 +130,7 @@ impl Session {
             serial: Serial::File(console.path()),
             smbios: credentials.iter().map(Scratch::path).collect(),
             port: Some(Port { name: PORT, socket }),
+            tpm: None,
             control: true,
             reboots: false,
         };

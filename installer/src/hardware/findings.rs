@@ -6,6 +6,7 @@ mod modules;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_machine::model::{Architecture, FirmwareKind, Hardware, RecordedDisk};
+use cairn_machine::size::Size;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -19,6 +20,14 @@ pub struct Findings {
     pub architecture: Option<Architecture>,
     /// What starts the computer.
     pub firmware: Option<FirmwareKind>,
+    /// Whether that starts signed programs only.
+    pub secure_boot: Option<bool>,
+    /// The major version of the TPM.
+    pub tpm: Option<u32>,
+    /// The memory, in whole steps of [`MEMORY_STEP`]: what the kernel keeps for itself differs from one to the next.
+    pub memory: Option<Size>,
+    /// How many processors there are.
+    pub processors: Option<u32>,
     /// The disks as they are.
     pub disks: Vec<RecordedDisk>,
     /// The seed of this installation, where there is one to keep.
@@ -87,6 +96,10 @@ impl Findings {
             version: 1,
             architecture: self.architecture,
             firmware: self.firmware,
+            secure_boot: self.secure_boot,
+            tpm: self.tpm,
+            memory: self.memory,
+            processors: self.processors,
             seed: self.seed,
             partitions: BTreeMap::new(),
             initrd_modules: self.initrd_modules.keys().cloned().collect(),
@@ -95,6 +108,21 @@ impl Findings {
             disks: self.disks.clone(),
         }
     }
+
+    /// Forgets what the computer is besides what a system on it needs: what is recorded so that another one can be made like it.
+    pub fn forget_the_computer(&mut self) {
+        (self.secure_boot, self.tpm, self.memory, self.processors) = (None, None, None, None);
+        self.disks.clear();
+    }
+}
+
+/// What memory is counted in, in bytes.
+const MEMORY_STEP: u64 = 256 << 20;
+
+/// Nothing where a record says what no computer has.
+fn whole_steps(bytes: u64) -> Option<Size> {
+    let bytes = bytes.checked_next_multiple_of(MEMORY_STEP).filter(|bytes| *bytes <= i64::MAX as u64)?;
+    Some(Size::from_bytes(bytes))
 }
 
 /// Decides what is needed.
@@ -106,6 +134,11 @@ pub fn findings(observed: &Observed) -> Findings {
     let mut found = Findings {
         architecture: observed.architecture,
         firmware: Some(observed.machine.firmware),
+        secure_boot: observed.machine.secure_boot,
+        // A number that nobody knows is none to make another by.
+        tpm: observed.machine.tpm.filter(|version| matches!(version, 1 | 2)),
+        memory: observed.machine.memory.and_then(whole_steps),
+        processors: u32::try_from(observed.machine.processor.count).ok().filter(|count| (1..=65535).contains(count)),
         disks: record(&observed.devices, &observed.tables, &drivers),
         ..Findings::default()
     };

@@ -58,6 +58,7 @@ impl Findings {
         if let Some(firmware) = self.firmware {
             writeln!(text, "firmware: {}", firmware.name())?;
         }
+        self.write_the_rest(text)?;
         if let Some(seed) = self.seed {
             writeln!(text, "# Every identifier on the disk comes from this: keep it.\nseed: {seed}")?;
         }
@@ -72,6 +73,23 @@ impl Findings {
             write_list(&self.kernel_modules, text)?;
         }
         disks::write(&self.disks, text)
+    }
+
+    /// What else a computer is that is made like this one.
+    fn write_the_rest(&self, text: &mut String) -> fmt::Result {
+        if let Some(enforced) = self.secure_boot {
+            writeln!(text, "secure_boot: {enforced}")?;
+        }
+        if let Some(version) = self.tpm {
+            writeln!(text, "tpm: {version}")?;
+        }
+        if let Some(memory) = self.memory {
+            writeln!(text, "memory: {memory}")?;
+        }
+        if let Some(processors) = self.processors {
+            writeln!(text, "processors: {processors}")?;
+        }
+        Ok(())
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Computer {
     Recorded(String),
     /// Another one.
     Unknown,
+    /// Whichever: the files stay as they are.
+    Any,
 }
 
 /// The texts for a machine that is installed from a file on a computer, of whose hardware a file is made if the machine names none; and
@@ -54,18 +56,21 @@ pub fn texts(path: &Path, of: Computer) -> anyhow::Result<(Texts, Vec<String>)> 
     let file: MachineFile = path.into();
     let checked = file.load()?;
     let (mut texts, mut notes) = (Texts::default(), Vec::new());
+    if of == Computer::Any {
+        return Ok((texts, notes));
+    }
     let named = checked.machine.hardware.as_deref().filter(|name| !name.is_empty());
     let mut hardware = match named {
         Some(name) => text(file.hardware(name).with_context(|| format!("reading {name}"))?)?,
         None => match of {
-            Computer::Unknown => "version: 1\n".to_string(),
+            Computer::Unknown | Computer::Any => "version: 1\n".to_string(),
             Computer::Recorded(text) => text,
             Computer::This => {
                 let observed = observe(Path::new("/")).context("looking at this computer")?;
                 let mut found = findings(&observed);
                 notes = advice(&found, &checked);
-                // As they are now they will not be any more.
-                found.disks.clear();
+                // As they are now the disks will not be any more, and how much memory there is makes no other system.
+                found.forget_the_computer();
                 found.to_yaml(&observed)
             }
         },

@@ -129,6 +129,8 @@ pub struct OfTwin<'d> {
     pub around: Option<(&'d [Device], &'d Device)>,
     /// Its hardware file, for a machine that names none.
     pub hardware: Option<String>,
+    /// The machine is the one that its files say, and gets neither a hardware file nor a seed of its own.
+    pub as_it_is: bool,
     /// What starts it, where that is known.
     pub firmware: Option<FirmwareKind>,
     /// What is not as it is on the disk.
@@ -144,6 +146,7 @@ pub fn plan_for(request: &Request, twin: OfTwin<'_>, kit: &Kit, report: &dyn Rep
         twin.identity.find(devices).map_err(Refusal)?;
     }
     let of = match twin.hardware {
+        _ if twin.as_it_is => Computer::Any,
         Some(text) => Computer::Recorded(text),
         None if request.elsewhere => Computer::Unknown,
         None => Computer::This,

@@ -1,11 +1,13 @@
 //! Scenarios that build images and boot machines with the built command, each in a file of its own.
 
 mod another_language;
+mod as_recorded;
 mod asks;
 mod asks_rich;
 mod bad_luck;
 mod beside_debian;
 mod builds_agree;
+mod captures;
 mod disks;
 mod from_medium;
 mod generations;
@@ -47,6 +49,7 @@ const ALL: &[Scenario] = &[
     builds_agree::NO_NETWORK,
     builds_agree::CAPTURED,
     builds_agree::ORDINARY_USER,
+    captures::SCENARIO,
     shares_blocks::XFS,
     shares_blocks::BTRFS,
     grows::SCENARIO,
@@ -73,6 +76,7 @@ const ALL: &[Scenario] = &[
     asks_rich::SCENARIO,
     disks::SCENARIO,
     run_shows_it::SCENARIO,
+    as_recorded::SCENARIO,
     interrupted::IMAGE,
     interrupted::BASE,
     two_at_once::SCENARIO,

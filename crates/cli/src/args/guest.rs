@@ -7,17 +7,35 @@ use super::values::parse_memory;
 /// The machine that QEMU plays; for `run` and `verify`.
 #[derive(Debug, Args)]
 pub struct GuestArgs {
-    /// Memory of the machine, such as 512M or 2G.
+    /// Memory of the machine, such as 512M or 2G; 1G unless something else is said.
     // In MiB.
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_memory)]
-    pub memory: u64,
-    /// Processors of the machine. Emulated ones take turns on one of this computer's.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=255))]
-    pub cpus: u32,
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    pub memory: Option<u64>,
+    /// Processors of the machine, 2 unless something else is said. Emulated ones take
+    /// turns on one of this computer's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub cpus: Option<u32>,
     /// What starts the machine. Without it UEFI, but a BIOS for an image
     /// without an EFI system partition.
     #[arg(long, value_enum, value_name = "KIND")]
     pub firmware: Option<FirmwareKind>,
+}
+
+/// Memory where nothing is said of it, in MiB.
+const MEMORY: u64 = 1024;
+/// Processors likewise.
+const CPUS: u32 = 2;
+
+impl GuestArgs {
+    /// Memory in MiB.
+    pub fn memory(&self) -> u64 {
+        self.memory.unwrap_or(MEMORY)
+    }
+
+    /// Processors.
+    pub fn cpus(&self) -> u32 {
+        self.cpus.unwrap_or(CPUS)
+    }
 }
 
 /// What starts the machine.

@@ -17,6 +17,7 @@ pub mod install;
 pub mod lock;
 pub mod medium;
 mod over;
+mod recorded;
 pub mod rehearse;
 pub mod rollback;
 pub mod run;

@@ -13,7 +13,7 @@ use cairn_installer::install::{
 };
 use cairn_layout::SectorSize;
 use cairn_layout::onto::{DiskThere, TableThere};
-use cairn_machine::model::{Firmware, FirmwareKind, Hardware, Install, RecordedDisk};
+use cairn_machine::model::{FirmwareKind, Hardware, Install, RecordedDisk};
 use cairn_machine::size::Size;
 use cairn_machine::{SourceFile, check_hardware};
 use cairn_make::machine_file::load;
@@ -79,7 +79,7 @@ pub fn run(args: RehearseArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let plan = planned.plan.clone();
     let modules = planned.initrd_modules();
     // What cannot be started need not be installed first.
-    let bios = starts_by_bios(can, firmware);
+    let bios = rehearsal::starts_by_bios(can, firmware);
     let chosen = args.controller.map(controller);
     let hangs = rehearsal::hangs_on(disk.as_ref(), modules.as_deref(), (sector_size, bios), chosen)?;
     hangs.note.iter().for_each(|note| ui.report().note(note));
@@ -118,14 +118,6 @@ pub fn run(args: RehearseArgs, ui: &Ui) -> anyhow::Result<Exit> {
     Ok(if result.ok { Exit::Done } else { Exit::Failed })
 }
 
-/// What the machine is started by: what starts that computer, or else what the machine can.
-fn starts_by_bios(can: Firmware, firmware: Option<FirmwareKind>) -> bool {
-    match firmware {
-        Some(kind) if can.uefi && can.bios => kind == FirmwareKind::Bios,
-        _ => !can.uefi,
-    }
-}
-
 impl Stage<'_> {
     fn request(&self, said: Said) -> Request {
         Request { file: self.machine.clone(), asked: said.asked, elsewhere: self.args.size.is_some() }
@@ -159,6 +151,7 @@ impl Stage<'_> {
             source: &source,
             around: None,
             hardware: None,
+            as_it_is: false,
             firmware: None,
             notes: Vec::new(),
         };
@@ -181,7 +174,7 @@ impl Stage<'_> {
         }
         let devices = devices_of(&hardware.disks);
         let said = self.said()?.map_or_else(|| Said::of_arguments(&self.args.share, &Selector::Only), Ok)?;
-        let disk = selected(&said.selector, &devices, &|node| recorded_name(&devices, node))?;
+        let disk = selected(&said.selector, &devices, &|node| rehearsal::recorded_name(&devices, node))?;
         let recorded_disk = hardware.disks.iter().find(|one| one.name == disk.name).context("it is not in the file")?;
         // What used it then will not when it is installed on.
         let mut unused = devices.clone();
@@ -195,6 +188,7 @@ impl Stage<'_> {
             source: &made.twin,
             around: Some((&unused, disk)),
             hardware: Some(text),
+            as_it_is: false,
             firmware: hardware.firmware,
             notes: made.notes,
         };
@@ -211,8 +205,16 @@ impl Stage<'_> {
         let twin = twin(file, self.path, &there, None)?;
         let identity = DiskIdentity::elsewhere(bytes, sector.bytes());
         let said = Said::of_arguments(&self.args.share, &Selector::Only)?;
-        let of =
-            OfTwin { identity, there, source: &twin, around: None, hardware: None, firmware: None, notes: Vec::new() };
+        let of = OfTwin {
+            identity,
+            there,
+            source: &twin,
+            around: None,
+            hardware: None,
+            as_it_is: false,
+            firmware: None,
+            notes: Vec::new(),
+        };
         let planned = plan_for(&self.request(said), of, &self.kit, self.ui.report())?;
         Ok(Rehearsal { planned, twin, disk: None, firmware: None })
     }
@@ -233,15 +235,7 @@ fn selected<'d>(
     disk.map_err(|why| Refusal(format!("{why}\n{}", candidates(devices).trim_end())).into())
 }
 
-/// The disk that a name in `/dev` led to, on the computer that was recorded.
-fn recorded_name(devices: &[Device], node: &Path) -> Option<String> {
-    let link = node.strip_prefix("/dev/disk/by-id").ok().and_then(Path::to_str);
-    let by_id = |one: &&Device| link.is_some_and(|link| one.identity.by_id.iter().any(|name| name == link));
-    let found = devices.iter().find(by_id).map(|one| one.name.clone());
-    found.or_else(|| Some(node.strip_prefix("/dev").ok()?.to_str()?.to_string()))
-}
-
-fn hardware_file(path: &Path) -> anyhow::Result<(String, Hardware)> {
+pub(super) fn hardware_file(path: &Path) -> anyhow::Result<(String, Hardware)> {
     let bytes = plain_file::read(path, plain_file::TEXT).with_context(|| format!("reading {}", path.display()))?;
     let hardware = check_hardware(&SourceFile::new(path.display().to_string(), bytes.clone()))?;
     Ok((String::from_utf8(bytes).with_context(|| format!("reading {}", path.display()))?, hardware))

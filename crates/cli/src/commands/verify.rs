@@ -30,8 +30,8 @@ pub fn run(args: VerifyArgs, ui: &Ui) -> anyhow::Result<Exit> {
         (None, None) => expected_of_image(&image)?,
     };
     let options = VerifyOptions {
-        memory: args.guest.memory,
-        cpus: args.guest.cpus,
+        memory: args.guest.memory(),
+        cpus: args.guest.cpus(),
         controller: controller(args.disk),
         firmware: args.guest.firmware.map(firmware),
         screenshot: args.screenshot,

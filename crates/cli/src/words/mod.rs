@@ -1,5 +1,6 @@
 //! What was found, in words for people. Pure.
 
+pub mod computer;
 pub mod diff;
 pub mod disks;
 pub mod drawing;

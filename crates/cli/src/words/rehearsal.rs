@@ -1,7 +1,10 @@
 //! What the twin of a disk hangs on in QEMU: the kind of controller that the disk hangs on, where QEMU has it and the machine's initrd a
 //! driver for it, or else another one, and why.
 
-use cairn_machine::model::RecordedDisk;
+use std::path::Path;
+
+use cairn_installer::disks::Device;
+use cairn_machine::model::{Firmware, FirmwareKind, RecordedDisk};
 use cairn_process::Refusal;
 use image_builder::qemu::Controller;
 
@@ -49,10 +52,7 @@ pub fn hangs_on(
             None => return Ok(HangsOn { controller, note: None }),
             Some(why) => Some(why),
         },
-        Some((disk, None)) => {
-            let way = disk.transport.as_deref().unwrap_or("nothing that is known");
-            Some(format!("QEMU has nothing like it ({way}, {})", disk.drivers.join(", ")))
-        }
+        Some((disk, None)) => Some(nothing_like(disk)),
         None => None,
     };
     // With the generic set each of them will do.
@@ -69,6 +69,25 @@ pub fn hangs_on(
     let instead =
         |why| format!("the twin does not hang on what the disk hangs on, but on {}: {why}", controller.name());
     Ok(HangsOn { controller, note: note.map(instead) })
+}
+
+/// What another disk of the same computer hangs on, from which nothing is started.
+pub fn beside(disk: &RecordedDisk) -> HangsOn {
+    let why = match kind_of(disk) {
+        Some(controller) => match wrong(controller, None, disk.sector_size.into(), true) {
+            None => return HangsOn { controller, note: None },
+            Some(why) => why,
+        },
+        None => nothing_like(disk),
+    };
+    let controller = Controller::VirtioScsi;
+    let note = format!("{} does not hang on what it hung on, but on {}: {why}", disk.name, controller.name());
+    HangsOn { controller, note: Some(note) }
+}
+
+fn nothing_like(disk: &RecordedDisk) -> String {
+    let way = disk.transport.as_deref().unwrap_or("nothing that is known");
+    format!("QEMU has nothing like it ({way}, {})", disk.drivers.join(", "))
 }
 
 /// The kind of controller that a disk was recorded with.
@@ -104,6 +123,22 @@ fn wrong(controller: Controller, modules: Option<&[String]>, sector_size: u64, b
 /// A module's name as the kernel compares it.
 fn plain(name: &str) -> String {
     name.replace('-', "_")
+}
+
+/// What the machine is started by: what starts that computer, or else what the machine can.
+pub fn starts_by_bios(can: Firmware, firmware: Option<FirmwareKind>) -> bool {
+    match firmware {
+        Some(kind) if can.uefi && can.bios => kind == FirmwareKind::Bios,
+        _ => !can.uefi,
+    }
+}
+
+/// The disk that a name in `/dev` led to, on the computer that was recorded.
+pub fn recorded_name(devices: &[Device], node: &Path) -> Option<String> {
+    let link = node.strip_prefix("/dev/disk/by-id").ok().and_then(Path::to_str);
+    let by_id = |one: &&Device| link.is_some_and(|link| one.identity.by_id.iter().any(|name| name == link));
+    let found = devices.iter().find(by_id).map(|one| one.name.clone());
+    found.or_else(|| Some(node.strip_prefix("/dev").ok()?.to_str()?.to_string()))
 }
 
 #[cfg(test)]

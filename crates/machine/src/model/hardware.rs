@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Architecture, FirmwareKind, RecordedDisk};
+use crate::size::Size;
 
 /// A hardware file, version 1: facts about one piece of hardware.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,22 @@ pub struct Hardware {
     /// What starts the computer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmware: Option<FirmwareKind>,
+    /// Whether the firmware started only what is signed. `cairn run` makes a computer like this; nothing else reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = true)]
+    pub secure_boot: Option<bool>,
+    /// The major version of the TPM that was there: 1 or 2. For `cairn run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2), example = 2)]
+    pub tpm: Option<u32>,
+    /// How much memory the kernel had, rounded up. For `cairn run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"16G")]
+    pub memory: Option<Size>,
+    /// How many processors the kernel had. For `cairn run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535), example = 8)]
+    pub processors: Option<u32>,
     /// The seed of this installation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Uuid>,
@@ -41,7 +58,7 @@ pub struct Hardware {
     #[serde(default)]
     #[schemars(extend("examples" = [["intel_iommu=on"]]))]
     pub kernel_parameters: Vec<String>,
-    /// The disks as they were when this file was written: `cairn rehearse --hardware` makes a twin of one. Nothing else reads them.
+    /// The disks as they were when this file was written: `cairn rehearse --hardware` makes a twin of one, `cairn run` all of them. Nothing else reads them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<RecordedDisk>,
 }

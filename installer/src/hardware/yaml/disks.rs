@@ -12,8 +12,8 @@ pub fn write(disks: &[RecordedDisk], text: &mut String) -> fmt::Result {
     }
     writeln!(
         text,
-        "# The disks as they were, with their serial numbers, for `cairn rehearse --hardware`. Nothing else reads this: who is\n\
-         # not to know them can be given the file without it.\ndisks:"
+        "# The disks as they were, with their serial numbers, for `cairn rehearse --hardware` and `cairn run`. Nothing else reads\n\
+         # this: who is not to know them can be given the file without it.\ndisks:"
     )?;
     disks.iter().try_for_each(|disk| one(disk, text))
 }
