@@ -1,6 +1,6 @@
 //! What starts the machine, and the partitions of its disk: what fstab has, as far as one disk with ext4 can hold it.
 
-use cairn_machine::model::{Disk, Loader, NamedLayout, Partition, PartitionKind};
+use cairn_machine::model::{Disk, Loader, NamedLayout, Partition, PartitionKind, SecureBoot, SignedBy};
 use cairn_machine::size::Size;
 
 use super::seen::Seen;
@@ -48,7 +48,7 @@ pub fn carry(seen: &Seen, hardware: &Hardware, to: &mut Carried) {
         to.machine.boot.loader = Loader::Grub;
         to.machine.boot.secure_boot = None;
     } else if hardware.secure_boot {
-        to.machine.boot.secure_boot = Some(cairn_machine::model::SecureBoot::Shim);
+        to.machine.boot.secure_boot = Some(SecureBoot::By(SignedBy::Shim));
     }
     let mut partitions: Vec<Partition> = Vec::new();
     let boot: &[PartitionKind] =

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cairn_machine::model::{SecureBoot, SignedBy};
+
 use super::seen::Seen;
 use super::{Carried, Kind, System};
 
@@ -152,7 +154,7 @@ fn kernel(installed: &BTreeMap<&str, Package<'_>>, to: &mut Carried) {
         to.machine.source.debian_mut().kernel = kernel.into();
     }
     if installed.contains_key("shim-signed") {
-        to.machine.boot.secure_boot = Some(cairn_machine::model::SecureBoot::Shim);
+        to.machine.boot.secure_boot = Some(SecureBoot::By(SignedBy::Shim));
     }
 }
 

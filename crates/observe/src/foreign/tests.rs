@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use cairn_machine::model::{Loader, PartitionKind, SecureBoot, SysctlValue};
+use cairn_machine::model::{Loader, PartitionKind, SecureBoot, SignedBy, SysctlValue};
 use cairn_machine::{SourceFile, check};
 
 use super::*;
@@ -412,7 +412,7 @@ fn the_hardware_decides_what_starts_the_machine_and_which_firmware_it_gets() {
     let found = debian().with_hardware(&hardware);
     assert_eq!(
         (found.machine.hardware.as_deref(), found.machine.boot.secure_boot),
-        (Some(HARDWARE), Some(SecureBoot::Shim))
+        (Some(HARDWARE), Some(SecureBoot::By(SignedBy::Shim)))
     );
     assert!(found.machine.source.debian().packages.contains(&"intel-microcode".to_string()));
     assert!(found.files[HARDWARE].starts_with(b"version: 1\n"));
