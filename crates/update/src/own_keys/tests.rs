@@ -60,7 +60,7 @@ impl Fake {
         fs::create_dir_all(folder.path().join("nix/var/nix/profiles")).unwrap();
         fs::create_dir_all(folder.path().join(OWN)).unwrap();
         let root = Root::open(folder.path()).unwrap();
-        let generations = (1..=2).map(|number| generation(folder.path(), number)).collect();
+        let generations = (1..=2).map(|number| generation(&root, number)).collect();
         Some(Fake { folder, root, generations })
     }
 
@@ -92,9 +92,9 @@ impl Fake {
     }
 }
 
-fn generation(root: &Path, number: u64) -> Generation {
+fn generation(root: &Root, number: u64) -> Generation {
     let store_path = format!("{BASE}/kernel-{number}");
-    let bytes = fs::read(root.join(store_path.trim_start_matches('/'))).unwrap();
+    let bytes = root.read(&store_path, 1 << 20).unwrap().unwrap();
     let json = serde_json::json!({
         "org.nixos.bootspec.v1": {
             "label": "fake", "system": "x86_64-linux", "kernel": store_path, "kernelParams": ["quiet"],
