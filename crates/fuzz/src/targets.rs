@@ -8,6 +8,7 @@ mod images;
 mod menus;
 mod programs;
 mod store;
+mod systems;
 mod texts;
 mod variable;
 
@@ -65,6 +66,7 @@ pub const TARGETS: &[Target] = &[
     programs::MODULES,
     programs::NAMED_FILE,
     computers::COMPUTER,
+    systems::SYSTEM,
 ];
 
 /// The one of this name.

@@ -93,4 +93,5 @@ readers! {
     kernel_modules: "kernel-modules",
     named_file: "named-file",
     computer: "computer",
+    system: "system",
 }

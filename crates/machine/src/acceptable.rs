@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::lock::yaml_of;
+use crate::edit::to_yaml;
 use crate::model::{Disk, Machine, NamedLayout};
 use crate::pointer::{readable, tokens};
 use crate::{rules, schema, structure, yaml};
@@ -30,14 +30,23 @@ pub fn acceptable(mut machine: Machine) -> (Machine, Vec<Refused>) {
         // Later items of a list first: the numbers of those before them stay true.
         found.sort_by_key(|(pointer, _)| std::cmp::Reverse(order(pointer)));
         found.dedup_by(|a, b| a.0 == b.0);
-        let mut changed = false;
-        for (pointer, why) in found {
-            if let Some(less) = without(&machine, &pointer) {
-                machine = less;
-                refused.push(Refused { place: readable(&pointer), why });
-                changed = true;
+        if found.is_empty() {
+            break;
+        }
+        // All at once, as long as nothing is missing then that must be there.
+        let (mut gone, mut changed) = (Vec::new(), false);
+        if let Some(less) = without_all(&machine, &found) {
+            (machine, gone, changed) = (less, found, true);
+        } else {
+            for (pointer, why) in found {
+                if let Some(less) = without(&machine, &pointer) {
+                    machine = less;
+                    gone.push((pointer, why));
+                    changed = true;
+                }
             }
         }
+        refused.extend(gone.into_iter().map(|(pointer, why)| Refused { place: readable(&pointer), why }));
         if !changed {
             break;
         }
@@ -62,6 +71,23 @@ fn found(machine: &Machine) -> Vec<(String, String)> {
     found
 }
 
+/// The machine without any of these; nothing where that is none.
+fn without_all(machine: &Machine, found: &[(String, String)]) -> Option<Machine> {
+    let mut value = serde_json::to_value(machine).ok()?;
+    for (pointer, _) in found {
+        let mut keys = tokens(pointer)?;
+        match keys.first().map(String::as_str)? {
+            "hostname" | "disks" => return None,
+            // A unit is nothing without its text.
+            "services" if keys.get(1).is_some_and(|key| key == "units") => keys.truncate(3),
+            _ => {}
+        }
+        // What is in something that went before is gone, too.
+        remove(&mut value, &keys);
+    }
+    serde_json::from_value(value).ok()
+}
+
 /// The machine without what a pointer leads to, or without the innermost thing around it that can be missing.
 fn without(machine: &Machine, pointer: &str) -> Option<Machine> {
     let keys = tokens(pointer)?;
@@ -78,13 +104,6 @@ fn without(machine: &Machine, pointer: &str) -> Option<Machine> {
         let mut less = value.clone();
         remove(&mut less, &keys[..length]).then(|| serde_json::from_value(less).ok())?
     })
-}
-
-/// The text of a machine file that says what a machine is, without what a machine has by itself.
-pub fn to_yaml(machine: &Machine) -> String {
-    let none = crate::check::SourceFile::new("", "");
-    let text = crate::edit::edit(&none, machine, machine);
-    if text.is_empty() { yaml_of(machine) } else { text }
 }
 
 /// Pointers in the order of their keys, numbers as numbers.

@@ -47,6 +47,48 @@ pub fn edit(file: &SourceFile, old: &Machine, new: &Machine) -> String {
     edited
 }
 
+/// The keys in the order in which a person reads them; others come behind them.
+const ORDER: [&str; 12] = [
+    "version", "hostname", "hardware", "seed", "source", "disks", "boot", "timezone", "locale", "keyboard", "network",
+    "users",
+];
+
+/// The text of a machine file that says what a machine is, without what a machine has by itself.
+pub fn to_yaml(machine: &Machine) -> String {
+    let usual = serde_json::from_str::<Machine>(LEAST).map(|least| object(&least)).unwrap_or_default();
+    let mut all: Vec<(String, Value)> = object(machine).into_iter().collect();
+    let place = |key: &str| ORDER.iter().position(|one| *one == key).unwrap_or(ORDER.len());
+    all.sort_by_key(|(key, _)| place(key));
+    all.retain(|(key, value)| key == "version" || usual.get(key) != Some(value));
+    for (key, value) in &mut all {
+        let plain: &[(&str, Value)] = match key.as_str() {
+            "users" | "groups" => &[("system", Value::Bool(false))],
+            "disks" => &[("free", Value::String("256M".into()))],
+            "network" => {
+                let interfaces = value.get_mut("interfaces").and_then(Value::as_object_mut);
+                interfaces
+                    .into_iter()
+                    .flat_map(Map::values_mut)
+                    .for_each(|one| drop_if(one, "optional", &Value::Bool(false)));
+                &[]
+            }
+            _ => &[],
+        };
+        for (name, usual) in plain {
+            value.as_object_mut().into_iter().flat_map(Map::values_mut).for_each(|one| drop_if(one, name, usual));
+        }
+    }
+    all.iter().map(|(key, value)| block(key, value, usual.get(key))).collect()
+}
+
+fn drop_if(value: &mut Value, key: &str, usual: &Value) {
+    if let Some(map) = value.as_object_mut()
+        && map.get(key) == Some(usual)
+    {
+        map.remove(key);
+    }
+}
+
 /// The text, and its keys, each with its line, where they stand one below the other at the beginnings of lines.
 fn places(file: &SourceFile) -> Option<(&str, Vec<(String, usize)>)> {
     let text = std::str::from_utf8(&file.bytes).ok()?;

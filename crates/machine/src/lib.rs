@@ -25,10 +25,10 @@ mod tree;
 mod values;
 mod yaml;
 
-pub use acceptable::{Refused, acceptable, to_yaml};
+pub use acceptable::{Refused, acceptable};
 pub use check::{SourceFile, check, check_hardware, check_install, is_install_file};
 pub use checked::{Checked, FilePurpose, NamedFile};
-pub use edit::edit;
+pub use edit::{edit, to_yaml};
 pub use nearest::nearest;
 pub use problem::{Position, Problem, Problems};
 pub use reference::reference;

@@ -58,3 +58,61 @@ fn what_is_there_stays_and_what_is_no_machine_is_refused() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     cairn(&["capture", "--root", folder.path().to_str().unwrap()]).refused("is not a machine that Cairn has made");
 }
+
+/// A Debian with one person, whose password is in files for their owner only.
+fn debian(folder: &std::path::Path) -> std::path::PathBuf {
+    let root = folder.join("debian");
+    let status =
+        "Package: openssh-server\nStatus: install ok installed\n\nPackage: curl\nStatus: install ok installed\n\n";
+    for (path, text) in [
+        (
+            "etc/os-release",
+            "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\nVERSION_CODENAME=trixie\n".to_string(),
+        ),
+        ("etc/hostname", "box\n".into()),
+        ("etc/passwd", "anna:x:1000:1000:Anna:/home/anna:/bin/bash\n".into()),
+        ("etc/group", "anna:x:1000:\n".into()),
+        ("etc/shadow", format!("anna:{}:1:::::\n", hash("anna").trim())),
+        ("etc/ssh/ssh_host_rsa_key", "PRIVATE\n".into()),
+        ("var/lib/dpkg/status", status.into()),
+    ] {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    root
+}
+
+#[test]
+fn another_system_becomes_a_machine_file_with_a_list_of_what_is_not_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, into) = (debian(folder.path()), folder.path().join("into"));
+    let arguments = ["capture", "--root", root.to_str().unwrap(), "-o", into.to_str().unwrap()];
+    let ran = cairn(&arguments).done();
+    assert!(
+        ran.out.contains("machine.yaml is what could be carried over of Debian GNU/Linux 13 (trixie)"),
+        "{}",
+        ran.out
+    );
+    for words in
+        ["secrets: /etc/ssh/ssh_host_rsa_key is not read", "anna.password holds secrets", "without a hardware file"]
+    {
+        assert!(ran.err.contains(words), "{words}: {}", ran.err);
+    }
+    let mode = |name: &str| fs::metadata(into.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("anna.password"), mode("machine.yaml"), mode("not-carried-over.txt")), (0o600, 0o644, 0o644));
+    assert_eq!(fs::read_to_string(into.join("anna.password")).unwrap(), hash("anna"));
+    let list = fs::read_to_string(into.join("not-carried-over.txt")).unwrap();
+    assert!(
+        list.contains("\nsecrets\n  - /etc/ssh/ssh_host_rsa_key is not read") && !list.contains("PRIVATE"),
+        "{list}"
+    );
+    cairn(&["check", into.join("machine.yaml").to_str().unwrap()]).done();
+    cairn(&arguments).refused("is there already");
+    let json = folder.path().join("json");
+    let ran = cairn(&["capture", "--json", "--root", root.to_str().unwrap(), "-o", json.to_str().unwrap()]).done();
+    let answer: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(answer["system"], "Debian GNU/Linux 13 (trixie)");
+    assert_eq!((&answer["secret"][0], answer["files"].as_array().unwrap().len()), (&"anna.password".into(), 3));
+    assert!(answer["left"].as_array().unwrap().iter().any(|one| one["topic"] == "secrets"));
+}

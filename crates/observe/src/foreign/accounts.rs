@@ -29,6 +29,10 @@ pub struct Account {
 const MOST: usize = 1000;
 /// Keys of one person.
 const MOST_KEYS: usize = 100;
+/// Lines of a book of accounts.
+const MOST_LINES: usize = 20_000;
+/// Groups of one person.
+const MOST_GROUPS: usize = 256;
 /// Groups that Debian's base and systemd have.
 const KNOWN: [&str; 37] = [
     "adm",
@@ -93,7 +97,7 @@ impl Account {
             let (description, home, shell) = (text(description), text(home), text(shell.trim_end()));
             Some(Account { name: text(name), uid, gid, description, home, shell })
         };
-        passwd.lines().filter_map(account).collect()
+        passwd.lines().take(MOST_LINES).filter_map(account).collect()
     }
 
     /// Whether somebody is behind it.
@@ -172,7 +176,7 @@ fn person(account: &Account, groups: &Groups<'_>, seen: &Seen, hashes: &Hashes<'
     }
     user.shell = shell(account, to);
     user.group = primary(account, groups, to);
-    for group in groups.with(&account.name) {
+    for group in groups.with(&account.name).take(MOST_GROUPS) {
         let group = if group == "wheel" { "sudo" } else { group };
         if user.groups.iter().any(|other| other == group)
             || Some(group) == user.group.as_deref()
@@ -323,7 +327,7 @@ impl<'s> Groups<'s> {
             let [name, _, gid, members] = fields[..] else { return None };
             Some((name, gid.parse().ok()?, members.trim().split(',').filter(|one| !one.is_empty()).collect()))
         };
-        Groups(text.lines().filter_map(group).collect())
+        Groups(text.lines().take(MOST_LINES).filter_map(group).collect())
     }
 
     fn gid(&self, name: &str) -> Option<u32> {

@@ -10,6 +10,8 @@ use super::{Carried, Hardware};
 const SWAP: Size = Size::from_mib(2048);
 /// The least that a partition gets that has no size.
 const LEAST: Size = Size::from_mib(1024);
+/// Lines of fstab.
+const MOST: usize = 256;
 /// The root: a system, and room for the next.
 const LEAST_ROOT: Size = Size::from_mib(8192);
 /// Where fstab has no partition of the machine.
@@ -140,7 +142,7 @@ fn data(partition: Partition) -> Partition {
 fn entries(fstab: &str) -> Vec<Entry<'_>> {
     let lines = fstab.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut found: Vec<Entry<'_>> = Vec::new();
-    for line in lines {
+    for line in lines.take(MOST) {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let [device, at, kind, ..] = fields[..] else { continue };
         let at = at.replace("\\040", " ");

@@ -28,6 +28,11 @@ const OWN: [&str; 17] = [
     "vt.handoff",
 ];
 
+/// The kernel itself takes fewer.
+const MOST_WORDS: usize = 256;
+/// Lines of settings that somebody has written.
+const MOST_LINES: usize = 5000;
+
 /// Carries them over.
 pub fn carry(seen: &Seen, system: &System, to: &mut Carried) {
     command_line(seen, to);
@@ -42,7 +47,7 @@ fn command_line(seen: &Seen, to: &mut Carried) {
     let files = ["/etc/kernel/cmdline", "/run/current-system/kernel-params"].iter().find_map(|path| seen.text(path));
     let line = files.map_or(of_grub, str::to_string);
     let mut consoles = Vec::new();
-    for word in line.split_ascii_whitespace() {
+    for word in line.split_ascii_whitespace().take(MOST_WORDS) {
         let key = word.split('=').next().unwrap_or_default();
         if let Some(console) = word.strip_prefix("console=") {
             consoles.push(console.to_string());
@@ -69,7 +74,8 @@ fn sysctl(seen: &Seen, to: &mut Carried) {
         .texts_in("/etc/sysctl.d", ".conf")
         .filter(|(path, _)| !seen.links.contains_key(*path) || seen.text("/etc/sysctl.conf").is_none());
     let texts = folder.map(|(_, text)| text).chain(seen.text("/etc/sysctl.conf"));
-    for line in texts.flat_map(str::lines).map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
+    for line in texts.flat_map(str::lines).take(MOST_LINES).map(str::trim).filter(|line| !line.starts_with(['#', ';']))
+    {
         if let Some((key, value)) = line.split_once('=') {
             let key = key.trim().trim_start_matches('-').replace('/', ".");
             settings.insert(key, value.trim().to_string());
@@ -94,7 +100,7 @@ fn modules(seen: &Seen, system: &System, to: &mut Carried) {
         .text("/etc/modules")
         .into_iter()
         .chain(seen.texts_in("/etc/modules-load.d", ".conf").map(|(_, text)| text));
-    for line in texts.flat_map(lines) {
+    for line in texts.flat_map(lines).take(MOST_WORDS) {
         let name = line.split_ascii_whitespace().next().unwrap_or_default().to_string();
         if !to.machine.kernel_modules.load.contains(&name) {
             to.machine.kernel_modules.load.push(name);
@@ -102,7 +108,7 @@ fn modules(seen: &Seen, system: &System, to: &mut Carried) {
     }
     let mut options = String::new();
     for (path, text) in seen.texts_in("/etc/modprobe.d", ".conf") {
-        for line in lines(text) {
+        for line in lines(text).into_iter().take(MOST_WORDS) {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             match words[..] {
                 ["blacklist", name] => {

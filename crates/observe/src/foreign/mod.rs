@@ -28,6 +28,8 @@ use seen::Seen;
 
 /// What nobody has to read to the end.
 const MOST_LEFT: usize = 2000;
+/// Packages that somebody asks for by name.
+const MOST_PACKAGES: usize = 5000;
 
 /// What is known of the hardware, for the machine file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -178,10 +180,14 @@ impl Carried {
 
     /// A package is asked for.
     fn package(&mut self, name: &str) {
-        let packages = &mut self.machine.source.debian_mut().packages;
-        if !packages.iter().any(|one| one == name) {
-            packages.push(name.into());
+        let packages = &self.machine.source.debian().packages;
+        if packages.iter().any(|one| one == name) {
+            return;
         }
+        if packages.len() == MOST_PACKAGES {
+            return self.left("packages", format!("{name}: there are more than {MOST_PACKAGES}"));
+        }
+        self.machine.source.debian_mut().packages.push(name.into());
     }
 
     fn has_package(&self, name: &str) -> bool {

@@ -12,6 +12,8 @@ use crate::view::{Files, Kind, ViewError};
 const MOST_TEXT: u64 = 1 << 20;
 /// The book of installed packages; ten thousand of them take a tenth of it.
 const MOST_STATUS: u64 = 128 << 20;
+/// What is looked through of lists, line by line.
+const MOST_LOOKED: u64 = 1 << 30;
 /// Names in a folder of settings, and folders of packages.
 const MOST_NAMES: usize = 1000;
 const MOST_PACKAGES: usize = 50_000;
@@ -248,12 +250,13 @@ impl Seen {
     /// What is started: the links that `systemctl enable` makes.
     fn started(&mut self, files: &dyn Files) -> Result<(), ObserveError> {
         const UNITS: &str = "/etc/systemd/system";
-        for folder in listed(files, UNITS).into_iter().filter(|name| plain(name)) {
+        for folder in listed(files, UNITS).into_iter().filter(|name| plain(name)).take(MOST_NAMES) {
             if folder.ends_with(".wants") || folder.ends_with(".requires") {
-                for unit in listed(files, &format!("{UNITS}/{folder}")).into_iter().filter(|name| plain(name)) {
+                let units = listed(files, &format!("{UNITS}/{folder}"));
+                for unit in units.into_iter().filter(|name| plain(name)).take(MOST_NAMES) {
                     self.link(files, &format!("{UNITS}/{folder}/{unit}"));
                 }
-            } else if folder.ends_with(".d") {
+            } else if folder.ends_with(".d") && self.texts.len() < MOST_PACKAGES {
                 self.folder(files, &format!("{UNITS}/{folder}"), ".conf")?;
             }
         }
@@ -307,6 +310,7 @@ impl Seen {
     /// dpkg's lists of files, of which only the lines with units are kept.
     fn units(&mut self, files: &dyn Files) {
         let info = "/var/lib/dpkg/info";
+        let mut looked = 0;
         for name in listed(files, info).into_iter().filter(|name| name.ends_with(".list")).take(MOST_PACKAGES) {
             let package = name.trim_end_matches(".list").split(':').next().unwrap_or_default().to_string();
             let mut lines = Lines::new(|line: &str| {
@@ -314,7 +318,11 @@ impl Seen {
                 (!unit.contains('/')).then(|| unit.to_string())
             });
             if files.copy(&format!("{info}/{name}"), MOST_STATUS, &mut lines).is_ok() {
+                looked += lines.seen;
                 self.unit_of.extend(lines.end().into_iter().map(|unit| (unit, package.clone())));
+            }
+            if looked > MOST_LOOKED {
+                break;
             }
         }
     }
@@ -324,7 +332,7 @@ impl Seen {
         let folder = "/var/lib/apt/lists";
         let names = listed(files, folder);
         let releases = names.iter().filter(|name| name.ends_with("_InRelease") || name.ends_with("_Release"));
-        let mut archive = BTreeSet::new();
+        let (mut archive, mut looked) = (BTreeSet::new(), 0);
         for release in releases.take(MOST_NAMES) {
             let text = files.read(&format!("{folder}/{release}"), MOST_STATUS).ok().flatten().unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
@@ -334,7 +342,8 @@ impl Seen {
             let stem = release.trim_end_matches("InRelease").trim_end_matches("Release");
             for list in names.iter().filter(|name| name.starts_with(stem) && name.ends_with("_Packages")) {
                 let mut lines = Lines::new(|line: &str| line.strip_prefix("Package: ").map(str::to_string));
-                if files.copy(&format!("{folder}/{list}"), MOST_STATUS, &mut lines).is_ok() {
+                if looked <= MOST_LOOKED && files.copy(&format!("{folder}/{list}"), MOST_STATUS, &mut lines).is_ok() {
+                    looked += lines.seen;
                     archive.extend(lines.end());
                 }
             }
@@ -369,6 +378,7 @@ struct Lines<F> {
     part: Vec<u8>,
     take: F,
     found: Vec<String>,
+    seen: u64,
 }
 
 /// A line that is longer says nothing that is looked for.
@@ -376,7 +386,7 @@ const MOST_LINE: usize = 4096;
 
 impl<F: Fn(&str) -> Option<String>> Lines<F> {
     fn new(take: F) -> Lines<F> {
-        Lines { part: Vec::new(), take, found: Vec::new() }
+        Lines { part: Vec::new(), take, found: Vec::new(), seen: 0 }
     }
 
     fn line(&mut self) {
@@ -405,6 +415,7 @@ impl<F: Fn(&str) -> Option<String>> Write for Lines<F> {
                 self.line();
             }
         }
+        self.seen += bytes.len() as u64;
         Ok(bytes.len())
     }
 

@@ -10,7 +10,7 @@ use super::{Carried, Kind, System};
 const UNITS: &str = "/etc/systemd/system";
 
 /// What a machine starts by itself, or has something else for.
-const BY_ITSELF: [&str; 44] = [
+const BY_ITSELF: [&str; 45] = [
     "NetworkManager-dispatcher.service",
     "NetworkManager-wait-online.service",
     "NetworkManager.service",
@@ -44,6 +44,7 @@ const BY_ITSELF: [&str; 44] = [
     "remote-fs.target",
     "remote-veritysetup.target",
     "secureboot-db.service",
+    "sshd-keygen.service",
     "sudo.service",
     "systemd-boot-update.service",
     "systemd-networkd-wait-online.service",
@@ -88,9 +89,11 @@ const SECRETS: [&str; 7] = ["password", "passwd", "secret", "token", "api_key", 
 
 /// Carries it over.
 pub fn carry(seen: &Seen, system: &System, to: &mut Carried) {
-    let started = started(seen);
+    let (started, masked) = (started(seen), masked(seen));
     let own = own(seen, system, &started, to);
-    for unit in started.iter().filter(|unit| !own.contains(*unit) && !is_by_itself(unit)) {
+    // What is masked is not started, whatever else is there.
+    let starts = |unit: &&String| !own.contains(*unit) && !masked.contains(unit.as_str()) && !is_by_itself(unit);
+    for unit in started.iter().filter(starts) {
         match package_of(unit, seen, system) {
             Some((unit, package)) if to.has_package(package) => enable(unit, to),
             Some((_, package)) => {
@@ -104,16 +107,19 @@ pub fn carry(seen: &Seen, system: &System, to: &mut Carried) {
             }
         }
     }
-    for (path, _) in seen.links.iter().filter(|(_, to)| *to == "/dev/null") {
-        let Some(unit) = path.strip_prefix(&format!("{UNITS}/")).filter(|unit| !unit.contains('/')) else { continue };
+    for unit in masked {
         match package_of(unit, seen, system) {
             Some((unit, package)) if to.has_package(package) => to.machine.services.disable.push(unit.to_string()),
             _ if is_by_itself(unit) => {}
             _ => to.left("services", format!("{unit} is masked")),
         }
     }
-    let enabled = to.machine.services.enable.clone();
-    to.machine.services.disable.retain(|unit| !enabled.contains(unit));
+}
+
+/// Units that nothing can start.
+fn masked(seen: &Seen) -> BTreeSet<&str> {
+    let nothing = seen.links.iter().filter(|(_, to)| *to == "/dev/null").map(|(path, _)| path);
+    nothing.filter_map(|path| path.strip_prefix(UNITS)?.strip_prefix('/')).filter(|unit| !unit.contains('/')).collect()
 }
 
 /// The names of links by which units are started.

@@ -77,9 +77,20 @@ fn name_servers(seen: &Seen, to: &mut Carried) {
     }
 }
 
+/// More than any computer has.
+const MOST: usize = 256;
+
 /// Puts an interface into the machine file; one that is there already keeps what it has.
-fn put(path: &str, name: &str, interface: Interface, to: &mut Carried) {
+fn put(path: &str, name: &str, mut interface: Interface, to: &mut Carried) {
+    for list in
+        [&mut interface.addresses, &mut interface.gateways, &mut interface.nameservers, &mut to.machine.network.search]
+    {
+        list.truncate(MOST);
+    }
     let interfaces = &mut to.machine.network.interfaces;
+    if interfaces.len() == MOST {
+        return to.left(NETWORK, format!("{path}: there are more than {MOST} interfaces"));
+    }
     if interfaces.contains_key(name) {
         return to.left(NETWORK, format!("{path}: {name} is set up in another place, too, which counts"));
     }
