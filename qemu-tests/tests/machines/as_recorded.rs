@@ -39,7 +39,7 @@ fn run(cairn: &Cairn) -> Result<()> {
     fs::write(at("hardware.yaml"), HARDWARE)?;
 
     let machine = Machine::of_command(&cairn.cmd(["run"]).arg(folder.path()), &at("said"));
-    let ran = machine.and_then(|machine| inside(machine));
+    let ran = machine.and_then(inside);
     let said = fs::read_to_string(at("said"))?;
     println!("{said}");
     ran.map_err(|error| error.context(said.clone()))?;
