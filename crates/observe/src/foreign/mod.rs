@@ -260,6 +260,3 @@ fn of_hardware(hardware: &Hardware, to: &mut Carried) {
 fn mistake(why: &str) -> Problems {
     cairn_machine::Problem { file: "machine.yaml".into(), line: 1, column: 1, message: why.into(), help: None }.into()
 }
-
-#[cfg(test)]
-mod tests;
