@@ -923,7 +923,7 @@ _cairn() {
             return 0
             ;;
         cairn__subcmd__run)
-            opts="-q -h -V --persist --graphics --disk --cdrom --usb --bios --secure-boot --ssh-port --memory --cpus --firmware --quiet --help --version"
+            opts="-q -h -V --persist --graphics --disk --cdrom --usb --bios --secure-boot --tpm --hardware --generic --ssh-port --memory --cpus --firmware --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -931,6 +931,21 @@ _cairn() {
             case "${prev}" in
                 --disk)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hardware)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --ssh-port)

@@ -72,9 +72,10 @@ complete -c cairn -n "__fish_cairn_using_subcommand build" -s q -l quiet -d 'Say
 complete -c cairn -n "__fish_cairn_using_subcommand build" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand build" -s V -l version -d 'Print version'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l disk -d 'How the image is attached (virtio-blk unless it is said), or the size of an empty disk besides, such as 20G, which the firmware tries first. It is gone at the end' -r
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l hardware -d 'As the computer that this hardware file has recorded. Without it, that of the machine file: a `computer.yaml` beside it, or else the hardware file that it includes, where that has recorded disks' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l ssh-port -d 'Reach the machine\'s SSH server at this port of 127.0.0.1' -r
-complete -c cairn -n "__fish_cairn_using_subcommand run" -l memory -d 'Memory of the machine, such as 512M or 2G' -r
-complete -c cairn -n "__fish_cairn_using_subcommand run" -l cpus -d 'Processors of the machine. Emulated ones take turns on one of this computer\'s' -r
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l memory -d 'Memory of the machine, such as 512M or 2G; 1G unless something else is said' -r
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l cpus -d 'Processors of the machine, 2 unless something else is said. Emulated ones take turns on one of this computer\'s' -r
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l firmware -d 'What starts the machine. Without it UEFI, but a BIOS for an image without an EFI system partition' -r -f -a "uefi\t'UEFI (OVMF)'
 bios\t'A BIOS (SeaBIOS)'"
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l persist -d 'Keep what the machine writes, in the image itself. Needs an image'
@@ -83,6 +84,8 @@ complete -c cairn -n "__fish_cairn_using_subcommand run" -l cdrom -d 'As --disk 
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l usb -d 'As --disk usb'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l bios -d 'As --firmware bios'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -l secure-boot -d 'UEFI that starts only what is signed, with the keys of Microsoft'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l tpm -d 'With a TPM 2.0 (swtpm). What it holds is gone at the end; with --persist it is kept beside the image, in a folder ending in `.tpm`'
+complete -c cairn -n "__fish_cairn_using_subcommand run" -l generic -d 'Not as a computer that was recorded'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand run" -s V -l version -d 'Print version'
@@ -96,8 +99,8 @@ ahci\t'A SATA drive'
 usb\t'A USB drive'
 sd\t'An SD card; its size is a power of two'
 cdrom\t'A CD in a SATA drive'"
-complete -c cairn -n "__fish_cairn_using_subcommand verify" -l memory -d 'Memory of the machine, such as 512M or 2G' -r
-complete -c cairn -n "__fish_cairn_using_subcommand verify" -l cpus -d 'Processors of the machine. Emulated ones take turns on one of this computer\'s' -r
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l memory -d 'Memory of the machine, such as 512M or 2G; 1G unless something else is said' -r
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l cpus -d 'Processors of the machine, 2 unless something else is said. Emulated ones take turns on one of this computer\'s' -r
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l firmware -d 'What starts the machine. Without it UEFI, but a BIOS for an image without an EFI system partition' -r -f -a "uefi\t'UEFI (OVMF)'
 bios\t'A BIOS (SeaBIOS)'"
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l json -d 'Print one JSON object: `ok`, and the list `checks`'

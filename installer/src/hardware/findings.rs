@@ -24,7 +24,7 @@ pub struct Findings {
     pub secure_boot: Option<bool>,
     /// The major version of the TPM.
     pub tpm: Option<u32>,
-    /// The memory, in whole steps of [`MEMORY_STEP`]: what the kernel keeps for itself differs from one to the next.
+    /// The memory, in whole steps of 256 MiB: what the kernel keeps for itself differs from one to the next.
     pub memory: Option<Size>,
     /// How many processors there are.
     pub processors: Option<u32>,

@@ -2,6 +2,7 @@
 //! and writes the same hardware file there.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use qemu_tests::generations::{self, SYSTEMD_BOOT};
@@ -14,6 +15,8 @@ pub const SCENARIO: Scenario = Scenario {
     run,
 };
 
+/// A slow processor looks for disks for a while.
+const PATIENCE: Duration = Duration::from_mins(5);
 /// The disk with the root is the second one that the kernel of that computer met.
 const HARDWARE: &str = "version: 1
 architecture: x86-64
@@ -53,6 +56,8 @@ fn run(cairn: &Cairn) -> Result<()> {
 fn inside(machine: Machine) -> Result<()> {
     let mut guest = Guest::of(machine);
     guest.log_in()?;
+    // Nothing of the machine is on it, so nothing waits for it.
+    guest.until("lsblk -dno SERIAL /dev/sda | grep -q SATA-7", "the other disk does not come", PATIENCE)?;
     let mut is = |question: &str, answer: &str| -> Result<()> {
         let found = guest.run(question)?;
         println!("{question}\n{found}");

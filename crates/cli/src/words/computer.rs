@@ -344,9 +344,9 @@ mod tests {
             "QEMU has nothing like it (sas",
             "a BIOS started that computer, and UEFI does here",
             "Secure Boot was on",
-            "mmcblk0 had 20.0 GiB, and has 32.0 GiB",
+            "mmcblk0 had 20G, and has 32G",
             "`apt-get install swtpm` brings it",
-            "there was 64.0 GiB of memory, and is 6.0 GiB",
+            "there was 64G of memory, and is 6G",
             "there were 64 processors, and are 4",
         ] {
             assert!(said.contains(words), "{words}: {said}");

@@ -1,5 +1,5 @@
 //! A system that Cairn has not made, as the best machine file that can be written of it, with a list of all that has no place there. What is
-//! read is in [`seen`]; what becomes of it is decided without any more looking, topic by topic.
+//! read is in `seen`; what becomes of it is decided without any more looking, topic by topic.
 
 mod accounts;
 mod disks;
@@ -260,6 +260,3 @@ fn of_hardware(hardware: &Hardware, to: &mut Carried) {
 fn mistake(why: &str) -> Problems {
     cairn_machine::Problem { file: "machine.yaml".into(), line: 1, column: 1, message: why.into(), help: None }.into()
 }
-
-#[cfg(test)]
-mod tests;

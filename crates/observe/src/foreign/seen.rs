@@ -77,7 +77,7 @@ const FOLDERS: [(&str, &str); 17] = [
 ];
 
 /// Things that are only looked for.
-const PRESENT: [&str; 22] = [
+const PRESENT: [&str; 20] = [
     "/sys/firmware/efi",
     "/boot/efi",
     "/boot/EFI",
@@ -92,8 +92,6 @@ const PRESENT: [&str; 22] = [
     "/var/lib/docker",
     "/var/lib/containers",
     "/etc/krb5.keytab",
-    "/root/.ssh/id_rsa",
-    "/root/.ssh/id_ed25519",
     "/etc/wpa_supplicant/wpa_supplicant.conf",
     "/var/lib/iwd",
     "/etc/letsencrypt",

@@ -7,7 +7,7 @@ use std::path::Path;
 use cairn_machine::model::{Loader, PartitionKind, SecureBoot, SignedBy, SysctlValue};
 use cairn_machine::{SourceFile, check};
 
-use super::*;
+use cairn_observe::foreign::{Foreign, HARDWARE, Hardware, LEFT, Left, capture, open};
 
 const HASH: &str = "$6$salt$xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDwYJgVdFx0xHnWSbZPXNJqWVxE3gJ6bq2zKo0m3tq5d anna@laptop";
