@@ -255,6 +255,7 @@ mod tests {
             interfaces: [("uplink".into(), uplink), ("management".into(), any)].into(),
             nameservers: vec!["9.9.9.9".into()],
             search: vec!["example.org".into()],
+            ..Network::default()
         };
         Expected { network: Some(network), ..Expected::default() }
     }
