@@ -141,7 +141,7 @@ impl Failure {
 
     /// What the code is made of, in a line: also what a program that reads the log tells failures apart by.
     pub fn essentials(&self) -> String {
-        format!("cairn {} {}, {}, {}", self.version, words_of(&self.step), self.kind, self.computer)
+        format!("cairn {}, {}, {}, {}", self.version, words_of(&self.step), self.kind, self.computer)
     }
 
     /// Eight letters, in two groups.

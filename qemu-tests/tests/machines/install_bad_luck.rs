@@ -157,19 +157,20 @@ without_table
 # All of it is on the page, in lines; the code is that of every such failure, and finds what is kept of it.
 page() {
     cat /run/page
-    for words in '^The installation has failed' '^Step  writing root' '^Said  .*error (os error 5)$' '^Cause A disk, or the medium,' \
+    for words in '^The installation has failed' '^Step  waiting for the disk' '^Said  .*error (os error 5)$' '^Cause A disk, or the medium,' \
         '^Disk  /dev/sda is unfinished' '^To do Try another port' '^Log   /var/lib/cairn/failures/'; do
-        grep -q \"$words\" /run/page || { echo \"the page has no: $words\"; return 1; }
+        grep -q \"$words\" /run/page || { echo \"the page has no: $words\"; cat /run/page; return 1; } >&2
     done
     sed -n 's/^Code  //p' /run/page
 }
-first=$(page | tail -n 1)
+page >/run/code1
+first=$(tail -n 1 /run/code1)
 bad 800000 900000 error | turn
 exits 4 'error (os error 5)' again >/run/page
 [ \"$(page | tail -n 1)\" = \"$first\" ]
 [ \"$(stat -c %a /var/lib/cairn/failures/$first.txt)\" = 600 ]
-grep -q '^cairn .*, writing root, EIO, bios scsi 512$' /var/lib/cairn/failures/$first.txt
-grep -q '^Step  writing root' /var/lib/cairn/failures/$first.txt
+grep -q '^cairn .*, waiting for the disk, EIO, bios [a-z]* 512$' /var/lib/cairn/failures/$first.txt
+grep -q '^Step  waiting for the disk' /var/lib/cairn/failures/$first.txt
 # On a screen there is a code for a camera beside it, which another program reads.
 mkdir -p /dev/pts; mount -t devpts devpts /dev/pts
 printf '%s\n' \"export LC_ALL=C.UTF-8 TERM=xterm; stty rows 24 cols 80; $CAIRN install MACHINE --disk $DISK --elsewhere --yes-erase BYTES --receipt /run/rx\" >/run/screen.sh
@@ -193,7 +194,7 @@ open(sys.argv[2], 'wb').write(b'P5 %d %d 255\\n' % (width * 8, len(dots)) + b''.
 END
 zbarimg -q --raw -Sdisable -Sqrcode.enable /run/code.pgm | tee /run/code
 grep -qF \"CAIRN $first \" /run/code
-grep -q 'WRITING ROOT: EIO: BIOS SCSI 512' /run/code
+grep -q 'WAITING FOR THE DISK: EIO: BIOS [A-Z]* 512' /run/code
 good | turn
 again; sound
 # The beginning of a partition that goes can be read, and not be cleared.

@@ -190,7 +190,7 @@ mod tests {
         let code = failure.code();
         assert_eq!(
             *long,
-            format!("CAIRN {code} 0.1.0 MAKING ROOT AS LARGE AS ITS: RESIZE EXIT 1: UEFI NVME 512")
+            format!("CAIRN {code} 0.1.0: MAKING ROOT AS LARGE AS ITS: RESIZE EXIT 1: UEFI NVME 512")
                 .chars()
                 .take(77)
                 .collect::<String>()
