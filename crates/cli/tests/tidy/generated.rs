@@ -15,15 +15,15 @@ fn cairn(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn contents(folder: &Path) -> BTreeMap<String, String> {
-    fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 walk(root, &path, found);
             } else {
                 let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_string();
-                found.insert(name, fs::read_to_string(&path).unwrap());
+                found.insert(name, fs::read(&path).unwrap());
             }
         }
     }
