@@ -57,7 +57,6 @@ const ALL: &[Scenario] = &[
     logs_in::SERIAL,
     logs_in::SCREEN,
     medium::SCENARIO,
-    wifi::SCENARIO,
     secure_boot::ON_SYSTEMD_BOOT,
     own_keys::SCENARIO,
     own_var::SCENARIO,
@@ -101,7 +100,7 @@ fn main() {
             on_the_screen::REST,
             secure_boot::REST,
             own_keys::REST,
-            &[installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST, renew_cuts::REST],
+            &[wifi::SCENARIO, installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST, renew_cuts::REST],
         ]
     } else {
         &[]

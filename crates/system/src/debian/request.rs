@@ -238,7 +238,10 @@ mod tests {
             names.into_iter().filter(|name| all.contains(*name)).collect::<Vec<_>>()
         };
         assert_eq!(own("uefi"), ["openssl", "sbsigntool", "systemd-boot-efi"]);
-        let keys = machine(|m| m.boot.secure_boot = Some(SecureBoot::OWN_KEYS));
+        let keys = machine(|m| {
+            m.disks.insert("main".into(), serde_json::from_value(serde_json::json!({ "layout": "uefi" })).unwrap());
+            m.boot.secure_boot = Some(SecureBoot::OWN_KEYS);
+        });
         assert_eq!(pointer(&keys, "sbsigntool").as_deref(), Some("/boot/secure_boot"));
         let memtest = machine(|m| m.boot.memtest = true);
         assert!(requested(&memtest).contains("memtest86+"));
