@@ -65,7 +65,7 @@ impl Pace {
         let rounded = |bytes: u64| human(bytes >> 20 << 20);
         let left_words = if left >> 20 == 0 { human(left) } else { rounded(left) };
         let mut words = format!("{left_words} left");
-        if let Some(rate) = self.per_second(now) {
+        if let Some(rate) = self.per_second(now).filter(|rate| *rate > 0) {
             let rate_words = if rate >> 20 == 0 { human(rate) } else { rounded(rate) };
             words += &format!(", {rate_words}/s");
             if let Some(seconds) = left.checked_div(rate).filter(|seconds| (1..360_000).contains(seconds)) {

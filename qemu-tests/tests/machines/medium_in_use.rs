@@ -77,8 +77,12 @@ fn pulled(cairn: &Cairn) -> Result<()> {
     answers(&mut guest.machine)?;
     guest.machine.wait_for("writing root", INSTALL)?;
     pull(&mut guest)?;
-    guest.machine.wait_for("the installation medium", INSTALL)?;
-    guest.machine.wait_for("starts nothing. Install again", ANSWER)
+    guest.machine.wait_for("the installation medium, ", INSTALL)?;
+    guest.machine.wait_for("was pulled out", ANSWER)?;
+    guest.machine.wait_for("starts nothing.", ANSWER)?;
+    // Neither the page nor what comes after it is read from the medium.
+    guest.machine.wait_for("Code", ANSWER)?;
+    guest.machine.wait_for("Enter begins once more", ANSWER)
 }
 
 /// A stick that can be pulled out by its name.
