@@ -33,8 +33,9 @@ pub const GRUB_GPT: Kind = Kind { layout: "bios", loader: "grub", firmware: Firm
 /// GRUB under BIOS on an MBR.
 pub const GRUB_MBR: Kind = Kind { layout: "mbr", loader: "grub", firmware: Firmware::Bios };
 
-/// Starts what one generation has for itself, as early as its root is there.
-const UNIT: &str = "[Unit]\\nDefaultDependencies=no\\nAfter=local-fs.target\\n[Service]\\nType=oneshot\\n\
+/// Starts what one generation has for itself, as early as its root is there. What it does comes before the generation can be good, and
+/// may still go on when somebody logs in.
+const UNIT: &str = "[Unit]\\nDefaultDependencies=no\\nAfter=local-fs.target\\nBefore=boot-complete.target\\n[Service]\\nType=oneshot\\n\
                     ExecStart=/bin/sh /etc/early\\n[Install]\\nWantedBy=sysinit.target\\n";
 /// Nobody meets these machines, and nobody looks at their sessions.
 const UNWANTED: &str = "systemd-networkd, systemd-networkd.socket, systemd-resolved, systemd-timesyncd, systemd-logind";

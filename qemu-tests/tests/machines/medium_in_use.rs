@@ -59,7 +59,7 @@ fn one_of_many(cairn: &Cairn) -> Result<()> {
 
 fn in_memory(cairn: &Cairn) -> Result<()> {
     let (folder, target) = target(cairn)?;
-    let medium = chosen(&medium(cairn)?, &folder.path().join("cairn.iso"), "toram", "cairn.toram cairn.check")?;
+    let medium = chosen(&medium(cairn)?, &folder.path().join("cairn.iso"), "toram", "cairn.toram' 'cairn.check")?;
     let mut guest = Guest::of(beside(Disk::new(&medium).on(USB_STICK), Disk::new(&target)).boot()?);
     let machine = &mut guest.machine;
     machine.wait_for("100 % copied into memory", START)?;

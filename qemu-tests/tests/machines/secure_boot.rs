@@ -48,8 +48,7 @@ pub const REST: &[Scenario] = &[
 
 const SHIM: &[&str] = &["secure_boot: shim"];
 /// What the loader has counted, before anything takes the count away.
-const COUNTED: &str =
-    "(ls /boot/loader/entries; grep -a ^cairn_left= /boot/cairn/*/grub/grubenv) >/run/counted 2>&1; true";
+const COUNTED: &str = "(ls /boot/loader/entries; grep -a ^cairn_left= /boot/cairn/*/grub/grubenv) >/run/counting 2>&1; mv /run/counting /run/counted";
 
 fn file(host: &'static str, boot: &'static [&'static str]) -> File {
     File { boot, tries: 3, early: Some(COUNTED.into()), ..File::named(host) }
@@ -58,6 +57,7 @@ fn file(host: &'static str, boot: &'static [&'static str]) -> File {
 /// The generation on trial runs, and one of its tries has been taken.
 fn is_counted(guest: &mut Guest, kind: Kind, number: u64) -> Result<()> {
     ensure!(guest.booted()?.0 == number, "another generation was booted");
+    guest.until("test -e /run/counted", "nobody has looked at what was counted", Duration::from_mins(2))?;
     let counted = guest.run("cat /run/counted")?;
     let word = if kind.grub() { "cairn_left=2".to_string() } else { format!("-{number}-") };
     let is = |line: &&str| line.contains(&word) && (kind.grub() || line.ends_with("+2-1.conf"));
