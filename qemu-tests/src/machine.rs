@@ -301,18 +301,7 @@ impl Machine {
         let (console, theirs) = UnixStream::pair()?;
         let theirs = OwnedFd::from(theirs);
         let process = command.start_on(theirs.try_clone()?.into(), theirs.into(), File::create(says)?.into())?;
-        let mut machine = Machine {
-            setup: Setup::new(Path::new("")),
-            runs: Runs::Command(process),
-            console,
-            said: String::new(),
-            seen: 0,
-            began: 0,
-            folder,
-            transcript: Transcript::begin()?,
-        };
-        machine.listen_with_patience()?;
-        Ok(machine)
+        Machine::talks(Setup::new(Path::new("")), Runs::Command(process), console, folder)
     }
 
     fn start(setup: &Setup) -> Result<Machine> {
@@ -324,16 +313,13 @@ impl Machine {
             let (process, console) = uml::start(setup, folder.path())?;
             (Runs::Uml(process), console)
         };
-        let mut machine = Machine {
-            setup: setup.clone(),
-            runs,
-            console,
-            said: String::new(),
-            seen: 0,
-            began: 0,
-            folder,
-            transcript: Transcript::begin()?,
-        };
+        Machine::talks(setup.clone(), runs, console, folder)
+    }
+
+    /// One that runs, and has said nothing yet.
+    fn talks(setup: Setup, runs: Runs, console: UnixStream, folder: TempDir) -> Result<Machine> {
+        let transcript = Transcript::begin()?;
+        let mut machine = Machine { setup, runs, console, said: String::new(), seen: 0, began: 0, folder, transcript };
         machine.listen_with_patience()?;
         Ok(machine)
     }

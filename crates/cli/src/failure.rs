@@ -116,7 +116,7 @@ pub struct Failure {
 impl Failure {
     /// Of an error in a step. `left`: what is left of the disk. `computer`: what class of computer it is.
     pub fn of(error: &anyhow::Error, step: &str, left: &str, computer: &str) -> Failure {
-        let said = error.downcast_ref::<Broken>().map_or_else(|| format!("{error:#}"), ToString::to_string);
+        let said = said(error);
         let all = causes(error);
         let tool = all.iter().find_map(|one| one.downcast_ref::<ToolError>());
         let text = said.to_lowercase();
@@ -160,6 +160,13 @@ impl Failure {
         }
         code
     }
+}
+
+/// What went wrong, without what is left, which comes after it.
+fn said(error: &anyhow::Error) -> String {
+    let broken = error.chain().position(|cause| cause.is::<Broken>());
+    let count = broken.map_or(usize::MAX, |at| at + 1);
+    error.chain().take(count).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// All that an error was caused by, also what has led to a failure with something left.
@@ -248,6 +255,10 @@ mod tests {
         let refused = anyhow::Error::from(Refusal("sda is in use".into()));
         assert_eq!(Failure::of(&refused, "x", "", "").kind, "refused: sda is in use");
         assert_eq!(Failure::of(&anyhow::anyhow!("quite new"), "x", "", "").cause, UNKNOWN.0);
+        let io = anyhow::Error::from(std::io::Error::from_raw_os_error(5)).context("reading a file");
+        let gone = Failure::of(&io.context("the installation medium, /dev/sdb, is gone"), "x", "", "");
+        assert!(gone.said.ends_with("is gone: reading a file: Input/output error (os error 5)"), "{gone:?}");
+        assert!(gone.cause.contains("pulled out") && gone.kind == "EIO", "{gone:?}");
     }
 
     #[test]

@@ -5,8 +5,6 @@ use std::path::Path;
 use cairn_layout::onto::Onto;
 use cairn_process::{AfterWrite, Asked};
 
-use super::medium;
-
 /// A failure, whose cause is told as what is left. What has led to it is kept, for whoever wants to know which program it was.
 #[derive(Debug)]
 pub struct Broken {
@@ -43,10 +41,6 @@ pub fn after(error: anyhow::Error, left: String) -> anyhow::Error {
     if error.is::<Asked>() {
         return error;
     }
-    let error = match medium::gone() {
-        Some(why) => error.context(why),
-        None => error,
-    };
     Broken::new(error, AfterWrite(left).into()).into()
 }
 

@@ -6,6 +6,11 @@ use std::path::Path;
 /// What the initrd has written down of it.
 const WHERE: &str = "/run/cairn/medium/where";
 
+/// Whether this system runs from one.
+pub fn is_there() -> bool {
+    Path::new(WHERE).exists()
+}
+
 /// What there is to say where it has gone: an error in reading is its, then, and not the disk's.
 pub fn gone() -> Option<String> {
     said(&fs::read_to_string(WHERE).ok()?, |device| File::open(device).is_ok())

@@ -14,7 +14,7 @@ mod ioctl;
 mod left;
 mod log;
 mod machine;
-mod medium;
+pub mod medium;
 mod members;
 mod mounting;
 mod plan;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use cairn_installer::install::medium;
 use cairn_process::{Usage, go_on, left};
 use serde_json::json;
 
@@ -18,8 +19,6 @@ use crate::words::failure::{Halves, Place, page};
 
 /// Where what has failed is kept, each by its code.
 const KEPT: &str = "/var/lib/cairn/failures";
-/// There while this system runs from the installation medium, of which a part can be written to.
-const MEDIUM: &str = "/run/cairn/medium/where";
 /// A terminal that does not say its size.
 const USUAL: (usize, usize) = (80, 24);
 
@@ -31,6 +30,11 @@ pub fn firmware() -> &'static str {
 /// Writes down how it has failed, and puts the page in front of the error, if it is worth one: what is wrong with a machine file, a wrong
 /// use and the end of a conversation say all that there is to say, and so does a refusal to somebody who has typed what is refused.
 pub fn told(error: anyhow::Error, args: &InstallArgs, computer: &str, watched: &Watched<'_>) -> anyhow::Error {
+    // Whatever could not be read, it is that.
+    let error = match medium::gone() {
+        Some(why) => error.context(why),
+        None => error,
+    };
     let end = |more: serde_json::Value| {
         let mut fields = json!({ "ok": false, "error": format!("{error:#}") });
         if let (Some(fields), serde_json::Value::Object(more)) = (fields.as_object_mut(), more) {
@@ -39,7 +43,7 @@ pub fn told(error: anyhow::Error, args: &InstallArgs, computer: &str, watched: &
         watched.tell("end", fields);
     };
     let is = |what: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(what);
-    let typed = args.file.is_some() && !Path::new(MEDIUM).exists() || args.apply.is_some() || args.undo.is_some();
+    let typed = args.file.is_some() && !medium::is_there() || args.apply.is_some() || args.undo.is_some();
     if go_on().is_err()
         || is(|cause| cause.is::<Usage>() || cause.is::<Stopped>())
         || !problems_in(&error).is_empty()
@@ -63,7 +67,7 @@ pub fn told(error: anyhow::Error, args: &InstallArgs, computer: &str, watched: &
     }));
     let mut log: Vec<String> = keep(&failure).map(|path| path.display().to_string()).into_iter().collect();
     log.extend(args.progress.as_ref().map(|path| path.display().to_string()));
-    if Path::new(MEDIUM).exists() {
+    if medium::is_there() {
         log.push("the folder logs on the medium".into());
     }
     let place = place(args.manner());

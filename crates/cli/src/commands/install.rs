@@ -9,7 +9,7 @@ use cairn_disk::output::NewFile;
 use cairn_installer::disks::{Device, look, name_of};
 use cairn_installer::install::instructions::{self, Instructions};
 use cairn_installer::install::{
-    Consent, InstallPlan, Planned, Request, again, apply, plan, settle, undo, words_of_consent,
+    Consent, InstallPlan, Planned, Request, again, apply, medium, plan, settle, undo, words_of_consent,
 };
 use cairn_machine::Problems;
 use cairn_make::machine_file::load;
@@ -31,8 +31,6 @@ use crate::words::install::{losses, shown};
 
 /// Where receipts are kept unless somebody says it.
 const RECEIPTS: &str = "/var/lib/cairn/receipts";
-/// There while this system runs from the installation medium.
-const MEDIUM: &str = "/run/cairn/medium/where";
 /// The longest plan.
 const MOST: u64 = 64 << 20;
 
@@ -119,7 +117,7 @@ fn carry_out(args: &InstallArgs, computer: &mut String, watched: &Watched<'_>, u
         done_to.receipt.display()
     );
     done(json!({ "plan": plan, "done": done_to }), &said, ui)?;
-    if asks && args.then.is_none() && Path::new(MEDIUM).exists() {
+    if asks && args.then.is_none() && medium::is_there() {
         ui.ask("\nEnter restarts the computer; take the medium out when the screen goes dark: ")?;
         return Ok(Then::Reboot);
     }
