@@ -488,12 +488,13 @@ fn nothing_leads_out_of_a_tree_and_what_is_odd_is_left_out_in_words() {
 
 #[test]
 fn what_says_of_no_system_that_it_is_one_is_not_written_down() {
-    let tree = Tree::with(&[("etc/hostname", "x\n")]);
-    assert!(open(tree.0.path()).unwrap().is_none());
-    let tree = Tree::with(&[("etc/os-release", "# nothing\n")]);
-    let view = open(tree.0.path()).unwrap().unwrap();
-    let refused = capture(&view, &Hardware::default()).unwrap_err();
-    assert!(refused.is_refusal() && refused.to_string().contains("is not a machine that Cairn has made"), "{refused}");
+    for file in [("etc/hostname", "x\n"), ("etc/os-release", "# nothing\n")] {
+        let tree = Tree::with(&[file]);
+        let view = open(tree.0.path()).unwrap().unwrap();
+        let refused = capture(&view, &Hardware::default()).unwrap_err();
+        let words = refused.to_string();
+        assert!(refused.is_refusal() && words.contains("is not a machine that Cairn has made"), "{words}");
+    }
     // One of Cairn's own is somebody else's matter.
     let tree = Tree::with(&[("etc/os-release", "ID=debian\nNAME=x\n"), ("var/lib/cairn/boot.json", "{}")]);
     assert!(open(tree.0.path()).unwrap().is_none());

@@ -128,6 +128,9 @@ fn of_this_computer() -> anyhow::Result<Hardware> {
 
 /// Into a folder that has no machine's files yet.
 fn write(folder: &Path, files: &BTreeMap<String, Vec<u8>>, secret: &[String]) -> anyhow::Result<()> {
+    if folder.symlink_metadata().is_ok() && !folder.is_dir() {
+        return Err(Refusal(format!("{} is no folder: name another one with -o", folder.display())).into());
+    }
     for name in files.keys() {
         let path = folder.join(name);
         if path.symlink_metadata().is_ok() {

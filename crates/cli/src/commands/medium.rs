@@ -61,7 +61,12 @@ fn add_to(args: &MediumAddArgs, ui: &Ui) -> anyhow::Result<Exit> {
     }
     if let Some(name) = &args.wifi {
         let said = passphrase(args.passphrase_file.as_deref(), ui)?;
-        files.push((WIFI.to_string(), wifi(name, &said)?.into_bytes()));
+        let text = wifi(name, &said);
+        let text = match &args.passphrase_file {
+            Some(file) => text.with_context(|| format!("reading {}", file.display())),
+            None => text,
+        };
+        files.push((WIFI.to_string(), text?.into_bytes()));
     }
     if files.is_empty() {
         return Err(Usage("say what is to be added: --config FILE, --key FILE, --wifi NAME".into()).into());

@@ -56,7 +56,10 @@ fn what_is_there_stays_and_what_is_no_machine_is_refused() {
     std::os::unix::fs::symlink("/nowhere", folder.path().join("machine.yaml")).unwrap();
     made.run(&["capture", "-o", folder.path().to_str().unwrap()]).refused("is there already");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    cairn(&["capture", "--root", folder.path().to_str().unwrap()]).refused("is not a machine that Cairn has made");
+    cairn(&["capture", "--root", folder.path().to_str().unwrap()]).refused("has no etc/os-release");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("/nowhere", &link).unwrap();
+    made.run(&["capture", "-o", link.to_str().unwrap()]).refused("is no folder: name another one with -o");
 }
 
 /// A Debian with one person, whose password is in files for their owner only.

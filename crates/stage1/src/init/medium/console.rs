@@ -1,7 +1,7 @@
 //! What is shown while something takes its time, and what a person answers.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -48,9 +48,23 @@ impl Percent {
     }
 }
 
+/// The kernel's consoles; the last one is what `/dev/console` is (Documentation/ABI/testing/sysfs-tty).
+const ACTIVE: &str = "/sys/class/tty/console/active";
+
+/// Says a line on the consoles that `/dev/console` is not: what goes there goes to one only. One that cannot take it at once has none.
+pub fn on_others(line: &str) {
+    let names = std::fs::read_to_string(ACTIVE).unwrap_or_default();
+    let mut names: Vec<&str> = names.split_ascii_whitespace().collect();
+    names.pop();
+    for name in names {
+        let console = OpenOptions::new().write(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(format!("/dev/{name}"));
+        let _ = console.and_then(|mut console| console.write_all(format!("{line}\r\n").as_bytes()));
+    }
+}
+
 /// Waits until somebody presses Enter on one of the consoles; not where there is none that can be read.
 pub fn wait_for_enter() {
-    let names = std::fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default();
+    let names = std::fs::read_to_string(ACTIVE).unwrap_or_default();
     let names = names.split_ascii_whitespace().chain(["console"]);
     let open = |name| OpenOptions::new().read(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(format!("/dev/{name}"));
     let mut consoles: Vec<File> = names.filter_map(|name| open(name).ok()).collect();

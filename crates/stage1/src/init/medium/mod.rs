@@ -100,9 +100,11 @@ fn where_text(found: &Found, in_memory: bool) -> String {
     )
 }
 
-/// Says a line.
+/// Says a line, on each console: whoever is to press Enter may sit at any.
 fn tell(line: &str) {
-    eprintln!("cairn-stage1: {}", clean(line));
+    let line = format!("cairn-stage1: {}", clean(line));
+    eprintln!("{line}");
+    console::on_others(&line);
 }
 
 #[cfg(test)]
