@@ -116,11 +116,14 @@ mod tests {
         assert!(text.contains("menuentry 'Install '\\''Debian'\\''' --id install {"), "{text}");
         assert!(!text.contains("linux '/memtest"), "{text}");
         let first = to_medium_menu("1A2B-3C4D", true).unwrap();
-        assert!(
-            first.contains("findiso=$iso_path") && first.ends_with("configfile ($root)/boot/grub/grub.cfg\n"),
-            "{first}"
-        );
-        assert!(!to_medium_menu("1A2B-3C4D", false).unwrap().contains("findiso"));
+        // Its modules are where its prefix says.
+        assert!(first.contains("findiso=$iso_path") && !first.contains("prefix"), "{first}");
+        assert!(first.find("insmod part_gpt") < first.find("search "), "{first}");
+        let own = to_medium_menu("1A2B-3C4D", false).unwrap();
+        assert!(!own.contains("findiso") && own.contains("set prefix=($root)/boot/grub\n"), "{own}");
+        for text in [first, own] {
+            assert!(text.contains("  configfile ($root)/boot/grub/grub.cfg\nfi\n"), "{text}");
+        }
         assert!(to_medium_menu("x", false).is_err());
     }
 }

@@ -16,7 +16,7 @@ pub const SCENARIO: Scenario = Scenario {
 
 /// A person at a terminal. `begin` starts the command there, `types WORDS KEYS` waits until the words are on the screen, and types;
 /// `ends CODE` waits for its end, and looks at the terminal that it leaves.
-const PERSON: &str = r#"
+pub const PERSON: &str = r#"
 begin() {
     rm -f keys screen; mkfifo keys; exec 3<>keys; : >screen; at=0
     # A shell lets what it starts beside itself ignore Ctrl-C.

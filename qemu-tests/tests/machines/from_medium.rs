@@ -170,6 +170,12 @@ pub fn starts(mut guest: Guest) -> Result<()> {
 
 /// Starts from its disk, with this name, and is good.
 pub fn is_what_was_asked_for(mut guest: Guest, name: &str) -> Result<()> {
+    looks_right(&mut guest, name)?;
+    guest.power_off()
+}
+
+/// The same, and it goes on running.
+pub fn looks_right(guest: &mut Guest, name: &str) -> Result<()> {
     guest.log_in()?;
     for (command, answer) in [
         ("hostname", name),
@@ -183,8 +189,7 @@ pub fn is_what_was_asked_for(mut guest: Guest, name: &str) -> Result<()> {
         let said = guest.run(command)?;
         ensure!(said.contains(answer), "{command} says {said}");
     }
-    guest.until("cairn generations | grep -q good", "the first boot was not good", ANSWER)?;
-    guest.power_off()
+    guest.until("cairn generations | grep -q good", "the first boot was not good", ANSWER)
 }
 
 /// What somebody puts onto the medium for a machine that is installed by itself.

@@ -1,8 +1,10 @@
 //! Scenarios that build images and boot machines with the built command, each in a file of its own.
 
+mod after_medium;
 mod another_language;
 mod as_recorded;
 mod asks;
+mod asks_gives_up;
 mod asks_rich;
 mod bad_luck;
 mod beside_debian;
@@ -95,12 +97,20 @@ fn main() {
             beside_debian::REST,
             install_firmware::REST,
             install_cuts::REST,
+            after_medium::REST,
             from_medium::REST,
             medium_in_use::REST,
             on_the_screen::REST,
             secure_boot::REST,
             own_keys::REST,
-            &[wifi::SCENARIO, installs::REHEARSED, installs::REHEARSED_RECORDED, run_shows_it::REST, renew_cuts::REST],
+            &[
+                wifi::SCENARIO,
+                installs::REHEARSED,
+                installs::REHEARSED_RECORDED,
+                run_shows_it::REST,
+                renew_cuts::REST,
+                asks_gives_up::SCENARIO,
+            ],
         ]
     } else {
         &[]

@@ -44,7 +44,7 @@ fn one_of_many(cairn: &Cairn) -> Result<()> {
     Cmd::new("mformat").args(["-i", &place, "-F", "-v", "MANY"]).ok()?;
     std::fs::write(path("grub.cfg"), MENU)?;
     Cmd::new("grub-mkstandalone")
-        .args(["-O", "x86_64-efi", "-o"])
+        .args(["-O", "x86_64-efi", "--modules", "part_msdos fat", "-o"])
         .arg(path("grub.efi"))
         .arg(format!("boot/grub/grub.cfg={}", path("grub.cfg").display()))
         .ok()?;
@@ -64,6 +64,7 @@ fn in_memory(cairn: &Cairn) -> Result<()> {
     let machine = &mut guest.machine;
     machine.wait_for("100 % copied into memory", START)?;
     machine.wait_for("the medium is whole", START)?;
+    machine.wait_for("Press Enter", ANSWER)?;
     machine.type_line("")?;
     machine.wait_for("Some questions", START)?;
     pull(&mut guest)?;

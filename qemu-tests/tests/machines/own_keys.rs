@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use qemu_tests::generations::{self, File, SYSTEMD_BOOT};
 use qemu_tests::scenario::QEMU;
-use qemu_tests::{Cairn, Guest, Scenario, Setup};
+use qemu_tests::{Cairn, Guest, Scenario, Setup, workbench};
 
 use crate::generations::journey::good;
 
@@ -18,11 +18,15 @@ pub const SCENARIO: Scenario = Scenario {
 };
 
 /// The rest.
-pub const REST: &[Scenario] = &[Scenario {
-    name: "a machine with keys of its own where nobody enforces any, and away from them",
-    needs: QEMU,
-    run: not_enforced,
-}];
+pub const REST: &[Scenario] = &[
+    Scenario {
+        name: "a machine with keys of its own where nobody enforces any, and away from them",
+        needs: QEMU,
+        run: not_enforced,
+    },
+    Scenario { name: "a machine with keys of its own is installed onto a disk", needs: QEMU_AND_UML, run: installed },
+];
+const QEMU_AND_UML: &[&str] = &["linux.uml", "qemu-system-x86_64", "qemu-img", "mmdebstrap"];
 
 /// An emulated firmware writes its variables slowly, and systemd-boot counts down before it gives it keys.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -164,5 +168,29 @@ fn not_enforced(cairn: &Cairn) -> Result<()> {
     ensure!(guest.booted()? == (3, true), "generation 3 was to be tried");
     good(&mut guest, 3)?;
     guest.run(&format!("test -s {KEYS}/db.key && cairn boot check"))?;
+    guest.power_off()
+}
+
+/// What an installer writes is what an image is: verified as it is, drawing keys at its first start, signed from then on.
+fn installed(cairn: &Cairn) -> Result<()> {
+    let folder = tempfile::tempdir_in(&cairn.work)?;
+    // Beside its image are its file and its lock.
+    generations::disk(cairn, SYSTEMD_BOOT, &file("first", 2), folder.path())?;
+    let disk = folder.path().join("disk");
+    workbench::disk(&disk, 3 << 30)?;
+    let machine = folder.path().join("new.yaml");
+    let install = format!(
+        "$CAIRN install {} --disk /dev/ubda --elsewhere --yes-erase $((3 << 30)) --receipt /run/r",
+        machine.display()
+    );
+    workbench::script(cairn, &[&disk], &install)?;
+    cairn.cmd(["verify"]).arg(&disk).deadline(Duration::from_mins(20)).ok()?;
+    let mut guest = Guest::start(&Setup::new(&disk).setup_mode().reboots())?;
+    good(&mut guest, 1)?;
+    all_is_signed(&mut guest, 1)?;
+    guest.reboot()?;
+    is(&mut guest, "SecureBoot", 1)?;
+    good(&mut guest, 1)?;
+    all_is_signed(&mut guest, 1)?;
     guest.power_off()
 }

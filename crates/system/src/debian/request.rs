@@ -27,6 +27,10 @@ const ALWAYS: [&str; 14] = [
     "udev",
 ];
 
+/// Of these, what gives way to a package of the machine's own that does the same and conflicts with it (chrony, ntpsec, openntpd;
+/// resolvconf, openresolv): the name, and the virtual package that both provide.
+const GIVES_WAY: [(&str, &str); 2] = [("systemd-resolved", "resolvconf"), ("systemd-timesyncd", "time-daemon")];
+
 /// systemd-boot's EFI program.
 const SYSTEMD_BOOT: &str = "systemd-boot-efi";
 /// GRUB's tools: `grub-mkimage` and its like. None of GRUB's packages that are asked for here installs a boot loader when
@@ -96,6 +100,15 @@ pub fn requested(machine: &Machine) -> BTreeSet<String> {
         names.extend(WIFI.map(str::to_owned));
     }
     names
+}
+
+/// Those of the requested packages that have to be there, and a dependency (deb-control(5)) on the rest or what is there in their place.
+pub(super) fn for_apt<'a>(machine: &Machine, requested: &'a BTreeSet<String>) -> (Vec<&'a str>, String) {
+    let own = &machine.source.debian().packages;
+    let gives_way: Vec<_> = GIVES_WAY.iter().filter(|(name, _)| !own.iter().any(|own| own == name)).collect();
+    let needed = requested.iter().map(String::as_str).filter(|name| !gives_way.iter().any(|(other, _)| name == other));
+    let either: Vec<String> = gives_way.iter().map(|(name, role)| format!("{name} | {role}")).collect();
+    (needed.collect(), either.join(", "))
 }
 
 /// Where a requested package stands in the machine file.
@@ -198,6 +211,21 @@ mod tests {
         let wireless = machine(|m| drop(m.network.wifi.insert("home".into(), Wifi::default())));
         assert_eq!(requested(&wireless).difference(&plain).collect::<Vec<_>>(), ["wireless-regdb", "wpasupplicant"]);
         assert_eq!(pointer(&wireless, "wpasupplicant").as_deref(), Some("/network/wifi"));
+    }
+
+    #[test]
+    fn what_always_comes_gives_way_unless_it_is_asked_for() {
+        let of = |packages: &[&str]| {
+            let machine =
+                machine(|m| m.source.debian_mut().packages = packages.iter().map(ToString::to_string).collect());
+            let all = requested(&machine);
+            let (needed, either) = for_apt(&machine, &all);
+            (all.len() - needed.len(), either)
+        };
+        let (less, either) = of(&["chrony"]);
+        assert_eq!((less, &*either), (2, "systemd-resolved | resolvconf, systemd-timesyncd | time-daemon"));
+        assert_eq!(of(&["systemd-timesyncd"]), (1, "systemd-resolved | resolvconf".into()));
+        assert_eq!(of(&["systemd-timesyncd", "systemd-resolved"]), (0, String::new()));
     }
 
     #[test]

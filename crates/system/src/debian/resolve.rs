@@ -43,16 +43,16 @@ pub fn lock(machine: &Machine, cache: &Path, report: &dyn Report) -> Result<Lock
     guard.lock().map_err(Error::io("locking", &lock_file))?;
 
     report.phase("reading the package lists", None);
-    let local = local_list(&dir)?;
+    let requested = request::requested(machine);
+    let (needed, either) = request::for_apt(machine, &requested);
+    let local = local_list(&dir, &either)?;
     let apt = Apt::new(&dir, architecture, &(sources + &local), !mirror.given)?;
     apt.update().map_err(|source| lists_error(&mirror, source))?;
     let index = Index::read(&apt.package_lists()?)?;
 
     report.phase("choosing packages", None);
-    let requested = request::requested(machine);
     check_names(machine, &requested, &index)?;
-    let wanted: BTreeSet<&str> =
-        index.essential().iter().chain(&requested).map(String::as_str).chain([INITRD]).collect();
+    let wanted: BTreeSet<&str> = index.essential().iter().map(String::as_str).chain(needed).chain([INITRD]).collect();
     let chosen = apt.simulate(&wanted.into_iter().collect::<Vec<_>>())?;
     let mut packages = Vec::with_capacity(chosen.len());
     for package in chosen.iter().filter(|c| c.name != INITRD) {
@@ -76,11 +76,14 @@ pub fn lock(machine: &Machine, cache: &Path, report: &dyn Report) -> Result<Lock
 }
 
 /// A repository with nothing but the list that names our stand-in for an initramfs generator, so that apt chooses it
-/// over initramfs-tools. (Its .deb is made where it is installed.)
-fn local_list(dir: &Path) -> Result<String, Error> {
+/// over initramfs-tools. (Its .deb is made where it is installed.) It brings what gives way to others, or these.
+fn local_list(dir: &Path, either: &str) -> Result<String, Error> {
     let local = dir.join("local");
     fs::create_dir_all(&local).map_err(Error::io("making the folder", &local))?;
-    let stanza = format!("{}Filename: ./{INITRD}.deb\nSize: 1\nSHA256: {}\n", initrd_stanza(), "0".repeat(64));
+    let mut stanza = format!("{}Filename: ./{INITRD}.deb\nSize: 1\nSHA256: {}\n", initrd_stanza(), "0".repeat(64));
+    if !either.is_empty() {
+        stanza += &format!("Depends: {either}\n");
+    }
     let list = local.join("Packages");
     fs::write(&list, stanza).map_err(Error::io("writing", &list))?;
     Ok(super::repository::source_line(&local))

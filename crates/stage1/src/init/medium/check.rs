@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::console::{Percent, wait_for_enter};
+use super::console::{Percent, ask_for_enter};
 use super::tag::{BLOCK, Tag};
 use super::tell;
 use crate::error::{Context, Error};
@@ -23,8 +23,7 @@ pub fn run(device: &Path, tag: &Tag) -> Result<(), Error> {
     match first_damage(read, tag.payload.length, &mut |done| percent.at(done)) {
         None => {
             tell("the medium is whole: every byte that is read from it is as it was written");
-            tell("Press Enter to go on.");
-            wait_for_enter();
+            ask_for_enter();
             Ok(())
         }
         Some(at) => Err(Error::new(format!(

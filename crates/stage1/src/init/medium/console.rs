@@ -62,12 +62,14 @@ pub fn on_others(line: &str) {
     }
 }
 
-/// Waits until somebody presses Enter on one of the consoles; not where there is none that can be read.
-pub fn wait_for_enter() {
+/// Asks somebody to press Enter on one of the consoles, and waits for it; not where there is none that can be read.
+pub fn ask_for_enter() {
     let names = std::fs::read_to_string(ACTIVE).unwrap_or_default();
     let names = names.split_ascii_whitespace().chain(["console"]);
     let open = |name| OpenOptions::new().read(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(format!("/dev/{name}"));
+    // A serial port forgets what comes while nobody has it open.
     let mut consoles: Vec<File> = names.filter_map(|name| open(name).ok()).collect();
+    tell("Press Enter to go on.");
     // The medium was there before it, perhaps, and then nobody has looked for more.
     let mut drivers = Drivers::default();
     while !consoles.is_empty() {
