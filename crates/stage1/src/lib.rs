@@ -1,6 +1,6 @@
 //! The helper of the boot. It is the initrd's first process ([`init`]), which does all that a plain root needs and leaves the rest
 //! to systemd. There, `grow` enlarges the partition and its file system when the disk has grown, and `assemble` makes the root
-//! file system out of store paths. `trial`, `good` and `failed` see to a generation that
+//! file system out of store paths; `fill` gives partitions below `/var` what is theirs. `trial`, `good` and `failed` see to a generation that
 //! has not proved itself yet, there and in the running system.
 //!
 //! One static binary instead of a script: under emulation the script's forks took ten seconds, this takes a fraction
@@ -35,10 +35,11 @@ pub fn run(command: &str) -> ExitCode {
         "root" => parameters().and_then(|p| init::prepare(&p)),
         "grow" => parameters().and_then(|p| grow::run(&p)),
         "assemble" => parameters().and_then(|p| assemble(&p)),
+        "fill" => parameters().and_then(|p| assemble::apart::run(&p)),
         "trial" => trial::begin(),
         "good" => trial::good(),
         "failed" => parameters().and_then(|p| trial::failed(&p)),
-        _ => Err(Error::new("usage: cairn-stage1 root|grow|assemble|trial|good|failed")),
+        _ => Err(Error::new("usage: cairn-stage1 root|grow|assemble|fill|trial|good|failed")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

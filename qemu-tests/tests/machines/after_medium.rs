@@ -44,7 +44,7 @@ fn run(cairn: &Cairn) -> Result<()> {
     guest.power_off()?;
 
     // What runs and what lies on its disk say the same; elsewhere it makes the same system, from packages that are fetched anew.
-    cairn.cmd(["capture", "--image"]).arg(&target).arg("-o").arg(at("files")).ok()?;
+    cairn.cmd(["capture", "--generation", "1", "--image"]).arg(&target).arg("-o").arg(at("files")).ok()?;
     let here = Cmd::new("sha256sum").args(["machine.yaml", "machine.lock"]).dir(at("files")).ok()?;
     ensure!(there == here, "captured on the machine: {there}from its disk: {here}");
     let built = cairn.cmd(["build", "--format", "raw", "-o"]).arg(at("built")).arg(at("files/machine.yaml"));

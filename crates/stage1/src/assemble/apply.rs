@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use sys_mount::{FilesystemType, Mount, MountFlags};
 
+use super::apart;
 use super::modes::Special;
 use super::overlay::{self, Layers};
 use super::plan::{self, Facts, Step};
@@ -73,6 +74,7 @@ pub fn apply(step: &Step, boot: &Boot<'_>, notes: &mut Notes) -> Result<(), Erro
         Step::Variable => {
             let booting = Booting { base: &boot.facts.base, generation: boot.generation };
             variable::fill(root, booting, &boot.facts.special, notes)?;
+            apart::served(root, &boot.facts.base, &boot.facts.special, notes).unwrap_or_else(|e| notes.say(e));
             // They say too that this is done.
             for link in plan::own_links() {
                 apply(&link, boot, notes).unwrap_or_else(|e| notes.say(e));

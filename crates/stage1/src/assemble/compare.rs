@@ -1,4 +1,4 @@
-//! Compares what a base has below `/var` and `/usr/local` with what the machine has and was given. Changes nothing.
+//! Compares what a base has for the machine with what that has and was given. Changes nothing.
 
 use std::ffi::OsStr;
 use std::io;
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::given::{Given, State, key};
 use super::plan::{PARTS, is_generations_own};
+use super::variable::Place;
 use crate::folder::{Folder, Kind};
 use crate::notes::Notes;
 use crate::root::Root;
@@ -41,15 +42,17 @@ pub struct Compared {
 }
 
 /// Compares.
-pub fn compare(root: &Root, base: &Path, before: &Given, notes: &mut Notes) -> Compared {
+pub fn compare(root: &Root, base: &Path, place: &Place<'_>, before: &Given, notes: &mut Notes) -> Compared {
     let mut work = Work::new(before, notes);
-    for (part, at) in PARTS {
+    work.others = place.others;
+    work.kept = place.kept;
+    for (part, at) in &place.parts {
         let Some(source) = part_of(root, base, part) else { continue };
-        let there = match root.top().below(Path::new(at.trim_start_matches('/'))) {
+        let there = match root.top().below(at.strip_prefix("/").unwrap_or(at)) {
             Ok(folder) => There::Folder(folder),
-            Err(e) => work.unseen(Path::new(at), &e),
+            Err(e) => work.unseen(at, &e),
         };
-        work.folder(&source, Path::new(part), Path::new(at), &there, 0);
+        work.folder(&source, part, at, &there, 0);
     }
     // Whatever the base does not have is away, and comes back with its package; if it is sure that it does not.
     for (path, state) in before.paths.iter().filter(|(_, state)| **state != State::Lack) {
@@ -64,14 +67,14 @@ pub fn all(root: &Root, base: &Path, notes: &mut Notes) -> Vec<PathBuf> {
     let nothing = Given::default();
     let mut work = Work::new(&nothing, notes);
     for (part, at) in PARTS {
-        if let Some(source) = part_of(root, base, part) {
+        if let Some(source) = part_of(root, base, Path::new(part)) {
             work.folder(&source, Path::new(part), Path::new(at), &There::Nothing(PathBuf::new()), 0);
         }
     }
     work.missing.into_iter().map(|missing| missing.path).collect()
 }
 
-fn part_of(root: &Root, base: &Path, part: &str) -> Option<Folder> {
+fn part_of(root: &Root, base: &Path, part: &Path) -> Option<Folder> {
     root.folder(&base.join(part)).ok()
 }
 
@@ -81,12 +84,18 @@ enum There {
     Folder(Folder),
     /// Nothing; it is made here before it gets its place.
     Nothing(PathBuf),
+    /// A folder that was there before the machine was: with all that is in it and is not, it is as it is to be.
+    Kept,
     /// Nothing, as it was removed, or something else: what the base has in it has no place.
     Other,
 }
 
 struct Work<'a> {
     before: &'a Given,
+    /// File systems that have a record of their own.
+    others: &'a [PathBuf],
+    /// What is there was there before the machine was.
+    kept: bool,
     missing: Vec<Missing>,
     given: Given,
     seen: usize,
@@ -96,7 +105,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(before: &'a Given, notes: &'a mut Notes) -> Work<'a> {
         let given = Given { complete: true, ..Given::default() };
-        Work { before, missing: Vec::new(), given, seen: 0, notes }
+        Work { before, others: &[], kept: false, missing: Vec::new(), given, seen: 0, notes }
     }
 
     fn folder(&mut self, source: &Folder, part: &Path, at: &Path, there: &There, depth: usize) {
@@ -115,6 +124,7 @@ impl<'a> Work<'a> {
             }
             let (path, target) = (part.join(&name), at.join(&name));
             if !is_generations_own(&path)
+                && !self.others.contains(&target)
                 && let Some(kind) = source.kind(&name).ok().flatten().filter(|kind| *kind != Kind::Other)
             {
                 self.one(source, &name, kind, (path, target), there, depth);
@@ -136,6 +146,7 @@ impl<'a> Work<'a> {
         let found = match there {
             There::Folder(folder) => match folder.kind(name) {
                 Ok(None) => There::Nothing(self.missing.len().to_string().into()),
+                Ok(Some(Kind::Folder)) if self.kept => There::Kept,
                 Ok(Some(Kind::Folder)) => match folder.below(Path::new(name)) {
                     Ok(folder) => There::Folder(folder),
                     Err(e) => self.unseen(&target, &e),
@@ -144,6 +155,7 @@ impl<'a> Work<'a> {
                 Err(e) => self.unseen(&target, &e),
             },
             There::Nothing(staged) => There::Nothing(staged.join(name)),
+            There::Kept => There::Kept,
             There::Other => There::Other,
         };
         // What was given and is gone has been removed. But a folder that went while its package was out comes with it
@@ -152,7 +164,7 @@ impl<'a> Work<'a> {
         let again = before == Some(State::Away) && kind == Kind::Folder;
         let comes = matches!(found, There::Nothing(_)) && (before.is_none() || whole || again);
         // What has no place is neither given nor refused.
-        if before.is_some() || comes || matches!(there, There::Folder(_)) {
+        if before.is_some() || comes || matches!(there, There::Folder(_) | There::Kept) {
             self.given.paths.insert(key, State::Have);
         }
         let found = match found {

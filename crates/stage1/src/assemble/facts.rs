@@ -129,6 +129,24 @@ pub fn own_var(root: &Root, system: &Path) -> Result<Option<(PathBuf, String)>, 
     }
 }
 
+/// Where the system's fstab has file systems below `/var` and `/srv`, those that others are in first.
+pub fn own_places(root: &Root, system: &Path) -> Result<Vec<PathBuf>, Error> {
+    let Ok(etc) = root.link(&system.join("etc")) else { return Ok(Vec::new()) };
+    let text = root.text(&etc.join("fstab")).context("reading the system's fstab")?;
+    Ok(places_in(&text))
+}
+
+fn places_in(fstab: &str) -> Vec<PathBuf> {
+    let targets = fstab.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split_ascii_whitespace().nth(1));
+    let targets = targets.filter_map(super::modes::unescape).map(PathBuf::from);
+    let plain = |path: &PathBuf| path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
+    let below = |path: &PathBuf| path.starts_with("/srv") || path.starts_with("/var") && path != Path::new("/var");
+    let mut places: Vec<PathBuf> = targets.filter(|path| plain(path) && below(path)).collect();
+    places.sort();
+    places.dedup();
+    places
+}
+
 /// The device of a `/var` of its own that an fstab(5) names, and the kind of file system on it.
 pub fn var_device(fstab: &str) -> Option<(PathBuf, String)> {
     fstab.lines().filter(|l| !l.starts_with('#')).find_map(|line| {
@@ -154,6 +172,15 @@ mod tests {
         let fstab = "# x\nUUID=1 /home ext4 defaults 0 2\nPARTUUID=AB-2 /var ext4 defaults 0 2\n";
         assert_eq!(var_device(fstab), Some(("/dev/disk/by-partuuid/ab-2".into(), "ext4".into())));
         assert_eq!(var_device("UUID=1 /var/log ext4 defaults 0 2\n"), None);
+    }
+
+    #[test]
+    fn file_systems_below_var_and_srv_are_found_in_fstab() {
+        let fstab = "# x\nUUID=1 /var/log/audit ext4 x 0 2\nUUID=2 /var/log ext4 x 0 2\nUUID=3 /var ext4 x 0 2\n\
+                     UUID=4 /srv ext4 x 0 2\nUUID=5 none swap x 0 0\nUUID=6 /var/../etc ext4 x 0 0\n\
+                     UUID=7 /srv/a\\040b ext4 x 0 2\nUUID=8 /home ext4 x\n\nUUID=9\n";
+        let found = ["/srv", "/srv/a b", "/var/log", "/var/log/audit"].map(PathBuf::from);
+        assert_eq!(places_in(fstab), found);
     }
 
     #[test]

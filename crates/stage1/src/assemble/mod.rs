@@ -5,6 +5,7 @@
 //! in the way on the machine is told, and the boot goes on.
 
 mod accounts;
+pub mod apart;
 mod apply;
 mod compare;
 mod facts;
@@ -41,6 +42,8 @@ pub fn run(parameters: &Parameters, root: &Path) -> Result<(), Error> {
     facts::mount_var(root, &system)?;
     let mut facts = facts::read(root, &system)?;
     let upper = upper::prepare(root, &facts.etc, !parameters.trial, &mut facts.special, &mut notes);
+    // A partition below /var is filled later, where it is mounted.
+    apart::keep(&facts.special).unwrap_or_else(|e| notes.say(e));
     let boot = Boot { root, facts: &facts, generation: parameters.generation, upper: &upper };
     for step in plan::steps(&facts) {
         match apply(&step, &boot, &mut notes) {

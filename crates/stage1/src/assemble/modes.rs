@@ -4,6 +4,7 @@
 //! (the value of `security.capability`) in hex. In a path, blanks, control characters, backslashes and `#` are written
 //! as in fstab(5): a backslash and three octal digits.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::error::Error;
@@ -32,6 +33,24 @@ pub fn parse(text: &str) -> Result<Vec<Special>, Error> {
     lines.map(|l| line(l).ok_or_else(|| Error::new(format!("reading the system's modes: `{l}` is no entry")))).collect()
 }
 
+/// The list, as [`parse`] reads it.
+pub fn text(list: &[Special]) -> String {
+    let mut text = String::new();
+    for Special { mode, uid, gid, path, capability } in list {
+        let _ = write!(text, "{mode:04o} {uid} {gid} ");
+        for c in path.to_string_lossy().chars() {
+            let escaped = c.is_ascii() && (c.is_whitespace() || c.is_control() || matches!(c, '\\' | '#'));
+            let _ = if escaped { write!(text, "\\{:03o}", u32::from(c)) } else { write!(text, "{c}") };
+        }
+        let bytes = capability.iter().flatten().enumerate();
+        for (at, byte) in bytes {
+            let _ = write!(text, "{}{byte:02x}", if at == 0 { " " } else { "" });
+        }
+        text.push('\n');
+    }
+    text
+}
+
 fn line(line: &str) -> Option<Special> {
     let f: Vec<&str> = line.split_ascii_whitespace().collect();
     let (mode, uid, gid, path, capability) = match f[..] {
@@ -53,7 +72,7 @@ fn line(line: &str) -> Option<Special> {
     })
 }
 
-fn unescape(path: &str) -> Option<String> {
+pub(super) fn unescape(path: &str) -> Option<String> {
     let mut pieces = path.split('\\');
     let mut text = pieces.next()?.to_string();
     for piece in pieces {
@@ -81,6 +100,13 @@ mod tests {
         assert_eq!((list[1].mode, list[1].gid), (0o640, 42));
         assert_eq!(list[2].capability, Some(vec![1, 255]));
         assert_eq!(parse("0600 0 0 etc/a\\040b\\134\n").unwrap()[0].path.to_str(), Some("etc/a b\\"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let list = "4755 1 2 usr/a\\040b\\134\\043 01ff\n0640 0 42 var/lib/\u{e4}\u{2028}x\n";
+        let read = parse(list).unwrap();
+        assert_eq!((text(&read), parse(&text(&read)).unwrap()), (list.to_string(), read));
     }
 
     #[test]

@@ -97,6 +97,8 @@ pub const LOCAL: &str = "/var/usrlocal";
 
 /// What of a base becomes the machine's, and where.
 pub const PARTS: [(&str, &str); 2] = [("var", "/var"), ("usr/local", LOCAL)];
+/// The same; it may be on another file system than the machine's state.
+pub const SERVED: &str = "/srv";
 
 /// What belongs to the generation although it lies below `/var`: links into the base.
 const GENERATIONS_OWN: [&str; 2] = ["var/lib/dpkg", "var/lib/systemd/catalog"];

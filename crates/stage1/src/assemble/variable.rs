@@ -1,4 +1,4 @@
-//! `/var` and `/usr/local`: what the base has there is given to the machine, once. From then on it is the machine's.
+//! `/var`, `/srv` and `/usr/local`: what the base has there is given to the machine, once. From then on it is the machine's.
 //!
 //! What is there is left alone, whatever it is: a link or a file where the base has a folder too. What is not there and
 //! was given before has been removed, and stays away. Nothing in here stops a boot.
@@ -20,7 +20,7 @@ use super::compare::{self, Compared, Missing};
 use super::facts;
 use super::given::{Given, State, Worth, key};
 use super::modes::Special;
-use super::plan::STATE;
+use super::plan::{PARTS, STATE};
 use crate::error::{Context, Error};
 use crate::folder::{Folder, Kind, MOST_TEXT, Owned};
 use crate::notes::Notes;
@@ -42,21 +42,28 @@ pub struct Booting<'a> {
     pub generation: Option<u64>,
 }
 
+/// A file system, or what of it belongs together, to which things are given.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// What of the base comes there, and where: without, and with a first slash.
+    pub parts: Vec<(PathBuf, PathBuf)>,
+    /// The name of its record, in [`STATE`].
+    pub record: &'a str,
+    /// A folder of that file system, and the name in it of the folder where things wait for their places.
+    pub waiting: (&'a Folder, &'a str),
+    /// Where other file systems are, which have records of their own.
+    pub others: &'a [PathBuf],
+    /// What is there was there before the machine was: its folders are left as they are, as wholes.
+    pub kept: bool,
+}
+
 /// Gives the machine what the base has for it and it has not been given.
 ///
 /// # Errors
 /// When nothing could be given, or it could not be written down that it was.
 pub fn fill(root: &Root, booting: Booting<'_>, special: &[Special], notes: &mut Notes) -> Result<(), Error> {
     let state = root.folder(Path::new(STATE)).with_context(|| format!("opening {STATE}"))?;
-    let text = match state.text(RECORD, MOST_TEXT) {
-        Ok(text) => text,
-        Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
-        Err(e) => {
-            notes.say(format!("reading {STATE}/{RECORD}: {e}"));
-            String::new()
-        }
-    };
-    let (mut given, worth) = Given::parse(&text);
+    let (mut given, worth) = record(&state, RECORD, notes);
     let name = booting.base.display().to_string();
     if worth == Worth::Whole && given.complete && given.base == name {
         return Ok(());
@@ -69,14 +76,46 @@ pub fn fill(root: &Root, booting: Booting<'_>, special: &[Special], notes: &mut 
             }
         }
     }
-    let Compared { missing, given: mut after } = compare::compare(root, booting.base, &given, notes);
-    after.base = name;
+    let parts = PARTS.map(|(part, at)| (part.into(), at.into())).into();
+    let place = Place { parts, record: RECORD, waiting: (&state, STAGING), others: &[], kept: false };
+    bring(root, &state, &place, booting.base, &given, special, notes)
+}
+
+/// A record, and what it is worth.
+pub fn record(state: &Folder, name: &str, notes: &mut Notes) -> (Given, Worth) {
+    let text = match state.text(name, MOST_TEXT) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
+        Err(e) => {
+            notes.say(format!("reading {STATE}/{name}: {e}"));
+            String::new()
+        }
+    };
+    Given::parse(&text)
+}
+
+/// Gives what the base has for a place and it has not been given, and writes that down.
+///
+/// # Errors
+/// When nothing could be given, or it could not be written down that it was.
+pub fn bring(
+    root: &Root,
+    state: &Folder,
+    place: &Place<'_>,
+    base: &Path,
+    given: &Given,
+    special: &[Special],
+    notes: &mut Notes,
+) -> Result<(), Error> {
+    let Place { record, waiting: (beside, staging), .. } = *place;
+    let Compared { missing, given: mut after } = compare::compare(root, base, place, given, notes);
+    after.base = base.display().to_string();
     let whom = Owned { mode: 0o644, uid: 0, gid: 0 };
     state.replace(FILLING, &after.text(), whom).with_context(|| format!("writing {STATE}/{FILLING}"))?;
     // What a power cut left is made again.
-    state.remove_all(STAGING).with_context(|| format!("removing {STATE}/{STAGING}"))?;
+    beside.remove_all(staging).with_context(|| format!("removing the folder {staging}"))?;
     if !missing.is_empty() {
-        let lacking = give(root, &state, booting.base, &missing, special, notes)?;
+        let lacking = give(root, place, base, &missing, special, notes)?;
         after.complete &= lacking.is_empty();
         for path in &lacking {
             after.paths.insert(key(path), State::Lack);
@@ -85,25 +124,26 @@ pub fn fill(root: &Root, booting: Booting<'_>, special: &[Special], notes: &mut 
             state.overwrite(FILLING, &after.text()).with_context(|| format!("writing {STATE}/{FILLING}"))?;
         }
     }
-    if state.kind(RECORD).is_ok_and(|kind| kind == Some(Kind::Folder)) {
-        state.set_aside(RECORD).with_context(|| format!("setting {STATE}/{RECORD} aside"))?;
+    if state.kind(record).is_ok_and(|kind| kind == Some(Kind::Folder)) {
+        state.set_aside(record).with_context(|| format!("setting {STATE}/{record} aside"))?;
     }
-    state.rename(FILLING, RECORD).with_context(|| format!("writing {STATE}/{RECORD}"))
+    state.rename(FILLING, record).with_context(|| format!("writing {STATE}/{record}"))
 }
 
 /// Makes what is missing; gives what could not be made.
 fn give(
     root: &Root,
-    state: &Folder,
+    filled: &Place<'_>,
     base: &Path,
     missing: &[Missing],
     special: &[Special],
     notes: &mut Notes,
 ) -> Result<BTreeSet<PathBuf>, Error> {
     let special: BTreeMap<&Path, &Special> = special.iter().map(|s| (&*s.path, s)).collect();
-    let doing = || format!("making {STATE}/{STAGING}");
-    state.make(STAGING, 0o700).with_context(doing)?;
-    let staging = state.below(Path::new(STAGING)).with_context(doing)?;
+    let (beside, waiting) = filled.waiting;
+    let doing = || format!("making the folder {waiting}");
+    beside.make(waiting, 0o700).with_context(doing)?;
+    let staging = beside.below(Path::new(waiting)).with_context(doing)?;
 
     let mut lacking = BTreeSet::new();
     for one in missing {
@@ -127,8 +167,8 @@ fn give(
             _ => {}
         }
     }
-    let _ = state.remove_all(STAGING);
-    syncfs(root.top()).context("writing what was given to the disk")?;
+    let _ = beside.remove_all(waiting);
+    syncfs(beside).context("writing what was given to the disk")?;
     Ok(lacking)
 }
 

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use cairn_process::{Tool, ToolError};
+use cairn_process::{Running, Tool, ToolError};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
@@ -83,6 +83,7 @@ impl Machine {
             ("var/lib/dpkg/status", "status"),
             ("var/lib/systemd/catalog/database", "catalog"),
             ("var/log/apt/keep", "log"),
+            ("srv/ftp/welcome", "welcome"),
         ];
         let etc = [
             ("passwd", PASSWD),
@@ -131,9 +132,38 @@ impl Machine {
         self.run(tool.arg(HELPER))
     }
 
+    /// Fills partitions, as the machine does when it runs.
+    pub fn fill(&self) -> (Option<i32>, String) {
+        // The helper of a test is no static program.
+        for folder in ["run", "proc", "usr", "dev"] {
+            bind(&self.top.join(folder), &self.at(folder));
+        }
+        bind(&self.top.join("cmdline"), &self.at("proc/cmdline"));
+        fs::copy(self.top.join("cairn-stage1"), self.at("cairn-stage1")).unwrap();
+        self.wait(self.inside(&self.at(""), || {
+            Tool::new(HELPER, "cairn", "fill partitions").arg("fill").start(Stdio::null(), Stdio::null()).unwrap()
+        }))
+    }
+
+    /// Mounts a partition, which is a folder with a file system of its own.
+    pub fn mount(&self, partition: &Path, at: &str) {
+        bind(partition, &self.at(at));
+    }
+
+    /// Makes a partition, and gives its folder.
+    pub fn partition(&self, name: &str) -> PathBuf {
+        let at = self.top.join("partitions").join(name);
+        fs::create_dir_all(&at).unwrap();
+        tmpfs(&at, "size=8M");
+        at
+    }
+
     fn run(&self, tool: Tool) -> (Option<i32>, String) {
         tmpfs(&self.top.join("run"), "");
-        let running = self.inside(|| tool.arg("assemble").start(Stdio::null(), Stdio::null()).unwrap());
+        self.wait(self.inside(&self.top, || tool.arg("assemble").start(Stdio::null(), Stdio::null()).unwrap()))
+    }
+
+    fn wait(&self, running: Running) -> (Option<i32>, String) {
         let helper = Pid::from_raw(running.id().try_into().unwrap());
         let (ended, end) = channel::<()>();
         let watch = std::thread::spawn(move || {
@@ -153,10 +183,10 @@ impl Machine {
 
     /// Starts something in the initrd, with no more memory than it may have. It is this process that goes there and comes back:
     /// to start the programs that others have for that, two thousand times, took longer than all that is tested.
-    fn inside<T>(&self, start: impl FnOnce() -> T) -> T {
+    fn inside<T>(&self, top: &Path, start: impl FnOnce() -> T) -> T {
         let outside = fs::File::open("/").unwrap();
         let (soft, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
-        chroot(&self.top).unwrap();
+        chroot(top).unwrap();
         std::env::set_current_dir("/").unwrap();
         setrlimit(Resource::RLIMIT_AS, MEMORY, hard).unwrap();
         let started = start();

@@ -214,3 +214,62 @@ fn child_that_is_ended() {
     println!("ended {ended} times");
     assert!(ended > 50);
 }
+
+#[test]
+fn a_partition_below_var_gets_what_packages_have_there_once_and_keeps_what_it_had() {
+    in_namespace("child_with_partitions");
+}
+
+#[test]
+#[ignore = "run by another test, in a mount namespace"]
+fn child_with_partitions() {
+    let machine = Machine::new();
+    machine.fresh("");
+    machine.command_line("");
+    let fstab = "P=1 /var/www ext4 defaults 0 2\nP=2 /var/lib/db ext4 defaults 0 2\nP=3 /var/log ext4 defaults 0 2\n\
+                 P=4 /var/lib/gone ext4 nofail 0 2\n";
+    machine.put("nix/store/e-etc/fstab", fstab);
+    let owner = |path: &str| {
+        let meta = fs::metadata(machine.at(path)).unwrap();
+        use std::os::unix::fs::MetadataExt;
+        (mode(&meta), meta.uid(), meta.gid())
+    };
+    let [www, db, log] = ["www", "db", "log"].map(|name| machine.partition(name));
+    // It had been somebody's before: what is in its folders is as it is to be.
+    fs::create_dir_all(log.join("nginx")).unwrap();
+    fs::write(log.join("nginx/access.log"), "old").unwrap();
+    machine.put("nix/store/a-base/var/log/nginx/README", "of the package");
+    let mount = |db: &Path| {
+        machine.mount(&www, "var/www");
+        machine.mount(db, "var/lib/db");
+        machine.mount(&log, "var/log");
+    };
+    for turn in 0..3 {
+        assert_eq!(machine.boot(), (Some(0), String::new()));
+        assert_eq!(machine.text("srv/ftp/welcome"), "welcome");
+        mount(&db);
+        // One that is not mounted is told, and is no failure.
+        assert_eq!(machine.fill(), (Some(0), String::new()));
+        assert_eq!(machine.at("var/www/html/index.html").exists(), turn == 0, "{turn}");
+        assert_eq!(machine.text("var/lib/db/data.mdb"), "data");
+        assert_eq!(owner("var/lib/db"), (0o750, 3, 4));
+        assert_eq!(machine.text("var/log/apt/keep"), "log");
+        assert_eq!(machine.text("var/log/nginx/access.log"), "old");
+        assert!(!machine.at("var/log/nginx/README").exists());
+        assert_eq!(mode(&fs::metadata(machine.at("var/log/journal")).unwrap()), 0o2755);
+        for folder in ["var/www", "var/lib/db", "var/log"] {
+            assert!(!machine.at(folder).join(".cairn-filling").exists());
+        }
+        if turn == 0 {
+            fs::remove_dir_all(machine.at("var/www/html")).unwrap();
+        }
+        machine.stop();
+    }
+    // Another file system in its place is a new one.
+    let other = machine.partition("other");
+    assert_eq!(machine.boot(), (Some(0), String::new()));
+    mount(&other);
+    assert_eq!(machine.fill().0, Some(0));
+    assert_eq!((machine.text("var/lib/db/data.mdb").as_str(), owner("var/lib/db")), ("data", (0o750, 3, 4)));
+    machine.stop();
+}

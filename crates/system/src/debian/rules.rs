@@ -71,7 +71,7 @@ pub(super) fn fate(path: &str, is_dir: bool) -> Fate<'_> {
         _ if DROPPED.contains(&path) => false,
         // Every machine made from the base would share it.
         _ if drawn::of(path).is_some() => false,
-        "usr" => true,
+        "usr" | "srv" => true,
         "boot" => MEMORY_TESTS.contains(&path),
         "etc" => is_dir || !is_machines_own(path, name),
         "var" => is_dir || !(EMPTIED.iter().any(|dir| path.starts_with(dir)) || is_old_copy(path, name)),
@@ -120,6 +120,7 @@ mod tests {
             "var/lib/dpkg/info/foo-old.list",
             "var/lib/pam/auth",
             "var/lib/systemd/catalog/database",
+            "srv/tftp/pxelinux.0",
         ] {
             assert_eq!(fate(path, false), Fate::Keep, "{path}");
         }

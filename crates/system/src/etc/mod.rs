@@ -6,6 +6,7 @@
 mod accounts;
 pub(crate) mod completion;
 mod files;
+mod fill;
 mod fstab;
 mod hosts;
 mod kernel;
@@ -92,6 +93,7 @@ pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
     keymap::apply(&mut tree, &machine.keyboard, input.base, &units)?;
     network::apply(&mut tree, machine, &units)?;
     fstab::apply(&mut tree, input.mounts)?;
+    fill::apply(&mut tree, input.mounts)?;
     kernel::apply(&mut tree, machine, input.checked.hardware.as_ref(), &modules)?;
     ssh::apply(&mut tree, machine, &has, &units)?;
     let ids = accounts::apply(&mut tree, machine, &has)?;
