@@ -7,6 +7,7 @@
 mod acceptable;
 mod check;
 mod checked;
+mod debconf;
 mod edit;
 pub mod install;
 pub mod lock;

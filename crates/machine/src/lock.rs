@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::check::SourceFile;
+use crate::debconf;
 use crate::model::Machine;
 use crate::names::{LONGEST_NAME, RelPath, shown};
 use crate::pointer::child;
@@ -58,6 +59,12 @@ pub struct LockedDebian {
     pub components: Vec<String>,
     /// The architecture in Debian's words.
     pub architecture: String,
+    /// Whether recommended packages were taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recommends: bool,
+    /// Answers for debconf, which the base depends on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub debconf: Vec<String>,
     /// The packages that were asked for by name (the machine file's, the kernel's, and those that Cairn needs), sorted.
     pub requested: Vec<String>,
     /// Seconds since 1970: the `Date` of the newest signed Release file. Becomes SOURCE_DATE_EPOCH.
@@ -109,6 +116,10 @@ pub enum Difference {
         /// The machine file's.
         wanted: String,
     },
+    /// Recommended packages are wanted, or no longer.
+    Recommends(bool),
+    /// Other answers for debconf.
+    Debconf,
     /// A package that is asked for and was not when the lock was made.
     Added(String),
     /// A package that was asked for when the lock was made and is not any more.
@@ -123,6 +134,9 @@ impl fmt::Display for Difference {
                 write!(f, "the components are {}, and were {}", wanted.join(" "), locked.join(" "))
             }
             Difference::Architecture { locked, wanted } => write!(f, "the architecture is {wanted}, and was {locked}"),
+            Difference::Recommends(true) => write!(f, "recommended packages are to come too"),
+            Difference::Recommends(false) => write!(f, "recommended packages are no longer to come"),
+            Difference::Debconf => write!(f, "the answers for debconf are others"),
             Difference::Added(name) => write!(f, "the package {name} is new"),
             Difference::Removed(name) => write!(f, "the package {name} is no longer asked for"),
         }
@@ -211,6 +225,12 @@ impl Lock {
             let (locked, wanted) = (locked.architecture.clone(), wanted.to_owned());
             differences.push(Difference::Architecture { locked, wanted });
         }
+        if locked.recommends != source.recommends {
+            differences.push(Difference::Recommends(source.recommends));
+        }
+        if locked.debconf != source.debconf {
+            differences.push(Difference::Debconf);
+        }
         let before: BTreeSet<&String> = locked.requested.iter().collect();
         let now: BTreeSet<&String> = requested.iter().collect();
         differences.extend(now.difference(&before).map(|name| Difference::Added((*name).clone())));
@@ -267,6 +287,9 @@ impl LockedDebian {
         for (i, component) in self.components.iter().enumerate() {
             let well = component.split('/').all(is_word);
             hold(format!("components/{i}"), "a component", well, component);
+        }
+        for (i, answer) in self.debconf.iter().enumerate() {
+            hold(format!("debconf/{i}"), "an answer", debconf::problem(answer).is_none(), answer);
         }
         for (i, name) in self.requested.iter().enumerate() {
             hold(format!("requested/{i}"), "a package", is_package(name), name);

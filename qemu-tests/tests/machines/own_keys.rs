@@ -174,13 +174,14 @@ fn not_enforced(cairn: &Cairn) -> Result<()> {
 /// What an installer writes is what an image is: verified as it is, drawing keys at its first start, signed from then on.
 fn installed(cairn: &Cairn) -> Result<()> {
     let folder = tempfile::tempdir_in(&cairn.work)?;
-    // Beside its image are its file and its lock.
-    generations::disk(cairn, SYSTEMD_BOOT, &file("first", 2), folder.path())?;
+    // Beside its image are its file and its lock. What verifies it asks for its network, too.
+    let wanted = File { fetches: true, ..file("first", 2) };
+    generations::disk(cairn, SYSTEMD_BOOT, &wanted, folder.path())?;
     let disk = folder.path().join("disk");
-    workbench::disk(&disk, 3 << 30)?;
+    workbench::disk(&disk, 6 << 30)?;
     let machine = folder.path().join("new.yaml");
     let install = format!(
-        "$CAIRN install {} --disk /dev/ubda --elsewhere --yes-erase $((3 << 30)) --receipt /run/r",
+        "$CAIRN install {} --disk /dev/ubda --elsewhere --yes-erase $((6 << 30)) --receipt /run/r",
         machine.display()
     );
     workbench::script(cairn, &[&disk], &install)?;

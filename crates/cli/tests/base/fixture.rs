@@ -76,6 +76,8 @@ impl Fixture {
             sha256,
         };
         let debian = LockedDebian {
+            recommends: false,
+            debconf: Vec::new(),
             suite: machine.source.debian().suite.clone(),
             components: machine.source.debian().components.clone(),
             architecture: "amd64".into(),

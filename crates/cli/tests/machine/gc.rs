@@ -154,7 +154,16 @@ fn downloaded_packages_go_when_no_generation_that_stays_has_them() {
     };
     let lock = |packages: Vec<LockedPackage>| {
         let (suite, components, requested) = ("trixie".into(), vec!["main".into()], Vec::new());
-        let debian = LockedDebian { suite, components, architecture: "amd64".into(), requested, date: 0, packages };
+        let debian = LockedDebian {
+            recommends: false,
+            debconf: Vec::new(),
+            suite,
+            components,
+            architecture: "amd64".into(),
+            requested,
+            date: 0,
+            packages,
+        };
         Lock::Debian(debian).to_yaml()
     };
     let system = |name: &str, packages: Vec<LockedPackage>| {

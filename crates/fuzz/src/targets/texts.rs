@@ -83,6 +83,8 @@ fn locks() -> Vec<Vec<u8>> {
         sha256: "0123456789abcdef".repeat(4),
     };
     let debian = LockedDebian {
+        recommends: false,
+        debconf: Vec::new(),
         suite: "trixie".into(),
         components: vec!["main".into()],
         architecture: "amd64".into(),

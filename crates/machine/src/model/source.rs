@@ -82,6 +82,13 @@ pub struct DebianSource {
     #[serde(default = "default_kernel")]
     #[schemars(example = &"linux-image-amd64")]
     pub kernel: String,
+    /// Whether what packages recommend comes with them, as apt does it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recommends: bool,
+    /// Answers to what packages ask while they are installed, debconf-set-selections(1): owner, question, type and value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["wireshark-common wireshark-common/install-setuid boolean true"]]))]
+    pub debconf: Vec<String>,
 }
 
 fn default_suite() -> String {

@@ -1,6 +1,7 @@
 //! The Debian source: suite, mirror, components, package names.
 
 use super::{Findings, repeated, short};
+use crate::debconf;
 use crate::model::DebianSource;
 use crate::pointer::child;
 
@@ -18,6 +19,11 @@ pub(super) fn check(source: &DebianSource, f: &mut Findings) {
     for i in repeated(&source.packages) {
         let at = child("/source/debian/packages", i);
         f.doubtful(at, format!("the package `{}` is listed twice", short(&source.packages[i])), "remove one");
+    }
+    for (i, answer) in source.debconf.iter().enumerate() {
+        if let Some((what, help)) = debconf::problem(answer) {
+            f.wrong(child("/source/debian/debconf", i), format!("`{}` {what}", short(answer)), help);
+        }
     }
     let at = child(AT, "kernel");
     package(&at, &source.kernel, f);

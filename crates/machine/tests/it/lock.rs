@@ -18,6 +18,8 @@ fn package(name: &str) -> LockedPackage {
 
 fn lock() -> Lock {
     let debian = LockedDebian {
+        recommends: false,
+        debconf: Vec::new(),
         suite: "trixie".into(),
         components: vec!["main".into()],
         architecture: "amd64".into(),

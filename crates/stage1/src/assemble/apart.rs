@@ -91,7 +91,10 @@ fn fill(
     let new = worth == Worth::Damaged;
     let empty = names.iter().all(|name| name == OF_MKFS || name == WAITING);
     let part = at.strip_prefix("/").unwrap_or(at).to_path_buf();
-    if new && empty && let Some(owner) = special.iter().find(|one| one.path == part) {
+    if new
+        && empty
+        && let Some(owner) = special.iter().find(|one| one.path == part)
+    {
         Owned { mode: owner.mode, uid: owner.uid, gid: owner.gid }.give(&folder).with_context(doing)?;
     }
     let parts = vec![(part, at.to_path_buf())];

@@ -118,11 +118,11 @@ impl Apt {
         Ok(files)
     }
 
-    /// What apt would install for these packages on an empty machine.
-    pub(super) fn simulate(&self, packages: &[&str]) -> Result<Vec<Chosen>, Error> {
+    /// What apt would install for these packages on an empty machine, with what they recommend or without.
+    pub(super) fn simulate(&self, packages: &[&str], recommends: bool) -> Result<Vec<Chosen>, Error> {
         let tool = self
             .tool("apt-get", "choose the versions of packages")
-            .args(["-q", "--simulate", "--no-install-recommends", "install", "--"])
+            .args(["-q", "--simulate", "-o", &format!("APT::Install-Recommends={recommends}"), "install", "--"])
             .args(packages.iter().copied());
         let (out, ended) = run(tool, |_| ())?;
         match ended {

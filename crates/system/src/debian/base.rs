@@ -141,13 +141,16 @@ pub fn adopt(lock: &Lock, store: &Store, cache: &Path, base: &StorePath) -> Resu
 fn memory(lock: &Lock, cache: &Path) -> PathBuf {
     let debian = lock.debian();
     let packages: Vec<_> = debian.packages.iter().map(|p| (&p.name, &p.version, &p.architecture, &p.sha256)).collect();
-    let inputs = json!({
+    let mut inputs = json!({
         "recipe": RECIPE,
         "suite": debian.suite,
         "architecture": debian.architecture,
         "date": debian.date,
         "packages": packages,
     });
+    if !debian.debconf.is_empty() {
+        inputs["debconf"] = debian.debconf.clone().into();
+    }
     cache.join(BASES).join(to_hex(&Sha256::digest(inputs.to_string())))
 }
 
@@ -184,6 +187,8 @@ users: {root: {ssh_authorized_keys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFzJ3
         let store = Store::open(folder.path()).unwrap();
         let machine = check(&SourceFile::new("m.yaml", MACHINE), &mut |_| Err("none".into())).unwrap().machine;
         let debian = LockedDebian {
+            recommends: false,
+            debconf: Vec::new(),
             suite: machine.source.debian().suite.clone(),
             components: machine.source.debian().components.clone(),
             architecture: "amd64".into(),

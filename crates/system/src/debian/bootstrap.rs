@@ -41,7 +41,7 @@ pub(super) fn bootstrap(
     let debian = lock.debian();
     let include: Vec<&str> = debian.packages.iter().map(|p| p.name.as_str()).chain([INITRD]).collect();
     // In a file: mmdebstrap's message about a script that fails has all of its command in it.
-    let names = packages.script("essential", &neutral_names())?;
+    let names = packages.script("essential", &(neutral_names() + &answers(&debian.debconf)))?;
     let script = packages.script("customize", &last())?;
     let mode = mode()?;
     let tool = program(mode)?
@@ -113,6 +113,14 @@ fn neutral_names() -> String {
          printf '127.0.0.1 localhost\\n127.0.1.1 {NEUTRAL_HOSTNAME}\\n::1 localhost\\n' > \"$1/etc/hosts\"\n\
          if [ -f \"$1/etc/resolv.conf\" ]; then sed -i '/^[[:space:]]*nameserver/!d' \"$1/etc/resolv.conf\"; fi\n"
     )
+}
+
+/// What of that script answers the packages' questions before they are asked.
+fn answers(lines: &[String]) -> String {
+    lines.iter().fold(String::new(), |script, line| {
+        // An answer that debconf refuses ends in its message.
+        script + &format!("printf '%s\\n' {} | chroot \"$1\" debconf-set-selections\n", quoted(line))
+    })
 }
 
 /// The shell script for mmdebstrap's customize hook, which runs when all is installed. Nothing of one machine is in it: what a

@@ -20,6 +20,8 @@ pub(super) struct Index {
     /// Virtual package to the packages that provide it.
     providers: BTreeMap<String, BTreeSet<String>>,
     entries: BTreeMap<Chosen, LockedPackage>,
+    /// What a package recommends, as its stanza says it.
+    recommends: BTreeMap<Chosen, String>,
 }
 
 impl Index {
@@ -66,6 +68,9 @@ impl Index {
                 version: entry.version.clone(),
                 architecture: entry.architecture.clone(),
             };
+            if let Some(recommends) = field("Recommends") {
+                self.recommends.entry(key.clone()).or_insert_with(|| recommends.into());
+            }
             // A version that is in two suites (an update that reached the main archive) is locked by the file name
             // that sorts first: the main archive's, which lives longer.
             let kept = self.entries.entry(key).or_insert_with(|| entry.clone());
@@ -110,10 +115,22 @@ impl Index {
         found
     }
 
+    /// What a package recommends: of each group one (deb-control(5)).
+    pub(super) fn recommends(&self, chosen: &Chosen) -> Vec<Vec<&str>> {
+        let text = self.recommends.get(chosen).map(String::as_str).unwrap_or_default();
+        let groups = text.split(',').filter(|group| !group.trim().is_empty());
+        groups.map(|group| group.split('|').map(name_of).collect()).collect()
+    }
+
     /// All that a lock says of a chosen package.
     pub(super) fn get(&self, chosen: &Chosen) -> Option<&LockedPackage> {
         self.entries.get(chosen)
     }
+}
+
+/// The name in `name:any (>= 1) [amd64]`.
+fn name_of(dependency: &str) -> &str {
+    dependency.trim().split(|c: char| c.is_whitespace() || "(:[<".contains(c)).next().unwrap_or_default()
 }
 
 /// Whether this is 64 lowercase hex digits.

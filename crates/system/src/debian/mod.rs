@@ -34,6 +34,7 @@ mod leftover;
 mod mirror;
 pub mod modes;
 mod packages;
+mod recommended;
 mod repository;
 mod request;
 mod resolve;

@@ -105,6 +105,8 @@ mod tests {
             sha256: "ab".repeat(32),
         };
         Lock::Debian(LockedDebian {
+            recommends: false,
+            debconf: Vec::new(),
             suite: "trixie".into(),
             components: vec!["main".into()],
             architecture: "amd64".into(),

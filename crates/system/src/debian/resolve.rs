@@ -15,13 +15,13 @@ use super::error::Error;
 use super::index::Index;
 use super::mirror::Mirror;
 use super::stanza::{INITRD, field, initrd_stanza};
-use super::{date, request};
+use super::{date, recommended, request};
 
 /// Resolves a machine's packages against its mirror.
 ///
 /// apt does it, in a folder of its own below `cache`, with the lists' signatures checked against Debian's archive keys;
-/// this machine's own sources and packages play no part. Recommended packages are left out. Nothing but the cache is
-/// written.
+/// this machine's own sources and packages play no part. Recommended packages are left out, and named, unless the machine file wants
+/// them. Nothing but the cache is written.
 ///
 /// # Errors
 /// A package that does not exist (with its place in the machine file: [`Error::pointer`]), packages that contradict
@@ -53,7 +53,12 @@ pub fn lock(machine: &Machine, cache: &Path, report: &dyn Report) -> Result<Lock
     report.phase("choosing packages", None);
     check_names(machine, &requested, &index)?;
     let wanted: BTreeSet<&str> = index.essential().iter().map(String::as_str).chain(needed).chain([INITRD]).collect();
-    let chosen = apt.simulate(&wanted.into_iter().collect::<Vec<_>>())?;
+    let chosen = apt.simulate(&wanted.into_iter().collect::<Vec<_>>(), source.recommends)?;
+    if !source.recommends {
+        for note in recommended::left_out(&source.packages, &chosen, &index) {
+            report.note(&note);
+        }
+    }
     let mut packages = Vec::with_capacity(chosen.len());
     for package in chosen.iter().filter(|c| c.name != INITRD) {
         let found = index.get(package).ok_or_else(|| Error::Answer {
@@ -66,6 +71,8 @@ pub fn lock(machine: &Machine, cache: &Path, report: &dyn Report) -> Result<Lock
         suite: source.suite.clone(),
         components: source.components.clone(),
         architecture: architecture.into(),
+        recommends: source.recommends,
+        debconf: source.debconf.clone(),
         requested: requested.into_iter().collect(),
         date: newest_release(&apt)?,
         packages,
