@@ -71,7 +71,7 @@ pub(crate) fn machine(machine: &Machine) -> Vec<Found> {
     boot::check(machine, &mut findings);
     network::check(&machine.network, &mut findings);
     accounts::check(machine, &mut findings);
-    services::check(&machine.services, &mut findings);
+    services::check(machine, &mut findings);
     files::check(machine, &mut findings);
     if let Some(install) = &machine.install {
         installing::check("/install", install, Some(machine), &mut findings);

@@ -218,9 +218,9 @@ fn interface_addresses(at: &str, interface: &Interface, f: &mut Findings) -> Vec
 }
 
 /// An address with prefix length that an interface can have.
-fn address(text: &str) -> Result<(IpAddr, u8), (String, &'static str)> {
+fn address(text: &str) -> Result<(IpAddr, u8), (String, String)> {
     const HELP: &str = "write an address with its prefix length, such as 192.0.2.10/24 or 2001:db8::10/64";
-    let wrong = |what: &str, help| Err((format!("`{}` {what}", short(text)), help));
+    let wrong = |what: &str, help: &str| Err((format!("`{}` {what}", short(text)), help.to_owned()));
     let Some((ip, prefix)) = text.split_once('/') else {
         return match text.parse::<IpAddr>() {
             Ok(_) => wrong("has no prefix length", "add it, such as /24 for 255.255.255.0 or /64 for IPv6"),
@@ -230,6 +230,10 @@ fn address(text: &str) -> Result<(IpAddr, u8), (String, &'static str)> {
     let Ok(ip) = ip.parse::<IpAddr>() else { return wrong("is not an address with prefix length", HELP) };
     let most = if ip.is_ipv4() { 32 } else { 128 };
     let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+    if let Some(length) = prefix.parse::<Ipv4Addr>().ok().and_then(mask_length).filter(|_| ip.is_ipv4()) {
+        let message = format!("`{}` has a netmask in the place of a prefix length", short(text));
+        return Err((message, format!("write `{ip}/{length}`")));
+    }
     let Some(prefix) = prefix.parse::<u8>().ok().filter(|p| digits && (1..=most).contains(p)) else {
         return wrong(
             "has a wrong prefix length",
@@ -253,6 +257,12 @@ fn address(text: &str) -> Result<(IpAddr, u8), (String, &'static str)> {
         }
     }
     Ok((ip, prefix))
+}
+
+/// The length of the prefix that a netmask has, if it is one.
+fn mask_length(mask: Ipv4Addr) -> Option<u32> {
+    let bits = u32::from(mask);
+    (bits != 0 && bits.leading_ones() + bits.trailing_zeros() == 32).then(|| bits.leading_ones())
 }
 
 /// The networks of an interface, by the length of their prefix.
