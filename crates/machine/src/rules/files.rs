@@ -95,6 +95,10 @@ fn belongs_elsewhere(at: &str, path: &str, machine: &Machine, f: &mut Findings) 
     if let Some(help) = generated.or(host_key).or(own) {
         return f.wrong_key(at, format!("`{}` cannot be declared as a file", short(path)), help);
     }
+    if path == "/etc/nftables.conf" && machine.network.firewall.is_some() {
+        let help = "put its rules into `network.firewall.ruleset`, or leave `network.firewall` out";
+        return f.wrong_key(at, "`/etc/nftables.conf` follows from `network.firewall`", help);
+    }
     if let Some(unit) = path.strip_prefix("/etc/systemd/system/")
         && machine.services.units.contains_key(unit)
     {

@@ -91,11 +91,11 @@ pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
     keys::apply(&mut tree, input.base)?;
     locale::apply(&mut tree, machine, input.base)?;
     keymap::apply(&mut tree, &machine.keyboard, input.base, &units)?;
-    network::apply(&mut tree, machine, &units)?;
     fstab::apply(&mut tree, input.mounts)?;
     kernel::apply(&mut tree, machine, input.checked.hardware.as_ref(), &modules)?;
     ssh::apply(&mut tree, machine, &has, &units)?;
     let ids = accounts::apply(&mut tree, machine, &has)?;
+    network::apply(&mut tree, machine, &units, &ids)?;
     completion::apply(&mut tree, &machine.boot, &units)?;
     tree.file("systemd/system.conf.d/50-cairn.conf", manager::settings(machine.boot.watchdog))?;
     for (path, text) in manager::emergency(machine.boot.emergency_access) {
