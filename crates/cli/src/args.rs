@@ -258,7 +258,7 @@ pub struct CheckArgs {
     /// Machine files.
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
-    /// Print one JSON object: `ok`, and the lists `problems` and `notes`.
+    /// Print one JSON object: `ok`, and the lists `problems` and `warnings`.
     #[arg(long)]
     pub json: bool,
 }

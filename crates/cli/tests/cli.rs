@@ -147,6 +147,60 @@ fn check_as_json_is_one_object_and_nothing_else() {
 }
 
 #[test]
+fn check_has_in_its_object_what_its_help_says() {
+    let folder = folder();
+    run(folder.path(), &["init", "good.yaml"]);
+    let answer: Value = serde_json::from_str(&run(folder.path(), &["check", "--json", "good.yaml"]).out).unwrap();
+    let help = run(folder.path(), &["check", "--help"]).out;
+    for key in answer.as_object().unwrap().keys() {
+        assert!(help.contains(&format!("`{key}`")), "{key}\n{help}");
+    }
+}
+
+#[test]
+fn check_looks_at_the_files_that_a_machine_file_names() {
+    let folder = folder();
+    let text = "version: 1
+hostname: h
+source: {debian: {}}
+disks: {main: {layout: uefi}}
+users:
+  missing: {uid: 1000, hashed_password_file: missing}
+  weak: {uid: 1001, hashed_password_file: weak}
+  empty: {uid: 1002, hashed_password_file: empty}
+files:
+  /etc/folder: {source: folder}
+  /etc/good: {source: weak}
+  /etc/gone: {source: gone}
+";
+    write(folder.path(), "m.yaml", text);
+    write(folder.path(), "weak", "$1$salt$qJH7.N4xYta3aEG/dfqo/0\n");
+    write(folder.path(), "empty", "");
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    let ran = run(folder.path(), &["check", "m.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    let told: Vec<&str> = ran.err.lines().filter(|line| line.starts_with("m.yaml:")).collect();
+    assert_eq!(told.len(), 5, "{}", ran.err);
+    for (line, words) in
+        [(6, "no such file"), (7, "too weak"), (8, "the file is empty"), (10, "and not a file"), (12, "no such file")]
+    {
+        let start = format!("m.yaml:{line}:");
+        assert!(told.iter().any(|told| told.starts_with(&start) && told.contains(words)), "{line}\n{}", ran.err);
+    }
+    // Through a pipe it is beside nothing.
+    let mut command = cairn(folder.path(), &["check", "/dev/stdin"]);
+    let ran = command.stdin(fs::File::open(folder.path().join("m.yaml")).unwrap()).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    // On the machine itself the secrets have gone from beside its file.
+    let own = folder.path().join("etc/cairn");
+    fs::create_dir_all(&own).unwrap();
+    write(&own, "machine.yaml", text);
+    let ran = run(&own, &["check", "machine.yaml"]);
+    let told = ran.err.lines().filter(|line| line.starts_with("machine.yaml:")).count();
+    assert_eq!(told, 3, "{}", ran.err);
+}
+
+#[test]
 fn check_goes_through_all_files() {
     let folder = folder();
     run(folder.path(), &["init", "good.yaml"]);

@@ -33,6 +33,9 @@ pub use edit::{edit, to_yaml};
 pub use nearest::nearest;
 pub use problem::{Position, Problem, Problems};
 pub use reference::reference;
-pub use rules::{DeviceTreeError, PassphraseError, PasswordHashError, device_tree, password_hash, wifi_passphrase};
+pub use rules::{
+    DeviceTreeError, NameServer, PassphraseError, PasswordHashError, device_tree, name_server, password_hash,
+    wifi_passphrase,
+};
 pub use template::template;
 pub use values::values;

@@ -8,6 +8,7 @@ mod boot;
 mod disks;
 mod hardware;
 mod installing;
+mod links;
 mod network;
 mod recorded;
 mod region;
@@ -22,7 +23,11 @@ pub use boot::{
 pub use disks::{Disk, FileSystem, Firmware, NamedLayout, Partition, PartitionKind, TableKind};
 pub use hardware::Hardware;
 pub use installing::{Install, InstallFile, InstallInto, Then};
-pub use network::{Interface, InterfaceMatch, Network, Wifi, wifi_secret};
+pub use links::{Bond, BondMode, Bridge, HashPolicy, LacpRate, Vlan, WIREGUARD_KEYS, WireGuard, WireGuardPeer};
+pub use network::{
+    ClientIdentifier, DhcpOverrides, DnsOverTls, Firewall, Interface, InterfaceMatch, Network, Route, RouteType, Wifi,
+    wifi_secret,
+};
 pub use recorded::{FirmwareKind, RecordedDisk, RecordedPartition, RecordedSignature, RecordedTable};
 pub use region::{Keyboard, Locale};
 pub use services::{EtcFile, KernelModules, Services, SysctlValue, Test, Unit, unit_name};

@@ -19,7 +19,7 @@ use crate::model::{Hardware, InstallFile, Machine};
 use crate::names::shown as short;
 pub use accounts::{PasswordHashError, password_hash};
 pub use boot::{DeviceTreeError, device_tree};
-pub use network::{PassphraseError, wifi_passphrase};
+pub use network::{NameServer, PassphraseError, name_server, wifi_passphrase};
 
 /// One finding of a rule, with the place as a JSON pointer.
 #[derive(Debug, Clone)]
@@ -69,9 +69,9 @@ pub(crate) fn machine(machine: &Machine) -> Vec<Found> {
     debian::check(machine.source.debian(), &mut findings);
     disks::check(machine, &mut findings);
     boot::check(machine, &mut findings);
-    network::check(&machine.network, &mut findings);
+    network::check(machine, &mut findings);
     accounts::check(machine, &mut findings);
-    services::check(&machine.services, &mut findings);
+    services::check(machine, &mut findings);
     files::check(machine, &mut findings);
     if let Some(install) = &machine.install {
         installing::check("/install", install, Some(machine), &mut findings);

@@ -7,10 +7,10 @@ use anyhow::Context;
 use cairn_machine::lock::Lock;
 use cairn_machine::model::wifi_secret;
 use cairn_machine::names::shown;
-use cairn_machine::{Checked, FilePurpose, Problem, Problems, device_tree, password_hash, wifi_passphrase};
+use cairn_machine::{Checked, FilePurpose, NamedFile, Problem, Problems, device_tree, password_hash, wifi_passphrase};
 
 use crate::machine_file::MachineFile;
-use crate::plain_file;
+use crate::plain_file::{self, Unread};
 
 /// The hashes of first passwords by user: what else than the store goes onto a new disk.
 pub type Passwords = BTreeMap<String, String>;
@@ -42,64 +42,95 @@ impl NamedFiles {
     ///
     /// # Errors
     /// These problems, all of them.
-    pub fn read(machine_file: &Path, checked: &Checked, exists: &dyn Fn(&str) -> bool) -> anyhow::Result<NamedFiles> {
+    pub fn read(machine_file: &Path, checked: &Checked, exists: &dyn Fn(&str) -> bool) -> Result<NamedFiles, Problems> {
         let folder = machine_file.parent().unwrap_or(Path::new(""));
         let mut files = NamedFiles::default();
         let mut problems: Vec<Problem> = Vec::new();
         for named in checked.named_files() {
-            let most = match named.purpose {
-                FilePurpose::PasswordHash(_) | FilePurpose::WifiPassphrase(_) => plain_file::HASH,
-                FilePurpose::DeviceTree => plain_file::TEXT,
-                FilePurpose::BootFile(_) => plain_file::BOOT_FILE,
-                _ => plain_file::SOURCE,
-            };
-            let bytes = match plain_file::read(&folder.join(&named.path), most) {
+            let bytes = match plain_file::read(&folder.join(&named.path), most(&named.purpose)) {
                 Ok(bytes) => bytes,
                 Err(e) if e.is_missing() && is_history(&named.purpose, exists) => continue,
                 Err(e) => {
-                    let message = format!("reading {}: {e}", shown(&named.path));
-                    problems.push(checked.problem(&named.pointer, message, None));
+                    problems.push(unread(checked, &named, &e));
                     continue;
                 }
             };
-            match named.purpose {
-                FilePurpose::EtcFile(path) => {
-                    files.contents.insert(named.path, bytes.clone());
-                    files.sources.insert(path, bytes);
-                }
-                FilePurpose::PasswordHash(user) => match password_hash(&bytes) {
-                    Ok(hash) => {
-                        files.passwords.insert(user, hash.to_string());
-                    }
-                    Err(e) => {
-                        problems.push(checked.problem(&named.pointer, format!("{}: {e}", shown(&named.path)), None))
-                    }
-                },
-                FilePurpose::WifiPassphrase(name) => match wifi_passphrase(&bytes) {
-                    Ok(passphrase) => {
-                        files.passphrases.insert(wifi_secret(&name), wifi_line(passphrase));
-                    }
-                    Err(e) => {
-                        problems.push(checked.problem(&named.pointer, format!("{}: {e}", shown(&named.path)), None))
-                    }
-                },
-                FilePurpose::DeviceTree => match device_tree(&bytes) {
-                    Ok(()) => drop(files.contents.insert(named.path, bytes)),
-                    Err(e) => {
-                        problems.push(checked.problem(&named.pointer, format!("{}: {e}", shown(&named.path)), None))
-                    }
-                },
-                FilePurpose::BootFile(_) => {
-                    files.contents.insert(named.path, bytes);
-                }
-                _ => {}
+            if let Err(why) = files.take(&named, bytes) {
+                problems.push(unusable(checked, &named, &why));
             }
         }
         match Problems::new(problems) {
-            Some(problems) => Err(problems.into()),
+            Some(problems) => Err(problems),
             None => Ok(files),
         }
     }
+
+    /// Keeps one of them, if it is what it has to be.
+    fn take(&mut self, named: &NamedFile, bytes: Vec<u8>) -> Result<(), String> {
+        match &named.purpose {
+            FilePurpose::EtcFile(path) => {
+                self.contents.insert(named.path.clone(), bytes.clone());
+                self.sources.insert(path.clone(), bytes);
+            }
+            FilePurpose::PasswordHash(user) => {
+                let hash = password_hash(&bytes).map_err(|e| e.to_string())?;
+                self.passwords.insert(user.clone(), hash.to_string());
+            }
+            FilePurpose::WifiPassphrase(name) => {
+                let passphrase = wifi_passphrase(&bytes).map_err(|e| e.to_string())?;
+                self.passphrases.insert(wifi_secret(name), wifi_line(passphrase));
+            }
+            FilePurpose::DeviceTree => {
+                device_tree(&bytes).map_err(|e| e.to_string())?;
+                self.contents.insert(named.path.clone(), bytes);
+            }
+            FilePurpose::BootFile(_) => drop(self.contents.insert(named.path.clone(), bytes)),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Every named file that could not be read or used, as [`NamedFiles::read`] would tell it. Of long ones nothing is read but
+/// how long they are.
+pub fn look(machine_file: &Path, checked: &Checked, exists: &dyn Fn(&str) -> bool) -> Vec<Problem> {
+    let folder = machine_file.parent().unwrap_or(Path::new(""));
+    let one = |named: NamedFile| {
+        let (path, most) = (folder.join(&named.path), most(&named.purpose));
+        let is_plain = matches!(named.purpose, FilePurpose::EtcFile(_) | FilePurpose::BootFile(_));
+        let read = match is_plain {
+            true => plain_file::look(&path, most).map(|()| Vec::new()),
+            false => plain_file::read(&path, most),
+        };
+        match read {
+            Ok(bytes) if !is_plain => {
+                let taken = NamedFiles::default().take(&named, bytes);
+                taken.err().map(|why| unusable(checked, &named, &why))
+            }
+            Ok(_) => None,
+            Err(e) if e.is_missing() && is_history(&named.purpose, exists) => None,
+            Err(e) => Some(unread(checked, &named, &e)),
+        }
+    };
+    checked.named_files().into_iter().filter_map(one).collect()
+}
+
+/// The longest file of a kind.
+fn most(purpose: &FilePurpose) -> u64 {
+    match purpose {
+        FilePurpose::PasswordHash(_) | FilePurpose::WifiPassphrase(_) => plain_file::HASH,
+        FilePurpose::DeviceTree => plain_file::TEXT,
+        FilePurpose::BootFile(_) => plain_file::BOOT_FILE,
+        _ => plain_file::SOURCE,
+    }
+}
+
+fn unread(checked: &Checked, named: &NamedFile, why: &Unread) -> Problem {
+    checked.problem(&named.pointer, format!("reading {}: {why}", shown(&named.path)), None)
+}
+
+fn unusable(checked: &Checked, named: &NamedFile, why: &str) -> Problem {
+    checked.problem(&named.pointer, format!("{}: {why}", shown(&named.path)), None)
 }
 
 fn is_history(purpose: &FilePurpose, exists: &dyn Fn(&str) -> bool) -> bool {

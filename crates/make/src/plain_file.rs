@@ -58,7 +58,18 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
     contents(file, most)
 }
 
-/// The same for an argument that is looked at once: it may also be a pipe that a shell has made (`/dev/stdin`, `<(...)`). A pipe
+/// Whether [`read`] could read a file, without reading it.
+pub fn look(path: &Path, most: u64) -> Result<(), Unread> {
+    let metadata = path.metadata().map_err(Unread::Io)?;
+    is_file(&metadata)?;
+    if metadata.len() > most {
+        return Err(Unread::TooLong(most));
+    }
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY).bits();
+    OpenOptions::new().read(true).custom_flags(flags).open(path).map(drop).map_err(Unread::Io)
+}
+
+/// As [`read`], for an argument that is looked at once: it may also be a pipe that a shell has made (`/dev/stdin`, `<(...)`). A pipe
 /// with a name of its own is none of these, and whoever writes into it may never come.
 pub fn read_argument(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
     let made_by_a_shell = || nix::sys::statfs::statfs(path).is_ok_and(|of| of.filesystem_type().0 == PIPES);

@@ -178,6 +178,14 @@ impl Tree {
         self.nodes.get(path).map(|(node, _)| node)
     }
 
+    /// The first path below another one, if there is any.
+    #[must_use]
+    pub fn first_within(&self, path: &str) -> Option<&str> {
+        let inside = format!("{path}/");
+        let (first, _) = self.nodes.range::<str, _>((Bound::Included(&*inside), Bound::Unbounded)).next()?;
+        first.starts_with(&inside).then_some(first.as_str())
+    }
+
     /// The contents of a file as text; links are not followed.
     #[must_use]
     pub fn text(&self, path: &str) -> Option<String> {

@@ -21,7 +21,12 @@ pub enum UnitFile {
 
 /// All units of a system by name.
 #[derive(Debug, Default, Clone)]
-pub struct Units(pub BTreeMap<String, UnitFile>);
+pub struct Units {
+    /// Their files.
+    pub files: BTreeMap<String, UnitFile>,
+    /// Units that others of the packages start without being asked (links below `/usr/lib/systemd/system`).
+    pub wanted: BTreeSet<String>,
+}
 
 /// A link to make: its path below `/etc/systemd/system`, and its target.
 pub type UnitLink = (String, String);
@@ -45,9 +50,14 @@ pub enum NotEnabled {
 }
 
 impl Units {
+    /// Units of these files alone.
+    pub fn of(files: impl Into<BTreeMap<String, UnitFile>>) -> Units {
+        Units { files: files.into(), wanted: BTreeSet::new() }
+    }
+
     /// The names, for "did you mean".
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.files.keys().map(String::as_str)
     }
 
     /// The name of the unit's file, aliases followed, and the file.
@@ -55,13 +65,13 @@ impl Units {
         let mut name = name.to_string();
         for _ in 0..8 {
             let file = match name.split_once('@') {
-                Some((prefix, rest)) if !self.0.contains_key(&name) => {
+                Some((prefix, rest)) if !self.files.contains_key(&name) => {
                     let kind = rest.rsplit_once('.').map_or("", |(_, kind)| kind);
                     format!("{prefix}@.{kind}")
                 }
                 _ => name.clone(),
             };
-            match self.0.get(&file) {
+            match self.files.get(&file) {
                 None => return Err(NotEnabled::Unknown),
                 Some(UnitFile::Alias(None)) => return Err(NotEnabled::Masked),
                 Some(UnitFile::Alias(Some(target))) => name.clone_from(target),
@@ -81,10 +91,31 @@ impl Units {
     #[must_use]
     pub fn real_name(&self, name: &str) -> String {
         let name = full_name(name);
-        match self.0.get(&name) {
+        match self.files.get(&name) {
             Some(UnitFile::Alias(Some(target))) => target.clone(),
             _ => name,
         }
+    }
+
+    /// The units that start this one when something happens: a socket, a timer, a path (systemd.socket(5) and the like). Each by
+    /// its own name.
+    pub fn triggers(&self, name: &str) -> Vec<&str> {
+        let name = self.real_name(name);
+        let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem);
+        let starts_it = |(trigger, file): (&String, &UnitFile)| {
+            let UnitFile::File { text, .. } = file else { return false };
+            let Some((of, kind)) = trigger.rsplit_once('.') else { return false };
+            let key = match kind {
+                "socket" => "Service",
+                "timer" | "path" => "Unit",
+                _ => return false,
+            };
+            match text.lines().filter_map(|line| line.split_once('=')).find(|(word, _)| word.trim() == key) {
+                Some((_, unit)) => self.real_name(unit.trim()) == name,
+                None => of == stem && name.ends_with(".service"),
+            }
+        };
+        self.files.iter().filter(|entry| starts_it(*entry)).map(|(trigger, _)| trigger.as_str()).collect()
     }
 
     /// The links that enabling a unit makes, sorted; as `systemctl enable`.
@@ -141,7 +172,7 @@ mod tests {
             Some(target) => UnitFile::Alias(Some(target.into())),
             None => UnitFile::File { folder: "/usr/lib/systemd/system", text: text.into() },
         };
-        Units(list.iter().map(|(name, text)| (name.to_string(), file(text))).collect())
+        Units::of(list.iter().map(|(name, text)| (name.to_string(), file(text))).collect::<BTreeMap<_, _>>())
     }
 
     fn enabled(units: &Units, name: &str) -> Vec<String> {
@@ -202,6 +233,21 @@ mod tests {
     }
 
     #[test]
+    fn what_starts_a_unit_is_known_by_its_name_or_by_what_it_says() {
+        let units = units(&[
+            ("iscsid.service", "[Service]"),
+            ("iscsid.socket", "[Socket]\nListenStream=@ISCSIADM"),
+            ("open-iscsi.service", "-> iscsid.service"),
+            ("poll.timer", "[Timer]\nOnCalendar=daily\n Unit = open-iscsi.service"),
+            ("other.path", "[Path]\nUnit=other.service"),
+            ("iscsid.path", "[Path]\nUnit=other.service"),
+            ("iscsid.target", "[Unit]"),
+        ]);
+        assert_eq!(units.triggers("open-iscsi"), ["iscsid.socket", "poll.timer"]);
+        assert_eq!(units.triggers("iscsid.target"), [""; 0]);
+    }
+
+    #[test]
     fn a_word_that_names_no_unit_is_told_with_the_unit_that_has_it() {
         let units = units(&[
             ("good.service", "[Install]\nWantedBy=multi-user.target\nAlso=bad.socket\n"),
@@ -227,7 +273,7 @@ mod tests {
         let name = |i: usize| format!("u{i}.service");
         let text = |i: usize| format!("[Install]\nWantedBy=a.target\nAlso={}\n", name(i + 1));
         let file = |i| UnitFile::File { folder: "/etc/systemd/system", text: text(i) };
-        let units = Units((0..100_000).map(|i| (name(i), file(i))).collect());
+        let units = Units::of((0..100_000).map(|i| (name(i), file(i))).collect::<BTreeMap<_, _>>());
         assert_eq!(units.enable("u0").unwrap().len(), 100_000);
     }
 }

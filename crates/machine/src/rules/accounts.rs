@@ -16,11 +16,25 @@ fn is_system(id: u32) -> bool {
     (100..=999).contains(&id)
 }
 
+/// The accounts that every Debian has (base-passwd's, but for root), which have work of their own.
+const DEBIANS: [&str; 16] = [
+    "_apt", "backup", "bin", "daemon", "games", "irc", "list", "lp", "mail", "man", "news", "proxy", "sync", "sys",
+    "uucp", "www-data",
+];
+
 pub(super) fn check(machine: &Machine, f: &mut Findings) {
     let mut uids: BTreeMap<u32, &str> = BTreeMap::new();
     for (name, user) in &machine.users {
         let at = child("/users", name);
         account_name(&at, name, "user", f);
+        if DEBIANS.contains(&name.as_str()) && !user.system {
+            let help = "choose another name; or, if Debian's account is to be changed, write `system: true`";
+            f.wrong_key(
+                &at,
+                format!("`{name}` is an account of Debian's own, with a number and a home of its own"),
+                help,
+            );
+        }
         one_user(&at, name, user, f);
         if let Some(uid) = user.uid
             && let Some(other) = uids.insert(uid, name)
@@ -48,6 +62,7 @@ pub(super) fn check(machine: &Machine, f: &mut Findings) {
         }
     }
     moving_uids(machine, f);
+    keys_without_a_server(machine, f);
     let can_log_in = |user: &User| user.hashed_password_file.is_some() || !user.ssh_authorized_keys.is_empty();
     if !machine.users.values().any(can_log_in) {
         let help = "give a user `ssh_authorized_keys` or a `hashed_password_file`";
@@ -65,6 +80,26 @@ fn moving_uids(machine: &Machine, f: &mut Findings) {
         let message =
             format!("the uid of `{}` depends on the other users, and may change when one is added", short(name));
         f.doubtful(child("/users", name), message, "give each user a `uid`, from 1000 on");
+    }
+}
+
+/// Packages that bring OpenSSH's server, which is told where the machine file's keys are.
+const OPENSSH: [&str; 3] = ["openssh-server", "ssh", "task-ssh-server"];
+
+/// Keys of the machine file that nothing reads.
+fn keys_without_a_server(machine: &Machine, f: &mut Findings) {
+    let packages = &machine.source.debian().packages;
+    if packages.iter().any(|name| OPENSSH.contains(&name.as_str())) {
+        return;
+    }
+    let Some((name, _)) = machine.users.iter().find(|(_, user)| !user.ssh_authorized_keys.is_empty()) else { return };
+    let at = child(child("/users", name), "ssh_authorized_keys");
+    if let Some(other) = packages.iter().find(|name| name.starts_with("dropbear") || *name == "tinysshd") {
+        let message = format!("`{other}` does not read these keys: they are in /etc/ssh/authorized_keys.d");
+        f.doubtful(at, message, "take openssh-server, or put the keys into ~/.ssh/authorized_keys on the machine");
+    } else {
+        let message = "no SSH server is among the packages, so nobody can log in by these keys";
+        f.doubtful(at, message, "add openssh-server to `source.debian.packages`");
     }
 }
 

@@ -30,8 +30,8 @@ const GENERATED: [(&str, &str); 30] = [
     ("/etc/resolv.conf", "use `network.nameservers` and `network.search`"),
     ("/etc/shadow", "use `users` with `hashed_password_file`"),
     ("/etc/shadow-", "use `users` with `hashed_password_file`"),
-    ("/etc/subgid", "it is the machine's own"),
-    ("/etc/subuid", "it is the machine's own"),
+    ("/etc/subgid", "it follows from `users`"),
+    ("/etc/subuid", "it follows from `users`"),
     ("/etc/sysctl.d/90-machine.conf", "use `sysctl`, or another name"),
     ("/etc/systemd/system/default.target", "only its default, multi-user, is supported so far"),
     ("/etc/timezone", "use `timezone`"),
@@ -94,6 +94,10 @@ fn belongs_elsewhere(at: &str, path: &str, machine: &Machine, f: &mut Findings) 
         is_own.then(|| "/etc/cairn and names that end in `cairn.conf` are Cairn's; choose another name".to_owned());
     if let Some(help) = generated.or(host_key).or(own) {
         return f.wrong_key(at, format!("`{}` cannot be declared as a file", short(path)), help);
+    }
+    if path == "/etc/nftables.conf" && machine.network.firewall.is_some() {
+        let help = "put its rules into `network.firewall.ruleset`, or leave `network.firewall` out";
+        return f.wrong_key(at, "`/etc/nftables.conf` follows from `network.firewall`", help);
     }
     if let Some(unit) = path.strip_prefix("/etc/systemd/system/")
         && machine.services.units.contains_key(unit)

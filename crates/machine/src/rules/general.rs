@@ -99,6 +99,11 @@ fn locale_name(at: &str, name: &str, f: &mut Findings) {
     let help = "write for example de_DE.UTF-8 or C.UTF-8";
     if !language_is_well || modifier.is_empty() || !modifier.bytes().all(|b| b.is_ascii_alphanumeric()) {
         f.wrong(at, format!("`{}` is not the name of a locale", short(name)), help);
+    } else if charset.is_none() {
+        // Without it the C library takes what the locale began with: ISO-8859-1 for de_DE, UTF-8 for hi_IN.
+        let whole = name.replacen(language, &format!("{language}.UTF-8"), 1);
+        let help = format!("write `{}`", short(&whole));
+        f.wrong(at, format!("`{}` does not say that it uses UTF-8", short(name)), help);
     } else if !matches!(charset, Some("UTF-8" | "utf8")) {
         f.wrong(at, format!("`{}` does not use UTF-8", short(name)), help);
     }

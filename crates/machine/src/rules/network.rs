@@ -1,13 +1,23 @@
 //! The network: names, addresses, gateways.
 
+mod firewall;
+mod links;
+mod names;
+mod routes;
+
+pub use names::{NameServer, name_server};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Findings, short};
-use crate::model::{Interface, InterfaceMatch, Network, Wifi};
+use crate::model::{DhcpOverrides, Interface, InterfaceMatch, Machine, Wifi};
 use crate::pointer::child;
 
-pub(super) fn check(network: &Network, f: &mut Findings) {
+pub(super) fn check(machine: &Machine, f: &mut Findings) {
+    let network = &machine.network;
+    links::check(network, f);
+    firewall::check(machine, f);
     let mut addresses: BTreeMap<IpAddr, &str> = BTreeMap::new();
     let mut matched: BTreeMap<String, &str> = BTreeMap::new();
     for (name, interface) in &network.interfaces {
@@ -26,8 +36,14 @@ pub(super) fn check(network: &Network, f: &mut Findings) {
                 f.wrong(child(child(&at, "addresses"), i), message, "give each interface its own");
             }
         }
-        nameservers(&child(&at, "nameservers"), &interface.nameservers, f);
-        if interface.dhcp == Some(false) && interface.addresses.is_empty() {
+        names::servers(&child(&at, "nameservers"), &interface.nameservers, network.dns_over_tls, f);
+        names::domains(&child(&at, "search"), &interface.search, f);
+        dhcp(&at, network.asks_dhcp(name, interface), interface, f);
+        if name.starts_with("wlan") && interface.matches.is_none() && network.wifi.is_empty() {
+            let message = format!("`{}` is a wireless interface, and joins no network", short(name));
+            f.doubtful(&at, message, "name networks in `network.wifi`");
+        }
+        if interface.dhcp == Some(false) && interface.addresses.is_empty() && network.vlans(name).next().is_none() {
             let message = format!("`{}` has neither DHCP nor an address", short(name));
             f.doubtful(&at, message, "add `addresses`, or remove `dhcp: false`");
         }
@@ -35,17 +51,44 @@ pub(super) fn check(network: &Network, f: &mut Findings) {
     for (name, wifi) in &network.wifi {
         wireless(&child("/network/wifi", name), name, wifi, f);
     }
-    nameservers("/network/nameservers", &network.nameservers, f);
-    for (i, domain) in network.search.iter().enumerate() {
-        let label = |label: &str| {
-            (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-        };
-        if domain.len() > 253 || !domain.trim_end_matches('.').split('.').all(label) {
-            f.wrong(
-                child("/network/search", i),
-                format!("`{}` is not a domain", short(domain)),
-                "write for example example.org",
-            );
+    names::servers("/network/nameservers", &network.nameservers, network.dns_over_tls, f);
+    names::domains("/network/search", &network.search, f);
+}
+
+/// Settings for answers that nobody asks for.
+fn dhcp(at: &str, (asks4, asks6): (bool, bool), interface: &Interface, f: &mut Findings) {
+    for (key, asks, overrides) in
+        [("dhcp4_overrides", asks4, &interface.dhcp4_overrides), ("dhcp6_overrides", asks6, &interface.dhcp6_overrides)]
+    {
+        let Some(overrides) = overrides else { continue };
+        let at = child(at, key);
+        if !asks {
+            f.wrong(&at, "this interface does not ask DHCP for such an address", "remove it, or write `dhcp: true`");
+        }
+        if key == "dhcp6_overrides" {
+            let DhcpOverrides { use_routes, use_mtu, route_metric, client_identifier, .. } = overrides;
+            let only_v4 = [
+                ("use_routes", use_routes.is_some()),
+                ("use_mtu", use_mtu.is_some()),
+                ("route_metric", route_metric.is_some()),
+                ("client_identifier", client_identifier.is_some()),
+            ];
+            for (key, _) in only_v4.into_iter().filter(|(_, given)| *given) {
+                f.wrong(
+                    child(&at, key),
+                    format!("`{key}` is a setting for IPv4: DHCPv6 tells no such thing"),
+                    "remove it",
+                );
+            }
+        }
+        if let Some(name) = &overrides.hostname {
+            let well =
+                (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+            if !well {
+                f.wrong(child(&at, "hostname"), format!("`{}` is not a host name", short(name)), "");
+            } else if overrides.send_hostname == Some(false) {
+                f.wrong(child(&at, "hostname"), "the host name is not told", "remove it, or `send_hostname: false`");
+            }
         }
     }
 }
@@ -209,18 +252,26 @@ fn interface_addresses(at: &str, interface: &Interface, f: &mut Findings) -> Vec
         let link_local = matches!(gateway, IpAddr::V6(ip) if ip.is_unicast_link_local());
         if own.contains(&gateway) {
             f.wrong(at, format!("the gateway {gateway} is this interface's own address"), "");
-        } else if all_good && !link_local && !networks.have(gateway) {
-            let help = "give the interface an address in the gateway's network; look at the prefix length";
+        } else if !interface.gateway_on_link && all_good && !link_local && !networks.have(gateway) {
+            let help = "give the interface an address in the gateway's network; look at the prefix length. If the gateway is reached \
+                        by this interface all the same, write `gateway_on_link: true`";
             f.wrong(at, format!("the gateway {gateway} is in no network of this interface"), help);
         }
     }
+    if interface.gateway_on_link && interface.gateways.is_empty() {
+        f.wrong(child(at, "gateway_on_link"), "there are no gateways that it could be said of", "add `gateways`");
+    }
+    // DHCP gives others.
+    let own = (all_good && interface.dhcp != Some(true) && interface.dhcp4 != Some(true) && !good.is_empty())
+        .then_some(&networks);
+    routes::check(at, interface, own, f);
     good
 }
 
 /// An address with prefix length that an interface can have.
-fn address(text: &str) -> Result<(IpAddr, u8), (String, &'static str)> {
+fn address(text: &str) -> Result<(IpAddr, u8), (String, String)> {
     const HELP: &str = "write an address with its prefix length, such as 192.0.2.10/24 or 2001:db8::10/64";
-    let wrong = |what: &str, help| Err((format!("`{}` {what}", short(text)), help));
+    let wrong = |what: &str, help: &str| Err((format!("`{}` {what}", short(text)), help.to_owned()));
     let Some((ip, prefix)) = text.split_once('/') else {
         return match text.parse::<IpAddr>() {
             Ok(_) => wrong("has no prefix length", "add it, such as /24 for 255.255.255.0 or /64 for IPv6"),
@@ -230,6 +281,10 @@ fn address(text: &str) -> Result<(IpAddr, u8), (String, &'static str)> {
     let Ok(ip) = ip.parse::<IpAddr>() else { return wrong("is not an address with prefix length", HELP) };
     let most = if ip.is_ipv4() { 32 } else { 128 };
     let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+    if let Some(length) = prefix.parse::<Ipv4Addr>().ok().and_then(mask_length).filter(|_| ip.is_ipv4()) {
+        let message = format!("`{}` has a netmask in the place of a prefix length", short(text));
+        return Err((message, format!("write `{ip}/{length}`")));
+    }
     let Some(prefix) = prefix.parse::<u8>().ok().filter(|p| digits && (1..=most).contains(p)) else {
         return wrong(
             "has a wrong prefix length",
@@ -253,6 +308,33 @@ fn address(text: &str) -> Result<(IpAddr, u8), (String, &'static str)> {
         }
     }
     Ok((ip, prefix))
+}
+
+/// A network with its prefix length, as routes and tunnels name it.
+fn network_of(text: &str) -> Result<(IpAddr, u8), (String, String)> {
+    let wrong = |what: &str, help: String| Err((format!("`{}` {what}", short(text)), help));
+    let help = || "write a network with its prefix length, such as 192.0.2.0/24 or 2001:db8::/64".to_owned();
+    let Some((ip, prefix)) = text.split_once('/') else { return wrong("has no prefix length", help()) };
+    let Ok(ip) = ip.parse::<IpAddr>() else { return wrong("is not a network", help()) };
+    let most = if ip.is_ipv4() { 32 } else { 128 };
+    let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+    let Some(prefix) = prefix.parse::<u8>().ok().filter(|p| digits && *p <= most) else {
+        return wrong("has a wrong prefix length", format!("it is from 0 to {most}"));
+    };
+    let first = match ip {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from(u32::try_from(network(ip, prefix) >> 96).unwrap_or(0))),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from(network(ip, prefix))),
+    };
+    if first != ip {
+        return wrong("is an address in a network, not the network", format!("write `{first}/{prefix}`"));
+    }
+    Ok((ip, prefix))
+}
+
+/// The length of the prefix that a netmask has, if it is one.
+fn mask_length(mask: Ipv4Addr) -> Option<u32> {
+    let bits = u32::from(mask);
+    (bits != 0 && bits.leading_ones() + bits.trailing_zeros() == 32).then(|| bits.leading_ones())
 }
 
 /// The networks of an interface, by the length of their prefix.
@@ -279,20 +361,6 @@ fn network(ip: IpAddr, prefix: u8) -> u128 {
         IpAddr::V6(ip) => u128::from(ip),
     };
     bits & u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
-}
-
-fn nameservers(at: &str, servers: &[String], f: &mut Findings) {
-    for (i, server) in servers.iter().enumerate() {
-        match server.parse::<IpAddr>() {
-            Err(_) => {
-                f.wrong(child(at, i), format!("`{}` is not an address", short(server)), "write for example 192.0.2.53");
-            }
-            Ok(ip) if ip == IpAddr::V4(Ipv4Addr::UNSPECIFIED) || ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
-                f.wrong(child(at, i), format!("{ip} is not the address of a name server"), "");
-            }
-            Ok(_) => {}
-        }
-    }
 }
 
 #[cfg(test)]

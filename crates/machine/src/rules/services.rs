@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Findings, short};
 use crate::install::Install;
-use crate::model::{Services, Unit, unit_name};
+use crate::model::{Machine, Services, Unit, unit_name};
 use crate::pointer::child;
 
 /// Kinds of units, with the section that each must have (systemd.unit(5)).
@@ -20,7 +20,8 @@ const KINDS: [(&str, Option<&str>); 9] = [
     ("slice", None),
 ];
 
-pub(super) fn check(services: &Services, f: &mut Findings) {
+pub(super) fn check(machine: &Machine, f: &mut Findings) {
+    let services = &machine.services;
     let mut enabled = BTreeMap::new();
     for (i, name) in services.enable.iter().enumerate() {
         let at = child("/services/enable", i);
@@ -43,10 +44,13 @@ pub(super) fn check(services: &Services, f: &mut Findings) {
             let help = "write `enable: false` in the unit, or remove it";
             f.wrong(&at, format!("`{}` is a unit of the machine's own, and disabled", short(name)), help);
         }
+        without_network(&at, &unit, machine, f);
     }
     for (name, unit) in &services.units {
         let at = child("/services/units", name);
-        if kind_of(name).is_none() && is_name(name) {
+        if let Some((what, help)) = no_unit(name) {
+            f.wrong_key(at, format!("`{}` is {what}, not a unit", short(name)), help);
+        } else if kind_of(name).is_none() && is_name(name) {
             let help = format!("write `{}`", short(&unit_name(name)));
             f.wrong_key(&at, format!("the unit `{}` has no kind in its name", short(name)), help);
         } else if !is_name(name) || kind_of(name).is_none() {
@@ -57,6 +61,37 @@ pub(super) fn check(services: &Services, f: &mut Findings) {
         } else {
             unit_text(&at, name, unit, services, f);
         }
+    }
+}
+
+/// What other files of systemd people take for units, and where they go.
+fn no_unit(name: &str) -> Option<(&'static str, String)> {
+    if let Some((unit, _)) = name.split_once(".d/") {
+        let help = format!("write its text under `services.drop_ins.{}`", short(unit));
+        return Some(("a drop-in", help));
+    }
+    let (_, kind) = name.rsplit_once('.')?;
+    let folder = match kind {
+        "netdev" | "network" | "link" => "network",
+        "nspawn" => "nspawn",
+        _ => return None,
+    };
+    let help = match folder {
+        "network" => {
+            format!("say it under `network`, or as a file: `files: {{/etc/systemd/network/{}: …}}`", short(name))
+        }
+        _ => format!("write it as a file: `files: {{/etc/systemd/{folder}/{}: …}}`", short(name)),
+    };
+    Some(("a file of another part of systemd", help))
+}
+
+/// What the machine file says of the network is done by these two.
+fn without_network(at: &str, unit: &str, machine: &Machine, f: &mut Findings) {
+    let network = &machine.network;
+    if unit == "systemd-networkd.service" && !(network.interfaces.is_empty() && network.wifi.is_empty()) {
+        let what = if network.interfaces.is_empty() { "wifi" } else { "interfaces" };
+        let help = format!("remove `network.{what}`, or do not disable it");
+        f.wrong(at, format!("systemd-networkd sets up what `network.{what}` says, and is disabled"), help);
     }
 }
 
@@ -152,6 +187,10 @@ fn sections(text: &str) -> Result<BTreeMap<&str, Vec<&str>>, (String, &'static s
             sections.entry(section).or_default();
             current = Some(section);
             continue;
+        }
+        if line.starts_with('[') && line.contains(']') {
+            let message = format!("line {} of the text, `{}`, has more than the name of a section", i + 1, short(line));
+            return Err((message, "a comment stands on a line of its own"));
         }
         let Some(current) = current else {
             let message = format!("line {} of the text, `{}`, stands before any section", i + 1, short(line));

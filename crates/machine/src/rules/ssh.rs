@@ -28,8 +28,13 @@ pub(super) fn key_problem(key: &str) -> Option<(&'static str, &'static str)> {
     if key.starts_with("ssh-dss") {
         return Some(("DSA keys are no longer accepted by OpenSSH", "make a new key with `ssh-keygen -t ed25519`"));
     }
+    if key.starts_with('@') {
+        let help =
+            "in a list of keys that may log in, the option in front of a key is `cert-authority`, without the `@`";
+        return Some(("this is a line of a known_hosts file", help));
+    }
     // Options may stand before the type, with blanks inside quotes; the type is the first word that is one.
-    let mut words = key.split(' ').filter(|word| !word.is_empty());
+    let mut words = key.split([' ', '\t']).filter(|word| !word.is_empty());
     let Some(kind) = words.find(|word| TYPES.contains(word)) else {
         return Some(match key.ends_with(".pub") || key.starts_with(['/', '~', '.']) {
             true => ("this is the name of a file, not a key", HELP),
@@ -65,12 +70,15 @@ mod tests {
     fn keys_are_told_from_what_is_pasted_by_mistake() {
         assert_eq!(key_problem(KEY), None);
         assert_eq!(key_problem(&format!("{KEY} alice@laptop of hers")), None);
+        assert_eq!(key_problem(&KEY.replace(' ', "\t")), None);
+        assert_eq!(key_problem(&format!("cert-authority,principals=\"a b\"\t{KEY}")), None);
         assert_eq!(key_problem(&format!("no-pty,command=\"echo hi there\" {KEY}")), None);
         let says = |key: &str| key_problem(key).map(|(message, _)| message).unwrap_or_default();
         assert!(says(&KEY[..60]).contains("cut off"));
         assert!(says("~/.ssh/id_ed25519.pub").contains("name of a file"));
         assert!(says("-----BEGIN OPENSSH PRIVATE KEY-----").contains("private"));
         assert!(says("ssh-ed25519").contains("cut off"));
+        assert!(says(&format!("@cert-authority * {KEY}")).contains("known_hosts"));
         assert!(says("alice").contains("not an SSH public key"));
         assert!(says(&KEY.replace("ssh-ed25519 ", "ssh-rsa ")).contains("damaged"));
     }

@@ -11,12 +11,18 @@ use crate::tree::{Node, Value};
 const SYNONYMS: &[(&str, &str)] = &[
     ("authorized_keys", "`ssh_authorized_keys`"),
     ("authorizedKeys", "`ssh_authorized_keys`"),
+    ("bonds", "an interface with `bond` in `interfaces`"),
     ("bootloader", "`boot`"),
+    ("bridges", "an interface with `bridge` in `interfaces`"),
+    ("crontab", "`services.timers`"),
     ("environment", "`files` for files under /etc"),
     ("extraGroups", "`groups`"),
     ("filesystems", "`disks`"),
     ("fileSystems", "`disks`"),
+    ("ethernets", "`interfaces`"),
     ("fqdn", "`hostname`"),
+    ("gateway4", "`gateways`"),
+    ("gateway6", "`gateways`"),
     ("grub", "`boot: {loader: grub}`"),
     ("gecos", "`description`"),
     ("hashedPasswordFile", "`hashed_password_file`"),
@@ -41,10 +47,13 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("openssh", "`services: {enable: [ssh]}` and the package openssh-server"),
     ("ssh_keys", "`ssh_authorized_keys`"),
     ("sudo", "`groups: [sudo]` and the package sudo"),
-    ("swap", "a partition with `type: swap`"),
     ("systemd-boot", "`boot: {loader: systemd-boot}`"),
     ("systemd", "`services`"),
+    ("swapDevices", "`swap: {file: 2G}`, or a partition with `type: swap`"),
+    ("tunnels", "an interface with `wireguard` in `interfaces`"),
+    ("vlans", "an interface with `vlan` in `interfaces`"),
     ("write_files", "`files`"),
+    ("zramSwap", "`swap: {zram: {}}`"),
 ];
 
 /// Words of NixOS and others for what stands under `boot`.
@@ -130,6 +139,10 @@ impl<'a> Hints<'a> {
                 Some(format!("`{key}` belongs at the outermost level; check the indentation"))
             }
             [place] => Some(format!("`{key}` belongs under `{place}`; check the indentation")),
+            // Other places with such a key lie deep.
+            places if places.iter().any(String::is_empty) => {
+                Some(format!("`{key}` belongs at the outermost level; check the indentation"))
+            }
             _ => None,
         }
     }

@@ -7,6 +7,7 @@
 pub mod files;
 pub mod merge;
 pub mod record;
+pub mod subordinate;
 
 #[cfg(test)]
 mod mutated_tests;

@@ -8,6 +8,7 @@ use super::plan::{STATE, UPPER};
 use crate::accounts::files::{Accounts, NAMES};
 use crate::accounts::merge::Input;
 use crate::accounts::record::Record;
+use crate::accounts::subordinate;
 use crate::error::{Context, Error};
 use crate::folder::MOST_TEXT;
 use crate::notes::Notes;
@@ -26,6 +27,8 @@ pub struct Read {
     pub input: Input,
     /// The text of the record.
     pub record: String,
+    /// subuid and subgid: what the generation declares, and what the machine has, if it has any.
+    pub subordinate: [(String, Option<String>); 2],
     /// Files of the upper layer that cannot be read, or are none.
     pub unreadable: Vec<&'static str>,
 }
@@ -55,6 +58,21 @@ pub fn read(root: &Root, etc: &Path, notes: &mut Notes) -> Result<Read, Error> {
             }
         }
     }
+    let mut subordinate = [const { (String::new(), None) }; 2];
+    let upper = root.folder(Path::new(UPPER));
+    for ((declared, machine), name) in subordinate.iter_mut().zip(subordinate::NAMES) {
+        // Without them containers do not start; that is no reason for a boot to fail.
+        *declared = root.text(&etc.join(name)).unwrap_or_default();
+        let Ok(upper) = &upper else { continue };
+        match upper.text(name, MOST_TEXT) {
+            Ok(found) => *machine = Some(found),
+            Err(e) if e.kind() == ErrorKind::NotFound || upper.is_deletion(name) => {}
+            Err(e) => {
+                notes.say(format!("reading /etc/{name}: {e}; it is set aside"));
+                unreadable.push(name);
+            }
+        }
+    }
     let path = Path::new(STATE).join(RECORD);
     let record = or_empty(root.text(&path)).unwrap_or_else(|e| {
         notes.say(format!("reading {}: {e}", path.display()));
@@ -67,7 +85,7 @@ pub fn read(root: &Root, etc: &Path, notes: &mut Notes) -> Result<Read, Error> {
         record: Record::parse(&record),
         first_passwords: first_passwords(root, notes),
     };
-    Ok(Read { input, record, unreadable })
+    Ok(Read { input, record, subordinate, unreadable })
 }
 
 fn or_empty(text: io::Result<String>) -> io::Result<String> {

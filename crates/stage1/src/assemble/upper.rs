@@ -9,6 +9,7 @@ use super::modes::Special;
 use super::plan::{STATE, UPPER};
 use crate::accounts::files::{Accounts, NAMES};
 use crate::accounts::merge::merge;
+use crate::accounts::subordinate;
 use crate::error::{Context, Error};
 use crate::folder::{Folder, Owned};
 use crate::notes::Notes;
@@ -53,7 +54,8 @@ pub fn prepare(root: &Root, etc: &Path, here_to_stay: bool, special: &mut [Speci
         entry.gid = *merged.groups.get(&entry.gid).unwrap_or(&entry.gid);
     }
     let shadow = merged.accounts.group("shadow").map_or(0, |g| g.gid);
-    let files = plan(&declared, &machine, &merged.accounts, shadow);
+    let mut files = plan(&declared, &machine, &merged.accounts, shadow);
+    files.extend(subordinate(&read.subordinate, &declared, &merged.accounts));
     let mut record = merged.record.text();
     if record == read.record {
         record.clear();
@@ -81,6 +83,30 @@ fn plan(
             }
         })
         .collect()
+}
+
+/// Subordinate numbers go with the numbers of their users.
+fn subordinate(
+    texts: &[(String, Option<String>); 2],
+    declared: &Accounts,
+    merged: &Accounts,
+) -> Vec<(&'static str, Option<String>, u32, u32)> {
+    let number =
+        |accounts: &Accounts, name: &str| accounts.users.iter().find(|u| u.name == name).map(|u| i64::from(u.uid));
+    let moved = |name: &str| match (number(declared, name), number(merged, name)) {
+        (Some(declared), Some(used)) => used - declared,
+        _ => 0,
+    };
+    let plan = |(name, (declared, machine)): (&'static str, &(String, Option<String>))| {
+        let text = subordinate::merge(declared, machine.as_deref().unwrap_or_default(), &moved);
+        match machine {
+            Some(machine) if text == *machine && text != *declared => None,
+            Some(_) if text == *declared => Some((name, None, 0o644, 0)),
+            None if text == *declared => None,
+            _ => Some((name, Some(text), 0o644, 0)),
+        }
+    };
+    subordinate::NAMES.into_iter().zip(texts).filter_map(plan).collect()
 }
 
 /// Writes it to the machine's own layer.

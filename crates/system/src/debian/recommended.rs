@@ -24,7 +24,7 @@ pub(super) fn left_out(packages: &[String], chosen: &[Chosen], index: &Index) ->
         let more = left.len().checked_sub(NAMED).filter(|more| *more > 0);
         let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
         let named = left[..left.len().min(NAMED)].join(", ");
-        (!left.is_empty()).then(|| format!("{} recommends {named}{more}, which do not come by themselves", one.name))
+        (!left.is_empty()).then(|| format!("{} recommends {named}{more}: not taken", one.name))
     };
     let mut lines: Vec<String> = chosen.iter().filter(|one| packages.contains(&one.name)).filter_map(line).collect();
     if !lines.is_empty() {
@@ -57,9 +57,9 @@ mod tests {
         let packages = ["docker.io".to_string()];
         let told = left_out(&packages, &chosen(&["apparmor", "docker.io"]), &index);
         assert_eq!(told.len(), 2, "{told:?}");
-        assert_eq!(told[0], "docker.io recommends docker-cli, git, mta, which do not come by themselves");
+        assert_eq!(told[0], "docker.io recommends docker-cli, git, mta: not taken");
         let told = left_out(&packages, &chosen(&["apparmor", "docker-cli", "docker.io", "postfix"]), &index);
-        assert_eq!(told[0], "docker.io recommends git, which do not come by themselves");
+        assert_eq!(told[0], "docker.io recommends git: not taken");
         assert!(left_out(&[], &chosen(&["docker.io"]), &index).is_empty());
     }
 }

@@ -52,6 +52,9 @@ const MEMTEST: &str = "memtest86+";
 /// What joins wireless networks, and what says on which channels that may be done where.
 const WIFI: [&str; 2] = ["wireless-regdb", "wpasupplicant"];
 
+/// What filters packets.
+const FIREWALL: &str = "nftables";
+
 /// The packages of the machine's boot loader, for the firmware that its disk boots under.
 fn boot_loader(machine: &Machine) -> impl Iterator<Item = &'static str> {
     let loader = machine.boot.loader;
@@ -79,7 +82,7 @@ fn boot_loader(machine: &Machine) -> impl Iterator<Item = &'static str> {
 /// The packages that a machine asks for by name: its own, its kernel, its boot loader, and what its settings need.
 ///
 /// A time zone other than UTC needs `tzdata`, a language other than C.UTF-8 `locales`, a keyboard other than the plain
-/// US one `console-setup` (Debian's systemd has no vconsole-setup), a wireless network `wpasupplicant`. Essential packages are not named; they always come.
+/// US one `console-setup` (Debian's systemd has no vconsole-setup), a wireless network `wpasupplicant`, a firewall `nftables`. Essential packages are not named; they always come.
 #[must_use]
 pub fn requested(machine: &Machine) -> BTreeSet<String> {
     let source = machine.source.debian();
@@ -98,6 +101,9 @@ pub fn requested(machine: &Machine) -> BTreeSet<String> {
     }
     if !machine.network.wifi.is_empty() {
         names.extend(WIFI.map(str::to_owned));
+    }
+    if machine.network.firewall.is_some() {
+        names.insert(FIREWALL.into());
     }
     names
 }
@@ -122,6 +128,9 @@ pub(super) fn pointer(machine: &Machine, name: &str) -> Option<String> {
     }
     if WIFI.contains(&name) && !machine.network.wifi.is_empty() {
         return Some("/network/wifi".into());
+    }
+    if name == FIREWALL && machine.network.firewall.is_some() {
+        return Some("/network/firewall".into());
     }
     let key = match name {
         MEMTEST => "memtest",

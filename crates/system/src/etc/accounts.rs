@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_machine::model::{Machine, User};
+use cairn_machine::model::{Group, Machine, User};
 use cairn_machine::nearest;
 use cairn_machine::pointer::child;
 
@@ -42,7 +42,29 @@ pub fn apply(tree: &mut Tree, machine: &Machine, has: &dyn Fn(&str) -> bool) -> 
     tree.put("shadow", Node::File(join(&files.shadow).into()), secret)?;
     tree.put("gshadow", Node::File(join(&files.gshadow).into()), secret)?;
     homes(tree, machine)?;
+    let ordinary = machine.users.iter().filter(|(name, user)| !user.system && *name != "root");
+    let ranges = subordinate(ordinary.filter_map(|(name, _)| Some((name.as_str(), *ids.users.get(name)?))));
+    for name in ["subuid", "subgid"] {
+        let packages = tree.text(name).unwrap_or_default();
+        tree.file(name, packages + &ranges)?;
+    }
     Ok(ids)
+}
+
+/// Subordinate numbers, as `useradd` gives them (SUB_UID_MIN, SUB_UID_COUNT and SUB_UID_MAX of Debian's login.defs): without them
+/// nobody but root runs a container.
+const SUBORDINATE: std::ops::RangeInclusive<u32> = 100_000..=600_100_000;
+const SUBORDINATE_COUNT: u32 = 65_536;
+
+/// The lines of subuid(5): each user's range follows from the number, so that another user moves nobody's. At boot a range
+/// goes where the number goes, and what the machine has given out stays. Numbers from 10155 on have none.
+fn subordinate<'a>(users: impl Iterator<Item = (&'a str, u32)>) -> String {
+    let range = |uid: u32| {
+        let start =
+            uid.checked_sub(*ORDINARY.start())?.checked_mul(SUBORDINATE_COUNT)?.checked_add(*SUBORDINATE.start())?;
+        (start.checked_add(SUBORDINATE_COUNT - 1)? <= *SUBORDINATE.end()).then_some(start)
+    };
+    users.filter_map(|(name, uid)| Some(format!("{name}:{}:{SUBORDINATE_COUNT}\n", range(uid)?))).collect()
 }
 
 /// Lines as fields.
@@ -143,12 +165,26 @@ impl Files {
                 return Err(SystemError::refused_with(child(pointer, "shell"), message, help));
             }
             if self.ids.users.contains_key(name) {
+                self.is_meant(name, user, &pointer)?;
                 self.change_user(name, user, &pointer)?;
             } else {
-                self.new_user(name, user, &asked, &mut numbers[usize::from(user.system)], &pointer)?;
+                let numbers = &mut numbers[usize::from(user.system)];
+                self.new_user(name, user, (&asked, &machine.groups), numbers, &pointer)?;
             }
         }
         Ok(())
+    }
+
+    /// Somebody who declares `backup` wants a person's account, and would get Debian's: its number, its home, no shell; and
+    /// the password and groups would be given to whatever else runs under it.
+    fn is_meant(&self, name: &str, user: &User, pointer: &str) -> Result<(), SystemError> {
+        if name == "root" || user.system {
+            return Ok(());
+        }
+        let line = self.passwd.iter().find(|line| line[0] == name);
+        let of = line.map(|line| format!(" (uid {}, home {})", line[2], line[5])).unwrap_or_default();
+        let help = "choose another name; or, if that account is to be changed, write `system: true`".to_string();
+        Err(SystemError::refused_with(pointer, format!("{name} is an account of the packages{of}"), Some(help)))
     }
 
     /// A user of the packages (root, for one) is changed where the file says something.
@@ -172,7 +208,7 @@ impl Files {
         &mut self,
         name: &str,
         user: &User,
-        asked: &BTreeSet<u32>,
+        (asked, declared): (&BTreeSet<u32>, &BTreeMap<String, Group>),
         numbers: &mut (Numbers, Numbers),
         pointer: &str,
     ) -> Result<(), SystemError> {
@@ -189,6 +225,12 @@ impl Files {
         let gid = match user.group.as_deref() {
             Some(group) => self.gid(group, pointer, "group")?,
             None => match self.ids.groups.get(name) {
+                // Whoever is called `shadow` or `disk` would be what members of that group may be.
+                Some(gid) if !user.system && !declared.contains_key(name) => {
+                    let message = format!("{name} is a group of the packages (gid {gid}), and would be the user's own");
+                    let help = "choose another name, or say which `group` it is to have".to_string();
+                    return Err(SystemError::refused_with(pointer, message, Some(help)));
+                }
                 Some(gid) => *gid,
                 None => {
                     // The group has the user's number where that is free.

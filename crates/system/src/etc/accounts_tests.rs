@@ -71,3 +71,31 @@ fn what_is_not_there_is_refused_at_its_place() {
     assert_eq!(refused(r#"{"groups":{"team":{"gid":27}}}"#).0, "/groups/team/gid");
     assert_eq!(refused(r#"{"groups":{"sudo":{"gid":28}}}"#).0, "/groups/sudo/gid");
 }
+
+#[test]
+fn whoever_is_called_like_an_account_or_group_of_the_packages_is_told() {
+    let (pointer, message) = refused(r#"{"users":{"messagebus":{"groups":["sudo"]}}}"#);
+    assert_eq!(pointer, "/users/messagebus");
+    assert_eq!(message, "messagebus is an account of the packages (uid 997, home /)");
+    let (pointer, message) = refused(r#"{"users":{"shadow":{}}}"#);
+    assert_eq!((pointer.as_str(), message.as_str()).0, "/users/shadow");
+    assert!(message.starts_with("shadow is a group of the packages (gid 42)"), "{message}");
+    for meant in [
+        r#"{"users":{"messagebus":{"system":true,"groups":["sudo"]}}}"#,
+        r#"{"users":{"shadow":{"group":"sudo"}}}"#,
+        r#"{"users":{"sudo":{}},"groups":{"sudo":{}}}"#,
+    ] {
+        apply(&mut base(), &machine(meant), &shells).unwrap();
+    }
+}
+
+#[test]
+fn ordinary_users_have_subordinate_numbers_by_their_own() {
+    let mut tree = base();
+    let text = r#"{"users":{"ann":{"uid":1002},"bob":{"uid":1000},"sys1":{"system":true},"root":{},"far":{"uid":59999},
+        "last":{"uid":10154},"over":{"uid":10155}}}"#;
+    apply(&mut tree, &machine(text), &shells).unwrap();
+    let lines = "ann:231072:65536\nbob:100000:65536\nlast:600016544:65536\n";
+    assert_eq!(tree.text("subuid").unwrap(), lines);
+    assert_eq!(tree.text("subgid").unwrap(), lines);
+}

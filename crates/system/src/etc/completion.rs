@@ -80,7 +80,7 @@ fn check_unit(number: usize, name: &str) -> String {
 fn put(tree: &mut Tree, name: &str, text: &str) -> Result<(), SystemError> {
     tree.file(&format!("systemd/system/{name}"), text)?;
     let file = UnitFile::File { folder: "/etc/systemd/system", text: text.to_string() };
-    enable_if_any(tree, &Units([(name.to_string(), file)].into()), name)
+    enable_if_any(tree, &Units::of([(name.to_string(), file)]), name)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub fn apply(tree: &mut Tree, base: &Path) -> Result<(), SystemError> {
         let text = unit(drawn, made);
         tree.file(&format!("systemd/system/{name}"), text.clone())?;
         let file = UnitFile::File { folder: "/etc/systemd/system", text };
-        enable_if_any(tree, &Units([(name.clone(), file)].into()), &name)?;
+        enable_if_any(tree, &Units::of([(name.clone(), file)]), &name)?;
     }
     Ok(())
 }

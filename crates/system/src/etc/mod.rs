@@ -19,6 +19,7 @@ mod network;
 mod quiet;
 mod services;
 mod ssh;
+mod zones;
 
 pub(crate) use hosts::NEUTRAL as NEUTRAL_HOSTNAME;
 pub(crate) use keys::LIST as LIST_OF_DRAWN;
@@ -89,14 +90,14 @@ pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
     quiet::mask_units(&mut tree, &units)?;
     hosts::apply(&mut tree, machine)?;
     keys::apply(&mut tree, input.base)?;
-    locale::apply(&mut tree, machine, &has)?;
+    locale::apply(&mut tree, machine, input.base)?;
     keymap::apply(&mut tree, &machine.keyboard, input.base, &units)?;
-    network::apply(&mut tree, machine, &units)?;
     fstab::apply(&mut tree, input.mounts)?;
     fill::apply(&mut tree, input.mounts)?;
     kernel::apply(&mut tree, machine, input.checked.hardware.as_ref(), &modules)?;
     ssh::apply(&mut tree, machine, &has, &units)?;
     let ids = accounts::apply(&mut tree, machine, &has)?;
+    network::apply(&mut tree, machine, &units, &ids)?;
     completion::apply(&mut tree, &machine.boot, &units)?;
     tree.file("systemd/system.conf.d/50-cairn.conf", manager::settings(machine.boot.watchdog))?;
     for (path, text) in manager::emergency(machine.boot.emergency_access) {
@@ -127,18 +128,22 @@ fn units(input: &EtcInput<'_>) -> Result<Units, SystemError> {
                 let target = fs::read_link(&path).map_err(SystemError::io("reading", &path))?;
                 let name = target.file_name().map(|n| n.to_string_lossy().into_owned());
                 UnitFile::Alias(name.filter(|_| target != Path::new("/dev/null")))
+            } else if kind.is_dir() && (name.ends_with(".wants") || name.ends_with(".requires")) {
+                let wanted = fs::read_dir(&path).map_err(SystemError::io("reading", &path))?.flatten();
+                units.wanted.extend(wanted.filter_map(|unit| unit.file_name().into_string().ok()));
+                continue;
             } else if kind.is_file() {
                 let text = fs::read(&path).map_err(SystemError::io("reading", &path))?;
                 UnitFile::File { folder, text: String::from_utf8_lossy(&text).into_owned() }
             } else {
                 continue;
             };
-            units.0.insert(name, unit);
+            units.files.insert(name, unit);
         }
     }
     for (name, unit) in &input.checked.machine.services.units {
         let unit = UnitFile::File { folder: "/etc/systemd/system", text: unit.text.clone() };
-        units.0.insert(crate::units::full_name(name), unit);
+        units.files.insert(crate::units::full_name(name), unit);
     }
     Ok(units)
 }

@@ -10,27 +10,30 @@ use crate::units::Units;
 const MACHINES_OWN: [&str; 7] =
     ["machine-id", "hostname", "resolv.conf", "fstab", ".pwd.lock", ".updated", "ld.so.nohwcap"];
 
-/// Units that are masked.
-const MASKED: [&str; 15] = [
-    // Done when the base is built. Done here, the result would lie in the machine's layer and hide that of every
-    // generation to come.
-    "ldconfig.service",
-    "systemd-hwdb-update.service",
-    "systemd-journal-catalog-update.service",
-    "systemd-sysusers.service",
-    "systemd-update-done.service",
-    "systemd-firstboot.service",
-    // Packages are changed by making a new generation.
-    "apt-daily.service",
-    "apt-daily.timer",
-    "apt-daily-upgrade.service",
-    "apt-daily-upgrade.timer",
-    "dpkg-db-backup.service",
-    "dpkg-db-backup.timer",
+/// Why nobody can have a unit that is masked.
+const IN_THE_BASE: &str =
+    "its work is done when the packages are installed; what it made here would hide that of every generation to come";
+const BY_GENERATIONS: &str = "packages are changed by making a new generation, with `cairn upgrade`";
+
+/// Units that are masked; with a reason, for good, and without one unless the machine file enables them.
+const MASKED: [(&str, Option<&str>); 15] = [
+    ("ldconfig.service", Some(IN_THE_BASE)),
+    ("systemd-hwdb-update.service", Some(IN_THE_BASE)),
+    ("systemd-journal-catalog-update.service", Some(IN_THE_BASE)),
+    ("systemd-sysusers.service", Some(IN_THE_BASE)),
+    ("systemd-update-done.service", Some(IN_THE_BASE)),
+    ("systemd-firstboot.service", Some("what it asks for is in the machine file")),
+    ("apt-daily.service", Some(BY_GENERATIONS)),
+    ("apt-daily.timer", Some(BY_GENERATIONS)),
+    ("apt-daily-upgrade.service", Some(BY_GENERATIONS)),
+    ("apt-daily-upgrade.timer", Some(BY_GENERATIONS)),
+    // The list of packages changes with a generation only, and every generation has its own.
+    ("dpkg-db-backup.service", None),
+    ("dpkg-db-backup.timer", None),
     // For ext4 on LVM only; looking for it takes many seconds.
-    "e2scrub_all.service",
-    "e2scrub_all.timer",
-    "e2scrub_reap.service",
+    ("e2scrub_all.service", None),
+    ("e2scrub_all.timer", None),
+    ("e2scrub_reap.service", None),
 ];
 
 /// Generators that are masked: the boot partition has its line in fstab, and sshd on AF_VSOCK was not asked for.
@@ -51,13 +54,28 @@ pub fn clean(tree: &mut Tree) -> Result<(), SystemError> {
 
 /// Masks what has nothing to do.
 pub fn mask_units(tree: &mut Tree, units: &Units) -> Result<(), SystemError> {
-    for name in MASKED.iter().filter(|name| units.has(name)) {
+    for (name, _) in MASKED.iter().filter(|(name, _)| units.has(name)) {
         mask(tree, name)?;
     }
     for name in MASKED_GENERATORS {
         tree.link(&format!("systemd/system-generators/{name}"), "/dev/null")?;
     }
     Ok(())
+}
+
+/// Why a unit stays masked, whoever enables it.
+pub fn why_masked(name: &str) -> Option<&'static str> {
+    MASKED.iter().find(|(masked, _)| *masked == name).and_then(|(_, why)| *why)
+}
+
+/// Takes the mask away from a unit that is masked unless somebody wants it.
+pub fn unmask(tree: &mut Tree, name: &str) {
+    let path = format!("systemd/system/{name}");
+    if MASKED.iter().any(|(masked, why)| *masked == name && why.is_none())
+        && matches!(tree.get(&path), Some(Node::Link(target)) if target == "/dev/null")
+    {
+        tree.remove(&path);
+    }
 }
 
 #[cfg(test)]
@@ -74,8 +92,8 @@ mod tests {
         tree.link("systemd/system/timers.target.wants/e2scrub_all.timer", "/usr/lib/systemd/system/e2scrub_all.timer")
             .unwrap();
         let mut units = Units::default();
-        units.0.insert("e2scrub_all.timer".into(), UnitFile::Alias(Some("x.timer".into())));
-        units.0.insert("x.timer".into(), UnitFile::File { folder: "/usr/lib/systemd/system", text: String::new() });
+        units.files.insert("e2scrub_all.timer".into(), UnitFile::Alias(Some("x.timer".into())));
+        units.files.insert("x.timer".into(), UnitFile::File { folder: "/usr/lib/systemd/system", text: String::new() });
         clean(&mut tree).unwrap();
         mask_units(&mut tree, &units).unwrap();
         let paths: Vec<&str> = tree.iter().map(|(p, _)| p).collect();

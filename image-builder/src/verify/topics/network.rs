@@ -23,7 +23,7 @@ pub(super) fn ask(expected: &Expected) -> Option<String> {
         .collect();
     let leases = match network.interfaces.len() {
         0 => 1,
-        _ => network.interfaces.values().filter(|i| i.asks_dhcp()).count(),
+        _ => network.interfaces.iter().filter(|(name, i)| network.asks_dhcp(name, i).0).count(),
     };
     ready.push(format!("[ $(ip -4 -o addr show dynamic | wc -l) -ge {leases} ]"));
     Some(format!(
@@ -55,7 +55,7 @@ pub(super) fn judge(expected: &Expected, answer: &Answer) -> Vec<Check> {
             Some(found) => checks.extend(found.checks(name, interface)),
             None => checks.push(Check::new(format!("interface {name}"), false, "there", "no card matches it")),
         }
-        if interface.asks_dhcp() && !cards.is_empty() {
+        if network.asks_dhcp(name, interface).0 && !cards.is_empty() {
             checks.push(leased(format!("interface {name}: DHCP"), &cards));
         }
     }
@@ -144,7 +144,14 @@ impl Found {
             }
         };
         check("addresses", &interface.addresses, &self.addresses);
-        check("gateways", &interface.gateways, &self.gateways);
+        // Routers of other routes are among them.
+        let gateways = match interface.routes.is_empty() {
+            true => self.gateways.clone(),
+            false => {
+                self.gateways.intersection(&sorted(interface.gateways.iter().map(String::as_str))).cloned().collect()
+            }
+        };
+        check("gateways", &interface.gateways, &gateways);
         let wanted = sorted(interface.nameservers.iter().map(String::as_str));
         let shown = match self.more_servers {
             true => self.servers.intersection(&wanted).cloned().collect(),
@@ -162,7 +169,7 @@ fn same(name: String, wanted: &BTreeSet<String>, found: &BTreeSet<String>, place
 }
 
 fn sorted<'a>(words: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
-    words.map(plain).collect()
+    words.filter(|word| *word != "~.").map(plain).collect()
 }
 
 /// What `resolvectl` says of a link or of all: `Link 2 (ens3): 192.0.2.53`, `Global: example.org`.
