@@ -22,7 +22,10 @@ fn volume(folder: &Path, cluster: u32) -> PathBuf {
     let path = folder.join(format!("ntfs-{cluster}"));
     fs::File::create(&path).unwrap().set_len(16 << 20).unwrap();
     let file = path.to_str().unwrap();
-    assert_eq!(run("mkntfs", &["-q", "-F", "-c", &cluster.to_string(), "-p", "0", "-H", "0", "-S", "0", "-s", "512", file]), 0);
+    assert_eq!(
+        run("mkntfs", &["-q", "-F", "-c", &cluster.to_string(), "-p", "0", "-H", "0", "-S", "0", "-s", "512", file]),
+        0
+    );
     path
 }
 
@@ -83,7 +86,8 @@ fn what_is_no_volume_or_damaged_says_nothing() {
     let mft = 4096 * usize::try_from(u64::from_le_bytes(good[48..56].try_into().unwrap())).unwrap();
     let disk = MemoryTarget::new(good.len(), 0);
     disk.write_at(0, &good).unwrap();
-    let places = (3..72).chain([0, 3, 5].into_iter().flat_map(|record| mft + record * 1024..mft + record * 1024 + 1024));
+    let places =
+        (3..72).chain([0, 3, 5].into_iter().flat_map(|record| mft + record * 1024..mft + record * 1024 + 1024));
     let mut unknown = 0;
     for at in places {
         disk.write_at(at as u64, &[!good[at]]).unwrap();
