@@ -4,6 +4,7 @@
 //! An answer is held against the rules of machine files at once, so that whatever comes out is one that `cairn check` accepts.
 
 mod answers;
+mod by_hand;
 mod file;
 mod lists;
 pub mod network;
@@ -41,6 +42,14 @@ pub enum Topic {
     Disk,
     /// What becomes of the disk.
     Use,
+    /// By hand: which of its partitions is next.
+    Part,
+    /// What becomes of that one.
+    Becomes,
+    /// Where it is mounted.
+    MountPoint,
+    /// How large it is.
+    Size,
     /// How much memory may be put aside on the disk.
     Swap,
     /// The machine's name.
@@ -55,7 +64,7 @@ pub enum Topic {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Topic; 14] = [
+    pub const ALL: [Topic; 18] = [
         Topic::Language,
         Topic::Keyboard,
         Topic::TimeZone,
@@ -65,6 +74,10 @@ impl Topic {
         Topic::System,
         Topic::Disk,
         Topic::Use,
+        Topic::Part,
+        Topic::Becomes,
+        Topic::MountPoint,
+        Topic::Size,
         Topic::Swap,
         Topic::HostName,
         Topic::User,
@@ -116,6 +129,8 @@ pub struct Question {
     pub help: &'static str,
     /// How it can be answered.
     pub asks: Asks,
+    /// What to know before it is answered, each in a sentence.
+    pub notes: Vec<String>,
 }
 
 /// The most that is listed where a few letters are in several.
@@ -177,7 +192,7 @@ mod tests {
     use super::*;
 
     fn question(asks: Asks) -> Question {
-        Question { topic: Topic::Keyboard, title: String::new(), help: "", asks }
+        Question { topic: Topic::Keyboard, title: String::new(), help: "", asks, notes: Vec::new() }
     }
 
     #[test]

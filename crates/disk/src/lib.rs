@@ -12,6 +12,7 @@ pub mod fat;
 pub mod format;
 pub mod image;
 pub mod medium;
+pub mod ntfs;
 pub mod output;
 pub mod partition_table;
 mod share;

@@ -11,7 +11,7 @@ mod menu;
 mod walk;
 
 pub use closure::Closures;
-pub use ext4_names::ext4_names;
+pub use ext4_names::{ext4_file, ext4_names};
 pub use fat_volume::FatVolume;
 pub use folder::Folder;
 pub use image::Disk;

@@ -23,14 +23,16 @@ mod rehearse;
 mod renew;
 mod settle;
 mod shared;
+mod systems;
 mod twin;
 mod undo;
+mod windows;
 mod wipe;
 
 pub use apply::{Done, apply};
 pub use claim::open_to_look;
 pub use consent::{Consent, words as words_of_consent};
-pub use describe::{Gpt, describe, seen};
+pub use describe::{Gpt, describe, read, seen};
 pub use holders::Release;
 pub use identity::DiskIdentity;
 pub use left::Broken;
@@ -38,5 +40,7 @@ pub use plan::{Asked, InstallPlan, OfTwin, Planned, Request, again, judge, plan,
 pub use receipt::Receipt;
 pub use rehearse::{Tick, carry_out as rehearse, twin};
 pub use settle::settle;
+pub use systems::systems;
 pub use twin::{Recorded, recorded};
 pub use undo::undo;
+pub use windows::{TO_SHARE, Windows, free_in_esp};

@@ -23,7 +23,7 @@ use super::firmware::Found;
 use super::holders::{Release, affected, releases};
 use super::identity::DiskIdentity;
 use super::machine::{Computer, Texts, texts, with_partitions};
-use super::{homes, members, renew, shared};
+use super::{homes, members, renew, shared, windows};
 use crate::disks::{Device, Kind, Stack, shows_partitions};
 use crate::hardware::secure_boot;
 
@@ -281,6 +281,7 @@ fn make(
         ));
     }
     notes.extend(homes::lost(&onto, seen.source));
+    notes.extend(windows::notes(&onto, seen.source));
     if checked.machine.boot.by_own_keys() {
         notes.push(
             "the machine draws its keys for Secure Boot when it has started for the first time, and is signed from the second start on; a \

@@ -1,13 +1,17 @@
 //! From what was answered to the next question.
 
+use cairn_machine::size::Size;
 use cairn_machine::{SourceFile, check, wifi_passphrase};
 
+use super::by_hand::ByHand;
 use super::file::{Files, PASSPHRASE, text};
 use super::network::Heard;
 use super::{Asks, Choice, OfferedSystem, Place, Question, Seen, SeenDisk, Topic};
 
 /// Before the number of a partition that is replaced.
 const REPLACE: &str = "replace-";
+/// What becomes of the disk is said partition by partition.
+const BY_HAND: &str = "by-hand";
 
 /// What was answered, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,8 +44,18 @@ impl Answers {
 
     /// The next question.
     pub fn next(&self, seen: &Seen) -> Next {
-        let open = self.topics(seen).find(|topic| self.get(*topic).is_none());
-        open.map_or(Next::Done, |topic| Next::Ask(self.question(topic, seen)))
+        let hand = self.by_hand(seen);
+        let in_hand = hand.as_ref().and_then(ByHand::topic);
+        let open = self.topics(seen).find(|topic| match topic {
+            // One that is asked again and again, until it is done.
+            Topic::Part => in_hand.is_some(),
+            topic => self.get(*topic).is_none(),
+        });
+        match (open, hand, in_hand) {
+            (Some(Topic::Part), Some(hand), Some(topic)) => Next::Ask(hand.question(topic)),
+            (Some(topic), ..) => Next::Ask(self.question(topic, seen)),
+            (None, ..) => Next::Done,
+        }
     }
 
     /// What is asked about, as far as it is known by now: a partition that is there has its size, and the only system needs no choice.
@@ -49,12 +63,17 @@ impl Answers {
         let network = self.network || !seen.network.online && !seen.network.radios.is_empty();
         let passphrase = network && self.wifi().is_some_and(|name| !heard(seen, name).is_some_and(|one| one.open));
         let address = network && self.get(Topic::Network) == Some(FIXED);
+        let by_hand = self.by_hand(seen).is_some();
         let swap = self.made_anew(seen).is_none()
             && self.place(seen).is_none()
+            && !by_hand
             && !self.system(seen).is_some_and(|system| system.has_own_layout());
         let system = seen.systems.len() > 1;
         Topic::ALL.into_iter().filter(move |topic| match topic {
             Topic::Swap => swap,
+            Topic::Part => by_hand,
+            // Each belongs to the one before.
+            Topic::Becomes | Topic::MountPoint | Topic::Size => false,
             Topic::System => system,
             Topic::Network => network,
             Topic::WifiPassphrase => passphrase,
@@ -103,8 +122,24 @@ impl Answers {
         if topic == Topic::Address && !value.contains('/') {
             return Err("an address has the length of its network behind it, such as 192.0.2.10/24".into());
         }
+        if topic == Topic::Size && value != "rest" {
+            value.parse::<Size>().map_err(|why| why.to_string())?;
+        }
         self.given.push((topic, value));
-        self.check(seen).inspect_err(|_| drop(self.given.pop()))
+        let hand = self.by_hand(seen).map_or(Ok(()), |hand| hand.judge());
+        self.check(seen).and(hand).inspect_err(|_| drop(self.given.pop()))
+    }
+
+    /// What was said of the disk by hand, where it is said so.
+    pub(super) fn by_hand<'s>(&'s self, seen: &'s Seen) -> Option<ByHand<'s>> {
+        let disk = self.disk(seen).filter(|_| self.get(Topic::Use) == Some(BY_HAND))?;
+        Some(ByHand::of(disk, disk.there.as_ref()?, seen.uefi, &self.given))
+    }
+
+    /// Where among the topics a question stands: one that belongs to another has that one's place.
+    pub fn step(&self, topic: Topic, seen: &Seen) -> (usize, usize) {
+        let topics: Vec<Topic> = self.topics(seen).collect();
+        (topics.iter().filter(|one| **one <= topic).count(), topics.len())
     }
 
     /// The partitions of the machine that is made anew, if one is.
@@ -170,6 +205,7 @@ impl Answers {
     }
 
     fn question(&self, topic: Topic, seen: &Seen) -> Question {
+        let mut notes = Vec::new();
         let (title, help, asks) = match topic {
             Topic::Language => (
                 "The language of the machine",
@@ -211,12 +247,23 @@ impl Answers {
                 "Each is a machine file; the last question shows it, with your answers in it.",
                 among(seen.systems.iter().map(|one| choice(&one.name, &one.title())).collect(), None, false),
             ),
-            Topic::Disk => (
-                "The disk on which the machine is installed",
-                "Nothing is written before all is shown once more and you type what this disk is called. Disks that the running \
+            Topic::Disk => {
+                notes.extend(seen.disks.iter().flat_map(SeenDisk::notes));
+                (
+                    "The disk on which the machine is installed",
+                    "Nothing is written before all is shown once more and you type what this disk is called. Disks that the running \
                  system needs are not in the list: `cairn disks only` says why.",
-                among(seen.disks.iter().map(|disk| choice(&disk.selector, &described(disk))).collect(), None, false),
-            ),
+                    among(
+                        seen.disks.iter().map(|disk| choice(&disk.selector, &described(disk))).collect(),
+                        None,
+                        false,
+                    ),
+                )
+            }
+            // Whoever says it by hand asks.
+            Topic::Part | Topic::Becomes | Topic::MountPoint | Topic::Size => {
+                ("", "", Asks::Text { default: String::new(), optional: true })
+            }
             Topic::Use => (
                 "What the machine gets of that disk",
                 "Whatever is lost is shown by name before it is lost.",
@@ -247,7 +294,7 @@ impl Answers {
                 Asks::Text { default: String::new(), optional: true },
             ),
         };
-        Question { topic, title: title.into(), help, asks }
+        Question { topic, title: title.into(), help, asks, notes }
     }
 
     /// The keyboard that goes with the language.
@@ -294,6 +341,9 @@ impl Answers {
             let shown = format!("In the place of partition {}, {}: only that is lost", place.number, place.shown);
             Choice { value: format!("{REPLACE}{}", place.number), shown }
         }));
+        if disk.there.is_some() {
+            uses.push(choice(BY_HAND, "By hand: you say of each partition what becomes of it"));
+        }
         uses
     }
 }

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use cairn_layout::onto::{Mode, Wish};
+use cairn_machine::model::Partition;
+
 use super::answers::heard;
 use super::{Answers, Seen, Topic, keyboard};
 use crate::hardware::quoted;
@@ -23,7 +26,7 @@ pub struct Files {
 pub fn text(answers: &Answers, seen: &Seen) -> String {
     let plain = plain(answers, seen);
     match answers.system(seen) {
-        Some(system) => system.with(&plain, answers.made_anew(seen).is_some()),
+        Some(system) => system.with(&plain, answers.made_anew(seen).is_some() || answers.by_hand(seen).is_some()),
         None => plain,
     }
 }
@@ -73,15 +76,39 @@ fn plain(answers: &Answers, seen: &Seen) -> String {
         text += "\nservices:\n  enable: [ssh]\n";
     }
     if let Some(disk) = of(Topic::Disk) {
-        let place = answers.place(seen);
-        let into = if place.is_some() { "free" } else { of(Topic::Use).unwrap_or("whole") };
-        let _ = write!(text, "\ninstall:\n  disk: {}\n  into: {into}\n", quoted(disk));
-        if let Some(place) = place {
-            let _ = writeln!(text, "  replace: {{root: {}}}", place.number);
+        let _ = write!(text, "\ninstall:\n  disk: {}\n{}", quoted(disk), into(answers, seen));
+    }
+    text
+}
+
+/// What becomes of the disk.
+fn into(answers: &Answers, seen: &Seen) -> String {
+    if let Some(hand) = answers.by_hand(seen) {
+        return wished(&hand.wish());
+    }
+    let place = answers.place(seen);
+    let into = if place.is_some() { "free" } else { answers.get(Topic::Use).unwrap_or("whole") };
+    let mut text = format!("  into: {into}\n");
+    if let Some(place) = place {
+        let _ = writeln!(text, "  replace: {{root: {}}}", place.number);
+    }
+    if let Some(esp) = place.and_then(|place| place.shared).filter(|_| seen.uefi) {
+        let _ = writeln!(text, "  keep: {{esp: {esp}}}");
+    }
+    text
+}
+
+fn wished(wish: &Wish) -> String {
+    let mut text = format!("  into: {}\n", if wish.mode == Mode::Free { "free" } else { "whole" });
+    for (key, uses) in [("replace", &wish.replace), ("keep", &wish.keep)] {
+        let uses: Vec<String> = uses.iter().map(|(name, number)| format!("{}: {number}", quoted(name))).collect();
+        if !uses.is_empty() {
+            let _ = writeln!(text, "  {key}: {{{}}}", uses.join(", "));
         }
-        if let Some(esp) = place.and_then(|place| place.shared).filter(|_| seen.uefi) {
-            let _ = writeln!(text, "  keep: {{esp: {esp}}}");
-        }
+    }
+    let spare: Vec<String> = wish.spare.iter().map(u32::to_string).collect();
+    if !spare.is_empty() {
+        let _ = writeln!(text, "  spare: [{}]", spare.join(", "));
     }
     text
 }
@@ -112,6 +139,9 @@ fn network(answers: &Answers, seen: &Seen) -> String {
 /// The disk's partitions: those that are there where the machine on it is made anew.
 fn layout(answers: &Answers, seen: &Seen) -> String {
     let list = |partitions: Vec<String>| format!("    partitions:\n      - {}\n", partitions.join("\n      - "));
+    if let Some(hand) = answers.by_hand(seen) {
+        return list(hand.all_partitions().iter().map(partition).collect());
+    }
     if let Some(there) = answers.made_anew(seen) {
         let one = |(kind, mib): &(&str, u64)| match *kind {
             "swap" => format!("{{type: swap, size: {mib}M}}"),
@@ -127,4 +157,12 @@ fn layout(answers: &Answers, seen: &Seen) -> String {
             list(boot.iter().map(ToString::to_string).chain(rest).collect())
         }
     }
+}
+
+fn partition(one: &Partition) -> String {
+    let mut says = vec![format!("type: {}", one.kind.name())];
+    says.extend(one.mount_point.as_ref().map(|at| format!("mount_point: {}", quoted(at))));
+    says.extend(one.format.map(|format| format!("format: {}", format.name())));
+    says.extend(one.size.map(|size| format!("size: {size}")));
+    format!("{{{}}}", says.join(", "))
 }

@@ -6,7 +6,7 @@ use cairn_process::text::one_line;
 use crate::disks::Device;
 
 /// Smaller ones hold no system.
-const LEAST: u64 = 3 << 30;
+pub const LEAST: u64 = 3 << 30;
 /// What a machine needs beside its root for what it starts from.
 const TO_START: u64 = 300 << 20;
 /// Kinds of partitions that somebody else starts by, or that have their own question.

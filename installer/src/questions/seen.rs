@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use cairn_disk::Source;
+use cairn_layout::onto::DiskThere;
 use cairn_root::Root;
 
 use super::lists::{KEYBOARDS, LANGUAGES};
@@ -11,13 +13,13 @@ use super::places::{Place, places};
 use super::{Choice, OfferedSystem};
 use crate::disks::{self, Device, type_words};
 use crate::hardware::secure_boot;
-use crate::install::DiskIdentity;
+use crate::install::{DiskIdentity, Windows, describe, free_in_esp, open_to_look, read, systems};
 
 /// The most of a list that is read.
 const MOST: u64 = 4 << 20;
 
 /// A disk on which a system can be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeenDisk {
     /// What singles it out, as `cairn disks` takes it.
     pub selector: String,
@@ -33,6 +35,14 @@ pub struct SeenDisk {
     pub places: Vec<Place>,
     /// What is on it, in words; empty: nothing.
     pub holds: String,
+    /// It as a plan sees it; nothing where nobody could look.
+    pub there: Option<DiskThere>,
+    /// Which systems are in its partitions, by number.
+    pub systems: BTreeMap<u32, String>,
+    /// How much is free in its EFI system partitions, by number.
+    pub free_in_esp: BTreeMap<u32, u64>,
+    /// Windows on it.
+    pub windows: Option<Windows>,
 }
 
 /// What a computer has.
@@ -88,7 +98,7 @@ pub fn see(root: &Path, devices: &[Device]) -> std::io::Result<Seen> {
         disks: disks::candidates(devices)
             .iter()
             .filter(|one| one.obstacle.is_none())
-            .map(|one| seen_disk(devices, one.device))
+            .map(|one| seen_disk(&root, devices, one.device))
             .collect(),
         systems: Vec::new(),
         network: SeenNetwork::of(&root),
@@ -138,7 +148,37 @@ impl Seen {
     }
 }
 
-fn seen_disk(devices: &[Device], disk: &Device) -> SeenDisk {
+/// One of this computer can be read; of another one only what was recorded is known.
+fn seen_disk(root: &Root, devices: &[Device], disk: &Device) -> SeenDisk {
+    let source = open_to_look(disk).ok().filter(|_| root.is_host());
+    let source = source.as_ref().map(|source| source as &dyn Source);
+    let there = source.and_then(|source| describe(devices, disk, read(source, disk.sector_size)).ok());
+    SeenDisk::of(devices, disk, there, source)
+}
+
+impl SeenDisk {
+    /// A disk of which this is known, and which can perhaps be read.
+    pub fn of(devices: &[Device], disk: &Device, there: Option<DiskThere>, source: Option<&dyn Source>) -> SeenDisk {
+        let windows = there.as_ref().and_then(|there| Windows::on(there, source));
+        let systems = there.as_ref().zip(source).map(|(there, source)| systems(there, source));
+        let free_in_esp = there.as_ref().map(|there| free_in_esp(there, source));
+        SeenDisk {
+            there,
+            windows,
+            systems: systems.unwrap_or_default(),
+            free_in_esp: free_in_esp.unwrap_or_default(),
+            ..known(devices, disk)
+        }
+    }
+
+    /// What to know of it before it is chosen.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let words = self.windows.as_ref().map(Windows::words).unwrap_or_default();
+        words.into_iter().map(|words| format!("{}: {words}.", self.shown)).collect()
+    }
+}
+
+fn known(devices: &[Device], disk: &Device) -> SeenDisk {
     let identity = &disk.identity;
     let selector = match (&identity.by_id[..], &identity.serial, &identity.wwn) {
         ([first, ..], ..) => format!("/dev/disk/by-id/{first}"),
@@ -172,6 +212,7 @@ fn seen_disk(devices: &[Device], disk: &Device) -> SeenDisk {
         parts: machine,
         places: if gpt { places(disk, &parts, &kind) } else { Vec::new() },
         holds: holds.join(", "),
+        ..SeenDisk::default()
     }
 }
 
@@ -235,8 +276,8 @@ mod tests {
             shares: true,
             again: false,
             parts: vec![("esp", 100)],
-            places: Vec::new(),
             holds: "ntfs".into(),
+            ..SeenDisk::default()
         };
         let seen = Seen { disks: vec![disk], uefi: false, memory: 256, ..Seen::default() };
         let notes = seen.notes();

@@ -3,3 +3,4 @@
 mod drawings;
 mod probe;
 mod twins;
+mod windows;

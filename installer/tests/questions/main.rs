@@ -1,5 +1,7 @@
 //! The questions: whatever is answered, what comes out is a machine file, or a question that says what is wrong.
 
+mod by_hand;
+
 use cairn_installer::questions::network::{Heard, SeenNetwork};
 use cairn_installer::questions::{
     Answers, Asks, Choice, Next, OfferedSystem, Place, Question, Seen, SeenDisk, Topic, see,
@@ -33,6 +35,8 @@ fn seen() -> Seen {
         },
         places: if shares { vec![Place { number: 3, shown: "ntfs, 90G".into(), shared: Some(1) }] } else { vec![] },
         holds: if shares { "ntfs".into() } else { String::new() },
+        there: shares.then(by_hand::windows),
+        ..SeenDisk::default()
     };
     Seen {
         disks: vec![disk("EMPTY", false, false), disk("WINDOWS", true, false), disk("OURS", true, true)],
@@ -174,7 +178,7 @@ fn an_answer_that_machine_files_do_not_allow_is_told_and_asked_again() {
 
 #[test]
 fn what_can_be_done_with_a_disk_depends_on_it() {
-    for (disk, uses) in [("EMPTY", 1), ("WINDOWS", 3), ("OURS", 5)] {
+    for (disk, uses) in [("EMPTY", 1), ("WINDOWS", 4), ("OURS", 6)] {
         let seen = seen();
         let mut answers = Answers::default();
         for word in ["", "", "", disk] {

@@ -11,6 +11,7 @@ mod hostile;
 mod image;
 mod mbr;
 mod medium;
+mod ntfs;
 mod qcow2;
 mod sizes;
 mod targets;

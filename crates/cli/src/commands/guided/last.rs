@@ -137,7 +137,13 @@ impl Guide<'_> {
     pub(super) fn choice(&self, title: &str, of: &[(&str, &str)]) -> anyhow::Result<String> {
         let of = of.iter().map(|(value, shown)| Choice { value: (*value).into(), shown: (*shown).into() }).collect();
         let asks = Asks::One { of, default: 0, others: false };
-        let question = cairn_installer::questions::Question { topic: Topic::Use, title: title.into(), help: "", asks };
+        let question = cairn_installer::questions::Question {
+            topic: Topic::Use,
+            title: title.into(),
+            help: "",
+            asks,
+            notes: Vec::new(),
+        };
         self.manner.open(title, &question.asks);
         loop {
             let why = match self.manner.said(&question.asks, "")? {

@@ -109,9 +109,11 @@ impl<'u> Guide<'u> {
     }
 
     fn ask(&mut self, question: &Question) -> anyhow::Result<()> {
-        let topics: Vec<Topic> = self.answers.topics(&self.seen).collect();
-        let number = topics.iter().position(|topic| *topic == question.topic).map_or(0, |at| at + 1);
-        self.manner.open(&format!("{number} of {}  {}", topics.len(), question.title), &question.asks);
+        let (number, all) = self.answers.step(question.topic, &self.seen);
+        for note in &question.notes {
+            self.manner.tell(&format!("{}\n\n", one_line(note)))?;
+        }
+        self.manner.open(&format!("{number} of {all}  {}", question.title), &question.asks);
         loop {
             let value = match self.manner.said(&question.asks, "")? {
                 Said::Back if self.answers.back() => break,
