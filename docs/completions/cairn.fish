@@ -92,6 +92,8 @@ complete -c cairn -n "__fish_cairn_using_subcommand run" -s V -l version -d 'Pri
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l against -d 'Hold the image against this machine file instead of its own' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l junit -d 'Write the result as JUnit XML' -r -F
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l screenshot -d 'Write a picture (PNG) of the machine\'s screen at its login prompt' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l console -d 'Write what the serial console said, in both boots' -r -F
+complete -c cairn -n "__fish_cairn_using_subcommand verify" -l timeout -d 'How long a boot may take until its last answer. A machine with many services, emulated, needs more' -r
 complete -c cairn -n "__fish_cairn_using_subcommand verify" -l disk -d 'How the disk is attached' -r -f -a "virtio-blk\t'A virtio disk'
 virtio-scsi\t'A SCSI disk on a virtio controller'
 nvme\t'An NVMe drive'

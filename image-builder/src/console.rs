@@ -10,6 +10,17 @@ pub(crate) fn tail(bytes: &[u8]) -> String {
     lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
+/// The most of a line that is told.
+const WIDTH: usize = 100;
+
+/// The last line that is none of blanks, shortened; nothing where there is none.
+pub(crate) fn last_words(bytes: &[u8]) -> Option<String> {
+    // What is before the last screen of text is of no interest.
+    let text = plain(&String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(8192)..]));
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    Some(line.chars().take(WIDTH).collect())
+}
+
 /// Takes out terminal sequences (ECMA-48) and control characters; what positions the cursor begins a new line.
 pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -70,6 +81,13 @@ mod tests {
     fn colours_and_cursor_movements_are_gone() {
         let bytes = b"\x1b[2J\x1b[01;01Hfirst\x1b[0m\r\n\r\n[\x1b[0;32m  OK  \x1b[0m] done\x1b]0;title\x07.\r\n";
         assert_eq!(tail(bytes), "first\n[  OK  ] done.");
+    }
+
+    #[test]
+    fn the_last_words_are_those_of_the_last_line() {
+        assert_eq!(last_words(b"a\r\n\x1b[0m[ OK ] Started x.\r\n  \r\n").as_deref(), Some("[ OK ] Started x."));
+        assert_eq!(last_words(b"\x1b[2J \n"), None);
+        assert_eq!(last_words("\u{e4}".repeat(9000).as_bytes()).unwrap().chars().count(), WIDTH);
     }
 
     #[test]

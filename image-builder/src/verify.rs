@@ -171,7 +171,7 @@ fn attempt(
             serial,
             picture: options.screenshot.is_some(),
         };
-        let record = session.run(&hardware)?;
+        let record = session.run(&hardware, report)?;
         if record.end == End::AcceleratorGaveUp {
             return Ok(None);
         }

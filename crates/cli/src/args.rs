@@ -325,6 +325,13 @@ pub struct VerifyArgs {
     /// Write a picture (PNG) of the machine's screen at its login prompt.
     #[arg(long, value_name = "OUT", value_hint = clap::ValueHint::FilePath)]
     pub screenshot: Option<PathBuf>,
+    /// Write what the serial console said, in both boots.
+    #[arg(long, value_name = "OUT", value_hint = clap::ValueHint::FilePath)]
+    pub console: Option<PathBuf>,
+    /// How long a boot may take until its last answer. A machine with many services,
+    /// emulated, needs more.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
     /// How the disk is attached.
     #[arg(long, value_enum, value_name = "CONTROLLER", default_value_t = Controller::VirtioBlk)]
     pub disk: Controller,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use cairn_process::Running;
+use cairn_process::{Report, Running};
 
 use super::answer::{Answer, Line};
 use super::cards::Card;
@@ -73,6 +73,8 @@ pub(super) struct Record {
 
 /// How long to wait for data before looking around.
 const TICK: Duration = Duration::from_millis(200);
+/// How long nothing may be said of what is waited for.
+const SILENCE: Duration = Duration::from_secs(20);
 /// How long the login prompt may take when the machine says that it has started.
 const PROMPT: Duration = Duration::from_secs(60);
 /// How long a power-off may take.
@@ -104,7 +106,7 @@ impl Record {
 
 impl Session {
     /// Runs it to its end.
-    pub(super) fn run(self, hardware: &Hardware) -> Result<Record, QemuError> {
+    pub(super) fn run(self, hardware: &Hardware, report: &dyn Report) -> Result<Record, QemuError> {
         let begin = Instant::now();
         let script = script(&self.questions, self.boot);
         let scratch = |bytes: &[u8]| Scratch::holding(bytes).map_err(QemuError::io("making a scratch file"));
@@ -164,7 +166,7 @@ impl Session {
             kernel_at: None,
             script: Some(script),
         };
-        let (end, seconds) = talk.listen_to_the_end(hardware)?;
+        let (end, seconds) = talk.listen_to_the_end(hardware, report)?;
         let Talk { answers, picture, serial_prompt, kernel_at, .. } = talk;
         let length = console.len().map_err(QemuError::io("reading the console"))?;
         let text = console
@@ -221,8 +223,9 @@ impl Talk<'_> {
     }
 
     /// Takes answers until the machine is off. Gives also the seconds until the last answer.
-    fn listen_to_the_end(&mut self, hardware: &Hardware) -> Result<(End, f64), QemuError> {
+    fn listen_to_the_end(&mut self, hardware: &Hardware, report: &dyn Report) -> Result<(End, f64), QemuError> {
         let begin = self.begin;
+        let mut told = begin;
         let mut looking: Option<Instant> = None;
         let mut cause = None;
         loop {
@@ -264,11 +267,21 @@ impl Talk<'_> {
             }
             if begin.elapsed() > hardware.deadline {
                 self.take_picture();
-                let waits = self.session.questions.iter().find(|q| !self.answers.contains_key(&q.id));
-                let waits = waits.map_or("the end".into(), |q| format!("the answer to '{}'", q.id));
-                return Ok((End::Trouble(format!("still waiting for {waits} after {seconds:.0} s")), seconds));
+                let trouble = format!("still waiting for {} after {seconds:.0} s", self.awaited());
+                return Ok((End::Trouble(trouble), seconds));
+            }
+            if told.elapsed() > SILENCE {
+                told = Instant::now();
+                let last = console::last_words(&self.console_text()?).unwrap_or_else(|| "nothing yet".into());
+                report.note(&format!("after {seconds:.0} s, waiting for {}; its console: {last}", self.awaited()));
             }
         }
+    }
+
+    /// What comes next, in words.
+    fn awaited(&self) -> String {
+        let next = self.session.questions.iter().find(|q| !self.answers.contains_key(&q.id));
+        next.map_or("the end".into(), |q| format!("the answer to '{}'", q.id))
     }
 
     /// The machine waits until it has been looked at. True when that is done.

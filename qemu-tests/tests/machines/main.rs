@@ -29,6 +29,7 @@ mod on_hardware;
 mod on_the_screen;
 mod own_keys;
 mod own_var;
+mod packages;
 mod renew_cuts;
 mod run_shows_it;
 mod secure_boot;
@@ -103,6 +104,7 @@ fn main() {
             on_the_screen::REST,
             secure_boot::REST,
             own_keys::REST,
+            packages::REST,
             &[
                 wifi::SCENARIO,
                 installs::REHEARSED,
@@ -115,11 +117,12 @@ fn main() {
     } else {
         &[]
     };
-    let scenarios = [ALL, generations::CHOSEN, kernels::CHOSEN, on_hardware::CHOSEN, from_medium::CHOSEN]
-        .iter()
-        .chain(rest)
-        .copied()
-        .flatten();
+    let scenarios =
+        [ALL, generations::CHOSEN, kernels::CHOSEN, on_hardware::CHOSEN, from_medium::CHOSEN, packages::CHOSEN]
+            .iter()
+            .chain(rest)
+            .copied()
+            .flatten();
     let trials = scenarios.map(|scenario| scenario.trial()).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -1,6 +1,7 @@
 //! `cairn verify`: a machine checked from the inside.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use cairn_disk::image::ImageFile;
@@ -35,6 +36,8 @@ pub fn run(args: VerifyArgs, ui: &Ui) -> anyhow::Result<Exit> {
         controller: controller(args.disk),
         firmware: args.guest.firmware.map(firmware),
         screenshot: args.screenshot,
+        console_log: args.console,
+        deadline: Duration::from_secs(args.timeout),
         ..VerifyOptions::default()
     };
     let result = image_builder::verify::verify(&image, &expected, &options, ui.report())?;
