@@ -52,7 +52,7 @@ complete -c cairn -n "__fish_cairn_using_subcommand init" -l hostname -d 'The ma
 complete -c cairn -n "__fish_cairn_using_subcommand init" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand init" -s V -l version -d 'Print version'
-complete -c cairn -n "__fish_cairn_using_subcommand check" -l json -d 'Print one JSON object: `ok`, and the lists `problems` and `notes`'
+complete -c cairn -n "__fish_cairn_using_subcommand check" -l json -d 'Print one JSON object: `ok`, and the lists `problems` and `warnings`'
 complete -c cairn -n "__fish_cairn_using_subcommand check" -s q -l quiet -d 'Say nothing but errors'
 complete -c cairn -n "__fish_cairn_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cairn -n "__fish_cairn_using_subcommand check" -s V -l version -d 'Print version'
