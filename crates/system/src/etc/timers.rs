@@ -5,6 +5,7 @@ use std::path::Path;
 
 use cairn_machine::model::{Services, Timer};
 use cairn_machine::pointer::child;
+use cairn_process::ToolError;
 
 use super::accounts::Ids;
 use super::enable_if_any;
@@ -53,7 +54,7 @@ fn understood(base: &Path, timer: &Timer, pointer: &str) -> Result<(), SystemErr
     let Ok(analyze) = program(base, "usr/bin/systemd-analyze", "systemd", "understand a time") else { return Ok(()) };
     match analyze.args(["calendar", "--iterations=0", "--", timer.on_calendar.trim()]).output() {
         Ok(_) => Ok(()),
-        Err(cairn_process::ToolError::Failed { .. }) => {
+        Err(ToolError::Failed { status, .. }) if status.code() == Some(1) => {
             let help = "`man systemd.time` has the form: daily, `Mon 04:00`, `*-*-01 03:30`".to_string();
             let message = format!("systemd does not understand the time {}", timer.on_calendar.trim());
             Err(SystemError::refused_with(pointer, message, Some(help)))
