@@ -30,7 +30,9 @@ pub use network::{
 };
 pub use recorded::{FirmwareKind, RecordedDisk, RecordedPartition, RecordedSignature, RecordedTable};
 pub use region::{Keyboard, Locale};
-pub use services::{EtcFile, KernelModules, Services, SysctlValue, Test, Unit, unit_name};
+pub use services::{
+    DropIn, EtcFile, KernelModules, Services, Swap, SysctlValue, Test, Timer, Unit, Zram, ZramAlgorithm, unit_name,
+};
 pub use source::{DebianSource, Source};
 
 use std::collections::BTreeMap;
@@ -92,10 +94,19 @@ pub struct Machine {
     /// What runs.
     #[serde(default)]
     pub services: Services,
-    /// Files under /etc, by absolute path.
+    /// Files by absolute path. Those under /etc are the generation's: another generation has its own. Those below /srv, /opt, /var,
+    /// /usr/local and /root are the machine's: one is made at a boot where nothing is, and from then on nobody but the machine changes it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("propertyNames" = {"pattern": "^/etc/"}))]
+    #[schemars(extend("propertyNames" = {"pattern": "^/(etc|srv|opt|var|usr/local|root)/"}))]
     pub files: BTreeMap<String, EtcFile>,
+    /// Lines of tmpfiles.d(5): folders, links and other things that are made, cleaned up or removed at a boot, in places that are the
+    /// machine's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["d /srv/www 0755 www-data www-data -"]]))]
+    pub tmpfiles: Vec<String>,
+    /// Where memory goes that is not used for a while.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub swap: Swap,
     /// Kernel settings, as in sysctl.d.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctl: BTreeMap<String, SysctlValue>,
@@ -108,6 +119,10 @@ pub struct Machine {
     /// Commands that `cairn verify` runs as root on the booted machine; each must exit 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tests: Vec<Test>,
+}
+
+fn is_default(swap: &Swap) -> bool {
+    *swap == Swap::default()
 }
 
 fn default_timezone() -> String {

@@ -14,6 +14,7 @@ mod network;
 mod partitions;
 mod services;
 mod ssh;
+mod tmpfiles;
 
 use crate::model::{Hardware, InstallFile, Machine};
 use crate::names::shown as short;
@@ -73,10 +74,21 @@ pub(crate) fn machine(machine: &Machine) -> Vec<Found> {
     accounts::check(machine, &mut findings);
     services::check(machine, &mut findings);
     files::check(machine, &mut findings);
+    tmpfiles::check(&machine.tmpfiles, &mut findings);
+    swap(machine, &mut findings);
     if let Some(install) = &machine.install {
         installing::check("/install", install, Some(machine), &mut findings);
     }
     findings.0
+}
+
+/// A swap file has room, and there is something in `swap`.
+fn swap(machine: &Machine, f: &mut Findings) {
+    if let Some(size) = machine.swap.file
+        && size.bytes() < 1 << 20
+    {
+        f.wrong("/swap/file", format!("a swap file of {size} is of no use"), "write for example 2G");
+    }
 }
 
 /// Findings about an install file.

@@ -43,7 +43,13 @@ pub(crate) fn program(base: &Path, path: &str, package: &'static str, reason: &'
     let program = there(base, path, package)?;
     let libraries = there(base, LIBRARIES, "libc6")?;
     let loader = there(base, &format!("{LIBRARIES}/{DYNAMIC_LOADER}"), "libc6")?;
-    Ok(Tool::new(loader, package, reason).clean_env().arg("--library-path").arg(libraries).arg(program))
+    let mut path = libraries.into_os_string();
+    // systemd's programs have libraries of their own, which they find by a path that would be this machine's.
+    if let Ok(own) = there(base, &format!("{LIBRARIES}/systemd"), "systemd") {
+        path.push(":");
+        path.push(own);
+    }
+    Ok(Tool::new(loader, package, reason).clean_env().arg("--library-path").arg(path).arg(program))
 }
 
 /// The same for others: the base must be one that was made here.

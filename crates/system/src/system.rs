@@ -189,7 +189,9 @@ fn make(
         ));
     }
     let scratch = store.scratch()?;
-    usr::tree(program, &checked.machine.boot, input.usr, &locales)?.write(scratch.path())?;
+    let mut usr = usr::tree(program, &checked.machine.boot, input.usr, &locales)?;
+    etc::below_usr(&mut usr, &checked.machine, input.sources)?;
+    usr.write(scratch.path())?;
     let referred: Vec<StorePath> = locales.into_iter().map(|(_, path)| path).chain([program.path.clone()]).collect();
     let usr_path = store.add("usr", scratch, &referred)?.path;
 

@@ -25,6 +25,7 @@ mod kernels;
 mod logs_in;
 mod medium;
 mod medium_in_use;
+mod networks;
 mod on_hardware;
 mod on_the_screen;
 mod own_keys;
@@ -48,6 +49,7 @@ const ALL: &[Scenario] = &[
     verified::AS_DECLARED,
     verify_fails_by_name::SCENARIO,
     another_language::SCENARIO,
+    networks::SCENARIO,
     builds_agree::FOLDERS,
     builds_agree::NO_NETWORK,
     builds_agree::CAPTURED,

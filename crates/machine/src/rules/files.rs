@@ -1,6 +1,6 @@
-//! Files under /etc.
+//! Files under /etc, and those that are the machine's own.
 
-use super::{Findings, short};
+use super::{Findings, is_safe_in_a_path, short};
 use crate::model::{EtcFile, Machine};
 use crate::pointer::child;
 
@@ -74,14 +74,37 @@ fn place(at: &str, path: &str, f: &mut Findings) -> bool {
         (format!("`{}` is not a plain path", short(path)), help)
     } else if path.chars().any(char::is_control) || path.len() > 1024 || parts().any(|part| part.len() > 255) {
         (format!("`{}` is too long, or has control characters in it", short(path)), String::new())
+    } else if MACHINES.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))) {
+        return outside_etc(at, path, f);
     } else if path == "/etc" || !path.starts_with("/etc/") {
-        let help =
-            "only files under /etc can be declared; for others, a file /etc/tmpfiles.d/NAME.conf makes them at boot";
-        (format!("`{}` is outside /etc", short(path)), help.to_owned())
+        let help = format!("files can be declared under /etc, and below {}", MACHINES.join(", "));
+        (format!("`{}` is outside /etc", short(path)), help)
     } else {
         return true;
     };
     f.wrong_key(at, message, help);
+    false
+}
+
+/// Folders of the machine's own in which a file can be declared. A home is made whole, when nothing is there yet.
+const MACHINES: [&str; 5] = ["/srv", "/opt", "/var", "/usr/local", "/root"];
+
+/// A file that tmpfiles makes: its path stands in a line of words.
+fn outside_etc(at: &str, path: &str, f: &mut Findings) -> bool {
+    let own = ["/var/lib/cairn", "/var/cache/cairn", "/var/usrlocal", "/var/lib/dpkg", "/var/swapfile"];
+    let taken = own
+        .iter()
+        .find(|folder| path.strip_prefix(**folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    if let Some(folder) = taken {
+        f.wrong_key(
+            at,
+            format!("`{}` cannot be declared: {folder} is not a place for files of one's own", short(path)),
+            "choose another place",
+        );
+    } else if !path.bytes().all(is_safe_in_a_path) {
+        let help = "letters, digits and `/._-+@`";
+        f.wrong_key(at, format!("`{}` has characters that a path outside /etc cannot have", short(path)), help);
+    }
     false
 }
 

@@ -1,5 +1,7 @@
 //! Services: names of units, and the text of those that are the machine's own.
 
+mod scheduled;
+
 use std::collections::BTreeMap;
 
 use super::{Findings, short};
@@ -45,6 +47,10 @@ pub(super) fn check(machine: &Machine, f: &mut Findings) {
             f.wrong(&at, format!("`{}` is a unit of the machine's own, and disabled", short(name)), help);
         }
         without_network(&at, &unit, machine, f);
+    }
+    scheduled::check(services, f);
+    for (name, drop_in) in &services.drop_ins {
+        drop_in_of(&child("/services/drop_ins", name), name, &drop_in.text, services, f);
     }
     for (name, unit) in &services.units {
         let at = child("/services/units", name);
@@ -117,6 +123,30 @@ fn plain_name(at: &str, name: &str, f: &mut Findings) {
         false => "one unit in each item, such as ssh or apt-daily.timer",
     };
     f.wrong(at, format!("`{}` is not the name of a unit", short(name)), help);
+}
+
+/// An addition to a unit of the packages.
+fn drop_in_of(at: &str, name: &str, text: &str, services: &Services, f: &mut Findings) {
+    if !is_name(name) || (kind_of(name).is_none() && !name.contains('.')) {
+        let help = format!("write the full name of a unit, such as `{}`", short(&unit_name(name)));
+        return f.wrong_key(at, format!("`{}` is not the name of a unit", short(name)), help);
+    }
+    if services.units.contains_key(name) {
+        let help = "write it into the unit's own text";
+        return f.wrong_key(at, format!("`{}` is a unit of the machine's own", short(name)), help);
+    }
+    if services.disable.iter().any(|other| unit_name(other) == name) {
+        f.doubtful(at, format!("`{}` is disabled, so nothing comes of this", short(name)), "remove one of the two");
+    }
+    let at = child(at, "text");
+    match sections(text) {
+        Err((message, help)) => f.wrong(at, message, help),
+        Ok(sections) if sections.contains_key("Install") => {
+            let help = "name the unit in `services.enable` or `services.disable`";
+            f.wrong(at, "whether a unit starts at boot is not said in a drop-in's [Install]", help);
+        }
+        Ok(_) => {}
+    }
 }
 
 /// Looks at a unit file as systemd will: lines before a section, sections that must be there, how it is started.

@@ -126,7 +126,7 @@ fn the_examples_and_the_template_fit_the_schema_by_an_independent_validator() {
         crate::common::LEAST.replace("layout: uefi", "size: 1G"),
         crate::common::LEAST.replace("layout: uefi", "layout: uefi, partitions: [{type: root}]"),
         format!("{}foo: 1\n", crate::common::LEAST),
-        format!("{}files: {{/var/x: {{text: a}}}}\n", crate::common::LEAST),
+        format!("{}files: {{/usr/x: {{text: a}}}}\n", crate::common::LEAST),
         format!("{}files: {{/etc/x: {{}}}}\n", crate::common::LEAST),
         format!("{}users: {{alice: {{uid: x}}}}\n", crate::common::LEAST),
         format!("{}boot: {{entries: {{a: {{title: x}}}}}}\n", crate::common::LEAST),

@@ -221,7 +221,7 @@ fn sizes() {
 #[test]
 fn ten_mistakes_at_once() {
     let text = "version: 1\nhostname: -x\nsource: {debian: {suite: Trixie, packages: [vim=1, A_b]}}\ndisks: {main: {}}\n\
-                boot: {kernel_parameters: [init=/bin/sh]}\nusers: {Bob: {uid: 0}}\nfiles: {/var/x: {text: a}}\nfoo: 1\n\
+                boot: {kernel_parameters: [init=/bin/sh]}\nusers: {Bob: {uid: 0}}\nfiles: {/usr/x: {text: a}}\nfoo: 1\n\
                 timezone: 12\nservices: {enable: [a/b]}\ntests: [{name: x}]\n";
     let found = problems(text);
     assert!(found.lines().count() >= 12, "{found}");

@@ -535,7 +535,11 @@ fn files() {
     let etc = |text: &str| format!("files: {{/etc/a: {{{text}}}}}");
     refused(&[
         ("files: {etc/a: {text: x}}", "write `/etc/a`"),
-        ("files: {/var/a: {text: x}}", "outside /etc"),
+        ("files: {/usr/bin/a: {text: x}}", "outside /etc"),
+        ("files: {/home/alice/a: {text: x}}", "outside /etc"),
+        ("files: {/srv: {text: x}}", "outside /etc"),
+        ("files: {/var/lib/cairn/boot.json: {text: x}}", "not a place for files of one's own"),
+        ("files: {/srv/a b: {text: x}}", "has characters"),
         ("files: {/etcetera: {text: x}}", "outside /etc"),
         ("files: {/etc/../a: {text: x}}", "has `..` in it"),
         ("files: {/etc//a: {text: x}}", "not a plain path"),
@@ -564,6 +568,7 @@ fn files() {
         &etc("text: a, mode: 644"),
         &etc("source: ../x, mode: '0600', user: root, group: adm"),
         &etc("link: ../run/x"),
+        "files: {/srv/www/index.html: {text: x, user: www-data}, /usr/local/bin/a: {source: a, mode: '0755'}, /root/.a: {link: /srv}}",
         "files: {/etc/ssh/sshd_config: {text: x}, /etc/a b: {text: x}, /etc/ä: {text: x}}",
     ]);
 }
@@ -616,4 +621,84 @@ fn password_hashes() {
     assert_eq!(hash(&format!("alice:{sha}")), Err(E::NotAHash));
     assert_eq!(hash("$1$salt$qJH7.N4xYta3aEG/dfqo/0"), Err(E::Weak));
     assert_eq!(cairn_machine::password_hash(b"\xff"), Err(E::NotAHash));
+}
+
+#[test]
+fn drop_ins_and_timers() {
+    let drop_in = |name: &str, text: &str| format!("services: {{drop_ins: {{{name}: {{text: {text:?}}}}}}}");
+    let timer = |text: &str| format!("services: {{timers: {{backup: {{{text}}}}}}}");
+    let when = |when: &str| timer(&format!("on_calendar: '{when}', command: 'true'"));
+    let own = "[Service]\nExecStart=/bin/true\n";
+    refused(&[
+        (&drop_in("ssh", "[Service]\nNice=5"), "such as `ssh.service`"),
+        (&drop_in("a/b.service", "[Service]\nNice=5"), "not the name of a unit"),
+        (&drop_in("ssh.service", "Nice=5"), "before any section"),
+        (&drop_in("ssh.service", "[Install]\nWantedBy=a.target"), "`services.enable`"),
+        (
+            &format!(
+                "services: {{units: {{a.service: {{enable: false, text: {own:?}}}}}, drop_ins: {{a.service: {{text: {own:?}}}}}}}"
+            ),
+            "the unit's own text",
+        ),
+        (&when("30 3 * * *"), "in the form of cron"),
+        (&when("*/5 * * * *"), "in the form of cron"),
+        (&when("daily; rm"), "not a time"),
+        (&when(""), "not a time"),
+        (&timer("on_calendar: daily, command: ' '"), "the command is empty"),
+        (&timer("on_calendar: daily, command: a, user: 'a b'"), "not the name of a user"),
+        ("services: {timers: {a.timer: {on_calendar: daily, command: a}}}", "without `.timer`"),
+        ("services: {timers: {cairn-a: {on_calendar: daily, command: a}}}", "Cairn's own"),
+        (
+            &format!(
+                "services: {{units: {{a.service: {{enable: false, text: {own:?}}}}}, timers: {{a: {{on_calendar: daily, command: a}}}}}}"
+            ),
+            "in `services.units` as well",
+        ),
+    ]);
+    accepted(&[
+        &drop_in("getty@.service", "[Service]\nExecStart=\nExecStart=-/sbin/agetty %I"),
+        &when("Mon..Fri *-*~01 03:30:00 Europe/Berlin"),
+        &timer("on_calendar: hourly, command: \"a\\nb\", persistent: false, randomized_delay: 600, user: www-data"),
+    ]);
+    assert!(
+        warnings(&drop_in("ssh.service", "[Service]").replace("services: {", "services: {disable: [ssh], "))
+            .contains("is disabled")
+    );
+}
+
+#[test]
+fn lines_of_tmpfiles_and_swap() {
+    let line = |line: &str| format!("tmpfiles: [{line:?}]");
+    refused(&[
+        (&line(""), "not a line"),
+        (&line("d"), "not a line"),
+        (&line("y /srv/a"), "not a type"),
+        (&line("dé /srv/a"), "not a type"),
+        (&line("d srv/a"), "not a plain absolute path"),
+        (&line("d /srv/../etc"), "not a plain absolute path"),
+        (&line("d /srv//a"), "not a plain absolute path"),
+        (&line("d /etc/a"), "declare it in `files`"),
+        (&line("L /usr/bin/a"), "nothing in /usr"),
+        (&line("d /var/lib/cairn/a"), "Cairn's own"),
+        (&line("R /var"), "name what is meant in it"),
+        (&line("R! /home"), "name what is meant in it"),
+        (&line("d /srv/a 888"), "not a mode"),
+        (&line("d /srv/a 0755 a;b"), "not a user"),
+        (&line("d /srv/a 0755 a b! -"), "not a group"),
+        (&line("d /srv/a 0755 a b soon"), "not an age"),
+        (&line("f /srv/a - - - - \"x y\""), "quotes"),
+        ("swap: {file: 1K}", "of no use"),
+        ("swap: {file: lots}", "swap.file"),
+        ("swap: {zram: {memory_percent: 0}}", "from 1 to 400"),
+        ("swap: {zram: {algorithm: zip}}", "zstd, lz4, lzo-rle"),
+        ("swapDevices: []", "`swap: {file: 2G}`"),
+    ]);
+    accepted(&[
+        &line("d /srv/www :0755 :www-data www-data -"),
+        &line("D! /run/a ~2775 0 0 ~bm:10d"),
+        &line("L+ /usr/local/bin/a - - - - /opt/a"),
+        &line("r! /var/lib/a/lock"),
+        "swap: {file: 2G, zram: {}}",
+        "swap: {zram: {memory_percent: 100, algorithm: lz4, priority: 5}}",
+    ]);
 }

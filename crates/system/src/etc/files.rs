@@ -1,4 +1,4 @@
-//! Files of the machine file's own.
+//! Files of the machine file's own, under /etc.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub fn apply(
     sources: &BTreeMap<String, Vec<u8>>,
     ids: &Ids,
 ) -> Result<(), SystemError> {
-    for (path, file) in &machine.files {
+    for (path, file) in machine.files.iter().filter(|(path, _)| path.starts_with("/etc/")) {
         let pointer = child("/files", path);
         let Some(inside) = path.strip_prefix("/etc/").filter(|p| !p.is_empty()) else {
             return Err(SystemError::refused(pointer, format!("{path} is not below /etc")));

@@ -8,6 +8,7 @@ pub(crate) mod completion;
 mod files;
 mod fill;
 mod fstab;
+mod given;
 mod hosts;
 mod kernel;
 pub(crate) mod keymap;
@@ -19,6 +20,8 @@ mod network;
 mod quiet;
 mod services;
 mod ssh;
+mod swap;
+mod timers;
 mod zones;
 
 pub(crate) use hosts::NEUTRAL as NEUTRAL_HOSTNAME;
@@ -104,10 +107,26 @@ pub fn build(input: &EtcInput<'_>) -> Result<Tree, SystemError> {
         tree.file(&path, text)?;
     }
     made_from::apply(&mut tree, input.checked, input.files, input.named)?;
+    swap::apply(&mut tree, &machine.swap)?;
+    given::apply(&mut tree, machine, &ids)?;
+    timers::apply(&mut tree, &machine.services, &units, &ids, input.base)?;
     // The machine file's own words come last, so that they win.
     services::apply(&mut tree, machine, &units)?;
     files::apply(&mut tree, machine, input.sources, &ids)?;
     Ok(tree)
+}
+
+/// What of the machine file lies in the system's own `/usr`: contents and commands that others name.
+///
+/// # Errors
+/// When a file has no contents.
+pub(crate) fn below_usr(
+    tree: &mut Tree,
+    machine: &cairn_machine::model::Machine,
+    sources: &BTreeMap<String, Vec<u8>>,
+) -> Result<(), SystemError> {
+    timers::scripts(&machine.services).try_for_each(|(path, script)| tree.file(&path, script))?;
+    given::contents(tree, machine, sources)
 }
 
 /// The units of the base and of the machine file.

@@ -11,6 +11,9 @@ use crate::error::SystemError;
 use crate::tree::{Node, Tree};
 use crate::units::{NotEnabled, UnitLink, Units, full_name};
 
+/// A name that comes after those of packages, and that `systemctl edit` on the machine comes after.
+const DROP_IN: &str = "machine.conf";
+
 /// Puts units, links and masks.
 ///
 /// # Errors
@@ -22,6 +25,14 @@ pub fn apply(tree: &mut Tree, machine: &Machine, units: &Units) -> Result<(), Sy
     // All texts come before all links: a link in the place of a text is then seen, whatever their order is.
     for (name, unit) in &services.units {
         tree.file(&format!("systemd/system/{}", full_name(name)), unit.text.as_bytes())?;
+    }
+    for (name, drop_in) in &services.drop_ins {
+        if !units.has(name) {
+            return Err(unknown(child("/services/drop_ins", name), name, units));
+        }
+        // An alias has no drop-ins of its own.
+        let name = units.real_name(name);
+        tree.file(&format!("systemd/system/{name}.d/{DROP_IN}"), drop_in.text.as_bytes())?;
     }
     // What is enabled with a disabled unit goes before something else is enabled that may need it.
     for name in &services.disable {
@@ -252,6 +263,16 @@ mod tests {
         let error = told(&machine);
         assert_eq!(error.pointer(), Some("/services/enable/1"));
         assert_eq!(error.to_string(), "iscsid.service and other.service are both called dm.service");
+    }
+
+    #[test]
+    fn an_addition_goes_to_the_unit_itself_and_to_one_that_is_there() {
+        let mut tree = Tree::default();
+        apply(&mut tree, &machine(r#"{"drop_ins":{"sshd.service":{"text":"[Service]\nRestart=always\n"}}}"#), &units())
+            .unwrap();
+        assert_eq!(tree.text("systemd/system/ssh.service.d/machine.conf").unwrap(), "[Service]\nRestart=always\n");
+        let (pointer, _, help) = refused(r#"{"drop_ins":{"shs.service":{"text":"[Service]"}}}"#);
+        assert_eq!((pointer.as_str(), help.as_str()), ("/services/drop_ins/shs.service", "did you mean ssh.service?"));
     }
 
     #[test]
