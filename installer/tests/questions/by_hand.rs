@@ -242,6 +242,7 @@ fn what_cannot_start_is_refused_at_its_question() {
         ),
         (true, &["partition 3", "keep-home"], "none of them", Topic::Becomes),
         (false, &["partition 1", "keep-esp"], "none of them", Topic::Becomes),
+        (true, &["partition 1", "keep-data"], "none of them", Topic::Becomes),
     ] {
         let (said, at) = refused(uefi, words);
         assert!(said.contains(why), "{words:?}: {said}");
