@@ -50,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     disks::TABLE,
     disks::FAT,
     disks::EXT4,
+    disks::NTFS,
     disks::BOOT_CODE,
     images::QCOW2,
     images::IMAGE,

@@ -77,6 +77,7 @@ readers! {
     partition_table: "partition-table",
     fat: "fat",
     ext4: "ext4",
+    ntfs: "ntfs",
     boot_code: "boot-code",
     qcow2: "qcow2",
     image: "image",

@@ -67,8 +67,8 @@ impl Windows {
         let mut words = Vec::new();
         if let Some(numbers) = list(&self.locked) {
             words.push(format!(
-                "Windows' {numbers} is encrypted (BitLocker). Have its recovery key at hand (https://aka.ms/myrecoverykey, or whoever \
-                 administers it): BitLocker measures what the firmware starts and whether Secure Boot is on, and when that changes \
+                "Windows' {numbers} is encrypted (BitLocker). Have its recovery key at hand: it is in the Microsoft account of its owner, or with \
+                 whoever administers it. BitLocker measures what the firmware starts and whether Secure Boot is on, and when that changes \
                  Windows asks for the key. `manage-bde -protectors -disable C:` in Windows, before, saves you that; `-enable` afterwards"
             ));
         }

@@ -3,7 +3,7 @@
 use cairn_machine::size::Size;
 use cairn_machine::{SourceFile, check, wifi_passphrase};
 
-use super::by_hand::ByHand;
+use super::by_hand::{ByHand, REST};
 use super::file::{Files, PASSPHRASE, text};
 use super::network::Heard;
 use super::{Asks, Choice, OfferedSystem, Place, Question, Seen, SeenDisk, Topic};
@@ -122,7 +122,7 @@ impl Answers {
         if topic == Topic::Address && !value.contains('/') {
             return Err("an address has the length of its network behind it, such as 192.0.2.10/24".into());
         }
-        if topic == Topic::Size && value != "rest" {
+        if topic == Topic::Size && value != REST {
             value.parse::<Size>().map_err(|why| why.to_string())?;
         }
         self.given.push((topic, value));
@@ -136,7 +136,8 @@ impl Answers {
         Some(ByHand::of(disk, disk.there.as_ref()?, seen.uefi, &self.given))
     }
 
-    /// Where among the topics a question stands: one that belongs to another has that one's place.
+    /// Which of the topics a question is, and how many there are. What belongs to another one comes behind it in their order, and counts
+    /// as that one.
     pub fn step(&self, topic: Topic, seen: &Seen) -> (usize, usize) {
         let topics: Vec<Topic> = self.topics(seen).collect();
         (topics.iter().filter(|one| **one <= topic).count(), topics.len())
@@ -260,7 +261,7 @@ impl Answers {
                     ),
                 )
             }
-            // Whoever says it by hand asks.
+            // `ByHand` asks about these.
             Topic::Part | Topic::Becomes | Topic::MountPoint | Topic::Size => {
                 ("", "", Asks::Text { default: String::new(), optional: true })
             }

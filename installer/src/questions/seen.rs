@@ -150,7 +150,7 @@ impl Seen {
 
 /// One of this computer can be read; of another one only what was recorded is known.
 fn seen_disk(root: &Root, devices: &[Device], disk: &Device) -> SeenDisk {
-    let source = open_to_look(disk).ok().filter(|_| root.is_host());
+    let source = if root.is_host() { open_to_look(disk).ok() } else { None };
     let source = source.as_ref().map(|source| source as &dyn Source);
     let there = source.and_then(|source| describe(devices, disk, read(source, disk.sector_size)).ok());
     SeenDisk::of(devices, disk, there, source)

@@ -49,7 +49,7 @@ fn bitlocker_is_told_from_what_was_recorded() {
     for (name, told) in [
         ("win10-bitlocker", Some("partition 3 is encrypted")),
         ("own-win11-bitlocker-recovery", Some("partition")),
-        ("win11-and-free-space", None),
+        ("own-gaps", None),
         ("ubuntu-and-free-space", None),
         ("own-empty", None),
     ] {

@@ -186,6 +186,14 @@ fn what_is_made_anew_and_what_is_removed_is_lost_and_nothing_else() {
 }
 
 #[test]
+fn the_partitions_of_a_system_that_has_its_own_give_way() {
+    let mut seen = computer(windows(), true);
+    seen.systems = vec![crate::system("store", crate::OWN_DISK)];
+    let (text, onto) = done(&seen, &["partition 1", "keep-esp", "free", "root", "", "done"]);
+    assert!(!text.contains("home") && onto.plan.partitions.len() == 2, "{text}");
+}
+
+#[test]
 fn a_bios_gets_its_two_partitions() {
     let seen = computer(windows(), false);
     let words = ["free", "bios-boot", "free", "xbootldr", "", "free", "root", "20G", ""];
@@ -242,6 +250,7 @@ fn what_cannot_start_is_refused_at_its_question() {
         ),
         (true, &["partition 3", "keep-home"], "none of them", Topic::Becomes),
         (false, &["partition 1", "keep-esp"], "none of them", Topic::Becomes),
+        (true, &["partition 1", "keep-data"], "none of them", Topic::Becomes),
     ] {
         let (said, at) = refused(uefi, words);
         assert!(said.contains(why), "{words:?}: {said}");

@@ -7,9 +7,9 @@ use std::sync::{LazyLock, OnceLock};
 use cairn_disk::ext4::{Ext4Options, Ext4Plan, Ext4Size};
 use cairn_disk::fat::{FatFile, FatOptions};
 use cairn_disk::partition_table::beside::Beside;
-use cairn_disk::{BootCode, Content, Entry, FileTarget, Node, Region, Tree, ext4, fat, partition_table};
+use cairn_disk::{BootCode, Content, Entry, FileTarget, Node, Region, Tree, ext4, fat, ntfs, partition_table};
 use cairn_layout::SectorSize;
-use cairn_process::Quiet;
+use cairn_process::{Quiet, Tool};
 use uuid::Uuid;
 
 use super::Target;
@@ -33,6 +33,10 @@ pub(super) const FAT: Target = Target {
 /// An ext4 file system.
 pub(super) const EXT4: Target =
     Target { name: "ext4", seeds: patches, words: &["\n\u{f3}"], most: 512, quick: 3000, run: ext4 };
+
+/// An NTFS volume in which Windows sleeps.
+pub(super) const NTFS: Target =
+    Target { name: "ntfs", seeds: patches, words: &["FILE", "INDX", "hibr"], most: 512, quick: 3000, run: ntfs };
 
 /// What a BIOS starts.
 pub(super) const BOOT_CODE: Target =
@@ -236,6 +240,32 @@ fn good_ext4() -> Good {
     made().unwrap_or_else(|e| panic!("{e}"))
 }
 
+fn ntfs(input: &[u8]) {
+    static GOOD: OnceLock<Good> = OnceLock::new();
+    let _ = ntfs::state(&GOOD.get_or_init(good_ntfs).patched(input));
+}
+
+/// Only other people's programs make one. With clusters as small as they are, its root folder has blocks, and a list of its attributes.
+fn good_ntfs() -> Good {
+    let made = || -> Result<Good, Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let (volume, file) = (folder.path().join("volume"), folder.path().join("file"));
+        File::create(&volume)?.set_len(4 << 20)?;
+        std::fs::write(&file, [&b"hibr"[..], &[0; 8192]].concat())?;
+        let tool = |program: &str| Tool::new(program, "ntfs-3g", "make a volume that is read");
+        tool("mkntfs")
+            .args(["-q", "-F", "-c", "512", "-s", "512", "-p", "0", "-H", "0", "-S", "0"])
+            .arg(&volume)
+            .run()?;
+        let long = (0..40).map(|number| format!("a name that takes its room in the index {number}"));
+        for name in long.chain(["Windows".into(), "hiberfil.sys".into()]) {
+            tool("ntfscp").arg("-q").args([&volume, &file]).arg(name).run()?;
+        }
+        Ok(Good::read(File::open(&volume)?)?)
+    };
+    made().unwrap_or_else(|e| panic!("{e}"))
+}
+
 fn boot_code(input: &[u8]) {
     let mut disk = good_image().patched(&input[..input.len() / 2]);
     // Its place for a core image is empty, so something is put there.
@@ -252,6 +282,7 @@ mod tests {
 
     #[test]
     fn what_inputs_begin_with_is_read() {
+        assert!(cairn_disk::ntfs::state(&good_ntfs().patched(&[])).unwrap().sleeps);
         for (kind, found) in [(0, TableKind::Gpt), (1, TableKind::Mbr)] {
             let table = partition_table::read(&with_table(kind, &[])).unwrap();
             assert_eq!((table.kind, table.partitions.len()), (found, 2));

@@ -35,7 +35,7 @@ impl ByHand<'_> {
                 Asks::Text { default: "/srv".into(), optional: false },
             ),
             Topic::Size => (
-                format!("How large {} is", self.open_kind().map_or("it", words)),
+                format!("How large is it ({})", self.said_of_it().map_or_else(String::new, called)),
                 "A number and a unit, such as 20G; `rest` is all that no other takes, in equal parts where several do.",
                 Asks::Text { default: self.usual_size().into(), optional: false },
             ),
@@ -108,12 +108,12 @@ impl ByHand<'_> {
         Asks::One { of: roles.into_iter().map(choice).collect(), default, others: false }
     }
 
-    fn open_kind(&self) -> Option<PartitionKind> {
-        self.open.as_ref()?.becomes.as_ref()?.kind()
+    fn said_of_it(&self) -> Option<&Partition> {
+        self.open.as_ref()?.becomes.as_ref()?.partition()
     }
 
     fn usual_size(&self) -> &'static str {
-        match self.open_kind() {
+        match self.said_of_it().map(|partition| partition.kind) {
             Some(PartitionKind::Esp | PartitionKind::Xbootldr) => USUAL_BOOT,
             Some(PartitionKind::Swap) => USUAL_SWAP,
             _ => REST,
@@ -131,12 +131,6 @@ impl ByHand<'_> {
     }
 
     fn fate(&self, piece: Piece) -> String {
-        let called = |partition: &Partition| match (&partition.mount_point, partition.kind) {
-            (Some(at), _) => at.clone(),
-            (None, PartitionKind::Root) => "/".into(),
-            (None, PartitionKind::Home) => "/home".into(),
-            (None, kind) => kind.name().into(),
-        };
         match (self.chosen.get(&piece), piece) {
             (None, _) => "stays".into(),
             (Some(Becomes::Removed), _) => "LOST".into(),
@@ -144,6 +138,17 @@ impl ByHand<'_> {
             (Some(Becomes::Made(partition)), Piece::There(_)) => format!("LOST, becomes {}", called(partition)),
             (Some(Becomes::Made(partition)), Piece::New(_)) => called(partition),
         }
+    }
+}
+
+/// A partition of the machine by where it is mounted, or what it is.
+fn called(partition: &Partition) -> String {
+    match (&partition.mount_point, partition.kind) {
+        (Some(at), _) => at.clone(),
+        (None, PartitionKind::Root) => "/".into(),
+        (None, PartitionKind::Home) => "/home".into(),
+        (None, PartitionKind::Esp | PartitionKind::Xbootldr) => "/boot".into(),
+        (None, kind) => kind.name().into(),
     }
 }
 

@@ -61,7 +61,8 @@ impl Role {
         let keeps = |kind: &PartitionKind| match (kind, one.format.as_deref()) {
             (PartitionKind::Home, Some("ext4")) | (PartitionKind::Swap, Some("swap")) => true,
             (PartitionKind::Esp, Some("vfat")) => uefi && one.type_guid == Some(ESP),
-            (PartitionKind::Data, _) => format(one).is_some(),
+            // What firmware starts from is nobody's data.
+            (PartitionKind::Data, _) => format(one).is_some() && one.type_guid != Some(ESP),
             _ => false,
         };
         let kept = KINDS.into_iter().filter(keeps).map(Role::Keep);
