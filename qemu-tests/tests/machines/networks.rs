@@ -50,7 +50,10 @@ network:
     ruleset: |
       table ip own
       delete table ip own
-      table ip own { chain a { } }
+      table ip own {
+        chain a {
+        }
+      }
 swap: {file: 64M, zram: {memory_percent: 20}}
 files:
   /etc/systemd/network/10-one.netdev: {text: "[NetDev]\nName=one\nKind=dummy\n"}

@@ -26,10 +26,10 @@ pub(super) fn apply(tree: &mut Tree, network: &Network, ids: &Ids) -> Result<(),
     if keys.is_empty() {
         return Ok(());
     }
-    let mut text = format!(
+    let mut text = String::from(
         "[Unit]\nDescription=Draw This Machine's Keys of WireGuard\nDocumentation=man:cairn(1)\nDefaultDependencies=no\n\
          Conflicts=shutdown.target\nAfter=local-fs.target systemd-tmpfiles-setup.service\n\
-         Before=systemd-networkd.service shutdown.target\n"
+         Before=systemd-networkd.service shutdown.target\n",
     );
     for key in &keys {
         let _ = writeln!(text, "RequiresMountsFor={key}\nConditionFileNotEmpty=|!{key}");
