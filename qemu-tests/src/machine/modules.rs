@@ -13,9 +13,9 @@ use super::recorder;
 use crate::{Cairn, Cmd};
 
 /// The root is an overlay; the boot partition is FAT, with the names that the kernel wants for it by itself and those that
-/// fstab says, and it is mounted when somebody looks.
-const MODULES: [&str; 8] =
-    ["overlay", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8", "autofs4", "fuse"];
+/// fstab says, and it is mounted when somebody looks. Services listen on IPv6.
+const MODULES: [&str; 9] =
+    ["overlay", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8", "autofs4", "fuse", "ipv6"];
 /// The indices by which modprobe finds them.
 const INDICES: [&str; 4] = ["modules.dep.bin", "modules.builtin.bin", "modules.symbols.bin", "modules.softdep"];
 

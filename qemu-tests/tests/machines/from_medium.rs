@@ -23,8 +23,8 @@ pub const CHOSEN: &[Scenario] = &[scenario("installed from the medium: a stick, 
 pub const REST: &[Scenario] = &[
     scenario("installed from the medium: a CD, under UEFI", |c| on(c, CD, Firmware::Uefi)),
     scenario("installed from the medium: a CD, by a BIOS", |c| on(c, CD, Firmware::Bios)),
-    scenario("installed from the medium: a stick, by a BIOS", |c| on(c, STICK_FIRST, Firmware::Bios)),
-    scenario("installed from the medium: a disk, by a BIOS", |c| on(c, DISK_FIRST, Firmware::Bios)),
+    scenario("installed from the medium: a stick, by a BIOS", |c| on(c, STICK, Firmware::Bios)),
+    scenario("installed from the medium: a disk, by a BIOS", |c| on(c, DISK, Firmware::Bios)),
     scenario("installed from the medium: a disk, under UEFI", |c| on(c, VIRTIO, Firmware::Uefi)),
     scenario("installed from the medium: a disk with sectors of 4096 bytes, under UEFI", |c| {
         verified(c, &Case { medium: NVME, sectors: Some(4096), firmware: Firmware::Uefi, secure: false })
@@ -36,9 +36,19 @@ pub const REST: &[Scenario] = &[
     scenario("the medium starts with Secure Boot, from a CD", |c| starts_secure(c, CD)),
 ];
 
-/// A BIOS tries one disk only: the one that somebody has put first.
-const STICK_FIRST: Controller = &["qemu-xhci,id=x", "usb-kbd,bus=x.0", "usb-storage,bus=x.0,id=medium,bootindex=0"];
-const DISK_FIRST: Controller = &["virtio-blk-pci,id=medium,bootindex=0"];
+/// A BIOS tries one disk only, the one that somebody has put first: these are known by a name.
+const STICK: Controller = &["qemu-xhci,id=x", "usb-kbd,bus=x.0", "usb-storage,bus=x.0,id=medium"];
+const DISK: Controller = &["virtio-blk-pci,id=medium"];
+const TARGET: Controller = &["virtio-blk-pci,id=target"];
+
+/// What somebody does in the BIOS' setup.
+fn put_first(machine: &mut Machine, first: &str, second: &str) -> Result<()> {
+    for (device, place) in [(first, -1), (second, -1), (first, 0), (second, 1)] {
+        let path = format!("/machine/peripheral/{device}");
+        machine.qmp()?.ask("qom-set", &json!({"path": path, "property": "bootindex", "value": place}))?;
+    }
+    Ok(())
+}
 
 const fn scenario(name: &'static str, run: fn(&Cairn) -> Result<()>) -> Scenario {
     Scenario { name, needs: NEEDS, run }
@@ -135,13 +145,17 @@ pub fn target(cairn: &Cairn) -> Result<(TempDir, PathBuf)> {
 /// The folder with the disk, `target`, on which the machine is then.
 fn installs(cairn: &Cairn, case: &Case) -> Result<TempDir> {
     let (folder, target) = target(cairn)?;
-    let mut guest = Guest::of(set_up(cairn, case, Disk::new(&target))?.boot()?);
+    let named = case.medium.iter().any(|device| device.contains("id=medium"));
+    let disk = Disk::new(&target);
+    let mut guest = Guest::of(set_up(cairn, case, if named { disk.on(TARGET) } else { disk })?.boot()?);
+    if named {
+        put_first(&mut guest.machine, "medium", "target")?;
+        guest.machine.qmp()?.ask("system_reset", &json!({}))?;
+    }
     answers(&mut guest.machine)?;
     guest.machine.wait_for("Enter restarts the computer", INSTALL)?;
-    if case.medium.iter().any(|device| device.contains("bootindex")) {
-        // And takes back before the restart.
-        let no_more = json!({"path": "/machine/peripheral/medium", "property": "bootindex", "value": -1});
-        guest.machine.qmp()?.ask("qom-set", &no_more)?;
+    if named {
+        put_first(&mut guest.machine, "target", "medium")?;
     }
     guest.machine.type_line("")?;
     is_what_was_asked_for(guest, "new-one")?;

@@ -276,6 +276,7 @@ fn build(cairn: &Cairn, set: &Set, folder: &Path) -> Result<std::path::PathBuf> 
 /// Everything is up and does its work; each of them is tried before anything is told.
 fn used(guest: &mut Guest, set: &Set, boot: u32) -> Result<()> {
     guest.until("systemctl is-system-running | grep -qE 'running|degraded'", "it does not come up", LONG)?;
+    guest.run("export SYSTEMD_COLORS=0")?;
     let (_, failed) = guest.ask("systemctl --failed --no-legend --plain")?;
     let mut wrong = Vec::new();
     for (package, command) in set.uses {
