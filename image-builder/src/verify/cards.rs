@@ -26,17 +26,20 @@ pub(super) struct Device {
 /// How a virtio card is called at QEMU's usual place.
 const USUAL: &str = "enp0s2";
 
-/// A card for every interface; none where one of QEMU's own will do.
+/// A card for every interface that the machine does not make itself, and for what those are made of; none where one of QEMU's own
+/// will do.
 pub(super) fn cards(network: &Network) -> Vec<Card> {
     let given = |interface: &Interface| Some(plain(interface.matches.as_ref()?.mac_address.as_deref()?));
     let taken: Vec<String> = network.interfaces.values().filter_map(given).collect();
     let mut free = (0x56..=0xff).map(|n| format!("52:54:00:12:34:{n:02x}")).filter(|mac| !taken.contains(mac));
-    network
-        .interfaces
-        .iter()
+    let nothing = Interface::default();
+    let declared = network.interfaces.iter().map(|(name, interface)| (name.as_str(), interface));
+    declared
+        .filter(|(_, interface)| interface.kind().is_none())
+        .chain(network.only_named().into_iter().map(|name| (name, &nothing)))
         .filter_map(|(name, interface)| {
             let pattern = match &interface.matches {
-                None => Some(name.as_str()),
+                None => Some(name),
                 Some(found) => found.name.as_deref(),
             };
             let name = pattern.filter(|p| !glob(p, USUAL)).map(|p| p.replace(['*', '?'], "0"));
@@ -147,6 +150,14 @@ mod tests {
             let device = Device { names: vec![called], mac: card.mac.clone(), driver: "virtio_net".into() };
             assert_eq!(owner(&network(), &device), Some(name));
         }
+    }
+
+    #[test]
+    fn what_the_machine_makes_gets_no_card_and_its_parts_do() {
+        let text = r#"{"interfaces":{"bond0":{"bond":{"interfaces":["eno1","eno2"]}},"bond0.7":{"vlan":{"id":7,"link":"bond0"}},"eno1":{}}}"#;
+        let cards = cards(&serde_json::from_str(text).unwrap());
+        let names: Vec<Option<&str>> = cards.iter().map(|card| card.name.as_deref()).collect();
+        assert_eq!(names, [Some("eno1"), Some("eno2")]);
     }
 
     #[test]

@@ -6,6 +6,8 @@ mod disks;
 mod documents;
 mod hostile;
 mod lock;
+mod made_at_boot;
 mod mistakes;
+mod networks;
 mod rules;
 mod views;

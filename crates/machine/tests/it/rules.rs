@@ -3,7 +3,7 @@
 use crate::common::{KEY_BLOB, LEAST, check, problems};
 
 /// Fragments on top of the smallest machine file (so they begin in line 5), with words that the problem must have.
-fn refused(cases: &[(&str, &str)]) {
+pub fn refused(cases: &[(&str, &str)]) {
     let mut wrong = Vec::new();
     for (fragment, words) in cases {
         let found = problems(&format!("{LEAST}{fragment}\n"));
@@ -14,13 +14,13 @@ fn refused(cases: &[(&str, &str)]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn accepted(cases: &[&str]) {
+pub fn accepted(cases: &[&str]) {
     for fragment in cases {
         assert_eq!(problems(&format!("{LEAST}{fragment}\n")), "", "{fragment}");
     }
 }
 
-fn warnings(fragment: &str) -> String {
+pub fn warnings(fragment: &str) -> String {
     let checked = check(&format!("{LEAST}{fragment}\n")).unwrap_or_else(|problems| panic!("{fragment}: {problems}"));
     checked.warnings.iter().map(|warning| format!("{warning}\n")).collect()
 }
@@ -276,182 +276,6 @@ fn language_and_time() {
 }
 
 #[test]
-fn networks() {
-    let eth = |text: &str| format!("network: {{interfaces: {{eth0: {{{text}}}}}}}");
-    let refused_on_eth = |cases: &[(&str, &str)]| {
-        let cases: Vec<(String, &str)> = cases.iter().map(|(text, words)| (eth(text), *words)).collect();
-        refused(&cases.iter().map(|(text, words)| (text.as_str(), *words)).collect::<Vec<_>>());
-    };
-    refused_on_eth(&[
-        ("addresses: [192.0.2.10]", "no prefix length"),
-        ("addresses: [192.0.2.10/33]", "from 1 to 32"),
-        ("addresses: ['2001:db8::1/129']", "from 1 to 128"),
-        ("addresses: [192.0.2.10/255.255.255.0]", "write `192.0.2.10/24`"),
-        ("addresses: [192.0.2.10/255.0.255.0]", "wrong prefix length"),
-        ("addresses: [192.0.2.256/24]", "not an address"),
-        ("addresses: [192.0.2.0/24]", "the address of the network"),
-        ("addresses: [192.0.2.255/24]", "broadcast"),
-        ("addresses: [127.0.0.1/8]", "not an address that an interface can have"),
-        ("addresses: [192.0.2.1/24, 192.0.2.1/25]", "given to `eth0` already"),
-        ("addresses: [192.0.2.10/24], gateways: [192.0.3.1]", "in no network of this interface"),
-        ("addresses: [192.0.2.10/24], gateways: [192.0.2.10]", "own address"),
-        ("addresses: [192.0.2.10/24], gateways: [192.0.2.1/24]", "without prefix length"),
-        ("nameservers: [dns.example.org]", "not an address"),
-        ("match: {}", "`match` says nothing"),
-        ("match: {mac_address: '52:54:00:12:34'}", "not a hardware address"),
-        ("match: {mac_address: 'ff:ff:ff:ff:ff:ff'}", "no interface's own"),
-        ("match: {name: 'en 0'}", "not a name or pattern"),
-    ]);
-    refused(&[
-        ("network: {interfaces: {en*: {}}}", "is a pattern"),
-        ("network: {interfaces: {lo: {}}}", "set up by the kernel"),
-        ("network: {interfaces: {averylonginterface: {}}}", "at most 15"),
-        ("network: {interfaces: {a/b: {}}}", "not the name of an interface"),
-        (
-            "network: {interfaces: {a: {addresses: [192.0.2.1/24]}, b: {addresses: [192.0.2.1/24]}}}",
-            "given to `a` already",
-        ),
-        ("network: {interfaces: {a: {match: {name: b}}, b: {}}}", "the same interface"),
-        ("network: {search: [-a b]}", "not a domain"),
-        ("network: {nameservers: ['0.0.0.0']}", "not the address of a name server"),
-    ]);
-    accepted(&[
-        &eth(
-            "addresses: [192.0.2.0/31, 198.51.100.1/32, 'fe80::5/64', '2001:db8::1/64'], gateways: [192.0.2.1, 'fe80::1']",
-        ),
-        "network: {interfaces: {a-long-name-of-mine: {match: {name: 'en*', driver: virtio_net}}}, search: [example.org.]}",
-        "network: {interfaces: {a: {match: {mac_address: 52-54-00-12-34-56}}, vlan.12: {}}}",
-    ]);
-}
-
-/// A public key that nobody has.
-const PEER: &str = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=";
-
-#[test]
-fn interfaces_that_the_machine_makes() {
-    let net = |text: &str| format!("network: {{interfaces: {{{text}}}}}");
-    let peer = |text: &str| {
-        net(&format!("wg0: {{addresses: [192.0.2.1/24], wireguard: {{peers: [{{public_key: {PEER}, {text}}}]}}}}"))
-    };
-    let cases = [
-        (net("a: {vlan: {id: 4095, link: eth0}}"), "from 1 to 4094"),
-        (net("a: {vlan: {id: 5, link: eth0}}, b: {vlan: {id: 5, link: eth0}}"), "the VLAN 5 of `eth0` already"),
-        (net("a: {vlan: {id: 5, link: a}}"), "made of itself"),
-        (net("a: {vlan: {id: 5, link: eth0}, bridge: {}}"), "several kinds of interface"),
-        (net("a: {match: {name: eth0}, bridge: {}}"), "not there before the machine makes it"),
-        (net("a: {bridge: {interfaces: [eth0]}}, b: {bond: {interfaces: [eth0]}}"), "is in `a` already"),
-        (net("a: {bridge: {interfaces: [eth0, eth0]}}"), "listed twice"),
-        (net("a: {bridge: {interfaces: ['eth 0']}}"), "not the name of an interface"),
-        (net("a: {bridge: {interfaces: [eth0]}}, eth0: {addresses: [192.0.2.1/24]}"), "move `addresses` to `a`"),
-        (net("a: {bridge: {interfaces: [eth0]}}, eth0: {dhcp4: true}"), "move `dhcp` to `a`"),
-        (net("a: {bond: {interfaces: [eth0], primary: eth0}}"), "means nothing with the mode balance-rr"),
-        (net("a: {bond: {interfaces: [eth0], mode: active-backup, primary: eth1}}"), "not in this bond"),
-        (net("a: {bond: {interfaces: [eth0], mode: lacp}}"), "802.3ad"),
-        (net("a: {bond: {mii_monitor_interval: 0}}"), "from 1 to 60000"),
-        (net("a: {wireguard: {private_key_file: wg.key, peers: []}}"), "no place for a key"),
-        (net("a: {wireguard: {private_key_file: /etc/wg.key}}"), "no place for a key"),
-        (net("a: {wireguard: {private_key_file: /var/lib/../x}}"), "no place for a key"),
-        (net(&format!("a: {{wireguard: {{private_key_file: {PEER}}}}}")), "this is a key"),
-        (net("a: {wireguard: {peers: [{public_key: secret}]}}"), "not a public key of WireGuard"),
-        (peer("endpoint: vpn.example.org"), "not a host with a port"),
-        (peer("endpoint: '2001:db8::1:51820'"), "not a host with a port"),
-        (peer("allowed_ips: [192.0.2.1/24]"), "write `192.0.2.0/24`"),
-        (peer("allowed_ips: ['::/0'], endpoint: 'vpn.example.org:1'"), "its own packets too"),
-        (net("a: {wireguard: {}}, b: {bridge: {interfaces: [a]}}"), "cannot be in `b`"),
-    ];
-    let cases: Vec<(&str, &str)> = cases.iter().map(|(text, words)| (text.as_str(), *words)).collect();
-    refused(&cases);
-    accepted(&[
-        &net(
-            "uplink: {match: {name: 'en*'}, dhcp: false}, office: {vlan: {id: 100, link: uplink}}, br0: {bridge: {interfaces: [office, eth1], stp: true}}",
-        ),
-        &net(
-            "bond0: {bond: {interfaces: [eth0, eth1], mode: 802.3ad, lacp_rate: fast, transmit_hash_policy: layer3+4}, mtu: 9000}, \
-              bond0.7: {vlan: {id: 7, link: bond0}}",
-        ),
-        &peer(
-            "allowed_ips: [198.51.100.0/24, '2001:db8::/32'], endpoint: '[2001:db8::1]:51820', persistent_keepalive: 25",
-        ),
-    ]);
-    let circle = problems(&format!("{LEAST}{}\n", net("a: {bridge: {interfaces: [b]}}, b: {vlan: {id: 1, link: a}}")));
-    assert_eq!(circle.matches("is made of itself, through others").count(), 2, "{circle}");
-    for (fragment, words) in [
-        (net("eth6.100: {}"), "`vlan: {id: 100, link: eth6}`"),
-        (net("br0: {}"), "nothing makes the interface `br0`"),
-        (net("wg1: {addresses: [192.0.2.1/24]}"), "nothing makes"),
-        (net("wlan0: {}"), "joins no network"),
-        (net("a: {wireguard: {}}"), "no peers"),
-    ] {
-        assert!(warnings(&fragment).contains(words), "{fragment}: {}", warnings(&fragment));
-    }
-}
-
-#[test]
-fn routes_dhcp_and_names() {
-    let eth = |text: &str| format!("network: {{interfaces: {{eth0: {{{text}}}}}}}");
-    let own = |text: &str| eth(&format!("addresses: [192.0.2.10/24], {text}"));
-    let cases = [
-        (own("gateways: [198.51.100.1]"), "write `gateway_on_link: true`"),
-        (own("gateway_on_link: true"), "no gateways"),
-        (own("routes: [{to: 198.51.100.1/24, via: 192.0.2.1}]"), "write `198.51.100.0/24`"),
-        (own("routes: [{to: 198.51.100.0, via: 192.0.2.1}]"), "has no prefix length"),
-        (own("routes: [{to: 198.51.100.0/24, via: 203.0.113.1}]"), "`on_link: true`"),
-        (own("routes: [{to: '2001:db8::/64', via: 192.0.2.1}]"), "different families"),
-        (own("routes: [{to: default}]"), "without a router"),
-        (own("routes: [{to: 198.51.100.0/24, on_link: true}]"), "no router that it could be said of"),
-        (own("routes: [{to: 198.51.100.0/24, via: 192.0.2.1, type: blackhole}]"), "leads to no router"),
-        (own("routes: [{to: 198.51.100.0/24, via: router}]"), "not an address"),
-        (own("dhcp4_overrides: {use_dns: false}"), "does not ask DHCP"),
-        (eth("dhcp6_overrides: {route_metric: 5}"), "a setting for IPv4"),
-        (eth("dhcp4_overrides: {hostname: x, send_hostname: false}"), "is not told"),
-        (eth("nameservers: [fe80::1]"), "on every link"),
-        (eth("nameservers: ['192.0.2.53#a b']"), "not an address of a name server"),
-        (eth("search: ['~a b']"), "not a domain"),
-        ("network: {dns_over_tls: true}".into(), "no, opportunistic, yes"),
-        ("network: {search: ['~~.']}".into(), "not a domain"),
-    ];
-    let cases: Vec<(&str, &str)> = cases.iter().map(|(text, words)| (text.as_str(), *words)).collect();
-    refused(&cases);
-    accepted(&[
-        &eth("addresses: [192.0.2.10/32], gateways: [198.51.100.1], gateway_on_link: true"),
-        &own(
-            "routes: [{to: default, via: 192.0.2.1, metric: 5, table: 100, from: 192.0.2.10}, {to: 203.0.113.0/24, type: unreachable}]",
-        ),
-        &own(
-            "dhcp4: true, gateways: [192.0.2.1], dhcp4_overrides: {use_dns: false, route_metric: 5, client_identifier: mac}",
-        ),
-        "network: {nameservers: ['9.9.9.9#dns.quad9.net', 'fe80::1%eth0', '[2001:db8::1]:5353'], search: [example.org, '~.', ~corp.example], dns_over_tls: opportunistic}",
-    ]);
-    assert!(warnings("network: {nameservers: ['9.9.9.9#dns.quad9.net']}").contains("by which no server is asked"));
-}
-
-#[test]
-fn firewalls() {
-    let wall = |text: &str| format!("network: {{firewall: {{{text}}}}}");
-    let cases = [
-        (wall("allowed_tcp_ports: [0]"), "not a port"),
-        (wall("allowed_tcp_ports: [65536]"), "not a port"),
-        (wall("allowed_tcp_ports: [ssh]"), "not a port"),
-        (wall("allowed_udp_ports: [90-80]"), "not a port"),
-        (wall("allowed_udp_ports: ['22; drop']"), "not a port"),
-        (wall("trusted_interfaces: ['a\"b']"), "not an interface"),
-        (format!("{}\nfiles: {{/etc/nftables.conf: {{text: x}}}}", wall("allow_ping: false")), "network.firewall"),
-    ];
-    for (text, words) in &cases {
-        let found = problems(&format!("{LEAST}{text}\n"));
-        assert!(found.contains(words) && found.lines().count() == 1, "{text}: {found}");
-    }
-    accepted(&[&wall(
-        "allowed_tcp_ports: [22, 8000-8080], trusted_interfaces: [wg0, 'veth*'], ruleset: \"table ip x {}\\n\"",
-    )]);
-    let ssh = LEAST.replace("{debian: {}}", "{debian: {packages: [openssh-server]}}");
-    let told = check(&format!("{ssh}{}\n", wall("allowed_tcp_ports: [80]"))).unwrap().warnings;
-    assert!(told.iter().any(|w| w.message.contains("nobody from outside reaches it")), "{told:?}");
-    let told = check(&format!("{ssh}{}\n", wall("allowed_tcp_ports: [20-30]"))).unwrap().warnings;
-    assert!(!told.iter().any(|w| w.message.contains("nobody from outside reaches it")), "{told:?}");
-}
-
-#[test]
 fn users_and_groups() {
     let alice = |text: &str| format!("users: {{alice: {{{text}}}}}");
     refused(&[
@@ -568,7 +392,7 @@ fn files() {
         &etc("text: a, mode: 644"),
         &etc("source: ../x, mode: '0600', user: root, group: adm"),
         &etc("link: ../run/x"),
-        "files: {/srv/www/index.html: {text: x, user: www-data}, /usr/local/bin/a: {source: a, mode: '0755'}, /root/.a: {link: /srv}}",
+        "files: {/srv/www/index.html: {text: x, user: www-data}, /usr/local/bin/a: {source: a, mode: '0755'}, /root/a: {link: /srv}}",
         "files: {/etc/ssh/sshd_config: {text: x}, /etc/a b: {text: x}, /etc/ä: {text: x}}",
     ]);
 }
@@ -621,84 +445,4 @@ fn password_hashes() {
     assert_eq!(hash(&format!("alice:{sha}")), Err(E::NotAHash));
     assert_eq!(hash("$1$salt$qJH7.N4xYta3aEG/dfqo/0"), Err(E::Weak));
     assert_eq!(cairn_machine::password_hash(b"\xff"), Err(E::NotAHash));
-}
-
-#[test]
-fn drop_ins_and_timers() {
-    let drop_in = |name: &str, text: &str| format!("services: {{drop_ins: {{{name}: {{text: {text:?}}}}}}}");
-    let timer = |text: &str| format!("services: {{timers: {{backup: {{{text}}}}}}}");
-    let when = |when: &str| timer(&format!("on_calendar: '{when}', command: 'true'"));
-    let own = "[Service]\nExecStart=/bin/true\n";
-    refused(&[
-        (&drop_in("ssh", "[Service]\nNice=5"), "such as `ssh.service`"),
-        (&drop_in("a/b.service", "[Service]\nNice=5"), "not the name of a unit"),
-        (&drop_in("ssh.service", "Nice=5"), "before any section"),
-        (&drop_in("ssh.service", "[Install]\nWantedBy=a.target"), "`services.enable`"),
-        (
-            &format!(
-                "services: {{units: {{a.service: {{enable: false, text: {own:?}}}}}, drop_ins: {{a.service: {{text: {own:?}}}}}}}"
-            ),
-            "the unit's own text",
-        ),
-        (&when("30 3 * * *"), "in the form of cron"),
-        (&when("*/5 * * * *"), "in the form of cron"),
-        (&when("daily; rm"), "not a time"),
-        (&when(""), "not a time"),
-        (&timer("on_calendar: daily, command: ' '"), "the command is empty"),
-        (&timer("on_calendar: daily, command: a, user: 'a b'"), "not the name of a user"),
-        ("services: {timers: {a.timer: {on_calendar: daily, command: a}}}", "without `.timer`"),
-        ("services: {timers: {cairn-a: {on_calendar: daily, command: a}}}", "Cairn's own"),
-        (
-            &format!(
-                "services: {{units: {{a.service: {{enable: false, text: {own:?}}}}}, timers: {{a: {{on_calendar: daily, command: a}}}}}}"
-            ),
-            "in `services.units` as well",
-        ),
-    ]);
-    accepted(&[
-        &drop_in("getty@.service", "[Service]\nExecStart=\nExecStart=-/sbin/agetty %I"),
-        &when("Mon..Fri *-*~01 03:30:00 Europe/Berlin"),
-        &timer("on_calendar: hourly, command: \"a\\nb\", persistent: false, randomized_delay: 600, user: www-data"),
-    ]);
-    assert!(
-        warnings(&drop_in("ssh.service", "[Service]").replace("services: {", "services: {disable: [ssh], "))
-            .contains("is disabled")
-    );
-}
-
-#[test]
-fn lines_of_tmpfiles_and_swap() {
-    let line = |line: &str| format!("tmpfiles: [{line:?}]");
-    refused(&[
-        (&line(""), "not a line"),
-        (&line("d"), "not a line"),
-        (&line("y /srv/a"), "not a type"),
-        (&line("dé /srv/a"), "not a type"),
-        (&line("d srv/a"), "not a plain absolute path"),
-        (&line("d /srv/../etc"), "not a plain absolute path"),
-        (&line("d /srv//a"), "not a plain absolute path"),
-        (&line("d /etc/a"), "declare it in `files`"),
-        (&line("L /usr/bin/a"), "nothing in /usr"),
-        (&line("d /var/lib/cairn/a"), "Cairn's own"),
-        (&line("R /var"), "name what is meant in it"),
-        (&line("R! /home"), "name what is meant in it"),
-        (&line("d /srv/a 888"), "not a mode"),
-        (&line("d /srv/a 0755 a;b"), "not a user"),
-        (&line("d /srv/a 0755 a b! -"), "not a group"),
-        (&line("d /srv/a 0755 a b soon"), "not an age"),
-        (&line("f /srv/a - - - - \"x y\""), "quotes"),
-        ("swap: {file: 1K}", "of no use"),
-        ("swap: {file: lots}", "swap.file"),
-        ("swap: {zram: {memory_percent: 0}}", "from 1 to 400"),
-        ("swap: {zram: {algorithm: zip}}", "zstd, lz4, lzo-rle"),
-        ("swapDevices: []", "`swap: {file: 2G}`"),
-    ]);
-    accepted(&[
-        &line("d /srv/www :0755 :www-data www-data -"),
-        &line("D! /run/a ~2775 0 0 ~bm:10d"),
-        &line("L+ /usr/local/bin/a - - - - /opt/a"),
-        &line("r! /var/lib/a/lock"),
-        "swap: {file: 2G, zram: {}}",
-        "swap: {zram: {memory_percent: 100, algorithm: lz4, priority: 5}}",
-    ]);
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use cairn_machine::model::{Interface, Network};
+use cairn_machine::name_server;
 use serde::Deserialize;
 
 use crate::verify::answer::{Answer, Parts};
@@ -77,8 +78,9 @@ fn names(network: &Network, parts: &Parts<'_>) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut check = |name: &str, wanted: &[String], part: &str| {
         let found = of_link(parts.lines(part), "Global");
+        let wanted = sorted(wanted.iter().map(String::as_str));
         if !wanted.is_empty() {
-            checks.push(same(name.into(), &sorted(wanted.iter().map(String::as_str)), &found, ""));
+            checks.push(same(name.into(), &servers(&wanted), &servers(&found), ""));
         }
     };
     check("name servers", &network.nameservers, "servers");
@@ -152,12 +154,15 @@ impl Found {
             }
         };
         check("gateways", &interface.gateways, &gateways);
-        let wanted = sorted(interface.nameservers.iter().map(String::as_str));
+        let wanted = servers(&sorted(interface.nameservers.iter().map(String::as_str)));
+        let found = servers(&self.servers);
         let shown = match self.more_servers {
-            true => self.servers.intersection(&wanted).cloned().collect(),
-            false => self.servers.clone(),
+            true => found.intersection(&wanted).cloned().collect(),
+            false => found,
         };
-        check("name servers", &interface.nameservers, &shown);
+        if !wanted.is_empty() {
+            checks.push(same(format!("interface {name}: name servers"), &wanted, &shown, &self.place));
+        }
         checks
     }
 }
@@ -179,6 +184,21 @@ fn of_link(lines: &[&str], link: &str) -> BTreeSet<String> {
         head.trim().ends_with(link).then_some(rest)
     });
     sorted(line.unwrap_or_default().split_whitespace().filter(|word| *word != "~."))
+}
+
+fn servers(words: &BTreeSet<String>) -> BTreeSet<String> {
+    words.iter().map(|word| server(word)).collect()
+}
+
+/// A name server without its port, which resolvectl leaves out where it takes it for the usual one.
+fn server(word: &str) -> String {
+    match name_server(word) {
+        Some(server) => {
+            let name = server.tls_name.map(|name| format!("#{}", name.to_ascii_lowercase())).unwrap_or_default();
+            format!("{}{name}", server.address)
+        }
+        None => plain(word),
+    }
 }
 
 /// Addresses in the form that everybody prints, with their prefix lengths; other words in small letters, without the
@@ -312,6 +332,18 @@ Link 2 (ens3):
     #[test]
     fn a_network_as_declared_passes() {
         assert_eq!(failing(OUT), []);
+    }
+
+    #[test]
+    fn servers_are_compared_without_their_ports_and_with_their_names() {
+        for (one, other) in [
+            ("[2001:db8::53]:853", "2001:DB8::53"),
+            ("9.9.9.9:53#DNS.example", "9.9.9.9#dns.example"),
+            ("example.org", "Example.org."),
+        ] {
+            assert_eq!(server(one), server(other));
+        }
+        assert_ne!(server("9.9.9.9#a.example"), server("9.9.9.9"));
     }
 
     #[test]
