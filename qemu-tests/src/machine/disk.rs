@@ -11,12 +11,14 @@ pub struct Disk {
     /// QEMU's devices, the disk itself last.
     pub(super) devices: Vec<String>,
     pub(super) persist: bool,
+    /// The firmware is to try it before all others.
+    pub(super) first: bool,
 }
 
 impl Disk {
     /// A paravirtual one.
     pub fn new(image: &Path) -> Disk {
-        Disk { image: image.into(), devices: vec![], persist: false }.on(VIRTIO)
+        Disk { image: image.into(), devices: vec![], persist: false, first: false }.on(VIRTIO)
     }
 
     /// On another controller.
@@ -51,6 +53,13 @@ impl Disk {
         if let Some(last) = self.devices.last_mut() {
             *last += &format!(",logical_block_size={bytes},physical_block_size={bytes}");
         }
+        self
+    }
+
+    /// The firmware tries it before all others.
+    #[must_use]
+    pub fn first(mut self) -> Disk {
+        self.first = true;
         self
     }
 

@@ -21,7 +21,10 @@ pub(crate) const RECORDED_DISK: &str = "virtio-blk-pci,request-merging=off";
 /// QEMU's arguments for the disks.
 fn disks(setup: &Setup) -> Vec<String> {
     // A firmware that remembers is told nothing, or it would follow that.
-    let place = |n| setup.variables.is_none().then_some(n);
+    let place = |n: usize| {
+        let goes_first = if n == 0 { setup.disk.first } else { setup.more[n - 1].first };
+        setup.variables.is_none().then_some(if goes_first { 0 } else { n + 1 })
+    };
     let mut arguments = match &setup.log {
         None => setup.disk.arguments("d", place(0)),
         // The host's own disk need not hear of the guest's flushes: the log does.

@@ -41,6 +41,10 @@ const STICK: Controller = &["qemu-xhci,id=x", "usb-kbd,bus=x.0", "usb-storage,bu
 const DISK: Controller = &["virtio-blk-pci,id=medium"];
 const TARGET: Controller = &["virtio-blk-pci,id=target"];
 
+fn named(case: &Case) -> bool {
+    case.medium.iter().any(|device| device.contains("id=medium"))
+}
+
 /// What somebody does in the BIOS' setup.
 fn put_first(machine: &mut Machine, first: &str, second: &str) -> Result<()> {
     for (device, place) in [(first, -1), (second, -1), (first, 0), (second, 1)] {
@@ -124,6 +128,7 @@ pub fn medium(cairn: &Cairn) -> Result<PathBuf> {
 fn set_up(cairn: &Cairn, case: &Case, target: Disk) -> Result<Setup> {
     let medium = Disk::new(&medium(cairn)?).on(case.medium);
     let medium = case.sectors.map_or(medium.clone(), |bytes| medium.sectors(bytes));
+    let medium = if named(case) { medium.first() } else { medium };
     let setup = beside(medium, target).firmware(case.firmware);
     Ok(if case.secure { setup.secure_boot() } else { setup })
 }
@@ -145,13 +150,9 @@ pub fn target(cairn: &Cairn) -> Result<(TempDir, PathBuf)> {
 /// The folder with the disk, `target`, on which the machine is then.
 fn installs(cairn: &Cairn, case: &Case) -> Result<TempDir> {
     let (folder, target) = target(cairn)?;
-    let named = case.medium.iter().any(|device| device.contains("id=medium"));
+    let named = named(case);
     let disk = Disk::new(&target);
     let mut guest = Guest::of(set_up(cairn, case, if named { disk.on(TARGET) } else { disk })?.boot()?);
-    if named {
-        put_first(&mut guest.machine, "medium", "target")?;
-        guest.machine.qmp()?.ask("system_reset", &json!({}))?;
-    }
     answers(&mut guest.machine)?;
     guest.machine.wait_for("Enter restarts the computer", INSTALL)?;
     if named {
