@@ -4,6 +4,7 @@ mod after_medium;
 mod another_language;
 mod as_recorded;
 mod asks;
+mod asks_by_hand;
 mod asks_gives_up;
 mod asks_rich;
 mod bad_luck;
@@ -114,6 +115,7 @@ fn main() {
                 run_shows_it::REST,
                 renew_cuts::REST,
                 asks_gives_up::SCENARIO,
+                asks_by_hand::SCENARIO,
             ],
         ]
     } else {
