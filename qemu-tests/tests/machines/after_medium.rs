@@ -43,7 +43,7 @@ fn run(cairn: &Cairn) -> Result<()> {
     let there = guest.run("cd /root/first && sha256sum machine.yaml machine.lock")?;
     guest.power_off()?;
 
-    // What runs and what lies on its disk say the same; elsewhere it makes the same system, from packages that are fetched anew.
+    // What runs and what lies on its disk say the same; where the medium was made it makes the same system.
     cairn.cmd(["capture", "--generation", "1", "--image"]).arg(&target).arg("-o").arg(at("files")).ok()?;
     let here = Cmd::new("sha256sum").args(["machine.yaml", "machine.lock"]).dir(at("files")).ok()?;
     ensure!(there == here, "captured on the machine: {there}from its disk: {here}");
