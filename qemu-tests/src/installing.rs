@@ -6,11 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
 
 use crate::generations::{self, File, GRUB_UEFI, Kind, beside};
 use crate::machine::Firmware;
-use crate::{Cairn, Cmd};
+use crate::{Cairn, Cmd, cached};
 
 /// The machine file's name on the disk, where that disk is mounted.
 pub const FILE: &str = "machine/machine.yaml";
@@ -45,7 +44,7 @@ impl Installer {
         let turn = fs::File::create(folder.join("turn"))?;
         turn.lock().context("waiting for the others")?;
         let machine = generations::disk(cairn, GRUB_UEFI, &file("installer", GRUB_UEFI), &folder)?;
-        let base = base(cairn, &machine)?;
+        let base = cached::base(cairn, &machine)?;
         let cache = folder.join(format!("{base}.ext4"));
         if !cache.exists() {
             let new = folder.join("new.ext4");
@@ -56,30 +55,10 @@ impl Installer {
     }
 }
 
-/// The name of the store path with an image's packages.
-fn base(cairn: &Cairn, image: &Path) -> Result<String> {
-    let text = cairn.cmd(["inspect", "--json"]).arg(image).ok()?;
-    let json: Value = serde_json::from_str(&text).context("reading what `cairn inspect` says")?;
-    let closure = json["closure"].as_array().context("the image has no closure")?;
-    let mut paths = closure.iter().filter_map(|one| one["path"].as_str()?.strip_prefix("/nix/store/"));
-    let base = paths.find(|path| path.ends_with("-base")).context("the image has no base")?;
-    Ok(base.to_string())
-}
-
 /// Makes the disk. Nothing of it is a copy: the folder has the files of the cache under a second name.
 fn make(cairn: &Cairn, base: &str, lock: &Path, disk: &Path) -> Result<()> {
-    let cache = cairn.cache().join("cairn");
     let tree = tempfile::tempdir_in(&cairn.work)?;
-    let bases: Vec<PathBuf> =
-        fs::read_dir(cache.join("bases"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    let of_it = bases.iter().find(|path| fs::read_to_string(path).is_ok_and(|name| name.trim_end() == base));
-    let of_it = of_it.and_then(|path| path.strip_prefix(&cache).ok()).context("the cache does not know the base")?;
-    let (listing, info) = (format!("nix/var/cairn/listing/{base}"), format!("nix/var/cairn/info/{base}.json"));
-    for path in [of_it, Path::new(&listing), Path::new(&info), Path::new(&format!("nix/store/{base}"))] {
-        let to = tree.path().join("cairn").join(path);
-        fs::create_dir_all(to.parent().context("a path without a folder")?)?;
-        Cmd::new("cp").arg("-al").arg(cache.join(path)).arg(to).ok()?;
-    }
+    cached::copy(cairn, &[base.to_string()], tree.path(), &["-l"])?;
     let files = tree.path().join("machine");
     fs::create_dir_all(&files)?;
     beside(&files)?;

@@ -4,6 +4,7 @@
 //! A scenario passes only on a positive word. A tool that is missing is a counted skip at home and a failure in CI
 //! (`CI=true`).
 
+pub mod cached;
 pub mod cairn;
 pub mod command;
 pub mod debian;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::command::same_bytes;
 use qemu_tests::disk::{ROOT, extract, find, partitions};
 use qemu_tests::hello::Hello;
-use qemu_tests::{Cairn, Cmd, Scenario};
+use qemu_tests::{Cairn, Cmd, Scenario, cached};
 
 pub const XFS: Scenario = Scenario {
     name: "on xfs an image shares blocks with the store and has the same bytes",
@@ -67,10 +67,8 @@ fn run(cairn: &Cairn, mkfs: &[&str]) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mounted = Mounted::new(mkfs, folder.path())?;
     let (cache, out) = (mounted.0.join("cache"), mounted.0.join("out"));
-    std::fs::create_dir_all(cache.join("cairn"))?;
-    for part in ["bases", "initrds", "nix"] {
-        Cmd::new("cp").args(["-a", "--"]).arg(cairn.cache().join("cairn").join(part)).arg(cache.join("cairn")).ok()?;
-    }
+    cached::copy(cairn, &cached::closure(cairn, &hello.raw)?, &cache, &[])?;
+    Cmd::new("cp").args(["-a", "--"]).arg(cairn.cache().join("cairn/initrds")).arg(cache.join("cairn")).ok()?;
     let file = hello.edited(&mounted.0.join("machine"), |text| text)?;
     let build = cairn.cmd(["build", "--format", "raw"]).arg(&file).arg("-o").arg(&out);
     let before = mounted.used()?;
